@@ -1,0 +1,173 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { basename, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { locateLibtorch } from "./locate-libtorch.mjs";
+import { findCompiler, flagsFor, flagsForFile, runCaptured } from "./toolchain.mjs";
+
+/*
+ * Builds the addon. Every libtorch has a folder of its own, so that several can stand side by side:
+ *
+ *   build/<version>-<hash of its place>/torch.node   the addon
+ *                                      /info.json    what it was built with
+ *                                      /objects/     one object a source, named by the hash of all that went in
+ *   build/current.json                               value of LIBTORCH ("" when unset) → addon, relative to build/
+ *
+ * The loader looks up its own LIBTORCH in current.json. All files are written aside and renamed: builds that run at the
+ * same time, and processes that have the addon loaded, are not disturbed.
+ */
+
+const packageRoot = fileURLToPath(new URL("..", import.meta.url));
+const hash = (...parts) => createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 12);
+
+/** The key of current.json for an environment. */
+export const selectionKey = (env = process.env) => (env.LIBTORCH ? resolve(env.LIBTORCH) : "");
+
+/**
+ * Compiles what has changed, links, generates the operator types, and records the addon in current.json.
+ * @param {object} [options]
+ * @param {string} [options.native] the folder of the sources
+ * @param {string} [options.build] the folder to build in
+ * @param {import("./locate-libtorch.mjs").Libtorch} [options.libtorch]
+ * @returns {Promise<{ addon: string, info: object, compiled: string[] }>} `compiled` is empty when all was up to date
+ * @throws {Error} no libtorch, no compiler, or the compiler's last words
+ */
+export async function buildNative({
+  native = join(packageRoot, "native"),
+  build = join(packageRoot, "build"),
+  libtorch = locateLibtorch(),
+} = {}) {
+  if (!libtorch) throw new Error("No libtorch was found. Run `npm run setup`, or name one by the LIBTORCH variable.");
+  const compiler = findCompiler();
+  const flags = flagsFor(libtorch);
+  const folder = join(build, `${libtorch.version}-${hash(...libtorch.libDirs, ...libtorch.includeDirs)}`);
+  mkdirSync(join(folder, "objects"), { recursive: true });
+
+  const sources = readdirSync(native)
+    .filter((name) => name.endsWith(".cc") && flagsForFile(name))
+    .sort();
+  const headers = readdirSync(native)
+    .filter((name) => name.endsWith(".h"))
+    .sort();
+  const shared = hash(
+    compiler.version,
+    libtorch.version,
+    ...flags.compile,
+    ...headers.map((name) => read(native, name)),
+  );
+  const objects = sources.map((name) => ({
+    source: join(native, name),
+    flags: [...flags.compile, ...flagsForFile(name)],
+    object: join(folder, "objects", `${name}-${hash(shared, name, read(native, name))}.o`),
+  }));
+  const missing = objects.filter(({ object }) => !existsSync(object));
+  await inParallel(missing, (item) => compile(compiler.command, item));
+
+  const addon = join(folder, "torch.node");
+  const info = { ...libtorch, compiler, flags, objects: objects.map(({ object }) => basename(object)) };
+  const text = JSON.stringify(info, null, 2);
+  const infoFile = join(folder, "info.json");
+  if (!existsSync(addon) || !existsSync(infoFile) || read(infoFile) !== text) {
+    await link(compiler.command, info, objects, addon);
+    writeAside(infoFile, text);
+    removeOld(join(folder, "objects"), info.objects);
+  }
+  select(build, addon);
+  return { addon, info, compiled: missing.map(({ source }) => basename(source)) };
+}
+
+async function compile(command, { source, flags, object }) {
+  const aside = `${object}.${process.pid}`;
+  const { ok, output } = await runCaptured(command, [...flags, "-c", source, "-o", aside]);
+  if (!ok) throw new Error(explain(`Compiling ${source}`, command, output));
+  if (output) console.warn(output);
+  renameSync(aside, object);
+}
+
+async function link(command, { flags }, objects, addon) {
+  const aside = `${addon}.${process.pid}`;
+  const inputs = objects.map(({ object }) => object);
+  const { ok, output } = await runCaptured(command, ["-o", aside, ...inputs, ...flags.link]);
+  if (!ok) throw new Error(explain("Linking the addon", command, output));
+  renameSync(aside, addon);
+}
+
+function explain(what, command, output) {
+  const last = output.trimEnd().split("\n").slice(-40).join("\n");
+  const advice = /c\+\+20|unrecognized|unknown argument|not supported/i.test(output)
+    ? "The compiler seems too old for this libtorch: install GCC 11 or Clang 14 or newer and name it by CXX."
+    : /Killed|out of memory|cannot allocate/i.test(output)
+      ? "Memory ran out: about 2 GB are needed for each file that compiles."
+      : "Name another compiler by CXX, or another libtorch by LIBTORCH, and try again.";
+  return `${what} failed (${command}). Its last words:\n\n${last}\n\n${advice}`;
+}
+
+/** Records which addon belongs to the present LIBTORCH. */
+function select(build, addon) {
+  const file = join(build, "current.json");
+  const current = existsSync(file) ? JSON.parse(read(file)) : {};
+  const entry = addon.slice(build.length + 1);
+  if (current[selectionKey()] !== entry) {
+    writeAside(file, `${JSON.stringify({ ...current, [selectionKey()]: entry }, null, 2)}\n`);
+  }
+}
+
+/** Runs `work` on all items, as many at a time as there are cores; the first failure stops new ones. */
+async function inParallel(items, work) {
+  const queue = [...items];
+  const worker = async () => {
+    for (let item = queue.shift(); item; item = queue.shift()) {
+      await work(item).catch((error) => {
+        queue.length = 0;
+        throw error;
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+}
+
+/** An hour is kept, for a build that runs beside this one. */
+function removeOld(folder, keep) {
+  for (const name of readdirSync(folder).filter((name) => !keep.includes(name))) {
+    const file = join(folder, name);
+    if (Date.now() - (statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()) > 3_600_000)
+      rmSync(file, { force: true });
+  }
+}
+
+function read(...path) {
+  return readFileSync(join(...path), "utf8");
+}
+
+function writeAside(file, text) {
+  writeFileSync(`${file}.${process.pid}`, text);
+  renameSync(`${file}.${process.pid}`, file);
+}
+
+/** Runs generate-types.mjs when it or the addon is newer than its last run for this addon. */
+export async function generateTypes(addon, build = join(packageRoot, "build")) {
+  const script = fileURLToPath(new URL("generate-types.mjs", import.meta.url));
+  if (!existsSync(script)) return false;
+  const stampFile = join(build, "types-of.txt");
+  const stamp = `${addon} ${statSync(addon).mtimeMs} ${hash(read(script))}`;
+  if (existsSync(stampFile) && read(stampFile) === stamp && existsSync(join(packageRoot, "src", "generated")))
+    return false;
+  const { ok, output } = await runCaptured(process.execPath, [script]);
+  if (!ok)
+    throw new Error(`Generating the operator types failed:\n\n${output.trimEnd().split("\n").slice(-40).join("\n")}`);
+  writeAside(stampFile, stamp);
+  return true;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    const { addon, info, compiled } = await buildNative();
+    const types = await generateTypes(addon);
+    const did = compiled.length > 0 ? `compiled ${compiled.join(", ")}` : "up to date";
+    console.log(`${addon}: ${did}${types ? ", types generated" : ""} (libtorch ${info.version}, ${info.source})`);
+  } catch (error) {
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,98 @@
+import { spawn, spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const mac = process.platform === "darwin";
+const avx512 = ["f", "bw", "vl", "dq", "bf16"].map((set) => `-mavx512${set}`).concat("-mfma");
+
+/** How to get a compiler, by the package manager that is there. */
+const installCommands = [
+  ["apt-get", "apt-get update && apt-get install -y g++"],
+  ["dnf", "dnf install -y gcc-c++"],
+  ["pacman", "pacman -S --needed gcc"],
+  ["brew", "xcode-select --install"],
+];
+
+/** @param {string} command @returns {boolean} whether it is on the PATH and runs */
+export const runs = (command) => spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
+
+/**
+ * The C++ compiler: `CXX`, else the first of the usual names.
+ * @returns {{ command: string, version: string }}
+ * @throws {Error} with the command that installs one on this platform
+ */
+export function findCompiler(env = process.env) {
+  for (const command of env.CXX ? [env.CXX] : ["c++", "g++", "clang++"]) {
+    const { status, stdout } = spawnSync(command, ["--version"], { encoding: "utf8" });
+    if (status === 0) return { command, version: stdout.split("\n")[0] };
+  }
+  const install =
+    installCommands.find(([manager]) => runs(manager))?.[1] ?? "your system's package manager (g++ or clang++)";
+  const tried = env.CXX ? `CXX=${env.CXX} does not run` : "none of c++, g++, clang++ runs";
+  throw new Error(`A C++ compiler is needed to build the libtorch addon, but ${tried}. Install one: ${install}`);
+}
+
+/**
+ * Flags that compile and link against `libtorch`. No flag assumes this machine's processor, so that a build can be
+ * carried elsewhere; faster instruction sets are chosen at run time, in functions with a target attribute or in files
+ * named `*.avx512.cc`. Such a file must include nothing from libtorch or the standard library with code in headers: the
+ * linker may keep its AVX-512 copy of an inline function for everybody.
+ * @param {import("./locate-libtorch.mjs").Libtorch} libtorch
+ */
+export function flagsFor(libtorch) {
+  const napi = join(fileURLToPath(import.meta.resolve("node-api-headers/package.json")), "..", "include");
+  // Naming the compiler's own folder as a system folder would break its order, by which <stdlib.h> is found.
+  const system = libtorch.includeDirs.filter((dir) => dir !== "/usr/include").flatMap((dir) => ["-isystem", dir]);
+  const openmp = mac ? [] : ["-fopenmp"];
+  return {
+    compile: [
+      `-std=c++${languageVersion(libtorch)}`,
+      ...["-O3", "-fPIC", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+      ...openmp,
+      `-D_GLIBCXX_USE_CXX11_ABI=${Number(libtorch.cxx11Abi)}`,
+      `-I${napi}`,
+      ...system,
+    ],
+    link: [
+      ...(mac
+        ? ["-dynamiclib", "-undefined", "dynamic_lookup"]
+        : ["-shared", "-Wl,--no-as-needed", ...openMpOf(libtorch)]),
+      ...libtorch.libDirs.map((dir) => `-L${dir}`),
+      ...libtorch.libs.map((lib) => `-l${lib}`),
+      ...libtorch.rpath.map((dir) => `-Wl,-rpath,${dir}`),
+    ],
+  };
+}
+
+/** @param {string} source a file name @returns {string[] | undefined} extra flags; nothing when not for this processor */
+export function flagsForFile(source) {
+  if (!source.endsWith(".avx512.cc")) return [];
+  return process.arch === "x64" ? avx512 : undefined;
+}
+
+/** The headers say which language they need once it is newer than C++17. */
+function languageVersion({ includeDirs }) {
+  const text = readFileSync(join(includeDirs[0], "ATen", "ATen.h"), "utf8");
+  return Math.max(17, Number(/C\+\+(\d\d) or later compatible compiler is required/.exec(text)?.[1] ?? 17));
+}
+
+/** Wheels carry their own OpenMP runtime; a second one in the process would be a second set of threads. */
+function openMpOf({ libDirs }) {
+  const own = libDirs.flatMap((dir) => readdirSync(dir)).find((name) => /^libgomp-\w+\.so/.test(name));
+  return [own ? `-l:${own}` : "-fopenmp"];
+}
+
+/**
+ * @param {string} command @param {string[]} args
+ * @returns {Promise<{ ok: boolean, output: string }>} what it wrote to both streams
+ */
+export function runCaptured(command, args, options = {}) {
+  return new Promise((done) => {
+    const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
+    child.on("error", (error) => done({ ok: false, output: `${command}: ${error.message}` }));
+    child.on("close", (code) => done({ ok: code === 0, output }));
+  });
+}
