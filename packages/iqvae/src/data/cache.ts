@@ -1,0 +1,171 @@
+import { createHash, type Hash } from "node:crypto";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { mkdir, open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** A pair that is to be drawn. */
+export interface PairEntry {
+  readonly id: string;
+  readonly validation: boolean;
+}
+
+/** What a cache file says about itself. */
+export interface CacheHeader {
+  /** Everything that decides the pixels; a file with another key is foreign. */
+  readonly key: string;
+  /** Side of the images in pixels. */
+  readonly size: number;
+  readonly entries: readonly PairEntry[];
+}
+
+/** A checked cache file: records of an image `[H, W, 3]` followed by its condition `[H, W]`, by number. */
+export interface PairCache {
+  readonly header: CacheHeader;
+  /** Reads record `index` into `record` (`size² · 4` bytes). */
+  read(index: number, record: Uint8Array): void;
+  close(): void;
+}
+
+const MAGIC = "iqvae pairs 1\n";
+const PREFIX = MAGIC.length + 4;
+const CHECKSUM = 32;
+
+/** A cache file that cannot be used, with the reason in `message`. */
+export class CacheRejected extends Error {}
+
+/**
+ * Opens a cache file and checks it whole: magic, key, exact length, SHA-256.
+ *
+ * @returns `null` if there is no such file
+ * @throws CacheRejected for a truncated, foreign or damaged file
+ */
+export function openCache(path: string, key: string): PairCache | null {
+  let file: number;
+  try {
+    file = openSync(path, "r");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
+  }
+  try {
+    const { header, start } = checkFile(file, key);
+    return {
+      header,
+      read(index, record) {
+        readFully(file, record, start + index * record.length);
+      },
+      close: () => closeSync(file),
+    };
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+}
+
+function checkFile(file: number, key: string): { header: CacheHeader; start: number } {
+  const length = fstatSync(file).size;
+  if (length < PREFIX + CHECKSUM) throw new CacheRejected(`it is only ${length} bytes long`);
+  const prefix = readFully(file, Buffer.alloc(PREFIX), 0);
+  if (prefix.toString("latin1", 0, MAGIC.length) !== MAGIC)
+    throw new CacheRejected("it is no cache file of this version");
+  const headerLength = prefix.readUInt32LE(MAGIC.length);
+  const start = PREFIX + headerLength;
+  if (start + CHECKSUM > length) throw new CacheRejected("it is truncated within its header");
+
+  const checksum = createHash("sha256").update(prefix);
+  const headerBytes = readFully(file, Buffer.alloc(headerLength), PREFIX);
+  checksum.update(headerBytes);
+  const header = parseHeader(headerBytes);
+  if (header.key !== key) throw new CacheRejected("it was drawn from another recipe");
+  const expected = start + header.entries.length * header.size ** 2 * 4 + CHECKSUM;
+  if (length !== expected) throw new CacheRejected(`it is ${length} bytes long instead of ${expected}`);
+
+  hashRange(file, start, length - CHECKSUM, checksum);
+  const stored = readFully(file, Buffer.alloc(CHECKSUM), length - CHECKSUM);
+  if (!checksum.digest().equals(stored)) throw new CacheRejected("its checksum does not match");
+  return { header, start };
+}
+
+function parseHeader(bytes: Buffer): CacheHeader {
+  try {
+    return JSON.parse(bytes.toString("utf8")) as CacheHeader;
+  } catch {
+    throw new CacheRejected("its header is damaged");
+  }
+}
+
+function hashRange(file: number, from: number, to: number, hash: Hash): void {
+  const block = Buffer.alloc(1 << 20);
+  for (let at = from; at < to; at += block.length) {
+    hash.update(readFully(file, block.subarray(0, Math.min(block.length, to - at)), at));
+  }
+}
+
+function readFully<T extends Uint8Array>(file: number, bytes: T, position: number): T {
+  for (let done = 0; done < bytes.length; ) {
+    const read = readSync(file, bytes, done, bytes.length - done, position + done);
+    if (read === 0)
+      throw new Error(`the cache file ended ${bytes.length - done} bytes early: it was changed while in use.`);
+    done += read;
+  }
+  return bytes;
+}
+
+let asideCount = 0;
+
+/**
+ * Writes a cache file aside, flushes it and renames it, so that a file of this name is always whole. If anything fails,
+ * nothing is left behind.
+ *
+ * @param records the records in order: image `[H, W, 3]`, then condition `[H, W]`
+ * @throws Error that says what could not be written and what to do
+ */
+export async function writeCache(path: string, header: CacheHeader, records: AsyncIterable<Uint8Array>): Promise<void> {
+  const aside = `${path}.${process.pid}.${asideCount++}.part`;
+  const bytes = Buffer.from(JSON.stringify(header));
+  const headerLength = Buffer.alloc(4);
+  headerLength.writeUInt32LE(bytes.length);
+  const checksum = createHash("sha256");
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    const file = await open(aside, "wx");
+    try {
+      const write = async (part: Uint8Array) => {
+        checksum.update(part);
+        await file.writeFile(part);
+      };
+      await write(Buffer.concat([Buffer.from(MAGIC), headerLength, bytes]));
+      for await (const record of records) await write(record);
+      await file.writeFile(checksum.digest());
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(aside, path);
+  } catch (error) {
+    await rm(aside, { force: true }).catch(() => {});
+    throw explain(error, path, header);
+  }
+}
+
+const ADVICE: Record<string, string> = {
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk quota is used up",
+  EFBIG: "the file would be larger than is allowed here",
+  EACCES: "the folder may not be written to",
+  EPERM: "the folder may not be written to",
+  EROFS: "the disk is read-only",
+  ENOTDIR: "a part of the path is a file",
+  EEXIST: "a part of the path is a file",
+};
+
+function explain(error: unknown, path: string, header: CacheHeader): unknown {
+  const reason = ADVICE[(error as NodeJS.ErrnoException).code ?? ""];
+  if (reason === undefined) return error;
+  const megabytes = Math.ceil((header.entries.length * header.size ** 2 * 4) / 1e6);
+  return new Error(
+    `Could not write the cache file ${path}: ${reason}. It needs ${megabytes} MB; nothing was left behind. ` +
+      `Make room, or name another folder with IQVAE_CACHE or cacheDir.`,
+    { cause: error },
+  );
+}

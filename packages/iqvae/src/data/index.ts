@@ -1,0 +1,26 @@
+export { contactSheet, dataContactSheet, drawCondition, type SheetRow } from "./contact-sheet.ts";
+export type {
+  ConditionSpec,
+  ImageSize,
+  PairBatch,
+  PairDataset,
+  PairSplit,
+  Rgb,
+  SemanticClass,
+} from "./dataset.ts";
+export { IMAGE_SIZES } from "./dataset.ts";
+export { FACE_CLASSES } from "./faces/draw.ts";
+export {
+  type FaceGeometry,
+  type FaceSplit,
+  faceGeometry,
+  faceGeometryOf,
+  geometryHash,
+  UNSEEN_PARTS,
+} from "./faces/geometry.ts";
+export { drawColours, FACE_PALETTES, type FaceColours, SHAVED_SHARE } from "./faces/palettes.ts";
+export { renderFace } from "./faces/recipe.ts";
+export type { Licence } from "./licences.ts";
+export { epochOrder, Loader, type LoaderState } from "./loader.ts";
+export { type OpenFaces, type OpenRequest, openDataset } from "./open.ts";
+export { type Random, seededRandom } from "./random.ts";

@@ -1,0 +1,164 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { CacheRejected, openCache, type PairCache, writeCache } from "./cache.ts";
+import { IMAGE_SIZES, type ImageSize, type PairDataset, type PairSplit } from "./dataset.ts";
+import type { FaceSplit } from "./faces/geometry.ts";
+import { facesRecipe } from "./faces/recipe.ts";
+import type { Recipe } from "./recipe.ts";
+
+interface CommonRequest {
+  readonly size: ImageSize;
+  /** Where cache files lie. Default: `IQVAE_CACHE`, else `.cache/iqvae` below the workspace root. */
+  readonly cacheDir?: string;
+  /** Called while pairs are drawn for the first time; not at all when they come from the cache. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Called with a sentence when a cache file had to be thrown away. Default: standard error. */
+  readonly onMessage?: (message: string) => void;
+}
+
+/** Faces: any number of them, decided by `seed`. */
+export interface OpenFaces extends CommonRequest {
+  readonly name: "faces";
+  readonly condition: "semantic" | "lines";
+  /** How many faces, both parts together. Default 12,000. */
+  readonly count?: number;
+  /** Default 0. */
+  readonly seed?: number;
+  /** Default `geometry`. */
+  readonly split?: FaceSplit;
+}
+
+export type OpenRequest = OpenFaces;
+
+const DEFAULT_COUNT = 12_000;
+
+/**
+ * Opens a built-in data set; draws it first if it is not in the cache. Equal requests give equal bytes.
+ *
+ * @throws RangeError for a request that names something unknown; Error when the cache cannot be written
+ */
+export async function openDataset(request: OpenRequest): Promise<PairDataset> {
+  const recipe = recipeOf(request);
+  const key = JSON.stringify({ name: recipe.name, ...recipe.parts });
+  const folder = request.cacheDir ?? process.env.IQVAE_CACHE ?? join(workspaceRoot(), ".cache", "iqvae");
+  const digest = createHash("sha256").update(key).digest("hex").slice(0, 12);
+  const path = resolve(folder, `${recipe.name}-${request.condition}-${request.size}-${digest}.pairs`);
+
+  const cache = openIfWhole(path, key, request.onMessage ?? console.error) ?? (await draw(path, key, recipe, request));
+  const side = request.size;
+  const split = (validation: boolean) => splitOf(cache, side, validation);
+  return {
+    name: recipe.name,
+    size: side,
+    condition: recipe.condition,
+    licences: recipe.licences,
+    train: split(false),
+    validation: split(true),
+    close: () => cache.close(),
+  };
+}
+
+function recipeOf(request: OpenRequest): Recipe {
+  const { name, size } = request;
+  expectOneOf("name", name, ["faces"]);
+  expectOneOf("size", size, IMAGE_SIZES);
+  const { condition, count = DEFAULT_COUNT, seed = 0, split = "geometry" } = request;
+  expectOneOf("condition", condition, ["semantic", "lines"], " for faces");
+  expectOneOf("split", split, ["geometry", "unseen-parts"]);
+  expectInteger("count", count, 1, 10_000_000);
+  expectInteger("seed", seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+  return facesRecipe({ condition, size, count, seed, split });
+}
+
+function expectOneOf<T>(what: string, value: T, choices: readonly T[], where = ""): void {
+  if (choices.includes(value)) return;
+  const list = choices.map((choice) => JSON.stringify(choice)).join(", ");
+  throw new RangeError(`openDataset: ${what}${where} must be one of ${list}, not ${JSON.stringify(value)}.`);
+}
+
+function expectInteger(what: string, value: number, from: number, to: number): void {
+  if (Number.isInteger(value) && value >= from && value <= to) return;
+  throw new RangeError(`openDataset: ${what} must be a whole number from ${from} to ${to}, not ${value}.`);
+}
+
+function openIfWhole(path: string, key: string, onMessage: (message: string) => void): PairCache | null {
+  try {
+    return openCache(path, key);
+  } catch (error) {
+    if (!(error instanceof CacheRejected)) throw error;
+    onMessage(`The cache file ${path} cannot be used: ${error.message}. Its pairs are drawn anew.`);
+    return null;
+  }
+}
+
+async function draw(path: string, key: string, recipe: Recipe, request: OpenRequest): Promise<PairCache> {
+  const { entries, draw } = recipe.prepare();
+  const { size, onProgress } = request;
+  async function* records() {
+    let done = 0;
+    for await (const { image, condition } of ahead(entries.length, draw)) {
+      const record = new Uint8Array(size * size * 4);
+      record.set(image);
+      record.set(condition, image.length);
+      yield record;
+      onProgress?.(++done, entries.length);
+    }
+  }
+  await writeCache(path, { key, size, entries }, records());
+  return openCache(path, key)!;
+}
+
+/** Results of `task(0) … task(length − 1)` in order, some of them under way at the same time. */
+async function* ahead<T>(length: number, task: (index: number) => Promise<T>): AsyncGenerator<T> {
+  const width = 2 * cpus().length + 2;
+  const pending: Promise<T>[] = [];
+  const start = (index: number) => {
+    const result = task(index);
+    // A failure surfaces when its turn comes; until then it must not count as unhandled.
+    result.catch(() => {});
+    pending.push(result);
+  };
+  for (let index = 0; index < length; index++) {
+    start(index);
+    if (pending.length === width) yield await pending.shift()!;
+  }
+  while (pending.length > 0) yield await pending.shift()!;
+}
+
+function splitOf(cache: PairCache, size: number, validation: boolean): PairSplit {
+  const { entries } = cache.header;
+  const records = Uint32Array.from(entries.keys()).filter((i) => entries[i]!.validation === validation);
+  const ids = Array.from(records, (i) => entries[i]!.id);
+  const pixels = size * size;
+  return {
+    length: ids.length,
+    ids,
+    batch(indices) {
+      const images = new Uint8Array(indices.length * pixels * 3);
+      const conditions = new Uint8Array(indices.length * pixels);
+      const record = new Uint8Array(pixels * 4);
+      for (let i = 0; i < indices.length; i++) {
+        const index = records[indices[i]!];
+        if (index === undefined) {
+          const part = validation ? "validation" : "train";
+          throw new RangeError(`${part}.batch: expected numbers from 0 to ${ids.length - 1}, got ${indices[i]}.`);
+        }
+        cache.read(index, record);
+        images.set(record.subarray(0, pixels * 3), i * pixels * 3);
+        conditions.set(record.subarray(pixels * 3), i * pixels);
+      }
+      return { images, conditions };
+    },
+  };
+}
+
+/** The nearest folder upwards whose package.json has workspaces, so that all commands share one cache. */
+function workspaceRoot(): string {
+  for (let folder = process.cwd(); ; folder = dirname(folder)) {
+    const manifest = join(folder, "package.json");
+    if (existsSync(manifest) && "workspaces" in (JSON.parse(readFileSync(manifest, "utf8")) as object)) return folder;
+    if (dirname(folder) === folder) return process.cwd();
+  }
+}

@@ -1,0 +1,40 @@
+import sharp from "sharp";
+
+/**
+ * Draws an SVG whose root element carries its size in pixels.
+ *
+ * @returns RGB bytes `[H, W, 3]`; transparent parts are white.
+ */
+export async function rasterise(svg: string): Promise<Uint8Array> {
+  return await sharp(Buffer.from(svg)).flatten({ background: "#fff" }).toColourspace("srgb").raw().toBuffer();
+}
+
+/**
+ * Averages blocks of `factor × factor` pixels.
+ *
+ * @param pixels RGB bytes `[size·factor, size·factor, 3]`
+ * @returns RGB bytes `[size, size, 3]`
+ */
+export function shrink(pixels: Uint8Array, size: number, factor: number): Uint8Array {
+  const stride = size * factor * 3;
+  const area = factor * factor;
+  const out = new Uint8Array(size * size * 3);
+  for (let y = 0, at = 0; y < size; y++) {
+    for (let x = 0; x < size; x++) {
+      const corner = y * factor * stride + x * factor * 3;
+      for (let channel = 0; channel < 3; channel++, at++) {
+        let sum = area >> 1;
+        for (let dy = 0; dy < factor; dy++) {
+          for (let dx = 0; dx < factor; dx++) sum += pixels[corner + dy * stride + dx * 3 + channel]!;
+        }
+        out[at] = sum / area;
+      }
+    }
+  }
+  return out;
+}
+
+/** How much of each pixel is ink: `[size, size]` in 0 (white) … 255 (black), from RGB bytes of the same size. */
+export function inkOf(pixels: Uint8Array): Uint8Array {
+  return Uint8Array.from({ length: pixels.length / 3 }, (_, i) => 255 - pixels[3 * i + 1]!);
+}

@@ -1,0 +1,19 @@
+import type { PairEntry } from "./cache.ts";
+import type { ConditionSpec } from "./dataset.ts";
+import type { Licence } from "./licences.ts";
+
+/** An image `[H, W, 3]` and its condition `[H, W]`. */
+export interface Pair {
+  readonly image: Uint8Array;
+  readonly condition: Uint8Array;
+}
+
+/** How the pairs of a built-in data set are drawn. What it costs to know the pairs is paid by `prepare`. */
+export interface Recipe {
+  readonly name: string;
+  readonly condition: ConditionSpec;
+  readonly licences: readonly Licence[];
+  /** All that decides the pixels and the split: the content key of the cache. */
+  readonly parts: Readonly<Record<string, string | number>>;
+  prepare(): { readonly entries: readonly PairEntry[]; draw(index: number): Promise<Pair> };
+}
