@@ -153,7 +153,7 @@ export async function generateTypes(addon, build = join(packageRoot, "build")) {
   const stamp = `${addon} ${statSync(addon).mtimeMs} ${hash(read(script))}`;
   if (existsSync(stampFile) && read(stampFile) === stamp && existsSync(join(packageRoot, "src", "generated")))
     return false;
-  const { ok, output } = await runCaptured(process.execPath, [script]);
+  const { ok, output } = await runCaptured(process.execPath, [script, addon]);
   if (!ok)
     throw new Error(`Generating the operator types failed:\n\n${output.trimEnd().split("\n").slice(-40).join("\n")}`);
   writeAside(stampFile, stamp);

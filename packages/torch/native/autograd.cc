@@ -1,0 +1,251 @@
+// What is no operator: backward, gradient mode, autocast, generators, threads, devices.
+#include "state.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <optional>
+
+namespace binding {
+namespace {
+
+napi_value make_bool(napi_env env, bool flag) {
+  napi_value out;
+  napi_get_boolean(env, flag, &out);
+  return out;
+}
+
+std::vector<at::Tensor> tensors_of(Call& call, size_t index, const char* what) {
+  std::vector<at::Tensor> out;
+  if (is_missing(call.env, call.values[index])) return out;
+  for (int32_t handle : read_handles(call.env, call.values[index], what)) out.push_back(call.state->tensors.get(handle));
+  return out;
+}
+
+// backward(outputs, outputGradients | null, retainGraph): accumulates into the leaves.
+napi_value backward(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&]() -> napi_value {
+    torch::autograd::backward(tensors_of(call, 0, "the outputs"), tensors_of(call, 1, "the output gradients"),
+                              read_bool(env, call.values[2], "retainGraph"), false);
+    return nullptr;
+  });
+}
+
+// grad(outputs, inputs, outputGradients | null, retainGraph, createGraph) → handles, null where unused.
+napi_value grad(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&]() -> napi_value {
+    auto gradients = torch::autograd::grad(tensors_of(call, 0, "the outputs"), tensors_of(call, 1, "the inputs"),
+                                           tensors_of(call, 2, "the output gradients"), read_bool(env, call.values[3], "retainGraph"),
+                                           read_bool(env, call.values[4], "createGraph"), true);
+    napi_value out;
+    napi_create_array_with_length(env, gradients.size(), &out);
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      napi_value entry;
+      if (gradients[i].defined())
+        entry = call.handle(std::move(gradients[i]));
+      else
+        napi_get_null(env, &entry);
+      napi_set_element(env, out, i, entry);
+    }
+    return out;
+  });
+}
+
+napi_value get_grad(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&]() -> napi_value {
+    const at::Tensor& gradient = call.tensor(0).grad();
+    return gradient.defined() ? call.handle(gradient) : nullptr;
+  });
+}
+
+// setGrad(handle, gradient | null)
+napi_value set_grad(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&]() -> napi_value {
+    call.tensor(0).mutable_grad() = is_missing(env, call.values[1]) ? at::Tensor() : call.tensor(1);
+    return nullptr;
+  });
+}
+
+napi_value requires_grad(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&] { return make_bool(env, call.tensor(0).requires_grad()); });
+}
+
+napi_value set_requires_grad(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&]() -> napi_value {
+    call.tensor(0).requires_grad_(read_bool(env, call.values[1], "requiresGrad"));
+    return nullptr;
+  });
+}
+
+// setGradMode(enabled) → what it was
+napi_value set_grad_mode(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&] {
+    const bool before = c10::GradMode::is_enabled();
+    c10::GradMode::set_enabled(read_bool(env, call.values[0], "enabled"));
+    return make_bool(env, before);
+  });
+}
+
+thread_local std::vector<std::unique_ptr<c10::InferenceMode>> inference_guards;
+
+napi_value push_inference_mode(napi_env env, napi_callback_info) {
+  return guarded(env, [&]() -> napi_value {
+    inference_guards.push_back(std::make_unique<c10::InferenceMode>(true));
+    return nullptr;
+  });
+}
+
+napi_value pop_inference_mode(napi_env env, napi_callback_info) {
+  return guarded(env, [&]() -> napi_value {
+    inference_guards.pop_back();
+    return nullptr;
+  });
+}
+
+// setAutocast(enabled, deviceType, scalarType) → whether it was enabled. The cache of cast weights lives until cleared.
+napi_value set_autocast(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&] {
+    const bool enabled = read_bool(env, call.values[0], "enabled");
+    const c10::Device device(read_string(env, call.values[1]));
+    const auto type = static_cast<at::ScalarType>(read_int32(env, call.values[2], "the dtype"));
+#if TORCH_VERSION_MAJOR >= 2 && TORCH_VERSION_MINOR >= 4
+    const bool before = at::autocast::is_autocast_enabled(device.type());
+    at::autocast::set_autocast_enabled(device.type(), enabled);
+    at::autocast::set_autocast_dtype(device.type(), type);
+#else
+    bool before;
+    if (device.is_cpu()) {
+      before = at::autocast::is_cpu_enabled();
+      at::autocast::set_cpu_enabled(enabled);
+      at::autocast::set_autocast_cpu_dtype(type);
+    } else {
+      before = at::autocast::is_enabled();
+      at::autocast::set_enabled(enabled);
+      at::autocast::set_autocast_gpu_dtype(type);
+    }
+#endif
+    return make_bool(env, before);
+  });
+}
+
+napi_value clear_autocast_cache(napi_env env, napi_callback_info) {
+  return guarded(env, [&]() -> napi_value {
+    at::autocast::clear_cache();
+    return nullptr;
+  });
+}
+
+at::Generator default_generator(const c10::Device& device) { return at::globalContext().defaultGenerator(device); }
+
+// createGenerator(device, seed) → index
+napi_value create_generator(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&] {
+    const c10::Device device(read_string(env, call.values[0]));
+    at::Generator generator = default_generator(device).clone();
+    generator.set_current_seed(static_cast<uint64_t>(read_int64(env, call.values[1], "the seed")));
+    size_t index = 0;  // a slot that was given back is used again
+    while (index < call.state->generators.size() && call.state->generators[index].defined()) ++index;
+    if (index == call.state->generators.size()) call.state->generators.emplace_back();
+    call.state->generators[index] = generator;
+    napi_value out;
+    napi_create_int32(env, static_cast<int32_t>(index), &out);
+    return out;
+  });
+}
+
+napi_value release_generator(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&]() -> napi_value {
+    call.state->generators.at(static_cast<size_t>(read_int32(env, call.values[0], "the generator"))) = at::Generator();
+    return nullptr;
+  });
+}
+
+// A generator by index, or the default one of a device by name.
+at::Generator named_generator(Call& call) {
+  int32_t index;
+  if (napi_get_value_int32(call.env, call.values[0], &index) == napi_ok) return call.state->generators.at(static_cast<size_t>(index));
+  return default_generator(c10::Device(read_string(call.env, call.values[0])));
+}
+
+napi_value generator_state(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&] { return call.handle(named_generator(call).get_state()); });
+}
+
+napi_value set_generator_state(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&]() -> napi_value {
+    named_generator(call).set_state(call.tensor(1));
+    return nullptr;
+  });
+}
+
+napi_value seed_generator(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&]() -> napi_value {
+    named_generator(call).set_current_seed(static_cast<uint64_t>(read_int64(env, call.values[1], "the seed")));
+    return nullptr;
+  });
+}
+
+napi_value set_threads(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&]() -> napi_value {
+    at::set_num_threads(read_int32(env, call.values[0], "the thread count"));
+    return nullptr;
+  });
+}
+
+napi_value threads(napi_env env, napi_callback_info) {
+  napi_value out;
+  napi_create_int32(env, at::get_num_threads(), &out);
+  return out;
+}
+
+napi_value cuda_devices(napi_env env, napi_callback_info) {
+  return guarded(env, [&] {
+    napi_value out;
+    const int64_t count = at::hasCUDA() ? static_cast<int64_t>(at::detail::getCUDAHooks().getNumGPUs()) : 0;
+    napi_create_int64(env, count, &out);
+    return out;
+  });
+}
+
+}  // namespace
+
+void register_autograd(napi_env env, napi_value exports, State* state) {
+  define(env, exports, "backward", backward, state);
+  define(env, exports, "grad", grad, state);
+  define(env, exports, "getGrad", get_grad, state);
+  define(env, exports, "setGrad", set_grad, state);
+  define(env, exports, "requiresGrad", requires_grad, state);
+  define(env, exports, "setRequiresGrad", set_requires_grad, state);
+  define(env, exports, "setGradMode", set_grad_mode, state);
+  define(env, exports, "pushInferenceMode", push_inference_mode, state);
+  define(env, exports, "popInferenceMode", pop_inference_mode, state);
+  define(env, exports, "setAutocast", set_autocast, state);
+  define(env, exports, "clearAutocastCache", clear_autocast_cache, state);
+  define(env, exports, "createGenerator", create_generator, state);
+  define(env, exports, "releaseGenerator", release_generator, state);
+  define(env, exports, "generatorState", generator_state, state);
+  define(env, exports, "setGeneratorState", set_generator_state, state);
+  define(env, exports, "seedGenerator", seed_generator, state);
+  define(env, exports, "setThreads", set_threads, state);
+  define(env, exports, "threads", threads, state);
+  define(env, exports, "cudaDevices", cuda_devices, state);
+}
+
+}  // namespace binding

@@ -1,0 +1,180 @@
+// The one door: any operator, resolved by name, called through libtorch's boxed entry.
+#include "state.h"
+
+#include <set>
+
+namespace binding {
+namespace {
+
+napi_value call_operator(napi_env env, napi_callback_info info) {
+  constexpr size_t kMost = 40;
+  napi_value values[kMost];
+  size_t count = kMost;
+  void* data = nullptr;
+  napi_get_cb_info(env, info, &count, values, nullptr, &data);
+  Operator& op = *static_cast<Operator*>(data);
+  State& state = *op.state;
+  return guarded(env, [&]() -> napi_value {
+    std::vector<c10::IValue> stack = std::move(state.stack);  // its capacity is kept from call to call
+    stack.clear();
+    const size_t total = op.arguments.size();
+    for (size_t i = 0; i < total; ++i) {
+      if (i < count) {
+        push_argument(env, state, op.arguments[i], values[i], stack);
+      } else if (op.arguments[i].has_default) {
+        stack.push_back(op.arguments[i].default_value);
+      } else if (op.arguments[i].type.optional) {
+        stack.emplace_back();
+      } else {
+        throw std::runtime_error("argument '" + op.arguments[i].name + "' (" + op.arguments[i].type.text + ") is missing");
+      }
+    }
+    op.handle.callBoxed(&stack);
+    napi_value out = nullptr;
+    if (stack.size() == 1) {
+      // An in-place operator returns its own argument: JavaScript has that object already.
+      if (op.returns[0].written < 0) out = from_ivalue(env, state, std::move(stack[0]));
+    } else if (stack.size() > 1) {
+      napi_create_array_with_length(env, stack.size(), &out);
+      for (size_t i = 0; i < stack.size(); ++i)
+        if (op.returns[i].written < 0) napi_set_element(env, out, i, from_ivalue(env, state, std::move(stack[i])));
+    }
+    stack.clear();
+    state.stack = std::move(stack);
+    return out;
+  });
+}
+
+void set(napi_env env, napi_value object, const char* name, napi_value value) { napi_set_named_property(env, object, name, value); }
+
+napi_value make_bool(napi_env env, bool flag) {
+  napi_value out;
+  napi_get_boolean(env, flag, &out);
+  return out;
+}
+
+napi_value make_int(napi_env env, int32_t number) {
+  napi_value out;
+  napi_create_int32(env, number, &out);
+  return out;
+}
+
+const char* kind_name(Kind kind) {
+  switch (kind) {
+    case Kind::Tensor: return "Tensor";
+    case Kind::Int: return "Int";
+    case Kind::Float: return "Float";
+    case Kind::Bool: return "Bool";
+    case Kind::Scalar: return "Scalar";
+    case Kind::String: return "String";
+    case Kind::ScalarType: return "ScalarType";
+    case Kind::Layout: return "Layout";
+    case Kind::MemoryFormat: return "MemoryFormat";
+    case Kind::Device: return "Device";
+    case Kind::Generator: return "Generator";
+    case Kind::List: return "List";
+    default: return "Unsupported";
+  }
+}
+
+napi_value describe(napi_env env, const Type& type) {
+  napi_value out;
+  napi_create_object(env, &out);
+  set(env, out, "kind", make_string(env, kind_name(type.kind)));
+  set(env, out, "optional", make_bool(env, type.optional));
+  set(env, out, "text", make_string(env, type.text));
+  if (type.element) set(env, out, "element", describe(env, *type.element));
+  return out;
+}
+
+napi_value describe(napi_env env, const std::vector<Argument>& arguments) {
+  napi_value out;
+  napi_create_array_with_length(env, arguments.size(), &out);
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const Argument& argument = arguments[i];
+    napi_value entry;
+    napi_create_object(env, &entry);
+    set(env, entry, "name", make_string(env, argument.name));
+    set(env, entry, "type", describe(env, argument.type));
+    set(env, entry, "hasDefault", make_bool(env, argument.has_default));
+    set(env, entry, "keywordOnly", make_bool(env, argument.keyword_only));
+    set(env, entry, "fixedLength", make_int(env, argument.fixed_length));
+    set(env, entry, "written", make_int(env, argument.written));
+    napi_set_element(env, out, i, entry);
+  }
+  return out;
+}
+
+// operatorNames() → ["aten::mul.Tensor", …], all that the library has.
+napi_value operator_names(napi_env env, napi_callback_info info) {
+  return guarded(env, [&]() -> napi_value {
+    const auto names = c10::Dispatcher::singleton().getAllOpNames();
+    napi_value out;
+    napi_create_array(env, &out);
+    uint32_t count = 0;
+    for (const c10::OperatorName& name : names)
+      if (c10::Dispatcher::singleton().findSchema(name)) napi_set_element(env, out, count++, make_string(env, toString(name)));
+    return out;
+  });
+}
+
+// methodNames() → names in aten whose first argument is a tensor named self.
+napi_value method_names(napi_env env, napi_callback_info) {
+  return guarded(env, [&]() -> napi_value {
+    std::set<std::string> names;
+    for (const c10::OperatorName& name : c10::Dispatcher::singleton().getAllOpNames()) {
+      if (name.name.rfind("aten::", 0) != 0 || name.name[6] == '_') continue;
+      auto handle = c10::Dispatcher::singleton().findSchema(name);
+      if (!handle || handle->schema().arguments().empty()) continue;
+      const c10::Argument& first = handle->schema().arguments()[0];
+      if (first.name() == "self" && first.type()->kind() == c10::TypeKind::TensorType) names.insert(name.name.substr(6));
+    }
+    napi_value out;
+    napi_create_array_with_length(env, names.size(), &out);
+    uint32_t count = 0;
+    for (const std::string& name : names) napi_set_element(env, out, count++, make_string(env, name));
+    return out;
+  });
+}
+
+// describeOperator(name, overload) → schema description, or undefined when the library lacks it.
+napi_value describe_named(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&]() -> napi_value {
+    auto handle = c10::Dispatcher::singleton().findSchema({read_string(env, call.values[0]), read_string(env, call.values[1])});
+    if (!handle) return nullptr;
+    std::unique_ptr<Operator> op = describe_operator(call.state, *handle);
+    napi_value out;
+    napi_create_object(env, &out);
+    set(env, out, "overload", call.values[1]);
+    set(env, out, "schema", make_string(env, toString(handle->schema())));
+    set(env, out, "arguments", describe(env, op->arguments));
+    set(env, out, "returns", describe(env, op->returns));
+    return out;
+  });
+}
+
+// bindOperator(name, overload) → a function that takes every argument of the schema in order.
+napi_value bind_operator(napi_env env, napi_callback_info info) {
+  Call call(env, info);
+  return guarded(env, [&]() -> napi_value {
+    const std::string name = read_string(env, call.values[0]);
+    auto handle = c10::Dispatcher::singleton().findSchema({name, read_string(env, call.values[1])});
+    if (!handle) throw std::runtime_error("libtorch has no operator " + name);
+    call.state->operators.push_back(describe_operator(call.state, *handle));
+    napi_value out;
+    napi_create_function(env, name.c_str(), NAPI_AUTO_LENGTH, call_operator, call.state->operators.back().get(), &out);
+    return out;
+  });
+}
+
+}  // namespace
+
+void register_calls(napi_env env, napi_value exports, State* state) {
+  define(env, exports, "operatorNames", operator_names, state);
+  define(env, exports, "methodNames", method_names, state);
+  define(env, exports, "describeOperator", describe_named, state);
+  define(env, exports, "bindOperator", bind_operator, state);
+}
+
+}  // namespace binding

@@ -1,0 +1,73 @@
+import { native } from "./native.ts";
+import { Tensor } from "./tensor.ts";
+
+const registry = new FinalizationRegistry<number>((index) => native.releaseGenerator(index));
+
+/**
+ * A seeded source of random numbers for operators that take a `generator`. Equal seeds give equal numbers on one kind of
+ * device; the state can be saved and restored.
+ */
+export class Generator {
+  readonly device: string;
+  #index: number;
+
+  constructor(seed: number | bigint = 0, device = "cpu") {
+    this.device = device;
+    this.#index = native.createGenerator(device, BigInt(seed));
+    registry.register(this, this.#index, this);
+  }
+
+  /** @internal */
+  get index(): number {
+    return this.#index;
+  }
+
+  seed(seed: number | bigint): this {
+    native.seedGenerator(this.#index, BigInt(seed));
+    return this;
+  }
+
+  /** The whole state as bytes, to be handed to {@link setState}. */
+  getState(): Uint8Array {
+    const state = new Tensor(native.generatorState(this.#index));
+    const bytes = state.read("uint8");
+    state.dispose();
+    return bytes;
+  }
+
+  setState(state: Uint8Array): this {
+    applyState(this.#index, state);
+    return this;
+  }
+
+  toString(): string {
+    return `Generator(${this.device})`;
+  }
+}
+
+function applyState(generator: number | string, bytes: Uint8Array): void {
+  const state = new Tensor(native.fromTypedArray(bytes, [bytes.length], 0, "cpu"));
+  try {
+    native.setGeneratorState(generator, state.handle);
+  } finally {
+    state.dispose();
+  }
+}
+
+/** Seeds the default generator of the CPU and of every CUDA device. */
+export function manualSeed(seed: number | bigint): void {
+  native.seedGenerator("cpu", BigInt(seed));
+  for (let i = 0; i < native.cudaDevices(); i++) native.seedGenerator(`cuda:${i}`, BigInt(seed));
+}
+
+/** The state of a device's default generator. */
+export function getRandomState(device = "cpu"): Uint8Array {
+  const state = new Tensor(native.generatorState(device));
+  const bytes = state.read("uint8");
+  state.dispose();
+  return bytes;
+}
+
+export function setRandomState(state: Uint8Array, device = "cpu"): void {
+  applyState(device, state);
+}

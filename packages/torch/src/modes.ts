@@ -1,0 +1,85 @@
+import { DTYPE_CODES, type DType } from "./dtype.ts";
+import { native } from "./native.ts";
+import { getDefaultDevice, Tensor } from "./tensor.ts";
+
+function synchronous<T>(name: string, value: T): T {
+  if (value instanceof Promise)
+    throw new TypeError(`${name}() got an asynchronous function; the mode would leak into other code`);
+  return value;
+}
+
+/** Runs `body` without recording gradients. */
+export function noGrad<T>(body: () => T): T {
+  const before = native.setGradMode(false);
+  try {
+    return synchronous("noGrad", body());
+  } finally {
+    native.setGradMode(before);
+  }
+}
+
+/** Like {@link noGrad} and cheaper by call; its tensors cannot take part in gradients later. */
+export function inferenceMode<T>(body: () => T): T {
+  native.pushInferenceMode();
+  try {
+    return synchronous("inferenceMode", body());
+  } finally {
+    native.popInferenceMode();
+  }
+}
+
+/** Runs `body` with matrix products and convolutions in `dtype` and what needs range in float32, as PyTorch's autocast. */
+export function autocast<T>(options: { dtype?: DType; device?: string; enabled?: boolean }, body: () => T): T {
+  const device = options.device ?? getDefaultDevice();
+  const code = DTYPE_CODES[options.dtype ?? "bfloat16"];
+  const before = native.setAutocast(options.enabled ?? true, device, code);
+  try {
+    return synchronous("autocast", body());
+  } finally {
+    native.setAutocast(before, device, code);
+    if (!before) native.clearAutocastCache();
+  }
+}
+
+/**
+ * Gradients of `outputs` with respect to chosen `inputs`, without touching `.grad`.
+ *
+ * @returns one gradient an input, `null` where the outputs do not depend on it.
+ */
+export function grad(
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  options: { gradients?: readonly Tensor[]; retainGraph?: boolean; createGraph?: boolean } = {},
+): (Tensor | null)[] {
+  const handles = (tensors: readonly Tensor[]): number[] => tensors.map((tensor) => tensor.handle);
+  const createGraph = options.createGraph ?? false;
+  const found = native.grad(
+    handles(outputs),
+    handles(inputs),
+    options.gradients ? handles(options.gradients) : null,
+    options.retainGraph ?? createGraph,
+    createGraph,
+  );
+  return found.map((handle) => (handle === null ? null : new Tensor(handle)));
+}
+
+/** The number of threads of one operator; the number of cores at the start. */
+export function setThreads(count: number): void {
+  native.setThreads(count);
+}
+
+export function getThreads(): number {
+  return native.threads();
+}
+
+/** How many CUDA devices libtorch sees; 0 when it was built without CUDA. */
+export function cudaDeviceCount(): number {
+  return native.cudaDevices();
+}
+
+/** How many tensors are alive on the native side, for leak checks. */
+export function liveTensors(): number {
+  return native.liveTensors();
+}
+
+export const torchVersion: string = native.version;

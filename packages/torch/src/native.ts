@@ -1,0 +1,85 @@
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import { addonPath } from "./addon-path.ts";
+import type { TypedArray } from "./dtype.ts";
+
+/** A schema type as the addon describes it. */
+export interface NativeType {
+  readonly kind: string;
+  readonly optional: boolean;
+  readonly text: string;
+  readonly element?: NativeType;
+}
+
+export interface NativeArgument {
+  readonly name: string;
+  readonly type: NativeType;
+  readonly hasDefault: boolean;
+  readonly keywordOnly: boolean;
+  readonly fixedLength: number;
+  /** For returns: the index of the argument that this return is (in-place operators), or -1. */
+  readonly written: number;
+}
+
+export interface NativeSchema {
+  readonly overload: string;
+  readonly schema: string;
+  readonly arguments: readonly NativeArgument[];
+  readonly returns: readonly NativeArgument[];
+}
+
+export type NativeFunction = (...values: unknown[]) => unknown;
+
+/** What the C++ addon exports. Handles are integers; see `native/state.h`. */
+export interface Native {
+  readonly version: string;
+  operatorNames(): string[];
+  methodNames(): string[];
+  describeOperator(name: string, overload: string): NativeSchema | undefined;
+  bindOperator(name: string, overload: string): NativeFunction;
+  fromTypedArray(array: TypedArray, shape: readonly number[], dtype: number, device: string): number;
+  copyToTypedArray(handle: number, array: TypedArray): void;
+  shape(handle: number): number[];
+  strides(handle: number): number[];
+  scalarType(handle: number): number;
+  device(handle: number): string;
+  item(handle: number): number | boolean;
+  release(handles: number | readonly number[]): void;
+  tellSize(handle: number): void;
+  releasedShape(handle: number): number[] | undefined;
+  liveTensors(): number;
+  backward(outputs: readonly number[], gradients: readonly number[] | null, retainGraph: boolean): void;
+  grad(
+    outputs: readonly number[],
+    inputs: readonly number[],
+    gradients: readonly number[] | null,
+    retainGraph: boolean,
+    createGraph: boolean,
+  ): (number | null)[];
+  getGrad(handle: number): number | undefined;
+  setGrad(handle: number, gradient: number | null): void;
+  requiresGrad(handle: number): boolean;
+  setRequiresGrad(handle: number, value: boolean): void;
+  setGradMode(enabled: boolean): boolean;
+  pushInferenceMode(): void;
+  popInferenceMode(): void;
+  setAutocast(enabled: boolean, device: string, dtype: number): boolean;
+  clearAutocastCache(): void;
+  createGenerator(device: string, seed: bigint): number;
+  releaseGenerator(index: number): void;
+  generatorState(generator: number | string): number;
+  setGeneratorState(generator: number | string, state: number): void;
+  seedGenerator(generator: number | string, seed: bigint): void;
+  setThreads(count: number): void;
+  threads(): number;
+  cudaDevices(): number;
+}
+
+function load(): Native {
+  const native = createRequire(import.meta.url)(addonPath()) as Native;
+  // libtorch starts with the threads that OpenMP counts, which in a container is often one.
+  native.setThreads(Number(process.env.OMP_NUM_THREADS) || availableParallelism());
+  return native;
+}
+
+export const native: Native = load();

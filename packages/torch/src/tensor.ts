@@ -1,0 +1,227 @@
+import {
+  DTYPE_CODES,
+  type DType,
+  dtypeName,
+  dtypeOfArray,
+  type TypedArray,
+  type TypedArrayOf,
+  typedArrayFor,
+} from "./dtype.ts";
+import type { TensorMethods } from "./generated/ops.ts";
+import { native } from "./native.ts";
+import { adopt, disown, type Owned, type Where } from "./scope.ts";
+
+/**
+ * A libtorch tensor. Every operator whose first argument is `self` is also a method, with PyTorch's name:
+ * `x.mul(y).sum([1], { keepdim: true })`.
+ *
+ * Ownership: inside {@link scope} the scope releases it; outside, the garbage collector does in the end, and
+ * `dispose()` or `using` does at once.
+ */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are installed from the operator list, see methods.ts
+export class Tensor implements Owned {
+  #handle: number;
+  #lastHandle = -1;
+  #released: Where | undefined;
+
+  /** @internal Tensors are made by {@link tensor} and by operators. */
+  constructor(handle: number) {
+    this.#handle = handle;
+    adopt(this);
+  }
+
+  /** @internal The native handle. @throws Error after release, with the shape and the place of the release. */
+  get handle(): number {
+    if (this.#handle < 0) throw this.#useAfterRelease();
+    return this.#handle;
+  }
+
+  /** @internal The handle, or -1 after release. */
+  get liveHandle(): number {
+    return this.#handle;
+  }
+
+  /** @internal Called by the scope, which releases the native side itself. */
+  markReleased(where: Where): void {
+    this.#released = where;
+    this.#lastHandle = this.#handle;
+    this.#handle = -1;
+  }
+
+  #useAfterRelease(): Error {
+    const shape = native.releasedShape(this.#lastHandle);
+    const place = (this.#released?.stack ?? "").split("\n")[1]?.trim() ?? "at an unknown place";
+    const named = shape === undefined ? "whose shape is no longer known" : `of shape [${shape.join(", ")}]`;
+    return new Error(
+      `a tensor ${named} was used after its release ${place}; return it from the scope, or keep it alive until its last use`,
+    );
+  }
+
+  get isReleased(): boolean {
+    return this.#handle < 0;
+  }
+
+  /** Sizes of all dimensions. */
+  get shape(): number[] {
+    return native.shape(this.handle);
+  }
+
+  /** Steps between neighbours of each dimension, in elements. */
+  get strides(): number[] {
+    return native.strides(this.handle);
+  }
+
+  get ndim(): number {
+    return this.shape.length;
+  }
+
+  /** The number of elements. */
+  get numel(): number {
+    return this.shape.reduce((product, size) => product * size, 1);
+  }
+
+  get dtype(): DType {
+    return dtypeName(native.scalarType(this.handle));
+  }
+
+  /** For example `cpu` or `cuda:0`. */
+  get device(): string {
+    return native.device(this.handle);
+  }
+
+  get requiresGrad(): boolean {
+    return native.requiresGrad(this.handle);
+  }
+
+  set requiresGrad(value: boolean) {
+    native.setRequiresGrad(this.handle, value);
+  }
+
+  /** The gradient that `backward` accumulated here, or `undefined`. A new handle to the same memory at every read. */
+  get grad(): Tensor | undefined {
+    const handle = native.getGrad(this.handle);
+    return handle === undefined ? undefined : new Tensor(handle);
+  }
+
+  set grad(value: Tensor | undefined) {
+    native.setGrad(this.handle, value?.handle ?? null);
+  }
+
+  /** Accumulates gradients into the leaves that this tensor was computed from. Without `gradient` it must be a scalar. */
+  backward(gradient?: Tensor, options: { retainGraph?: boolean } = {}): void {
+    native.backward([this.handle], gradient === undefined ? null : [gradient.handle], options.retainGraph ?? false);
+  }
+
+  /** The only element. @throws Error when there are more. */
+  item(): number {
+    return Number(native.item(this.handle));
+  }
+
+  /** The elements in row-major order, in a new typed array: one copy. */
+  toTypedArray(): TypedArray {
+    const array = typedArrayFor(this.dtype, this.numel);
+    native.copyToTypedArray(this.handle, array);
+    return array;
+  }
+
+  /** Like {@link toTypedArray}, for a dtype that is known. @throws TypeError when it is another. */
+  read<D extends DType>(dtype: D): TypedArrayOf[D] {
+    if (this.dtype !== dtype)
+      throw new TypeError(`read("${dtype}") of a ${this.dtype} tensor; convert it first: x.to("${dtype}")`);
+    const array = typedArrayFor(dtype, this.numel);
+    native.copyToTypedArray(this.handle, array);
+    return array;
+  }
+
+  /** Releases the memory now. Doing it twice is no error. */
+  dispose(): void {
+    if (this.#handle < 0) return;
+    const where: Where = {};
+    Error.captureStackTrace(where, this.dispose);
+    const handle = this.#handle;
+    disown(this);
+    this.markReleased(where);
+    native.release(handle);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** For example `Tensor(float32 [2, 3])`. */
+  toString(): string {
+    return this.#handle < 0 ? "Tensor(released)" : `Tensor(${this.dtype} [${this.shape.join(", ")}])`;
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+}
+
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above
+export interface Tensor extends TensorMethods {}
+
+/** Numbers nested to any depth, all rows of a depth equally long. */
+export type NestedNumbers = number | readonly NestedNumbers[];
+
+let defaultDevice = "cpu";
+
+/** The device on which tensors are made when none is named; `cpu` at the start. */
+export function getDefaultDevice(): string {
+  return defaultDevice;
+}
+
+export function setDefaultDevice(device: string): void {
+  defaultDevice = device;
+}
+
+/**
+ * A tensor from a typed array (one copy; `shape` defaults to one dimension) or from nested numbers (float32 unless `dtype`
+ * says otherwise).
+ *
+ * @throws TypeError when the nesting is ragged; Error when the shape does not hold as many elements as came.
+ */
+export function tensor(
+  data: TypedArray | NestedNumbers,
+  options: { shape?: readonly number[]; dtype?: DType; device?: string; requiresGrad?: boolean } = {},
+): Tensor {
+  const array = ArrayBuffer.isView(data) ? data : flatten(data, options.dtype ?? "float32");
+  const dtype = options.dtype ?? dtypeOfArray(array);
+  const shape = options.shape ?? (ArrayBuffer.isView(data) ? [data.length] : nestedShape(data));
+  const made = new Tensor(native.fromTypedArray(array, shape, DTYPE_CODES[dtype], options.device ?? defaultDevice));
+  if (options.requiresGrad) made.requiresGrad = true;
+  return made;
+}
+
+function nestedShape(data: NestedNumbers): number[] {
+  const shape: number[] = [];
+  for (let level: NestedNumbers | undefined = data; typeof level === "object"; level = level[0])
+    shape.push(level.length);
+  return shape;
+}
+
+function flatten(data: NestedNumbers, dtype: DType): TypedArray {
+  if (dtype === "bfloat16" || dtype === "float16" || dtype.startsWith("complex"))
+    throw new TypeError(`tensor() makes no ${dtype} from plain numbers; make float32 and convert: x.to("${dtype}")`);
+  const shape = nestedShape(data);
+  const array = typedArrayFor(
+    dtype,
+    shape.reduce((product, size) => product * size, 1),
+  );
+  let position = 0;
+  const visit = (level: NestedNumbers, depth: number): void => {
+    if (typeof level === "number") {
+      if (depth !== shape.length)
+        throw new TypeError(`tensor() got ragged rows: a number at depth ${depth} of ${shape.length}`);
+      array[position++] = dtype === "int64" ? BigInt(level) : level;
+      return;
+    }
+    if (level.length !== shape[depth])
+      throw new TypeError(
+        `tensor() got ragged rows: ${level.length} entries at depth ${depth}, where the first row has ${shape[depth]}`,
+      );
+    for (const item of level) visit(item, depth + 1);
+  };
+  visit(data, 0);
+  return array;
+}

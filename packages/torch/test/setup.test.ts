@@ -1,0 +1,223 @@
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import * as fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { countTests, summary } from "../../../scripts/count.mjs";
+import { buildNative } from "../scripts/build-native.mjs";
+import { type Libtorch, locateLibtorch } from "../scripts/locate-libtorch.mjs";
+
+let temp: string;
+beforeEach(() => {
+  temp = realpathSync(mkdtempSync(join(tmpdir(), "libtorch-")));
+});
+afterEach(() => {
+  rmSync(temp, { recursive: true });
+});
+
+const suffix = process.platform === "darwin" ? "dylib" : "so";
+
+function write(path: string, text = ""): string {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text, { mode: 0o755 });
+  return path;
+}
+
+const versionHeader = (version: string) => {
+  const [major, minor, patch] = version.split(".");
+  return `#define TORCH_VERSION_MAJOR ${major}\n#define TORCH_VERSION_MINOR ${minor}\n#define TORCH_VERSION_PATCH ${patch}\n`;
+};
+
+/** A tree that looks like a libtorch as far as the search goes. */
+function fakeLibtorch(root: string, version = "2.4.1"): string {
+  write(join(root, "include/ATen/ATen.h"));
+  write(join(root, "include/torch/csrc/api/include/torch/version.h"), versionHeader(version));
+  write(join(root, `lib/libtorch_cpu.${suffix}`));
+  return root;
+}
+
+/** A Python that knows of one torch package, or none. */
+const fakePython = (path: string, torch = "") =>
+  write(path, `#!/bin/sh\necho '${torch && write(join(torch, "__init__.py"))}'\n`);
+
+describe("locateLibtorch", () => {
+  const nowhere = () => ({ PATH: join(temp, "no-path") });
+
+  test("finds a library in a system root, with its folders and version", () => {
+    const root = fakeLibtorch(join(temp, "usr"));
+    expect(locateLibtorch(nowhere(), [join(temp, "empty"), root])).toEqual({
+      source: "system",
+      version: "2.4.1",
+      includeDirs: [join(root, "include"), join(root, "include/torch/csrc/api/include")],
+      libDirs: [join(root, "lib")],
+      libs: ["torch", "torch_cpu", "c10"],
+      cxx11Abi: true,
+      cuda: false,
+      rpath: [join(root, "lib")],
+    });
+  });
+
+  test("finds nothing where there is nothing", () => {
+    expect(locateLibtorch(nowhere(), [temp])).toBeUndefined();
+  });
+
+  test("reads any version off the headers, the newer place of the file included", async () => {
+    const root = fakeLibtorch(join(temp, "usr"));
+    const api = join(root, "include/torch/csrc/api/include/torch/version.h");
+    const headerOnly = join(root, "include/torch/headeronly/version.h");
+    const part = fc.nat({ max: 99 });
+    await fc.assert(
+      fc.property(part, part, part, fc.boolean(), (major, minor, patch, moved) => {
+        const version = `${major}.${minor}.${patch}`;
+        write(api, moved ? "#include <torch/headeronly/version.h>\n" : versionHeader(version));
+        write(headerOnly, moved ? versionHeader(version) : "");
+        expect(locateLibtorch(nowhere(), [root])?.version).toBe(version);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test("prefers LIBTORCH, then Python's torch, then the system's", () => {
+    const system = fakeLibtorch(join(temp, "usr"), "1.13.0");
+    const wheel = fakeLibtorch(join(temp, "site-packages/torch"), "2.1.0");
+    const named = fakeLibtorch(join(temp, "named"), "2.2.0");
+    fakePython(join(temp, "bin/python3"), wheel);
+    const PATH = `${join(temp, "bin")}:/bin:/usr/bin`;
+    expect(locateLibtorch({ PATH }, [system])).toMatchObject({ source: "python", version: "2.1.0" });
+    expect(locateLibtorch({ PATH, LIBTORCH: named }, [system])).toMatchObject({ source: "LIBTORCH", version: "2.2.0" });
+  });
+
+  test("passes over a Python torch without headers", () => {
+    const system = fakeLibtorch(join(temp, "usr"), "1.13.0");
+    fakePython(join(temp, "bin/python3"), join(temp, "site-packages/torch"));
+    const PATH = `${join(temp, "bin")}:/bin:/usr/bin`;
+    expect(locateLibtorch({ PATH }, [system])).toMatchObject({ source: "system", version: "1.13.0" });
+  });
+
+  test("takes a Python torch made of links into the system for the system's", () => {
+    const system = fakeLibtorch(join(temp, "usr"), "1.13.0");
+    const torch = join(temp, "usr/lib/python3/dist-packages/torch");
+    mkdirSync(join(torch, "include"), { recursive: true });
+    mkdirSync(join(torch, "lib"));
+    for (const name of ["ATen", "torch"]) symlinkSync(join(system, "include", name), join(torch, "include", name));
+    symlinkSync(join(system, `lib/libtorch_cpu.${suffix}`), join(torch, `lib/libtorch_cpu.${suffix}`));
+    fakePython(join(temp, "bin/python3"), torch);
+    const PATH = `${join(temp, "bin")}:/bin:/usr/bin`;
+    expect(locateLibtorch({ PATH }, [system])).toEqual(locateLibtorch(nowhere(), [system]));
+  });
+
+  test("LIBTORCH may be a Python executable or a virtual environment", () => {
+    const wheel = fakeLibtorch(join(temp, "venv/lib/python3.11/site-packages/torch"), "2.5.0");
+    const python = fakePython(join(temp, "venv/bin/python3"), wheel);
+    for (const LIBTORCH of [python, join(temp, "venv"), wheel]) {
+      const found = locateLibtorch({ PATH: process.env.PATH, LIBTORCH }, []);
+      expect(found).toMatchObject({ source: "LIBTORCH", version: "2.5.0", libDirs: [join(wheel, "lib")] });
+    }
+  });
+
+  test("sees the old ABI of libstdc++ and CUDA by the libraries", () => {
+    const root = fakeLibtorch(join(temp, "usr"));
+    write(join(root, `lib/libc10.${suffix}`), "\0_ZN3c106detail14torchCheckFailEPKcS2_jRKSs\0");
+    write(join(root, `lib/libtorch_cuda.${suffix}`));
+    const found = locateLibtorch(nowhere(), [root]);
+    expect(found).toMatchObject({ cxx11Abi: false, cuda: true });
+    expect(found?.libs).toEqual(["torch", "torch_cpu", "c10", "torch_cuda", "c10_cuda"]);
+    write(join(root, `lib/libc10.${suffix}`), "\0_ZN3c106detail14torchCheckFailEPKcS2_jRKNSt7__cxx1112basic_string\0");
+    expect(locateLibtorch(nowhere(), [root])).toMatchObject({ cxx11Abi: true });
+  });
+
+  const advice =
+    "Expected the root of a libtorch (with include/ and lib/), or a Python executable or virtual environment in which " +
+    "torch is installed. Correct it, or unset LIBTORCH to have one looked for.";
+  const headers = (root: string) => rmSync(join(root, "include"), { recursive: true });
+  const libraries = (root: string) => rmSync(join(root, "lib"), { recursive: true });
+  const version = (root: string) => write(join(root, "include/torch/csrc/api/include/torch/version.h"), "// nothing");
+  test.each([
+    ["headers", headers, (root: string) => `it has no C++ headers (looked for ${root}/include/ATen/ATen.h)`],
+    ["libraries", libraries, (root: string) => `it has no libtorch_cpu.${suffix} in ${root}/lib`],
+    ["version", version, (root: string) => `${root}/include/torch/version.h names no version`],
+    ["everything", (root: string) => rmSync(root, { recursive: true }), () => "there is no such file or folder"],
+  ])("an unusable LIBTORCH is an error that says why: without %s", (_, remove, problem) => {
+    const root = fakeLibtorch(join(temp, "named"));
+    remove(root);
+    const call = () => locateLibtorch({ ...nowhere(), LIBTORCH: root }, [fakeLibtorch(join(temp, "usr"))]);
+    expect(call).toThrow(new Error(`LIBTORCH=${root} cannot be used: ${problem(root)}. ${advice}`));
+  });
+
+  test("a LIBTORCH that is a Python without torch is an error", () => {
+    const LIBTORCH = fakePython(join(temp, "python"));
+    const call = () => locateLibtorch({ PATH: process.env.PATH, LIBTORCH }, []);
+    expect(call).toThrow(`LIBTORCH=${LIBTORCH} cannot be used: ${LIBTORCH} is no Python in which torch is installed`);
+  });
+});
+
+describe("buildNative", () => {
+  /** Links against nothing, so that only the building is tried. */
+  function project(): { native: string; build: string; libtorch: Libtorch } {
+    const libtorch = locateLibtorch({ PATH: "" }, [fakeLibtorch(join(temp, "usr"))]);
+    if (!libtorch) throw new Error("the fake libtorch was not found");
+    write(join(temp, "native/one.cc"), '#include "shared.h"\nint one() { return VALUE; }\n');
+    write(join(temp, "native/two.cc"), "int two() { return 2; }\n");
+    write(join(temp, "native/shared.h"), "#define VALUE 1\n");
+    return { native: join(temp, "native"), build: join(temp, "build"), libtorch: { ...libtorch, libs: [] } };
+  }
+
+  test("compiles what has changed and nothing else, and records the addon", async () => {
+    const options = project();
+    const { addon, compiled } = await buildNative(options);
+    expect(compiled).toEqual(["one.cc", "two.cc"]);
+    expect(Object.values(JSON.parse(readFileSync(join(temp, "build/current.json"), "utf8")))).toEqual([
+      join(basename(dirname(addon)), "torch.node"),
+    ]);
+
+    expect((await buildNative(options)).compiled).toEqual([]);
+    write(join(temp, "native/two.cc"), "int two() { return 22; }\n");
+    expect((await buildNative(options)).compiled).toEqual(["two.cc"]);
+    write(join(temp, "native/shared.h"), "#define VALUE 11\n");
+    expect((await buildNative(options)).compiled).toEqual(["one.cc", "two.cc"]);
+  });
+
+  test("keeps the addons of two libraries apart", async () => {
+    const options = project();
+    const first = await buildNative(options);
+    const second = await buildNative({ ...options, libtorch: { ...options.libtorch, version: "2.9.9" } });
+    expect(second.addon).not.toBe(first.addon);
+    expect(readFileSync(first.addon).length).toBeGreaterThan(0);
+  });
+
+  test("shows the compiler's last words and what to do", async () => {
+    const options = project();
+    const source = write(join(temp, "native/two.cc"), "#error this is the reason\n");
+    const failure = buildNative(options);
+    await expect(failure).rejects.toThrow(`Compiling ${source} failed`);
+    await expect(failure).rejects.toThrow("this is the reason");
+    await expect(failure).rejects.toThrow(
+      "Name another compiler by CXX, or another libtorch by LIBTORCH, and try again.",
+    );
+  });
+});
+
+describe("the count at the end of a test run", () => {
+  const report = { numPassedTests: 5, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [] };
+
+  test("is written as one line", () => {
+    expect(summary(countTests(report, 0))).toBe("5 passed, 0 failed");
+    expect(summary(countTests({ ...report, numFailedTests: 2, numPendingTests: 1, numTodoTests: 1 }, 1))).toBe(
+      "5 passed, 2 failed, 2 skipped",
+    );
+  });
+
+  test("counts a file that could not run, but not twice one whose tests failed", () => {
+    const testResults = [
+      { status: "failed", assertionResults: [] },
+      { status: "failed", assertionResults: [{ status: "passed" }, { status: "failed" }] },
+      { status: "passed", assertionResults: [{ status: "passed" }] },
+    ];
+    expect(countTests({ ...report, numFailedTests: 1, testResults }, 1)).toMatchObject({ passed: 5, failed: 2 });
+  });
+
+  test("never says that nothing failed when vitest did", () => {
+    expect(summary(countTests(report, 1))).toBe("5 passed, 1 failed");
+    expect(summary(countTests(undefined, 1))).toBe("0 passed, 1 failed");
+  });
+});
