@@ -1,0 +1,56 @@
+import { fileURLToPath } from "node:url";
+import { buildNative, generateTypes } from "../packages/torch/scripts/build-native.mjs";
+import { locateLibtorch } from "../packages/torch/scripts/locate-libtorch.mjs";
+import { findCompiler } from "../packages/torch/scripts/toolchain.mjs";
+import { installPackages, packagesInstalled } from "./packages.mjs";
+import { quietly, root, step } from "./step.mjs";
+import { ensureFastBlas, installLibtorch } from "./system-libtorch.mjs";
+
+/** Sets up all that is missing to run from a bare checkout but the compiled TypeScript; a second time it only looks. */
+export async function setup() {
+  checkNode(process.versions.node);
+  findCompiler();
+  await step("npm packages", async () => {
+    if (!packagesInstalled(root)) await installPackages();
+  });
+  let libtorch = locateLibtorch();
+  await step("libtorch", async () => {
+    if (!libtorch) await installLibtorch();
+    libtorch ??= locateLibtorch();
+    if (!libtorch)
+      throw new Error("libtorch was installed but is not where it was expected. Name its root by LIBTORCH.");
+    const blas = await ensureFastBlas(libtorch.libDirs[0]);
+    return [`${libtorch.version} (${libtorch.source})`, libtorch.cuda && "CUDA", blas].filter(Boolean).join(", ");
+  });
+  await step("native addon", async () => {
+    const { addon, compiled } = await buildNative({ libtorch });
+    const types = await generateTypes(addon);
+    return [compiled.length > 0 && `${compiled.length} files compiled`, types && "types generated"]
+      .filter(Boolean)
+      .join(", ");
+  });
+}
+
+/** Compiles both packages to their dist/. */
+export async function compileTypeScript() {
+  await step("TypeScript", () =>
+    quietly("tsc", [process.execPath, "node_modules/typescript/bin/tsc", "-b", "packages/torch", "packages/iqvae"]),
+  );
+}
+
+/** @param {string} version of Node.js */
+export function checkNode(version) {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major > 20 || (major === 20 && minor >= 9)) return;
+  throw new Error(`Node.js 20.9 or newer is needed, and this is ${version}. Install one from nodejs.org or with nvm.`);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    await setup();
+    await compileTypeScript();
+  } catch (error) {
+    console.error(`\n${error.message}`);
+    process.exitCode = 1;
+  }
+}
