@@ -86,9 +86,8 @@ const parameter = (name) => (RESERVED.has(name) ? `${name}_` : name);
 const isRequired = (argument) => !argument.hasDefault && !(argument.type.optional && argument.keywordOnly);
 
 function optionsType(args) {
-  const names = args.map((argument) => argument.name);
   const fields = args
-    .filter((argument, i) => argument.type.kind !== "Unsupported" && names.indexOf(argument.name) === i)
+    .filter((argument) => argument.type.kind !== "Unsupported")
     .map(
       (argument) =>
         `${argument.name}${isRequired(argument) ? "" : "?"}: ${inputType(argument.type, argument.fixedLength)}`,
@@ -98,7 +97,9 @@ function optionsType(args) {
 
 /** One signature for each number of defaulted arguments that is given in order; the rest may stand in the last object. */
 function signatures(schema, skip) {
-  const args = schema.arguments.slice(skip);
+  const args = schema.arguments
+    .slice(skip)
+    .filter((argument, i, all) => all.findIndex(({ name }) => name === argument.name) === i); // some schema names one twice
   const positional = args.filter((argument) => !argument.keywordOnly);
   const required = positional.filter(isRequired).length;
   const out = [];

@@ -16,5 +16,5 @@ export {
   torchVersion,
 } from "./modes.ts";
 export { callOperator, hasOperator, ops } from "./ops.ts";
-export { escape, scope } from "./scope.ts";
+export { scope, unscoped } from "./scope.ts";
 export { getDefaultDevice, type NestedNumbers, setDefaultDevice, Tensor, tensor } from "./tensor.ts";

@@ -39,7 +39,7 @@ export function insideScope(): boolean {
 /**
  * Runs `body` and releases every tensor made inside it, except those that it returns (also within arrays, plain objects and
  * maps), which pass to the surrounding scope or, outside all scopes, to the garbage collector. Tensors that `body`
- * stores elsewhere are released too: return them, or wrap their making in {@link escape}.
+ * stores elsewhere are released too: return them, or wrap their making in {@link unscoped}.
  *
  * @throws TypeError when `body` is asynchronous: other code would run inside its scope.
  */
@@ -67,7 +67,7 @@ export function scope<T>(body: () => T): T {
 }
 
 /** Runs `body` outside every scope: what it makes lives until it is disposed or collected. For weights and state. */
-export function escape<T>(body: () => T): T {
+export function unscoped<T>(body: () => T): T {
   const outer = current;
   current = undefined;
   try {

@@ -158,7 +158,6 @@ export class Tensor implements Owned {
   }
 }
 
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: see above
 export interface Tensor extends TensorMethods {}
 
 /** Numbers nested to any depth, all rows of a depth equally long. */
