@@ -9,6 +9,7 @@ export type {
   SemanticClass,
 } from "./dataset.ts";
 export { IMAGE_SIZES } from "./dataset.ts";
+export { colourEdges } from "./emoji/edges.ts";
 export { FACE_CLASSES } from "./faces/draw.ts";
 export {
   type FaceGeometry,
@@ -22,5 +23,6 @@ export { drawColours, FACE_PALETTES, type FaceColours, SHAVED_SHARE } from "./fa
 export { renderFace } from "./faces/recipe.ts";
 export type { Licence } from "./licences.ts";
 export { epochOrder, Loader, type LoaderState } from "./loader.ts";
-export { type OpenFaces, type OpenRequest, openDataset } from "./open.ts";
+export { type OpenEmoji, type OpenFaces, type OpenRequest, openDataset } from "./open.ts";
 export { type Random, seededRandom } from "./random.ts";
+export { readCondition, readImage, readLabelMap, readLines } from "./read-image.ts";

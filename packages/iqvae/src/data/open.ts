@@ -4,6 +4,7 @@ import { cpus } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { CacheRejected, openCache, type PairCache, writeCache } from "./cache.ts";
 import { IMAGE_SIZES, type ImageSize, type PairDataset, type PairSplit } from "./dataset.ts";
+import { emojiRecipe } from "./emoji/recipe.ts";
 import type { FaceSplit } from "./faces/geometry.ts";
 import { facesRecipe } from "./faces/recipe.ts";
 import type { Recipe } from "./recipe.ts";
@@ -30,7 +31,14 @@ export interface OpenFaces extends CommonRequest {
   readonly split?: FaceSplit;
 }
 
-export type OpenRequest = OpenFaces;
+/** Emoji: all that there are, drawn by five vendors. */
+export interface OpenEmoji extends CommonRequest {
+  readonly name: "emoji";
+  readonly condition: "edges";
+}
+
+/** What {@link openDataset} can open. */
+export type OpenRequest = OpenFaces | OpenEmoji;
 
 const DEFAULT_COUNT = 12_000;
 
@@ -61,11 +69,15 @@ export async function openDataset(request: OpenRequest): Promise<PairDataset> {
 }
 
 function recipeOf(request: OpenRequest): Recipe {
-  const { name, size } = request;
-  expectOneOf("name", name, ["faces"]);
-  expectOneOf("size", size, IMAGE_SIZES);
-  const { condition, count = DEFAULT_COUNT, seed = 0, split = "geometry" } = request;
-  expectOneOf("condition", condition, ["semantic", "lines"], " for faces");
+  // Requests come from configuration files too, so nothing that the types promise is taken for granted.
+  expectOneOf("name", request.name, ["faces", "emoji"]);
+  expectOneOf("size", request.size, IMAGE_SIZES);
+  if (request.name === "emoji") {
+    expectOneOf("condition", request.condition, ["edges"], " of emoji");
+    return emojiRecipe(request.size);
+  }
+  const { condition, size, count = DEFAULT_COUNT, seed = 0, split = "geometry" } = request;
+  expectOneOf("condition", condition, ["semantic", "lines"], " of faces");
   expectOneOf("split", split, ["geometry", "unseen-parts"]);
   expectInteger("count", count, 1, 10_000_000);
   expectInteger("seed", seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);

@@ -1,12 +1,12 @@
 import sharp from "sharp";
 
 /**
- * Draws an SVG whose root element carries its size in pixels.
+ * Draws an SVG whose root element carries its size in pixels and which covers all of its canvas.
  *
- * @returns RGB bytes `[H, W, 3]`; transparent parts are white.
+ * @returns RGB bytes `[H, W, 3]`
  */
 export async function rasterise(svg: string): Promise<Uint8Array> {
-  return await sharp(Buffer.from(svg)).flatten({ background: "#fff" }).toColourspace("srgb").raw().toBuffer();
+  return await sharp(Buffer.from(svg)).removeAlpha().raw().toBuffer();
 }
 
 /**

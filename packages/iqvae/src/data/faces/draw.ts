@@ -147,37 +147,57 @@ function classOfPaint(pixels: Uint8Array, at: number): number {
   return Math.min(index, FACE_CLASSES.length - 1);
 }
 
-/** In the map a lens or a shaven shadow is not there: what is behind it shows. */
+/** In the map a lens, its glare or a shaven shadow is not there: what is behind it shows. */
 function mapPaint(paint: string, index: number): string {
-  return isVeil(paint) ? "none" : classPaint(index);
-}
-
-/** A stroke is drawn at least this many pixels wide in a line drawing, or it would break into dots. */
-const LINE_WIDTH = 0.95;
-
-/**
- * The black lines of a face without its colours.
- *
- * @returns 0 or 1 (line) `[size, size]`
- */
-export async function drawLines(drawing: FaceDrawing, size: number): Promise<Uint8Array> {
-  const width = (LINE_WIDTH * VIEW.side) / size;
-  const body = drawing.map((group) => {
-    const svg = repaint(group.svg, "#000", (paint) =>
-      isVeil(paint) || paint.startsWith("url") ? "none" : paint === "#000" ? "#000" : "#fff",
-    );
-    return svg.replace(
-      /stroke-width(="|:)([\d.]+)/g,
-      (_, sign: string, own: string) => `stroke-width${sign}${Math.max(Number(own), width)}`,
-    );
-  });
-  const ink = inkOf(await rasterise(page(size, "#fff", body.join(""))));
-  return ink.map((value) => (value >= 128 ? 1 : 0));
+  const glare = paint === "#fff" && FACE_CLASSES[index]!.name === "glasses";
+  return glare || isVeil(paint) ? "none" : classPaint(index);
 }
 
 /** A half-transparent paint: a lens, a shaven shadow. */
 function isVeil(paint: string): boolean {
   return paint.startsWith("rgba") || paint === "$[shave]";
+}
+
+/**
+ * A stroke is drawn at least this many pixels wide in a line drawing, or it would break into dots: a line that runs
+ * between two pixels covers `LINE_WIDTH / 2` of each, which is just enough for `LINE_INK`.
+ */
+const LINE_WIDTH = 0.8;
+const LINE_INK = 0.39;
+/** Strokes that are thinner than this many pixels, the wrinkles at 32 px, are not widened: they would fill the face. */
+const FINEST_LINE = 0.2;
+
+/**
+ * The black lines of a face without its colours. Coloured shapes that facesjs leaves without an outline, such as beards,
+ * get one: a sketch would show them.
+ *
+ * @returns 0 or 1 (line) `[size, size]`
+ */
+export async function drawLines(drawing: FaceDrawing, size: number): Promise<Uint8Array> {
+  const pixel = VIEW.side / size;
+  const widen = (own: number) => (own < FINEST_LINE * pixel ? own : Math.max(own, LINE_WIDTH * pixel));
+  const body = drawing.map(({ svg }) =>
+    repaint(svg.replace(COLOURED_SHAPE, outlined), "#000", linePaint)
+      .replace(
+        /stroke-width(="|:)([\d.]+)/g,
+        (_, sign: string, own: string) => `stroke-width${sign}${widen(Number(own))}`,
+      )
+      .replace("<g", `<g stroke-width="${LINE_WIDTH * pixel}"`),
+  );
+  const ink = inkOf(await rasterise(page(size, "#fff", body.join(""))));
+  return ink.map((value) => (value >= LINE_INK * 255 ? 1 : 0));
+}
+
+const COLOURED_SHAPE = /<(?:path|ellipse|circle)[^>]*\$\[(?:hairColor|primary|secondary|accent)\][^>]*>/g;
+
+function outlined(shape: string): string {
+  return /stroke[=:]/.test(shape) ? shape : shape.replace(/<\w+/, '$& stroke="#000"');
+}
+
+function linePaint(paint: string): string {
+  if (paint === "#000") return "#000";
+  // A gradient is a half-transparent shade over the head: white would hide the head's outline.
+  return isVeil(paint) || paint.startsWith("url") ? "none" : "#fff";
 }
 
 /** Replaces every paint of a group; what names no fill is `fill` (black, by SVG's default, in the original). */

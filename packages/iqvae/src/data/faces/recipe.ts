@@ -8,7 +8,7 @@ import { type FaceGeometry, type FaceSplit, faceGeometry, faceId, isHeldOut } fr
 import { drawColours, type FaceColours } from "./palettes.ts";
 
 /** Raise it whenever the pixels of a face change. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** What decides the `faces` data set. */
 export interface FacesRequest {
