@@ -48,7 +48,7 @@ export function flagsFor(libtorch) {
   return {
     compile: [
       `-std=c++${languageVersion(libtorch)}`,
-      ...["-O3", "-fPIC", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+      ...["-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-Wall", "-Wextra", "-Wno-unused-parameter"],
       ...openmp,
       `-D_GLIBCXX_USE_CXX11_ABI=${Number(libtorch.cxx11Abi)}`,
       `-I${napi}`,

@@ -15,6 +15,20 @@ export {
   setThreads,
   torchVersion,
 } from "./modes.ts";
+export { buffer, Conv2d, Embedding, GroupNorm, groupNorm, LayerNorm, Linear, parameter } from "./nn/layers.ts";
+export { Module } from "./nn/module.ts";
 export { callOperator, hasOperator, ops } from "./ops.ts";
+export { AdamW, type AdamWOptions, clipScale } from "./optim/adamw.ts";
+export { Ema } from "./optim/ema.ts";
+export { linearRamp, warmupCosine } from "./optim/schedule.ts";
+export {
+  type ReadOptions,
+  readSafetensors,
+  readSafetensorsHeader,
+  type SafetensorsEntry,
+  SafetensorsError,
+  type SafetensorsHeader,
+  writeSafetensors,
+} from "./safetensors/index.ts";
 export { scope, unscoped } from "./scope.ts";
 export { getDefaultDevice, type NestedNumbers, setDefaultDevice, Tensor, tensor } from "./tensor.ts";

@@ -1,0 +1,266 @@
+// Group normalization followed by SiLU, forward and backward in one kernel each, for `channels_last` images in float32 or
+// bfloat16 on the CPU. libtorch 1.13 has neither the layout nor bfloat16 input with float32 weights, and takes three passes.
+#include "simd.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include <vector>
+
+namespace {
+
+using at::Tensor;
+using kernels::Bf16;
+
+struct Shape {
+  int64_t rows, channels, groups;  // rows: H·W of one image
+};
+
+// Sums of x and x² by channel. Blocks of rows add up in float32, blocks in double.
+template <typename T>
+IQVAE_INLINE void channel_sums(const T* x, int64_t rows, int64_t channels, float* sum, float* square) {
+  for (int64_t c = 0; c < channels; ++c) sum[c] = square[c] = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    const T* row = x + r * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      const float value = kernels::load(row + c);
+      sum[c] += value;
+      square[c] += value * value;
+    }
+  }
+}
+IQVAE_CLONES void channel_sums_f32(const float* x, int64_t rows, int64_t channels, float* sum, float* square) {
+  channel_sums(x, rows, channels, sum, square);
+}
+IQVAE_CLONES void channel_sums_bf16(const Bf16* x, int64_t rows, int64_t channels, float* sum, float* square) {
+  channel_sums(x, rows, channels, sum, square);
+}
+
+// y = f(x·a + b) with a, b by channel; f is SiLU or the identity.
+template <typename T>
+IQVAE_INLINE void affine(const T* x, T* y, int64_t rows, int64_t channels, const float* a, const float* b, bool silu) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const T* in = x + r * channels;
+    T* out = y + r * channels;
+    if (silu) {
+      for (int64_t c = 0; c < channels; ++c) {
+        const float z = kernels::load(in + c) * a[c] + b[c];
+        kernels::store(out + c, z / (1.0f + kernels::fast_exp(-z)));
+      }
+    } else {
+      for (int64_t c = 0; c < channels; ++c) kernels::store(out + c, kernels::load(in + c) * a[c] + b[c]);
+    }
+  }
+}
+IQVAE_CLONES void affine_f32(const float* x, float* y, int64_t rows, int64_t channels, const float* a, const float* b, bool silu) {
+  affine(x, y, rows, channels, a, b, silu);
+}
+IQVAE_CLONES void affine_bf16(const Bf16* x, Bf16* y, int64_t rows, int64_t channels, const float* a, const float* b, bool silu) {
+  affine(x, y, rows, channels, a, b, silu);
+}
+
+// The gradient at z = x·a + b (kept in `dz`), and its sums by channel, plain and times x.
+template <typename T>
+IQVAE_INLINE void gradient_sums(const T* x, const T* dy, float* dz, int64_t rows, int64_t channels, const float* a, const float* b,
+                                bool silu, float* sum, float* product) {
+  for (int64_t c = 0; c < channels; ++c) sum[c] = product[c] = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    const T* in = x + r * channels;
+    const T* out = dy + r * channels;
+    float* kept = dz + r * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      const float value = kernels::load(in + c);
+      float gradient = kernels::load(out + c);
+      if (silu) {
+        const float z = value * a[c] + b[c];
+        const float sigmoid = 1.0f / (1.0f + kernels::fast_exp(-z));
+        gradient *= sigmoid * (1.0f + z * (1.0f - sigmoid));
+      }
+      kept[c] = gradient;
+      sum[c] += gradient;
+      product[c] += gradient * value;
+    }
+  }
+}
+IQVAE_CLONES void gradient_sums_f32(const float* x, const float* dy, float* dz, int64_t rows, int64_t channels, const float* a,
+                                    const float* b, bool silu, float* sum, float* product) {
+  gradient_sums(x, dy, dz, rows, channels, a, b, silu, sum, product);
+}
+IQVAE_CLONES void gradient_sums_bf16(const Bf16* x, const Bf16* dy, float* dz, int64_t rows, int64_t channels, const float* a,
+                                     const float* b, bool silu, float* sum, float* product) {
+  gradient_sums(x, dy, dz, rows, channels, a, b, silu, sum, product);
+}
+
+// dx = dz·p + x·q + s by channel.
+template <typename T>
+IQVAE_INLINE void input_gradient(const T* x, const float* dz, T* dx, int64_t rows, int64_t channels, const float* p, const float* q,
+                                 const float* s) {
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < channels; ++c) {
+      const int64_t i = r * channels + c;
+      kernels::store(dx + i, dz[i] * p[c] + kernels::load(x + i) * q[c] + s[c]);
+    }
+}
+IQVAE_CLONES void input_gradient_f32(const float* x, const float* dz, float* dx, int64_t rows, int64_t channels, const float* p,
+                                     const float* q, const float* s) {
+  input_gradient(x, dz, dx, rows, channels, p, q, s);
+}
+IQVAE_CLONES void input_gradient_bf16(const Bf16* x, const float* dz, Bf16* dx, int64_t rows, int64_t channels, const float* p,
+                                      const float* q, const float* s) {
+  input_gradient(x, dz, dx, rows, channels, p, q, s);
+}
+
+// One name for both element types.
+void sums_of(const float* x, int64_t r, int64_t c, float* s, float* q) { channel_sums_f32(x, r, c, s, q); }
+void sums_of(const Bf16* x, int64_t r, int64_t c, float* s, float* q) { channel_sums_bf16(x, r, c, s, q); }
+void affine_of(const float* x, float* y, int64_t r, int64_t c, const float* a, const float* b, bool f) { affine_f32(x, y, r, c, a, b, f); }
+void affine_of(const Bf16* x, Bf16* y, int64_t r, int64_t c, const float* a, const float* b, bool f) { affine_bf16(x, y, r, c, a, b, f); }
+void gradients_of(const float* x, const float* dy, float* dz, int64_t r, int64_t c, const float* a, const float* b, bool f, float* s, float* p) {
+  gradient_sums_f32(x, dy, dz, r, c, a, b, f, s, p);
+}
+void gradients_of(const Bf16* x, const Bf16* dy, float* dz, int64_t r, int64_t c, const float* a, const float* b, bool f, float* s, float* p) {
+  gradient_sums_bf16(x, dy, dz, r, c, a, b, f, s, p);
+}
+void input_of(const float* x, const float* dz, float* dx, int64_t r, int64_t c, const float* p, const float* q, const float* s) {
+  input_gradient_f32(x, dz, dx, r, c, p, q, s);
+}
+void input_of(const Bf16* x, const float* dz, Bf16* dx, int64_t r, int64_t c, const float* p, const float* q, const float* s) {
+  input_gradient_bf16(x, dz, dx, r, c, p, q, s);
+}
+
+// The affine map of one image from its statistics: a = rstd·γ, b = β − mean·a.
+void affine_coefficients(const Shape& shape, const float* mean, const float* rstd, const float* gamma, const float* beta, float* a, float* b) {
+  const int64_t width = shape.channels / shape.groups;
+  for (int64_t c = 0; c < shape.channels; ++c) {
+    a[c] = rstd[c / width] * gamma[c];
+    b[c] = beta[c] - mean[c / width] * a[c];
+  }
+}
+
+template <typename T>
+void forward_images(const T* x, T* y, float* mean, float* rstd, const float* gamma, const float* beta, int64_t images, const Shape& shape,
+                    double eps, bool silu) {
+  const int64_t channels = shape.channels, width = channels / shape.groups, size = shape.rows * channels;
+  at::parallel_for(0, images, 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> scratch(channels * 4);
+    std::vector<double> totals(channels * 2);
+    float *sum = scratch.data(), *square = sum + channels, *a = square + channels, *b = a + channels;
+    for (int64_t i = begin; i < end; ++i) {
+      std::fill(totals.begin(), totals.end(), 0.0);
+      for (int64_t r = 0; r < shape.rows; r += 128) {
+        sums_of(x + i * size + r * channels, std::min<int64_t>(128, shape.rows - r), channels, sum, square);
+        for (int64_t c = 0; c < channels; ++c) {
+          totals[c] += sum[c];
+          totals[channels + c] += square[c];
+        }
+      }
+      for (int64_t g = 0; g < shape.groups; ++g) {
+        double total = 0, squares = 0;
+        for (int64_t c = g * width; c < (g + 1) * width; ++c) {
+          total += totals[c];
+          squares += totals[channels + c];
+        }
+        const double count = static_cast<double>(width * shape.rows), average = total / count;
+        mean[i * shape.groups + g] = static_cast<float>(average);
+        rstd[i * shape.groups + g] = static_cast<float>(1.0 / std::sqrt(std::max(squares / count - average * average, 0.0) + eps));
+      }
+      affine_coefficients(shape, mean + i * shape.groups, rstd + i * shape.groups, gamma, beta, a, b);
+      affine_of(x + i * size, y + i * size, shape.rows, channels, a, b, silu);
+    }
+  });
+}
+
+template <typename T>
+void backward_images(const T* x, const T* dy, T* dx, const float* mean, const float* rstd, const float* gamma, const float* beta,
+                     float* dgamma, float* dbeta, int64_t images, const Shape& shape, bool silu) {
+  const int64_t channels = shape.channels, width = channels / shape.groups, size = shape.rows * channels;
+  at::parallel_for(0, images, 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> scratch(channels * 7), dz(size);
+    float *a = scratch.data(), *b = a + channels, *sum = b + channels, *product = sum + channels;
+    float *p = product + channels, *q = p + channels, *s = q + channels;
+    for (int64_t i = begin; i < end; ++i) {
+      const float *m = mean + i * shape.groups, *inverse = rstd + i * shape.groups;
+      affine_coefficients(shape, m, inverse, gamma, beta, a, b);
+      gradients_of(x + i * size, dy + i * size, dz.data(), shape.rows, channels, a, b, silu, sum, product);
+      for (int64_t g = 0; g < shape.groups; ++g) {
+        double weighted = 0, correlated = 0;  // Σ γ·dz and Σ γ·dz·x̂ over the group
+        for (int64_t c = g * width; c < (g + 1) * width; ++c) {
+          const double centred = (product[c] - static_cast<double>(m[g]) * sum[c]) * inverse[g];
+          dgamma[i * channels + c] = static_cast<float>(centred);
+          dbeta[i * channels + c] = sum[c];
+          weighted += gamma[c] * sum[c];
+          correlated += gamma[c] * centred;
+        }
+        const double count = static_cast<double>(width * shape.rows);
+        const float slope = static_cast<float>(-inverse[g] * inverse[g] * correlated / count);
+        const float offset = static_cast<float>(-inverse[g] * weighted / count) - slope * m[g];
+        for (int64_t c = g * width; c < (g + 1) * width; ++c) {
+          p[c] = a[c];
+          q[c] = slope;
+          s[c] = offset;
+        }
+      }
+      input_of(x + i * size, dz.data(), dx + i * size, shape.rows, channels, p, q, s);
+    }
+  });
+}
+
+Shape shape_of(const Tensor& x, int64_t groups) { return {x.size(2) * x.size(3), x.size(1), groups}; }
+const Bf16* bits(const Tensor& tensor) { return reinterpret_cast<const Bf16*>(tensor.data_ptr<at::BFloat16>()); }
+Bf16* bits(Tensor& tensor) { return reinterpret_cast<Bf16*>(tensor.data_ptr<at::BFloat16>()); }
+
+struct FusedNorm : torch::autograd::Function<FusedNorm> {
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight, const Tensor& bias,
+                        int64_t groups, double eps, bool silu) {
+    const Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
+    Tensor y = at::empty_like(x, x.options(), at::MemoryFormat::ChannelsLast);
+    Tensor mean = at::empty({x.size(0), groups}, weight.options()), rstd = at::empty_like(mean);
+    const Shape shape = shape_of(x, groups);
+    const float *gamma = weight.data_ptr<float>(), *beta = bias.data_ptr<float>();
+    if (x.scalar_type() == at::kFloat)
+      forward_images(x.data_ptr<float>(), y.data_ptr<float>(), mean.data_ptr<float>(), rstd.data_ptr<float>(), gamma, beta, x.size(0), shape, eps, silu);
+    else
+      forward_images(bits(x), bits(y), mean.data_ptr<float>(), rstd.data_ptr<float>(), gamma, beta, x.size(0), shape, eps, silu);
+    context->save_for_backward({x, weight, bias, mean, rstd});
+    context->saved_data["groups"] = groups;
+    context->saved_data["silu"] = silu;
+    return y;
+  }
+
+  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context, torch::autograd::tensor_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const Tensor &x = saved[0], &weight = saved[1], &bias = saved[2], &mean = saved[3], &rstd = saved[4];
+    const Tensor dy = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+    Tensor dx = at::empty_like(x, x.options(), at::MemoryFormat::ChannelsLast);
+    const Shape shape = shape_of(x, context->saved_data["groups"].toInt());
+    const bool silu = context->saved_data["silu"].toBool();
+    Tensor dgamma = at::empty({x.size(0), shape.channels}, weight.options()), dbeta = at::empty_like(dgamma);
+    const float *gamma = weight.data_ptr<float>(), *beta = bias.data_ptr<float>();
+    if (x.scalar_type() == at::kFloat)
+      backward_images(x.data_ptr<float>(), dy.data_ptr<float>(), dx.data_ptr<float>(), mean.data_ptr<float>(), rstd.data_ptr<float>(), gamma, beta,
+                      dgamma.data_ptr<float>(), dbeta.data_ptr<float>(), x.size(0), shape, silu);
+    else
+      backward_images(bits(x), bits(dy), bits(dx), mean.data_ptr<float>(), rstd.data_ptr<float>(), gamma, beta, dgamma.data_ptr<float>(),
+                      dbeta.data_ptr<float>(), x.size(0), shape, silu);
+    return {dx, dgamma.sum(0), dbeta.sum(0), Tensor(), Tensor(), Tensor()};
+  }
+};
+
+Tensor group_norm_silu(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t groups, double eps, bool silu) {
+  TORCH_CHECK(x.dim() == 4, "group_norm_silu expects [B, C, H, W], but got ", x.dim(), " dimensions");
+  TORCH_CHECK(groups > 0 && x.size(1) % groups == 0, x.size(1), " channels do not divide into ", groups, " groups");
+  const bool fused = x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && weight.scalar_type() == at::kFloat &&
+                     bias.scalar_type() == at::kFloat && weight.is_contiguous() && bias.is_contiguous() && x.numel() > 0;
+  if (fused) return FusedNorm::apply(x, weight, bias, groups, eps, silu);
+  const Tensor wide = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
+  const Tensor normal = at::group_norm(wide, groups, weight.to(wide.scalar_type()), bias.to(wide.scalar_type()), eps);
+  return (silu ? at::silu(normal) : normal).to(x.scalar_type());
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(iqvae, m) {
+  m.def("group_norm_silu(Tensor x, Tensor weight, Tensor bias, int groups, float eps, bool silu) -> Tensor", group_norm_silu);
+}

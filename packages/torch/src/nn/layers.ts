@@ -1,0 +1,140 @@
+import { noGrad } from "../modes.ts";
+import { ops } from "../ops.ts";
+import { unscoped } from "../scope.ts";
+import type { Tensor } from "../tensor.ts";
+import { Module } from "./module.ts";
+
+/** A trained tensor of the given shape, filled by `initialize` in place. It outlives every scope. */
+export function parameter(shape: readonly number[], initialize: (tensor: Tensor) => void): Tensor {
+  return unscoped(() => {
+    const made = ops.aten.empty(shape);
+    noGrad(() => initialize(made));
+    made.requiresGrad = true;
+    return made;
+  });
+}
+
+/** A tensor that is part of the state but not trained. */
+export function buffer(make: () => Tensor): Tensor {
+  return unscoped(make);
+}
+
+/** PyTorch's default for linear and convolutional layers: uniform in ±1/√fanIn. */
+function uniformByFanIn(fanIn: number): (tensor: Tensor) => void {
+  const bound = 1 / Math.sqrt(fanIn);
+  return (tensor) => tensor.uniform_(-bound, bound);
+}
+
+const ones = (tensor: Tensor): void => void tensor.fill_(1);
+const zeros = (tensor: Tensor): void => void tensor.fill_(0);
+
+/** `y = x Wᵀ + b`: `[…, in] → […, out]`. */
+export class Linear extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
+
+  constructor(inputs: number, outputs: number, options: { bias?: boolean } = {}) {
+    super();
+    this.weight = parameter([outputs, inputs], uniformByFanIn(inputs));
+    this.bias = (options.bias ?? true) ? parameter([outputs], uniformByFanIn(inputs)) : null;
+  }
+
+  forward(x: Tensor): Tensor {
+    return ops.aten.linear(x, this.weight, this.bias);
+  }
+}
+
+/** 2-D convolution: `[B, in, H, W] → [B, out, H′, W′]`. The weight lies in `channels_last`, which keeps the layout fast. */
+export class Conv2d extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
+  readonly #stride: number;
+  readonly #padding: number;
+
+  /** @param options.padding defaults to what keeps the size at stride 1 and an odd kernel: ⌊kernel/2⌋. */
+  constructor(
+    inputs: number,
+    outputs: number,
+    kernel: number,
+    options: { stride?: number; padding?: number; bias?: boolean } = {},
+  ) {
+    super();
+    const fanIn = inputs * kernel * kernel;
+    const shape = [outputs, inputs, kernel, kernel];
+    this.weight = unscoped(() => {
+      const made = ops.aten.empty(shape, { memory_format: "channels_last" });
+      noGrad(() => uniformByFanIn(fanIn)(made));
+      made.requiresGrad = true;
+      return made;
+    });
+    this.bias = (options.bias ?? true) ? parameter([outputs], uniformByFanIn(fanIn)) : null;
+    this.#stride = options.stride ?? 1;
+    this.#padding = options.padding ?? Math.floor(kernel / 2);
+  }
+
+  forward(x: Tensor): Tensor {
+    return ops.aten.conv2d(x, this.weight, this.bias, [this.#stride, this.#stride], [this.#padding, this.#padding]);
+  }
+}
+
+/** Rows of a table: integer tensor `[…] → […, width]`. */
+export class Embedding extends Module {
+  readonly weight: Tensor;
+
+  constructor(count: number, width: number, options: { std?: number } = {}) {
+    super();
+    this.weight = parameter([count, width], (tensor) => tensor.normal_(0, options.std ?? 1));
+  }
+
+  forward(ids: Tensor): Tensor {
+    return ops.aten.embedding(this.weight, ids);
+  }
+}
+
+/** Normalises the last dimension: `[…, width] → […, width]`. */
+export class LayerNorm extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly #width: number;
+
+  constructor(width: number) {
+    super();
+    this.#width = width;
+    this.weight = parameter([width], ones);
+    this.bias = parameter([width], zeros);
+  }
+
+  forward(x: Tensor): Tensor {
+    return ops.aten.layer_norm(x, [this.#width], this.weight, this.bias);
+  }
+}
+
+/**
+ * Normalises each group of channels of each image, then scales and shifts by channel, optionally followed by SiLU
+ * (`x·sigmoid(x)`): `[B, C, H, W] → [B, C, H, W]` in the input's dtype and layout. One fused kernel on the CPU.
+ */
+export class GroupNorm extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly #groups: number;
+  readonly #silu: boolean;
+
+  constructor(groups: number, channels: number, options: { silu?: boolean } = {}) {
+    super();
+    if (channels % groups !== 0)
+      throw new RangeError(`GroupNorm: ${channels} channels do not divide into ${groups} groups`);
+    this.#groups = groups;
+    this.#silu = options.silu ?? false;
+    this.weight = parameter([channels], ones);
+    this.bias = parameter([channels], zeros);
+  }
+
+  forward(x: Tensor): Tensor {
+    return groupNorm(x, this.#groups, this.weight, this.bias, 1e-6, this.#silu);
+  }
+}
+
+/** Group normalisation with an optional SiLU; statistics in float32 whatever the input. */
+export function groupNorm(x: Tensor, groups: number, weight: Tensor, bias: Tensor, eps: number, silu: boolean): Tensor {
+  return ops.iqvae.group_norm_silu(x, weight, bias, groups, eps, silu);
+}
