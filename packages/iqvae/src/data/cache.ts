@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { mkdir, open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 
 /** A pair that is to be drawn. */
 export interface PairEntry {
@@ -44,7 +44,8 @@ export function openCache(path: string, key: string): PairCache | null {
   try {
     file = openSync(path, "r");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    // ENOTDIR: a part of the path is a file. Writing will say so.
+    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
     throw error;
   }
   try {
@@ -88,10 +89,12 @@ function checkFile(file: number, key: string): { header: CacheHeader; start: num
 
 function parseHeader(bytes: Buffer): CacheHeader {
   try {
-    return JSON.parse(bytes.toString("utf8")) as CacheHeader;
+    const header = JSON.parse(bytes.toString("utf8")) as CacheHeader;
+    if (typeof header.key === "string" && Array.isArray(header.entries)) return header;
   } catch {
-    throw new CacheRejected("its header is damaged");
+    // Said below.
   }
+  throw new CacheRejected("its header is damaged");
 }
 
 function hashRange(file: number, from: number, to: number, hash: Hash): void {
@@ -128,6 +131,7 @@ export async function writeCache(path: string, header: CacheHeader, records: Asy
   const checksum = createHash("sha256");
   try {
     await mkdir(dirname(path), { recursive: true });
+    await removeAbandoned(path);
     const file = await open(aside, "wx");
     try {
       const write = async (part: Uint8Array) => {
@@ -145,6 +149,19 @@ export async function writeCache(path: string, header: CacheHeader, records: Asy
   } catch (error) {
     await rm(aside, { force: true }).catch(() => {});
     throw explain(error, path, header);
+  }
+}
+
+/** A writer writes all the time, so what has not changed for so long belongs to one that was killed. */
+const ABANDONED_MS = 10 * 60_000;
+
+async function removeAbandoned(path: string): Promise<void> {
+  const folder = dirname(path);
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(`${basename(path)}.`) || !name.endsWith(".part")) continue;
+    const part = join(folder, name);
+    const { mtimeMs } = await stat(part);
+    if (Date.now() - mtimeMs > ABANDONED_MS) await rm(part, { force: true });
   }
 }
 

@@ -44,7 +44,7 @@ export async function contactSheet(rows: readonly SheetRow[]): Promise<Buffer> {
   }
   const image = sharp(sheet, { raw: { width, height, channels: 3 } });
   if (labels.length > 0) image.composite([{ input: Buffer.from(labelLayer(width, height, labels)) }]);
-  return await image.png().toBuffer();
+  return await image.removeAlpha().png().toBuffer();
 }
 
 function sideOf(rows: readonly SheetRow[]): number {

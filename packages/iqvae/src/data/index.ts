@@ -20,7 +20,7 @@ export {
   UNSEEN_PARTS,
 } from "./faces/geometry.ts";
 export { drawColours, FACE_PALETTES, type FaceColours, SHAVED_SHARE } from "./faces/palettes.ts";
-export { renderFace } from "./faces/recipe.ts";
+export { recolourFace, renderFace, renderFaceCondition } from "./faces/recipe.ts";
 export type { Licence } from "./licences.ts";
 export { epochOrder, Loader, type LoaderState } from "./loader.ts";
 export { type OpenEmoji, type OpenFaces, type OpenRequest, openDataset } from "./open.ts";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { CacheRejected, openCache, type PairCache, writeCache } from "./cache.ts";
 import { IMAGE_SIZES, type ImageSize, type PairDataset, type PairSplit } from "./dataset.ts";
@@ -124,7 +124,7 @@ async function draw(path: string, key: string, recipe: Recipe, request: OpenRequ
 
 /** Results of `task(0) … task(length − 1)` in order, some of them under way at the same time. */
 async function* ahead<T>(length: number, task: (index: number) => Promise<T>): AsyncGenerator<T> {
-  const width = 2 * cpus().length + 2;
+  const width = 2 * availableParallelism() + 2;
   const pending: Promise<T>[] = [];
   const start = (index: number) => {
     const result = task(index);

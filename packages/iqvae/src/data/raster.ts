@@ -6,7 +6,12 @@ import sharp from "sharp";
  * @returns RGB bytes `[H, W, 3]`
  */
 export async function rasterise(svg: string): Promise<Uint8Array> {
-  return await sharp(Buffer.from(svg)).removeAlpha().raw().toBuffer();
+  return plain(await sharp(Buffer.from(svg)).removeAlpha().raw().toBuffer());
+}
+
+/** A `Buffer` as what it is a view of: a `Buffer` slices, prints and compares in its own way. */
+export function plain(bytes: Buffer): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /**

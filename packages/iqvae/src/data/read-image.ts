@@ -1,6 +1,7 @@
 import { access } from "node:fs/promises";
 import sharp, { type Metadata, type Sharp } from "sharp";
 import type { ConditionSpec, SemanticClass } from "./dataset.ts";
+import { plain } from "./raster.ts";
 
 /**
  * Reads a picture: the largest square in its middle, scaled to `size`, on white where it is transparent, turned upright
@@ -11,7 +12,7 @@ import type { ConditionSpec, SemanticClass } from "./dataset.ts";
  * @throws Error for a file that is missing or no whole image
  */
 export async function readImage(path: string, size: number): Promise<Uint8Array> {
-  return await decode("readImage", path, (image) =>
+  const pixels = await decode("readImage", path, (image) =>
     image
       .rotate()
       .resize(size, size, { fit: "cover" })
@@ -20,6 +21,7 @@ export async function readImage(path: string, size: number): Promise<Uint8Array>
       .raw()
       .toBuffer(),
   );
+  return plain(pixels);
 }
 
 /**
@@ -100,7 +102,7 @@ async function readPixels(caller: string, path: string, size: number) {
       .raw()
       .toBuffer({ resolveWithObject: true });
   });
-  return { data: new Uint8Array(data), channels: info.channels, metadata };
+  return { data: plain(data), channels: info.channels, metadata };
 }
 
 function expectSquare(caller: string, path: string, { width, height }: Metadata, size: number): void {

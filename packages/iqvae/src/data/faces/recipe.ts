@@ -1,7 +1,8 @@
 import type { PairEntry } from "../cache.ts";
 import type { ConditionSpec, ImageSize } from "../dataset.ts";
 import { installedVersion } from "../licences.ts";
-import { seededRandom } from "../random.ts";
+import { type Random, seededRandom } from "../random.ts";
+import { plain } from "../raster.ts";
 import type { Recipe } from "../recipe.ts";
 import { drawFace, drawLines, drawSemanticMap, FACE_CLASSES, layOut } from "./draw.ts";
 import { type FaceGeometry, type FaceSplit, faceGeometry, faceId, isHeldOut } from "./geometry.ts";
@@ -65,12 +66,41 @@ export function facesRecipe({ condition, size, count, seed, split }: FacesReques
 }
 
 /**
- * Draws one true image of a geometry: the same shape in the given colours.
+ * Draws true images of one shape, each in colours drawn anew: samples of the distribution that `FACE_PALETTES` documents,
+ * to hold the diversity of generated images against.
  *
- * With `drawColours(random)` for the colours this samples the true distribution of images for one geometry.
+ * @returns RGB bytes `[count, size, size, 3]`
+ */
+export async function recolourFace(
+  geometry: FaceGeometry,
+  count: number,
+  size: ImageSize,
+  random: Random,
+): Promise<Uint8Array> {
+  const drawing = layOut(geometry);
+  const colours = Array.from({ length: count }, () => drawColours(random));
+  const images = await Promise.all(colours.map((one) => drawFace(drawing, one, size)));
+  return plain(Buffer.concat(images));
+}
+
+/**
+ * Draws one shape in the given colours.
  *
  * @returns RGB bytes `[size, size, 3]`
  */
 export async function renderFace(geometry: FaceGeometry, colours: FaceColours, size: ImageSize): Promise<Uint8Array> {
   return await drawFace(layOut(geometry), colours, size);
+}
+
+/**
+ * Draws the condition of a shape.
+ *
+ * @returns `[size, size]`: class numbers into `FACE_CLASSES`, or 0 and 1 for lines
+ */
+export async function renderFaceCondition(
+  geometry: FaceGeometry,
+  condition: FacesRequest["condition"],
+  size: ImageSize,
+): Promise<Uint8Array> {
+  return await (condition === "semantic" ? drawSemanticMap : drawLines)(layOut(geometry), size);
 }

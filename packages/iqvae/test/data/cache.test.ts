@@ -1,0 +1,195 @@
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { openDataset } from "../../src/data/index.ts";
+
+/** What the next file operation fails with: the code of a system error and the number of writes that still work. */
+const fault = vi.hoisted((): { code: string | null; writesLeft: number } => ({ code: null, writesLeft: 0 }));
+
+vi.mock("node:fs/promises", async (original) => {
+  const real = await original<typeof import("node:fs/promises")>();
+  const open: typeof real.open = async (...args) => {
+    const file = await real.open(...args);
+    const write = file.writeFile.bind(file);
+    file.writeFile = async (...data) => {
+      if (fault.code !== null && fault.writesLeft-- <= 0)
+        throw Object.assign(new Error("injected"), { code: fault.code });
+      await write(...data);
+    };
+    return file;
+  };
+  return { ...real, open };
+});
+
+let cacheDir: string;
+beforeEach(async () => {
+  cacheDir = await mkdtemp(join(tmpdir(), "iqvae-cache-"));
+  fault.code = null;
+});
+afterEach(() => rm(cacheDir, { recursive: true }));
+
+const messages: string[] = [];
+const request = (count = 6) =>
+  ({
+    name: "faces",
+    condition: "semantic",
+    size: 32,
+    count,
+    cacheDir,
+    onMessage: (message: string) => messages.push(message),
+  }) as const;
+
+/** Opens the data set, reads all of it and closes it; counts the pairs that had to be drawn. */
+async function readAll(count?: number) {
+  messages.length = 0;
+  let drawn = 0;
+  const dataset = await openDataset({ ...request(count), onProgress: () => drawn++ });
+  const parts = [dataset.train, dataset.validation].map((part) => part.batch([...Array(part.length).keys()]));
+  dataset.close();
+  return { parts, drawn };
+}
+
+const cacheFile = async () => join(cacheDir, (await readdir(cacheDir))[0]!);
+
+describe("the cache", () => {
+  it("draws once and reads ever after", async () => {
+    const first = await readAll();
+    const second = await readAll();
+    expect([first.drawn, second.drawn]).toEqual([6, 0]);
+    expect(second.parts).toEqual(first.parts);
+    expect(await readdir(cacheDir)).toHaveLength(1);
+  });
+
+  it("reports progress to the last pair", async () => {
+    const seen: string[] = [];
+    const dataset = await openDataset({ ...request(3), onProgress: (done, total) => seen.push(`${done}/${total}`) });
+    dataset.close();
+    expect(seen).toEqual(["1/3", "2/3", "3/3"]);
+  });
+
+  it("reads pairs in any order, with repeats", async () => {
+    const dataset = await openDataset(request(20));
+    const { train, size } = dataset;
+    const all = train.batch([...Array(train.length).keys()]);
+    fc.assert(
+      fc.property(fc.array(fc.nat(train.length - 1), { maxLength: 9 }), (numbers) => {
+        const { images, conditions } = train.batch(numbers);
+        expect(conditions).toHaveLength(numbers.length * size ** 2);
+        numbers.forEach((number, i) => {
+          const at = (bytes: Uint8Array, row: number, length: number) =>
+            bytes.subarray(row * length, (row + 1) * length);
+          expect(at(images, i, 3072)).toEqual(at(all.images, number, 3072));
+          expect(at(conditions, i, 1024)).toEqual(at(all.conditions, number, 1024));
+        });
+      }),
+      { numRuns: 30 },
+    );
+    expect(() => train.batch([0, train.length])).toThrow(
+      `train.batch: expected numbers from 0 to ${train.length - 1}, got ${train.length}.`,
+    );
+    dataset.close();
+  });
+
+  it("draws anew, and says so, wherever the file is cut off or one bit of it is wrong", async () => {
+    const good = await readAll();
+    const path = await cacheFile();
+    const bytes = await readFile(path);
+    const damage = fc.record({ at: fc.nat(bytes.length - 1), bit: fc.nat(7), cut: fc.boolean() });
+    await fc.assert(
+      fc.asyncProperty(damage, async ({ at, bit, cut }) => {
+        const damaged = Buffer.from(cut ? bytes.subarray(0, at) : bytes);
+        if (!cut) damaged[at]! ^= 1 << bit;
+        await writeFile(path, damaged);
+        const { parts, drawn } = await readAll();
+        expect(drawn).toBe(6);
+        expect(messages).toHaveLength(1);
+        expect(messages[0]).toMatch(/^The cache file .* cannot be used: .*\. Its pairs are drawn anew\.$/);
+        expect(parts).toEqual(good.parts);
+        expect(await readFile(path)).toEqual(bytes);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it.each([
+    [
+      "no cache file",
+      () => Buffer.from("GIF89a, a picture of something else that is long enough to be read"),
+      "it is no cache file of this version",
+    ],
+    ["an empty file", () => Buffer.alloc(0), "it is only 0 bytes long"],
+    [
+      "another recipe",
+      (own: Buffer) => Buffer.from(own.toString("latin1").replace("facesjs", "facesJS"), "latin1"),
+      "it was drawn from another recipe",
+    ],
+    ["a file with more behind it", (own: Buffer) => Buffer.concat([own, own]), "bytes long instead of"],
+  ])("says what is wrong with %s", async (_, forge, reason) => {
+    await readAll();
+    const path = await cacheFile();
+    await writeFile(path, forge(await readFile(path)));
+    expect((await readAll()).drawn).toBe(6);
+    expect(messages[0]).toContain(reason);
+  });
+
+  it.each([
+    ["ENOSPC", "the disk is full"],
+    ["EROFS", "the disk is read-only"],
+    ["EACCES", "the folder may not be written to"],
+  ])("leaves nothing behind after %s, wherever it strikes, and says what to do", async (code, reason) => {
+    for (const writesLeft of [0, 1, 4, 7]) {
+      fault.code = code;
+      fault.writesLeft = writesLeft;
+      await expect(readAll()).rejects.toThrow(
+        `: ${reason}. It needs 1 MB; nothing was left behind. Make room, or name another folder with IQVAE_CACHE or cacheDir.`,
+      );
+      expect(await readdir(cacheDir)).toEqual([]);
+    }
+    fault.code = null;
+    expect((await readAll()).drawn).toBe(6);
+  });
+
+  it("says so when the folder is a file", async () => {
+    const file = join(cacheDir, "file");
+    await writeFile(file, "");
+    const open = openDataset({ ...request(), cacheDir: join(file, "below") });
+    await expect(open).rejects.toThrow(/Could not write the cache file .*: a part of the path is a file\./);
+  });
+
+  it("clears away what a killed process left, but not what another one is writing", async () => {
+    await readAll();
+    const path = await cacheFile();
+    await rm(path);
+    await writeFile(`${path}.1.0.part`, "left long ago");
+    await utimes(`${path}.1.0.part`, new Date(0), new Date(0));
+    await writeFile(`${path}.2.0.part`, "being written");
+    await readAll();
+    expect((await readdir(cacheDir)).map((name) => name.replace(/^.*\.pairs/, ""))).toEqual(["", ".2.0.part"]);
+  });
+});
+
+describe("openDataset", () => {
+  it.each([
+    [{ name: "cats" }, 'openDataset: name must be one of "faces", "emoji", not "cats".'],
+    [{ size: 48 }, "openDataset: size must be one of 32, 64, 128, not 48."],
+    [{ condition: "edges" }, 'openDataset: condition of faces must be one of "semantic", "lines", not "edges".'],
+    [{ name: "emoji" }, 'openDataset: condition of emoji must be one of "edges", not "semantic".'],
+    [{ split: "random" }, 'openDataset: split must be one of "geometry", "unseen-parts", not "random".'],
+    [{ count: 0 }, "openDataset: count must be a whole number from 1 to 10000000, not 0."],
+    [{ seed: 0.5 }, /^openDataset: seed must be a whole number from .* not 0.5\.$/],
+  ])("refuses %j by name", async (wrong, message) => {
+    await expect(openDataset({ ...request(), ...wrong } as ReturnType<typeof request>)).rejects.toThrow(message);
+  });
+
+  it("records whose drawings these are, as THIRD_PARTY.md does", async () => {
+    const text = await readFile(new URL("../../../../THIRD_PARTY.md", import.meta.url), "utf8");
+    const faces = await openDataset(request(1));
+    expect(faces.licences).toHaveLength(1);
+    const { package: name, version, licence, url } = faces.licences[0]!;
+    faces.close();
+    const row = text.split("\n").find((line) => line.includes(`\`${name}\``));
+    for (const entry of [version, licence, url]) expect(row).toContain(entry);
+  });
+});
