@@ -1,0 +1,33 @@
+import { IMAGE_SIZES } from "../data/index.ts";
+import { type Config, reduction } from "./schema.ts";
+
+/** What is wrong with values that are right on their own, each with the nearest choice that works. */
+export function impossibleCombinations(config: Config): string[] {
+  const { data, stage1, stage2 } = config;
+  const problems: string[] = [];
+  for (const part of ["image", "condition"] as const) {
+    const by = reduction(stage1.model[part]);
+    if (data.size % by === 0) continue;
+    const size = IMAGE_SIZES.find((side) => side >= by);
+    const choice = size === undefined ? "shorten 'multipliers'" : `use data.size ${size}, or shorten 'multipliers'`;
+    problems.push(`data.size ${data.size} cannot be reduced ${by}-fold, as stage1.model.${part} does; ${choice}`);
+  }
+  const [image, condition] = [reduction(stage1.model.image), reduction(stage1.model.condition)];
+  if (stage1.regularizer.estimator === "paired" && image !== condition) {
+    problems.push(
+      `stage1.regularizer 'paired' needs image and condition on one grid, but they are reduced ${image}-fold and ` +
+        `${condition}-fold; use 'sliced', or equal 'patch' and 'multipliers'`,
+    );
+  }
+  const { width, heads } = stage2.model;
+  if (width % heads !== 0) {
+    const nearest = Math.max(1, Math.round(width / heads)) * heads;
+    problems.push(`stage2.model.width ${width} cannot be shared by ${heads} heads; the nearest width is ${nearest}`);
+  }
+  for (const [name, { warmup, steps }] of [["stage1", stage1] as const, ["stage2", stage2] as const]) {
+    if (warmup > steps) {
+      problems.push(`${name}.warmup ${warmup} is longer than the training; use at most ${name}.steps, ${steps}`);
+    }
+  }
+  return problems;
+}

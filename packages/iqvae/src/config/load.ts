@@ -1,0 +1,94 @@
+import { existsSync, readFileSync } from "node:fs";
+import { impossibleCombinations } from "./combinations.ts";
+import { didYouMean } from "./nearest.ts";
+import { isPreset, PRESET_NAMES, presets } from "./presets.ts";
+import { problemsOf } from "./problems.ts";
+import { type Config, configSchema } from "./schema.ts";
+
+/** A configuration that cannot be used: every reason, each with the nearest valid choice. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/**
+ * The configuration that a user asked for.
+ *
+ * @param source a preset's name, or a JSON file: either all values, or `{ "preset": NAME, … }` with those that differ
+ * @param settings further values as `stage1.steps=200`; the value is JSON, or text where it is none
+ * @throws ConfigError naming all that is wrong
+ */
+export function loadConfig(source: string, settings: readonly string[] = []): Config {
+  const base = isPreset(source) ? presets[source] : readConfigFile(source);
+  const input = settings.map(parseSetting).reduce(merge, base as unknown);
+  return parseConfig(input, settings.length > 0 ? `${source} with ${settings.join(", ")}` : source);
+}
+
+/**
+ * Checks a configuration and fills in defaults.
+ *
+ * @param source what to call it in messages
+ */
+export function parseConfig(input: unknown, source: string): Config {
+  const parsed = configSchema.safeParse(input);
+  const problems = parsed.success ? impossibleCombinations(parsed.data) : problemsOf(parsed.error, input, configSchema);
+  if (parsed.success && problems.length === 0) return parsed.data;
+  throw new ConfigError(`The configuration ${source} cannot be used:\n${problems.map((p) => `  ${p}`).join("\n")}`);
+}
+
+function readConfigFile(path: string): unknown {
+  if (!existsSync(path)) {
+    const hint = didYouMean(path, PRESET_NAMES);
+    throw new ConfigError(`'${path}' is neither a preset nor a file; ${hint}`);
+  }
+  let document: unknown;
+  try {
+    document = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw new ConfigError(`${path} is no JSON file: ${(error as Error).message}`);
+  }
+  if (!isObject(document)) throw new ConfigError(`${path} must hold an object { … }`);
+  if (!("preset" in document)) return document;
+  const { preset, ...rest } = document;
+  if (typeof preset === "string" && isPreset(preset)) return merge(presets[preset], rest);
+  throw new ConfigError(`${path}: there is no preset '${preset}'; ${didYouMean(String(preset), PRESET_NAMES)}`);
+}
+
+function parseSetting(setting: string): unknown {
+  const [, path, text] = /^([\w.]+)=(.*)$/s.exec(setting) ?? [];
+  if (path === undefined || text === undefined) {
+    throw new ConfigError(`--set ${setting}: expected KEY=VALUE, for example --set stage1.steps=200`);
+  }
+  return path.split(".").reduceRight<unknown>((value, key) => ({ [key]: value }), parseValue(text));
+}
+
+function parseValue(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Values that come in variants, and the key that chooses the variant. */
+const VARIANTS: Readonly<Record<string, string>> = { data: "name", regularizer: "estimator", feeding: "kind" };
+
+/**
+ * `over` on top of `base`, object by object. Where `over` chooses another variant (another estimator, say), nothing of the
+ * old one is kept: its keys would not fit.
+ */
+function merge(base: unknown, over: unknown): unknown {
+  if (!isObject(base) || !isObject(over)) return over;
+  const merged: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const chooser = VARIANTS[key];
+    const old = base[key];
+    const changes =
+      chooser !== undefined && isObject(value) && isObject(old) && chooser in value && value[chooser] !== old[chooser];
+    merged[key] = changes ? value : merge(old, value);
+  }
+  return merged;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,111 @@
+import type { ConfigInput } from "./schema.ts";
+
+/** Faces from semantic maps at 64 pixels, small enough for minutes on two cores. */
+const start: ConfigInput = {
+  name: "start",
+  seed: 1,
+  data: { name: "faces", condition: "semantic", size: 64, count: 8000 },
+  stage1: {
+    model: {
+      image: { channels: 32, multipliers: [1, 2], blocks: 1, patch: 4, codes: 512, codeDim: 16 },
+      condition: { channels: 16, multipliers: [1, 2], blocks: 1, patch: 4, codes: 256, codeDim: 16 },
+    },
+    regularizer: { estimator: "paired", weight: 0.2 },
+    steps: 1500,
+    batch: 32,
+    rate: 1e-3,
+    warmup: 50,
+  },
+  stage2: {
+    model: { layers: 6, width: 256, heads: 8, dropout: 0.1 },
+    feeding: { kind: "gumbel" },
+    steps: 2000,
+    batch: 32,
+    accumulate: 1,
+    rate: 1e-3,
+    warmup: 100,
+  },
+  precision: "auto",
+  logEvery: 20,
+  evaluateEvery: 250,
+  checkpointEvery: 250,
+  sampleEvery: 500,
+};
+
+/** Faces from semantic maps, as well as two cores draw them over night. */
+const faces: ConfigInput = {
+  ...start,
+  name: "faces",
+  data: { name: "faces", condition: "semantic", size: 64, count: 20_000 },
+  stage1: {
+    ...start.stage1,
+    model: {
+      image: { channels: 64, multipliers: [1, 2, 2], blocks: 2, patch: 2, codes: 1024, codeDim: 16 },
+      condition: { channels: 32, multipliers: [1, 2, 2], blocks: 1, patch: 2, codes: 512, codeDim: 16 },
+    },
+    steps: 10_000,
+    rate: 5e-4,
+    warmup: 200,
+  },
+  stage2: { ...start.stage2, model: { layers: 8, width: 384, heads: 8, dropout: 0.1 }, steps: 20_000, rate: 5e-4 },
+  logEvery: 50,
+  evaluateEvery: 1000,
+  checkpointEvery: 1000,
+  sampleEvery: 2000,
+};
+
+/** Faces from line drawings. */
+const facesLines: ConfigInput = {
+  ...faces,
+  name: "faces-lines",
+  data: { name: "faces", condition: "lines", size: 64, count: 20_000 },
+};
+
+/** Emoji of five vendors from their edges. */
+const emoji: ConfigInput = {
+  ...faces,
+  name: "emoji",
+  data: { name: "emoji", condition: "edges", size: 64 },
+};
+
+/** Everything at its smallest, over in seconds: for tests and for trying things out. */
+const tiny: ConfigInput = {
+  name: "tiny",
+  seed: 1,
+  data: { name: "faces", condition: "semantic", size: 32, count: 160 },
+  stage1: {
+    model: {
+      image: { channels: 16, multipliers: [1, 2], blocks: 1, patch: 4, codes: 32, codeDim: 8 },
+      condition: { channels: 16, multipliers: [1, 2], blocks: 1, patch: 4, codes: 32, codeDim: 8 },
+    },
+    regularizer: { estimator: "paired", weight: 0.2 },
+    steps: 30,
+    batch: 8,
+    rate: 2e-3,
+    warmup: 5,
+  },
+  stage2: {
+    model: { layers: 2, width: 32, heads: 4, dropout: 0.1 },
+    feeding: { kind: "gumbel" },
+    steps: 30,
+    batch: 8,
+    accumulate: 1,
+    rate: 2e-3,
+    warmup: 5,
+  },
+  precision: "float32",
+  logEvery: 5,
+  evaluateEvery: 10,
+  checkpointEvery: 10,
+  sampleEvery: 15,
+};
+
+/** The configurations that come with the program, by name. */
+export const presets = { start, faces, "faces-lines": facesLines, emoji, tiny } satisfies Record<string, ConfigInput>;
+
+export type PresetName = keyof typeof presets;
+export const PRESET_NAMES = Object.keys(presets) as PresetName[];
+
+export function isPreset(name: string): name is PresetName {
+  return Object.hasOwn(presets, name);
+}

@@ -1,0 +1,27 @@
+import { existsSync, readFileSync } from "node:fs";
+import { cudaDeviceCount } from "@iqvae/torch";
+
+/** The instruction sets that multiply matrices of bfloat16, by the names that Linux gives them. */
+const BF16_FLAGS = ["avx512_bf16", "amx_bf16", "bf16"] as const;
+
+export interface Processor {
+  readonly name: string;
+  /** Those of its instruction sets that compute in bfloat16; empty when there are none or none can be told. */
+  readonly bfloat16: readonly string[];
+}
+
+/** What Linux says of the processor; nothing is known of it elsewhere. */
+export function processor(cpuinfo = "/proc/cpuinfo"): Processor {
+  const text = existsSync(cpuinfo) ? readFileSync(cpuinfo, "utf8") : "";
+  const field = (pattern: RegExp) => pattern.exec(text)?.[1]?.trim() ?? "";
+  const flags = new Set(field(/^(?:flags|Features)\s*:(.*)$/m).split(/\s+/));
+  return {
+    name: field(/^model name\s*:(.*)$/m) || "unknown",
+    bfloat16: BF16_FLAGS.filter((flag) => flags.has(flag)),
+  };
+}
+
+/** Whether bfloat16 is faster than float32 here: on a GPU, or on a processor with instructions for it. */
+export function fastBfloat16(): boolean {
+  return cudaDeviceCount() > 0 || processor().bfloat16.length > 0;
+}
