@@ -1,7 +1,9 @@
-import { spawn } from "node:child_process";
-import { constants } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { compileTypeScript, setup } from "./setup.mjs";
 import { root } from "./step.mjs";
+
+/* Sets up what is missing, then becomes `iqvae start`: in this process, so that Ctrl-C and the exit code are its own. */
 
 try {
   await setup();
@@ -11,9 +13,7 @@ try {
   process.exit(1);
 }
 
-const program = ["packages/iqvae/bin/iqvae.mjs", "start", ...process.argv.slice(2)];
-const child = spawn(process.execPath, program, { cwd: root, stdio: "inherit" });
-// The terminal sends Ctrl-C to both; the program saves its work first, so this process waits for it.
-process.on("SIGINT", () => {});
-process.on("SIGTERM", () => child.kill("SIGTERM"));
-child.on("exit", (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
+const program = join(root, "packages/iqvae/bin/iqvae.mjs");
+process.chdir(root);
+process.argv.splice(1, 1, program, "start");
+await import(pathToFileURL(program).href);
