@@ -1,0 +1,161 @@
+import { autocast, buffer, Linear, Module, noGrad, ops, type Tensor } from "@iqvae/torch";
+
+export interface QuantizerConfig {
+  /** Number of codes, `K`. */
+  readonly codes: number;
+  /** Dimensions of a code; low-dimensional codes are used more evenly (Yu et al. 2022, ViT-VQGAN, § 3.2). */
+  readonly codeDim: number;
+}
+
+export interface Quantized {
+  /** Straight-through output `[B, d, h, w]`: the code forward, the identity backward. */
+  readonly output: Tensor;
+  /** Unit vectors before quantization, `[B, codeDim, h, w]`, float32. */
+  readonly unit: Tensor;
+  /** Code numbers, int64 `[B, h, w]`. */
+  readonly indices: Tensor;
+  /** Mean of `‖z − sg(e)‖²` over vectors, unweighted. */
+  readonly commitment: Tensor;
+}
+
+/** γ of the running codebook. */
+const DECAY = 0.99;
+/** A code whose running share of a batch falls below this many vectors is dead. */
+const DEAD_BELOW = 0.05;
+const KMEANS_ROUNDS = 8;
+
+/**
+ * Vector quantization on the unit sphere (van den Oord et al. 2017, eq. 1 – 3, with the EMA codebook of its appendix A.1):
+ * features are projected to `codeDim` dimensions and normalised, the nearest code is that of the largest cosine. Codes follow
+ * the running mean of their vectors, `n ← γn + (1−γ)n_b`, `m ← γm + (1−γ)Σz`, `e = m/‖m‖`: on the sphere the division by
+ * n is a scale that normalisation removes.
+ */
+export class Quantizer extends Module {
+  readonly codes: number;
+  readonly down: Linear;
+  readonly up: Linear;
+  /** Unit codes `[K, codeDim]`. */
+  readonly codebook: Tensor;
+  readonly counts: Tensor;
+  readonly sums: Tensor;
+  /** 1 once k-means has placed the codes. */
+  readonly placed: Tensor;
+
+  constructor(width: number, config: QuantizerConfig) {
+    super();
+    const { codes, codeDim } = config;
+    this.codes = codes;
+    this.down = new Linear(width, codeDim);
+    this.up = new Linear(codeDim, width);
+    this.codebook = buffer(() => unitRows(ops.aten.randn([codes, codeDim])));
+    this.counts = buffer(() => ops.aten.zeros([codes]));
+    this.sums = buffer(() => this.codebook.clone());
+    this.placed = buffer(() => ops.aten.zeros([1]));
+  }
+
+  /** Features `[B, d, h, w]` → codes and what the losses need. `learn` updates the codebook. */
+  forward(features: Tensor, learn: boolean): Quantized {
+    const [B, , h, w] = features.shape as [number, number, number, number];
+    const unit = this.project(features); // [N, codeDim]
+    if (learn) noGrad(() => this.#place(unit));
+    const indices = this.nearest(unit);
+    const chosen = this.codebook.index_select(0, indices);
+    if (learn) noGrad(() => this.#follow(unit, indices));
+    const commitment = unit.sub(chosen).square().sum([-1]).mean();
+    const through = unit.add(chosen.sub(unit).detach());
+    return {
+      output: this.#expand(through, B, h, w),
+      unit: unit.reshape([B, h, w, -1]).permute([0, 3, 1, 2]),
+      indices: indices.reshape([B, h, w]),
+      commitment,
+    };
+  }
+
+  /** Features `[B, d, h, w]` → unit vectors `[B·h·w, codeDim]` in float32, whatever the surrounding precision. */
+  project(features: Tensor): Tensor {
+    const d = features.shape[1]!;
+    return unitRows(this.down.forward(features.permute([0, 2, 3, 1]).reshape([-1, d])).to("float32"));
+  }
+
+  /** The number of the nearest code of each unit vector, int64 `[N]`. */
+  nearest(unit: Tensor): Tensor {
+     // Outside autocast: in bfloat16 near codes would tie.
+    return autocast({ enabled: false, device: unit.device.split(":")[0]! }, () =>
+      noGrad(() => ops.aten.mm(unit.detach(), this.codebook.t()).argmax(-1)),
+    );
+  }
+
+  /** Code numbers int64 `[B, h, w]` → features `[B, d, h, w]` for the decoder. */
+  lookup(indices: Tensor): Tensor {
+    const [B, h, w] = indices.shape as [number, number, number];
+    return this.#expand(this.codebook.index_select(0, indices.reshape([-1])), B, h, w);
+  }
+
+  /** Share of codes in use and `exp` of the entropy of their running use; both fall when a codebook collapses. */
+  usage(): { active: number; perplexity: number } {
+    return usageOf(this.counts.read("float32"), DEAD_BELOW);
+  }
+
+  #expand(vectors: Tensor, B: number, h: number, w: number): Tensor {
+    return this.up.forward(vectors).reshape([B, h, w, -1]).permute([0, 3, 1, 2]);
+  }
+
+  /** Spherical k-means on the first batch (Łańcucki et al. 2020 place codes so). */
+  #place(unit: Tensor): void {
+    if (this.placed.item() === 1) return;
+    const N = unit.shape[0]!;
+    const picked = ops.aten.randperm(N).repeat([Math.ceil(this.codes / N)]).slice(0, 0, this.codes);
+    this.codebook.copy_(unit.index_select(0, picked));
+    for (let round = 0; round < KMEANS_ROUNDS; round++) {
+      const { counts, sums } = gather(unit, this.nearest(unit), this.codes);
+      const filled = counts.gt(0).unsqueeze(-1);
+      this.codebook.copy_(ops.aten.where(filled, unitRows(sums), this.codebook));
+    }
+    this.counts.fill_(N / this.codes);
+    this.sums.copy_(this.codebook.mul(N / this.codes));
+    this.placed.fill_(1);
+  }
+
+  #follow(unit: Tensor, indices: Tensor): void {
+    const { counts, sums } = gather(unit, indices, this.codes);
+    this.counts.mul_(DECAY).add_(counts, { alpha: 1 - DECAY });
+    this.sums.mul_(DECAY).add_(sums, { alpha: 1 - DECAY });
+    // A dead code moves to a vector of this batch and counts as used once, so that it has time to win others.
+    const N = unit.shape[0]!;
+    const dead = this.counts.lt(DEAD_BELOW);
+    const fresh = unit.detach().index_select(0, ops.aten.randint(N, [this.codes]));
+    this.sums.copy_(ops.aten.where(dead.unsqueeze(-1), fresh, this.sums));
+    this.counts.masked_fill_(dead, 1);
+    this.codebook.copy_(unitRows(this.sums));
+  }
+}
+
+/** How many vectors each code got, `[K]`, and their sums, `[K, codeDim]`. */
+function gather(unit: Tensor, indices: Tensor, codes: number): { counts: Tensor; sums: Tensor } {
+  const [N, width] = unit.shape as [number, number];
+  const counts = ops.aten.bincount(indices, null, codes).to("float32");
+  const sums = ops.aten
+    .zeros([codes, width], { device: unit.device })
+    .scatter_add(0, indices.unsqueeze(-1).expand([N, width]), unit.detach());
+  return { counts, sums };
+}
+
+function unitRows(x: Tensor): Tensor {
+  return x.div(ops.aten.linalg_vector_norm(x, 2, [-1], true).clamp_min(1e-6));
+}
+
+/** Share of counts of at least `least`, and the exponential of the entropy of the shares. */
+export function usageOf(counts: ArrayLike<number>, least: number): { active: number; perplexity: number } {
+  let total = 0;
+  let active = 0;
+  for (let i = 0; i < counts.length; i++) {
+    total += counts[i]!;
+    if (counts[i]! >= least) active++;
+  }
+  let entropy = 0;
+  for (let i = 0; i < counts.length; i++) {
+    const share = counts[i]! / Math.max(total, 1e-12);
+    if (share > 0) entropy -= share * Math.log(share);
+  }
+  return { active: active / counts.length, perplexity: Math.exp(entropy) };
+}

@@ -1,0 +1,192 @@
+import { AdamW, autocast, clipScale, noGrad, ops, scope, type Tensor, tensor, warmupCosine } from "@iqvae/torch";
+import type { Condition } from "../conditions/index.ts";
+import type { PairBatch, PairDataset, PairSplit } from "../data/index.ts";
+import { IqVae, type IqVaeConfig, toUnitRange } from "../models/iqvae.ts";
+import { type Quantizer, usageOf } from "../models/quantizer.ts";
+import type { StepMetrics, Trainer } from "./trainer.ts";
+
+export interface Stage1Settings {
+  readonly model: IqVaeConfig;
+  readonly steps: number;
+  readonly rate: number;
+  readonly warmup: number;
+  readonly precision: "bfloat16" | "float32";
+  /** Weight of the variational regularizer; with `null` the two halves are independent, as in VQ-GAN. */
+  readonly regularizer: { readonly weight: number; readonly measure: (zX: Tensor, zC: Tensor) => Tensor } | null;
+}
+
+/** β of the commitment loss (van den Oord et al. 2017, § 3.2 use 0.25; on the unit sphere distances are at most 4). */
+const COMMITMENT = 0.25;
+const CLIP = 1;
+const BETAS = [0.9, 0.99] as const;
+const EVALUATION_BATCH = 64;
+/** Held-out pairs an evaluation looks at. */
+const EVALUATED = 512;
+
+/** What the two halves made of a batch. */
+interface Outcome {
+  readonly loss: Tensor;
+  readonly parts: Readonly<Record<string, Tensor>>;
+}
+
+/**
+ * Stage 1: both auto-encoders, both quantizers and the regularizer in one step.
+ *
+ * Loss [O where not said otherwise]: `ℓ1(image) + β·commitment + CE(condition) + β·commitment + weight·GW` with the
+ * Gromov–Wasserstein term on features before quantization.
+ */
+export class Stage1Trainer implements Trainer {
+  readonly model: IqVae;
+  readonly #settings: Stage1Settings;
+  readonly #data: PairDataset;
+  readonly #condition: Condition;
+  readonly #optimizer: AdamW;
+  readonly #parameters: Map<string, Tensor>;
+
+  constructor(settings: Stage1Settings, data: PairDataset, condition: Condition) {
+    this.#settings = settings;
+    this.#data = data;
+    this.#condition = condition;
+    this.model = new IqVae(settings.model, condition);
+    this.#parameters = this.model.namedParameters();
+    this.#optimizer = new AdamW(this.#parameters, { betas: BETAS, weightDecay: 1e-4 });
+  }
+
+  step(indices: Uint32Array): StepMetrics {
+    const { steps, warmup, rate: peak } = this.#settings;
+    const rate = warmupCosine({ step: this.#optimizer.steps, total: steps, warmup, peak, floor: peak / 20 });
+    const { images, rasters } = load(this.#data.train.batch(indices), indices.length, this.#data.size);
+    this.#optimizer.zeroGrad();
+    const { loss, parts } = this.#forward(images, rasters, true);
+    loss.backward();
+    const { scale, norm } = clipScale(this.#parameters.values(), CLIP);
+    this.#optimizer.step(rate, scale);
+    const readings = Object.entries({ ...parts, gradientNorm: norm }).map(([name, value]) => [name, value.item()]);
+    return { loss: loss.item(), rate, ...Object.fromEntries(readings) };
+  }
+
+  tensors(): Map<string, Tensor> {
+    return new Map([
+      ...prefixed("model.", this.model.stateDict()),
+      ...prefixed("optimizer.", this.#optimizer.tensors()),
+    ]);
+  }
+
+  state(): Record<string, unknown> {
+    return { steps: this.#optimizer.steps };
+  }
+
+  restore(tensors: ReadonlyMap<string, Tensor>, state: Record<string, unknown>): void {
+    this.model.loadStateDict(below("model.", tensors));
+    this.#optimizer.restore(below("optimizer.", tensors), Number(state.steps));
+  }
+
+  /** Held-out losses, errors of pixels and classes, and how evenly both codebooks are used on held-out pairs. */
+  evaluate(): Record<string, number> {
+    const sums = new Map<string, number>();
+    const used = {
+      image: new Float64Array(this.model.imageCodes),
+      condition: new Float64Array(this.model.conditionCodes),
+    };
+    let batches = 0;
+    for (const { images, rasters } of batchesOf(this.#data.validation, EVALUATED, this.#data.size))
+      scope(() => {
+        using pixels = images;
+        using raster = rasters;
+        const figures = noGrad(() => this.#held(pixels, raster, used));
+        for (const [name, value] of Object.entries(figures)) sums.set(name, (sums.get(name) ?? 0) + value);
+        batches++;
+      });
+    const figures = Object.fromEntries([...sums].map(([name, sum]) => [name, sum / batches]));
+    for (const half of ["image", "condition"] as const) {
+      const { active, perplexity } = usageOf(used[half], 1);
+      figures[`${half}Active`] = active;
+      figures[`${half}Perplexity`] = perplexity;
+    }
+    return figures;
+  }
+
+  #held(
+    images: Tensor,
+    rasters: Tensor,
+    used: { image: Float64Array; condition: Float64Array },
+  ): Record<string, number> {
+    const { loss, parts } = this.#forward(images, rasters, false);
+    const imageCodes = this.#cast(() => this.model.encodeImage(images));
+    const conditionCodes = this.#cast(() => this.model.encodeCondition(rasters));
+    count(imageCodes, used.image);
+    count(conditionCodes, used.condition);
+    const painted = this.#cast(() => this.model.decodeImage(imageCodes));
+    const drawn = this.#cast(() => this.model.decodeCondition(conditionCodes));
+    const squared = painted.to("float32").sub(images.to("float32")).div(127.5).square().mean();
+    const right = drawn.eq(rasters).to("float32").mean();
+    const figures = Object.entries(parts).map(([name, value]) => [name, value.item()]);
+    return {
+      loss: loss.item(),
+      ...Object.fromEntries(figures),
+      imageMse: squared.item(),
+      conditionAccuracy: right.item(),
+    };
+  }
+
+  #cast<T>(body: () => T): T {
+    return this.#settings.precision === "bfloat16" ? autocast({ dtype: "bfloat16" }, body) : body();
+  }
+
+  #forward(images: Tensor, rasters: Tensor, learn: boolean): Outcome {
+    const target = toUnitRange(images);
+    const [image, condition] = this.#cast(() => [
+      this.model.image.forward(target, learn),
+      this.model.condition.forward(this.#condition.toPlanes(rasters), learn),
+    ]);
+    const parts: Record<string, Tensor> = {
+      imageLoss: ops.aten.l1_loss(image.reconstruction.to("float32"), target),
+      conditionLoss: this.#condition.loss(condition.reconstruction, rasters),
+      imageCommitment: image.quantized.commitment,
+      conditionCommitment: condition.quantized.commitment,
+    };
+    let loss = parts
+      .imageLoss!.add(parts.conditionLoss!)
+      .add(parts.imageCommitment!.add(parts.conditionCommitment!), { alpha: COMMITMENT });
+    const { regularizer } = this.#settings;
+    if (regularizer !== null) {
+      parts.regularizer = regularizer.measure(image.quantized.unit, condition.quantized.unit);
+      loss = loss.add(parts.regularizer, { alpha: regularizer.weight });
+    }
+    return { loss, parts };
+  }
+
+  /** Running use of both codebooks, for the log. */
+  usage(): Record<"image" | "condition", ReturnType<Quantizer["usage"]>> {
+    return { image: this.model.image.quantizer.usage(), condition: this.model.condition.quantizer.usage() };
+  }
+}
+
+/** The arrays of a batch as tensors: pixels `[B, H, W, 3]` and rasters `[B, H, W]`, uint8. */
+export function load(batch: PairBatch, B: number, size: number): { images: Tensor; rasters: Tensor } {
+  return {
+    images: tensor(batch.images, { shape: [B, size, size, 3] }),
+    rasters: tensor(batch.conditions, { shape: [B, size, size] }),
+  };
+}
+
+function* batchesOf(split: PairSplit, most: number, size: number): Generator<{ images: Tensor; rasters: Tensor }> {
+  const total = Math.min(split.length, most);
+  for (let begin = 0; begin < total; begin += EVALUATION_BATCH) {
+    const indices = Array.from({ length: Math.min(EVALUATION_BATCH, total - begin) }, (_, i) => begin + i);
+    yield load(split.batch(indices), indices.length, size);
+  }
+}
+
+function count(codes: Tensor, into: Float64Array): void {
+  for (const code of codes.read("int64")) into[Number(code)]! += 1;
+}
+
+function prefixed(prefix: string, tensors: ReadonlyMap<string, Tensor>): [string, Tensor][] {
+  return [...tensors].map(([name, value]) => [prefix + name, value]);
+}
+
+function below(prefix: string, tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  const inside = [...tensors].filter(([name]) => name.startsWith(prefix));
+  return new Map(inside.map(([name, value]) => [name.slice(prefix.length), value]));
+}
