@@ -1,7 +1,7 @@
 import { Module, type Tensor } from "@iqvae/torch";
 import type { Condition } from "../conditions/index.ts";
 import { type AutoencoderConfig, Decoder, Encoder, reduction } from "./autoencoder.ts";
-import { type Quantized, Quantizer, type QuantizerConfig } from "./quantizer.ts";
+import { type Quantized, Quantizer, type QuantizerConfig, type QuantizerMode } from "./quantizer.ts";
 
 /** One vector-quantized auto-encoder: encoder `E`, quantizer `Q`, decoder `G`. */
 export type VqConfig = AutoencoderConfig & QuantizerConfig;
@@ -31,9 +31,9 @@ export class VqAutoencoder extends Module {
     return size / this.#reduction;
   }
 
-  /** Planes `[B, C, H, W]` → reconstruction `[B, C′, H, W]` and the codes between. `learn` updates the codebook. */
-  forward(planes: Tensor, learn: boolean): { reconstruction: Tensor; quantized: Quantized } {
-    const quantized = this.quantizer.forward(this.encoder.forward(planes), learn);
+  /** Planes `[B, C, H, W]` → reconstruction `[B, C′, H, W]` and the codes between. */
+  forward(planes: Tensor, mode: QuantizerMode): { reconstruction: Tensor; quantized: Quantized } {
+    const quantized = this.quantizer.forward(this.encoder.forward(planes), mode);
     return { reconstruction: this.decoder.forward(quantized.output), quantized };
   }
 

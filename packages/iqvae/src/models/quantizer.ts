@@ -7,6 +7,12 @@ export interface QuantizerConfig {
   readonly codeDim: number;
 }
 
+/**
+ * `learn` updates the codebook, `use` leaves it. `bypass` hands the unit vectors on as they are: codes placed among features
+ * that have yet to learn anything are left behind by them, and most die.
+ */
+export type QuantizerMode = "bypass" | "learn" | "use";
+
 export interface Quantized {
   /** Straight-through output `[B, d, h, w]`: the code forward, the identity backward. */
   readonly output: Tensor;
@@ -19,9 +25,9 @@ export interface Quantized {
 }
 
 /** γ of the running codebook. */
-const DECAY = 0.99;
-/** A code whose running share of a batch falls below this many vectors is dead. */
-const DEAD_BELOW = 0.05;
+const DECAY = 0.98;
+/** A code is dead when its running count falls below this share of the mean. */
+const DEAD_BELOW = 0.1;
 const KMEANS_ROUNDS = 8;
 
 /**
@@ -53,8 +59,9 @@ export class Quantizer extends Module {
     this.placed = buffer(() => ops.aten.zeros([1]));
   }
 
-  /** Features `[B, d, h, w]` → codes and what the losses need. `learn` updates the codebook. */
-  forward(features: Tensor, learn: boolean): Quantized {
+  /** Features `[B, d, h, w]` → codes and what the losses need. */
+  forward(features: Tensor, mode: QuantizerMode): Quantized {
+    const learn = mode === "learn";
     const [B, , h, w] = features.shape as [number, number, number, number];
     const unit = this.project(features); // [N, codeDim]
     if (learn) noGrad(() => this.#place(unit));
@@ -62,12 +69,12 @@ export class Quantizer extends Module {
     const chosen = this.codebook.index_select(0, indices);
     if (learn) noGrad(() => this.#follow(unit, indices));
     const commitment = unit.sub(chosen).square().sum([-1]).mean();
-    const through = unit.add(chosen.sub(unit).detach());
+    const through = mode === "bypass" ? unit : unit.add(chosen.sub(unit).detach());
     return {
       output: this.#expand(through, B, h, w),
       unit: unit.reshape([B, h, w, -1]).permute([0, 3, 1, 2]),
       indices: indices.reshape([B, h, w]),
-      commitment,
+      commitment: mode === "bypass" ? commitment.mul(0) : commitment,
     };
   }
 
@@ -93,7 +100,8 @@ export class Quantizer extends Module {
 
   /** Share of codes in use and `exp` of the entropy of their running use; both fall when a codebook collapses. */
   usage(): { active: number; perplexity: number } {
-    return usageOf(this.counts.read("float32"), DEAD_BELOW);
+    const counts = this.counts.read("float32");
+    return usageOf(counts, (DEAD_BELOW * counts.reduce((sum, count) => sum + count, 0)) / counts.length);
   }
 
   #expand(vectors: Tensor, B: number, h: number, w: number): Tensor {
@@ -120,12 +128,13 @@ export class Quantizer extends Module {
     const { counts, sums } = gather(unit, indices, this.codes);
     this.counts.mul_(DECAY).add_(counts, { alpha: 1 - DECAY });
     this.sums.mul_(DECAY).add_(sums, { alpha: 1 - DECAY });
-    // A dead code moves to a vector of this batch and counts as used once, so that it has time to win others.
+    // A dead code moves to a vector of this batch with the mean count, so that it has time to win others.
     const N = unit.shape[0]!;
-    const dead = this.counts.lt(DEAD_BELOW);
+    const mean = N / this.codes;
+    const dead = this.counts.lt(DEAD_BELOW * mean);
     const fresh = unit.detach().index_select(0, ops.aten.randint(N, [this.codes]));
-    this.sums.copy_(ops.aten.where(dead.unsqueeze(-1), fresh, this.sums));
-    this.counts.masked_fill_(dead, 1);
+    this.sums.copy_(ops.aten.where(dead.unsqueeze(-1), fresh.mul(mean), this.sums));
+    this.counts.masked_fill_(dead, mean);
     this.codebook.copy_(unitRows(this.sums));
   }
 }

@@ -2,7 +2,7 @@ import { AdamW, autocast, clipScale, noGrad, ops, scope, type Tensor, tensor, wa
 import type { Condition } from "../conditions/index.ts";
 import type { PairBatch, PairDataset, PairSplit } from "../data/index.ts";
 import { IqVae, type IqVaeConfig, toUnitRange } from "../models/iqvae.ts";
-import { type Quantizer, usageOf } from "../models/quantizer.ts";
+import { type Quantizer, type QuantizerMode, usageOf } from "../models/quantizer.ts";
 import type { StepMetrics, Trainer } from "./trainer.ts";
 
 export interface Stage1Settings {
@@ -18,6 +18,7 @@ export interface Stage1Settings {
 /** β of the commitment loss (van den Oord et al. 2017, § 3.2 use 0.25; on the unit sphere distances are at most 4). */
 const COMMITMENT = 0.25;
 const CLIP = 1;
+const LATEST_PLACING = 200;
 const BETAS = [0.9, 0.99] as const;
 const EVALUATION_BATCH = 64;
 /** Held-out pairs an evaluation looks at. */
@@ -52,12 +53,17 @@ export class Stage1Trainer implements Trainer {
     this.#optimizer = new AdamW(this.#parameters, { betas: BETAS, weightDecay: 1e-4 });
   }
 
+  /** The step at which k-means places the codes; before it the decoders see the features themselves. */
+  get #placeAt(): number {
+    return Math.min(LATEST_PLACING, Math.floor(this.#settings.steps / 8));
+  }
+
   step(indices: Uint32Array): StepMetrics {
     const { steps, warmup, rate: peak } = this.#settings;
     const rate = warmupCosine({ step: this.#optimizer.steps, total: steps, warmup, peak, floor: peak / 20 });
     const { images, rasters } = load(this.#data.train.batch(indices), indices.length, this.#data.size);
     this.#optimizer.zeroGrad();
-    const { loss, parts } = this.#forward(images, rasters, true);
+    const { loss, parts } = this.#forward(images, rasters, this.#optimizer.steps < this.#placeAt ? "bypass" : "learn");
     loss.backward();
     const { scale, norm } = clipScale(this.#parameters.values(), CLIP);
     this.#optimizer.step(rate, scale);
@@ -111,7 +117,7 @@ export class Stage1Trainer implements Trainer {
     rasters: Tensor,
     used: { image: Float64Array; condition: Float64Array },
   ): Record<string, number> {
-    const { loss, parts } = this.#forward(images, rasters, false);
+    const { loss, parts } = this.#forward(images, rasters, "use");
     const imageCodes = this.#cast(() => this.model.encodeImage(images));
     const conditionCodes = this.#cast(() => this.model.encodeCondition(rasters));
     count(imageCodes, used.image);
@@ -133,11 +139,11 @@ export class Stage1Trainer implements Trainer {
     return this.#settings.precision === "bfloat16" ? autocast({ dtype: "bfloat16" }, body) : body();
   }
 
-  #forward(images: Tensor, rasters: Tensor, learn: boolean): Outcome {
+  #forward(images: Tensor, rasters: Tensor, mode: QuantizerMode): Outcome {
     const target = toUnitRange(images);
     const [image, condition] = this.#cast(() => [
-      this.model.image.forward(target, learn),
-      this.model.condition.forward(this.#condition.toPlanes(rasters), learn),
+      this.model.image.forward(target, mode),
+      this.model.condition.forward(this.#condition.toPlanes(rasters), mode),
     ]);
     const parts: Record<string, Tensor> = {
       imageLoss: ops.aten.l1_loss(image.reconstruction.to("float32"), target),
