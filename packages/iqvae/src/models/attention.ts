@@ -1,0 +1,76 @@
+import { callOperator, type DType, hasOperator, Linear, Module, ops, type Tensor, unscoped } from "@iqvae/torch";
+
+/**
+ * Additive causal masks by size, type and device: row `i` is 0 at columns `0 … i` and −∞ after. They live as long as the
+ * program: a model asks for the same one in every layer of every step.
+ */
+const masks = new Map<string, Tensor>();
+
+export function causalMask(tokens: number, dtype: DType, device: string): Tensor {
+  const key = `${tokens} ${dtype} ${device}`;
+  let mask = masks.get(key);
+  if (mask === undefined) {
+    mask = unscoped(() => ops.aten.full([tokens, tokens], -Infinity, { device }).triu(1).to(dtype));
+    masks.set(key, mask);
+  }
+  return mask;
+}
+
+/**
+ * Causal multi-head self-attention (Vaswani et al. 2017, section 3.2), queries, keys and values from one product.
+ *
+ * On the CPU the plain form, with scale and mask folded into the product of queries and keys, is the fastest that libtorch
+ * has, its fused kernel included (docs/performance.md); on CUDA the fused kernel is used where there is one.
+ */
+export class CausalAttention extends Module {
+  readonly qkv: Linear;
+  readonly project: Linear;
+  readonly heads: number;
+  readonly width: number;
+
+  constructor(width: number, heads: number) {
+    super();
+    this.width = width;
+    this.heads = heads;
+    this.qkv = new Linear(width, 3 * width);
+    this.project = new Linear(width, width);
+  }
+
+  /**
+   * @param x `[B, T, C]`
+   * @param first the first position whose output is wanted
+   * @returns `[B, T − first, C]`
+   */
+  forward(x: Tensor, first = 0): Tensor {
+    const [B, T, C] = x.shape as [number, number, number];
+    const H = this.heads;
+    const D = C / H;
+    const [q, k, v] = this.qkv.forward(x).reshape([B, T, 3, H, D]).permute([2, 0, 3, 1, 4]).unbind(0) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ]; // each [B, H, T, D]
+    const mixed = attend(first === 0 ? q : q.slice(2, first, T), k, v); // [B, H, T − first, D]
+    return this.project.forward(mixed.transpose(1, 2).reshape([B, T - first, C]));
+  }
+}
+
+/** Attention of the last `n` of `T` positions: `q [B, H, n, D]`, `k` and `v` `[B, H, T, D]` → `[B, H, n, D]`. */
+function attend(q: Tensor, k: Tensor, v: Tensor): Tensor {
+  const [B, H, n, D] = q.shape as [number, number, number, number];
+  const T = k.shape[2]!;
+  const device = q.device;
+  const mask = causalMask(T, q.dtype, device).slice(0, T - n, T); // [n, T]
+  if (device !== "cpu" && hasOperator("aten::scaled_dot_product_attention")) {
+    const given = n === T ? [null, 0, true] : [mask, 0, false];
+    return callOperator("aten::scaled_dot_product_attention", q, k, v, ...given) as Tensor;
+  }
+  const keys = k.reshape([B * H, T, D]).transpose(1, 2);
+  const scores = ops.aten.baddbmm(mask.expand([B * H, n, T]), q.reshape([B * H, n, D]), keys, {
+    alpha: 1 / Math.sqrt(D),
+  });
+  return scores
+    .softmax(-1)
+    .bmm(v.reshape([B * H, T, D]))
+    .view([B, H, n, D]);
+}

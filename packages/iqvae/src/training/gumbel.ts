@@ -1,0 +1,116 @@
+import { linearRamp, noGrad, ops, type Tensor } from "@iqvae/torch";
+
+/**
+ * What the transformer is fed in training.
+ *
+ * - `teacher`: the true tokens.
+ * - `gumbel`: on every `every`-th step some true image tokens give way to samples of the model's own prediction
+ *   (docs/method.md, Gumbel sampling).
+ */
+export type Exposure = { readonly kind: "teacher" } | GumbelExposure;
+
+export interface GumbelExposure {
+  readonly kind: "gumbel";
+  /** The paper's 4: samples are mixed in on steps `every − 1, 2·every − 1, …`. */
+  readonly every: number;
+  /** The softmax's temperature τ, from its value at the first step to that at the last, geometrically. */
+  readonly temperature: { readonly from: number; readonly to: number };
+  /** The share of tokens that may be replaced grows linearly from 0 at the first step to this when `rampShare` of all steps are done. */
+  readonly maxShare: number;
+  readonly rampShare: number;
+  /** How strictly reliability decides: 0 treats all tokens alike, 1 is proportional, more is stricter. */
+  readonly reliabilityPower: number;
+}
+
+/** Our choices where the paper's are not known. */
+export const GUMBEL_DEFAULTS: GumbelExposure = {
+  kind: "gumbel",
+  every: 4,
+  temperature: { from: 1, to: 0.5 },
+  maxShare: 0.5,
+  rampShare: 0.5,
+  reliabilityPower: 1,
+};
+
+/** Whether step `step` (from 0) mixes samples in. */
+export function mixesSamples(exposure: Exposure, step: number): exposure is GumbelExposure {
+  return exposure.kind === "gumbel" && step % exposure.every === exposure.every - 1;
+}
+
+/** τ at a step: `from·(to/from)^(step/total)`. */
+export function temperatureAt(exposure: GumbelExposure, step: number, total: number): number {
+  const { from, to } = exposure.temperature;
+  return from * (to / from) ** Math.min(1, step / total);
+}
+
+/** The largest probability with which a token is replaced at a step. */
+export function shareAt(exposure: GumbelExposure, step: number, total: number): number {
+  return linearRamp({ step, over: exposure.rampShare * total, from: 0, to: exposure.maxShare });
+}
+
+/**
+ * Standard Gumbel noise, `g = −log(−log u)`, in the shape of `logits`, float32, from the default generator: `−log u` is
+ * exponentially distributed.
+ */
+export function gumbelNoise(logits: Tensor): Tensor {
+  return noGrad(() => {
+    const exponential = ops.aten.empty_like(logits, { dtype: "float32" }).exponential_();
+    return exponential.clamp_min_(SMALLEST).log_().neg_(); // an exponential of 0 would make infinite noise
+  });
+}
+
+const SMALLEST = 1e-30;
+
+/**
+ * The Gumbel-softmax `y = softmax((ℓ + g)/τ)` over the last dimension (Jang et al. 2017, eq. 2; Maddison et al. 2017): its
+ * largest entry falls on `k` with probability `softmax(ℓ)[k]`, and it passes a gradient to `ℓ`.
+ */
+export function gumbelSoftmax(logits: Tensor, noise: Tensor, temperature: number): Tensor {
+  return logits.to("float32").add(noise).div(temperature).softmax(-1);
+}
+
+/**
+ * How far a prediction can be relied on: the probability `r = softmax(ℓ)[x]` that it gives to the true token.
+ *
+ * @param logits `[…, K]`
+ * @param targets int64 `[…]`
+ * @returns `[…]` without gradient
+ */
+export function reliability(logits: Tensor, targets: Tensor): Tensor {
+  return noGrad(() => logits.detach().to("float32").softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1));
+}
+
+/**
+ * The probability with which each token is replaced, `π = s·rᵖ`.
+ *
+ * Our own formula, since the paper's is not known: it follows the reliability `r` of the prediction, so that a sample stands
+ * in where it is probably right; it never exceeds the share `s`, which grows as training goes on, and so does `r`; `p = 0`
+ * makes it the random replacement that it is compared with.
+ */
+export function replacementProbability(r: Tensor, share: number, power: number): Tensor {
+  return r.pow(power).mul(share);
+}
+
+/**
+ * Replaces some embeddings of true tokens by embeddings of samples.
+ *
+ * @param logits the predictions of the inputs, `[B, n, K]`; a gradient flows through the samples into them
+ * @param targets the true inputs, int64 `[B, n]`
+ * @param weight the image tokens' embedding table `W`, `[K, C]`
+ * @returns `embeddings [B, n, C]`: `W[x]` or `Σ_k y[k]·W[k]`; `replaced`, bool `[B, n]`, true where it is a sample
+ */
+export function mixSamples(
+  logits: Tensor,
+  targets: Tensor,
+  weight: Tensor,
+  options: { temperature: number; share: number; power: number },
+): { embeddings: Tensor; replaced: Tensor } {
+  const y = gumbelSoftmax(logits, gumbelNoise(logits), options.temperature); // [B, n, K]
+  const sampled = y.matmul(weight).to("float32"); // [B, n, C]
+  const replaced = noGrad(() => {
+    const probability = replacementProbability(reliability(logits, targets), options.share, options.power);
+    return ops.aten.bernoulli(probability).to("bool"); // [B, n]
+  });
+  const embeddings = ops.aten.where(replaced.unsqueeze(-1), sampled, ops.aten.embedding(weight, targets));
+  return { embeddings, replaced };
+}
