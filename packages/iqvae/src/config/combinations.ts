@@ -1,5 +1,6 @@
 import { IMAGE_SIZES } from "../data/index.ts";
-import { type Config, reduction } from "./schema.ts";
+import { reduction } from "../models/autoencoder.ts";
+import type { Config } from "./schema.ts";
 
 /** What is wrong with values that are right on their own, each with the nearest choice that works. */
 export function impossibleCombinations(config: Config): string[] {

@@ -2,4 +2,4 @@ export { ConfigError, loadConfig, parseConfig } from "./load.ts";
 export { didYouMean, nearest } from "./nearest.ts";
 export { PRESET_NAMES, type PresetName, presets } from "./presets.ts";
 export { type Processor, processor } from "./processor.ts";
-export { type AutoEncoderConfig, type Config, type ConfigInput, reduction } from "./schema.ts";
+export type { Config, ConfigInput } from "./schema.ts";

@@ -70,7 +70,7 @@ function parseValue(text: string): unknown {
 }
 
 /** Values that come in variants, and the key that chooses the variant. */
-const VARIANTS: Readonly<Record<string, string>> = { data: "name", regularizer: "estimator", feeding: "kind" };
+const VARIANTS: Readonly<Record<string, string>> = { data: "name", regularizer: "estimator", exposure: "kind" };
 
 /**
  * `over` on top of `base`, object by object. Where `over` chooses another variant (another estimator, say), nothing of the

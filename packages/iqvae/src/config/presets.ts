@@ -18,7 +18,7 @@ const start: ConfigInput = {
   },
   stage2: {
     model: { layers: 6, width: 256, heads: 8, dropout: 0.1 },
-    feeding: { kind: "gumbel" },
+    exposure: { kind: "gumbel" },
     steps: 2000,
     batch: 32,
     accumulate: 1,
@@ -86,7 +86,7 @@ const tiny: ConfigInput = {
   },
   stage2: {
     model: { layers: 2, width: 32, heads: 4, dropout: 0.1 },
-    feeding: { kind: "gumbel" },
+    exposure: { kind: "gumbel" },
     steps: 30,
     batch: 8,
     accumulate: 1,

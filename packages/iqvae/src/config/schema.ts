@@ -1,9 +1,12 @@
 import { z } from "zod";
 import { IMAGE_SIZES } from "../data/index.ts";
+import { regularizerSchema } from "../regularizer/index.ts";
+import { GUMBEL_DEFAULTS } from "../training/gumbel.ts";
 import { fastBfloat16 } from "./processor.ts";
 
 const positive = z.int().min(1);
 const weight = z.number().min(0);
+const share = z.number().min(0).max(1);
 const rate = z.number().gt(0).max(1);
 
 const data = z.discriminatedUnion("name", [
@@ -29,35 +32,16 @@ const autoEncoder = z.strictObject({
   /** Residual blocks a level. */
   blocks: positive,
   /** Side of the square of pixels that enters as one position. */
-  patch: z.literal([1, 2, 4, 8]),
+  patch: z.literal([1, 2, 4]),
   /** Entries of the codebook. */
   codes: positive.min(2),
   /** Dimensions of a code. */
   codeDim: positive,
 });
 
-const regularizer = z.discriminatedUnion("estimator", [
-  z.strictObject({ estimator: z.literal("none") }),
-  z.strictObject({ estimator: z.literal("paired"), weight: weight.default(0.2) }),
-  z.strictObject({
-    estimator: z.literal("sliced"),
-    weight: weight.default(0.2),
-    /** Random directions onto which both domains are projected. */
-    directions: positive.default(50),
-  }),
-  z.strictObject({
-    estimator: z.literal("entropic"),
-    weight: weight.default(0.2),
-    /** Strength of the entropy term. */
-    epsilon: z.number().gt(0).default(0.05),
-    /** Steps of projected gradient. */
-    iterations: positive.default(20),
-  }),
-]);
-
 const stage1 = z.strictObject({
   model: z.strictObject({ image: autoEncoder, condition: autoEncoder }),
-  regularizer,
+  regularizer: regularizerSchema,
   steps: positive,
   batch: positive,
   rate,
@@ -65,16 +49,15 @@ const stage1 = z.strictObject({
   warmup: z.int().min(0),
 });
 
-const feeding = z.discriminatedUnion("kind", [
+const exposure = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("teacher") }),
   z.strictObject({
     kind: z.literal("gumbel"),
-    /** Two passes once in so many steps. */
-    every: positive.default(4),
-    /** τ of the Gumbel softmax. */
-    temperature: z.number().gt(0).default(1),
-    /** Share of the tokens that samples replace at the end of the training; it grows from zero. */
-    share: z.number().min(0).max(1).default(0.5),
+    every: positive.default(GUMBEL_DEFAULTS.every),
+    temperature: z.strictObject({ from: z.number().gt(0), to: z.number().gt(0) }).default(GUMBEL_DEFAULTS.temperature),
+    maxShare: share.default(GUMBEL_DEFAULTS.maxShare),
+    rampShare: share.gt(0).default(GUMBEL_DEFAULTS.rampShare),
+    reliabilityPower: weight.default(GUMBEL_DEFAULTS.reliabilityPower),
   }),
 ]);
 
@@ -86,7 +69,7 @@ const stage2 = z.strictObject({
     dropout: z.number().min(0).lt(1),
   }),
   /** What the transformer is fed in training: true tokens, or at times its own samples. */
-  feeding,
+  exposure,
   steps: positive,
   /** Sequences of one pass. */
   batch: positive,
@@ -94,6 +77,9 @@ const stage2 = z.strictObject({
   accumulate: positive,
   rate,
   warmup: z.int().min(0),
+  weightDecay: weight.default(0.05),
+  /** Decay of the averaged weights, which are sampled from. */
+  emaDecay: z.number().min(0).lt(1).default(0.999),
 });
 
 /** All that a run is made from. Parsing fills in defaults, so that what is stored has every value. */
@@ -118,9 +104,3 @@ export const configSchema = z.strictObject({
 export type ConfigInput = z.input<typeof configSchema>;
 /** A configuration with every value. */
 export type Config = z.output<typeof configSchema>;
-export type AutoEncoderConfig = Config["stage1"]["model"]["image"];
-
-/** By how much an auto-encoder reduces each side of the picture. */
-export function reduction({ patch, multipliers }: Pick<AutoEncoderConfig, "patch" | "multipliers">): number {
-  return patch * 2 ** (multipliers.length - 1);
-}

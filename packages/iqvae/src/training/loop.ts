@@ -88,7 +88,7 @@ export async function train(training: Training): Promise<"finished" | "interrupt
     progress.end();
     run.log.close();
   }
-  return step === steps ? "finished" : "interrupted";
+  return step >= steps ? "finished" : "interrupted";
 }
 
 /** Brings trainer, loader, log and random generators to where the newest checkpoint has them. */
