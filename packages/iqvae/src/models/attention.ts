@@ -43,20 +43,21 @@ export class CausalAttention extends Module {
    */
   forward(x: Tensor, first = 0): Tensor {
     const [B, T, C] = x.shape as [number, number, number];
-    const H = this.heads;
-    const D = C / H;
-    const [q, k, v] = this.qkv.forward(x).reshape([B, T, 3, H, D]).permute([2, 0, 3, 1, 4]).unbind(0) as [
-      Tensor,
-      Tensor,
-      Tensor,
-    ]; // each [B, H, T, D]
+    const [q, k, v] = splitHeads(this.qkv.forward(x), this.heads);
     const mixed = attend(first === 0 ? q : q.slice(2, first, T), k, v); // [B, H, T − first, D]
     return this.project.forward(mixed.transpose(1, 2).reshape([B, T - first, C]));
   }
 }
 
+/** `[B, T, 3·C]` → queries, keys and values, each `[B, H, T, D]`. */
+export function splitHeads(qkv: Tensor, heads: number): [Tensor, Tensor, Tensor] {
+  const [B, T, C3] = qkv.shape as [number, number, number];
+  const parts = qkv.reshape([B, T, 3, heads, C3 / 3 / heads]).permute([2, 0, 3, 1, 4]);
+  return parts.unbind(0) as [Tensor, Tensor, Tensor];
+}
+
 /** Attention of the last `n` of `T` positions: `q [B, H, n, D]`, `k` and `v` `[B, H, T, D]` → `[B, H, n, D]`. */
-function attend(q: Tensor, k: Tensor, v: Tensor): Tensor {
+export function attend(q: Tensor, k: Tensor, v: Tensor): Tensor {
   const [B, H, n, D] = q.shape as [number, number, number, number];
   const T = k.shape[2]!;
   const device = q.device;

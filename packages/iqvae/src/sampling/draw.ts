@@ -1,0 +1,112 @@
+import { createHash } from "node:crypto";
+import { Generator, ops, type Tensor, unscoped } from "@iqvae/torch";
+
+/** How a token is chosen from the logits. */
+export interface DrawOptions {
+  /** Logits are divided by it: below 1 safer, above 1 more varied. Default 1. */
+  readonly temperature?: number;
+  /** Only the `topK` likeliest codes are candidates. Default: all. */
+  readonly topK?: number;
+  /** Only the likeliest codes that together reach this probability are candidates, in `(0, 1]`. Default 1: all. */
+  readonly topP?: number;
+}
+
+/** @throws RangeError naming the option, its range and what to choose instead. */
+export function checkDrawOptions(options: DrawOptions): void {
+  const { temperature = 1, topK, topP = 1 } = options;
+  if (!(temperature > 0 && Number.isFinite(temperature)))
+    throw new RangeError(
+      `temperature must be a finite number above 0, but is ${temperature}; for the likeliest image take topK: 1`,
+    );
+  if (topK !== undefined && !(Number.isInteger(topK) && topK >= 1))
+    throw new RangeError(`topK must be a whole number of at least 1, but is ${topK}; leave it out to allow all codes`);
+  if (!(topP > 0 && topP <= 1))
+    throw new RangeError(
+      `topP must lie in (0, 1], but is ${topP}; 1 allows all codes, 0.9 leaves out the unlikely tail`,
+    );
+}
+
+/**
+ * Divides by the temperature and puts −∞ where a code is no candidate: first top-k, then top-p (nucleus sampling, Holtzman et
+ * al. 2020) among what is left. Codes that tie with the last candidate stay in.
+ *
+ * @param logits float32 `[B, K]`
+ * @returns float32 `[B, K]`; at least one code of each row stays
+ */
+export function filterLogits(logits: Tensor, options: DrawOptions): Tensor {
+  const { temperature = 1, topK, topP = 1 } = options;
+  const scaled = temperature === 1 ? logits : logits.div(temperature);
+  const codes = scaled.shape[1]!;
+  const k = Math.min(topK ?? codes, codes);
+  if (k === codes && topP === 1) return scaled;
+  const [largest] = scaled.topk(k, -1); // [B, k], descending
+  return scaled.masked_fill(scaled.lt(topP === 1 ? largest.slice(1, k - 1) : nucleusFloor(largest, topP)), -Infinity);
+}
+
+/** The smallest logit of each row's nucleus, `[B, 1]`: a code is in it while those before it have not reached `topP`. */
+function nucleusFloor(descending: Tensor, topP: number): Tensor {
+  const probability = descending.softmax(-1);
+  const before = probability.cumsum(-1).sub(probability);
+  return descending.masked_fill(before.ge(topP), Infinity).amin([-1], true);
+}
+
+/**
+ * One token a row, by the Gumbel-max trick: `argmax(ℓ + g)` is distributed as `softmax(ℓ)`.
+ *
+ * Not by inverting the cumulative distribution, whose every step moves with the rounding of all logits: here a rounding
+ * difference changes the token only where two candidates tie, so that other orders of summation draw the same tokens.
+ *
+ * @param noise Gumbel noise `[B, K]`
+ * @returns int64 `[B]`
+ */
+export function drawTokens(logits: Tensor, noise: Tensor, options: DrawOptions): Tensor {
+  return filterLogits(logits, options).add(noise).argmax(-1);
+}
+
+/** Steps whose noise is drawn at once. Part of what a seed means: another value draws other images. */
+const STEPS_A_BLOCK = 16;
+const SMALLEST = 1e-30;
+
+/** Gumbel noise of a batch of sequences, each from a generator of its own, so that no sequence depends on its neighbours. */
+export class GumbelStream {
+  readonly #generators: readonly Generator[];
+  readonly #exponential: Tensor;
+  readonly #noise: Tensor;
+  #step = 0;
+
+  /** @param device where the noise is used; it is always drawn on the CPU, so that a seed means the same everywhere */
+  constructor(seeds: readonly bigint[], codes: number, device: string) {
+    this.#generators = seeds.map((seed) => new Generator(seed));
+    const shape = [seeds.length, STEPS_A_BLOCK, codes];
+    this.#exponential = unscoped(() => ops.aten.empty(shape, { device: "cpu" }));
+    this.#noise = device === "cpu" ? this.#exponential : unscoped(() => ops.aten.empty(shape, { device }));
+  }
+
+  /** The noise of the next step, `[B, K]`; valid until the next call. */
+  next(): Tensor {
+    const step = this.#step % STEPS_A_BLOCK;
+    if (step === 0) this.#draw();
+    this.#step += 1;
+    return this.#noise.select(1, step);
+  }
+
+  #draw(): void {
+    // Rows of their own are contiguous whatever the batch; libtorch draws differently into strided memory.
+    this.#generators.forEach((generator, i) => {
+      this.#exponential.select(0, i).exponential_(1, { generator });
+    });
+    this.#exponential.clamp_min_(SMALLEST).log_().neg_();
+    if (this.#noise !== this.#exponential) this.#noise.copy_(this.#exponential);
+  }
+
+  dispose(): void {
+    this.#exponential.dispose();
+    this.#noise.dispose();
+  }
+}
+
+/** The seed of one image: decided by the user's seed, the condition's tokens and the number of the sample, nothing else. */
+export function sampleSeed(seed: number, condition: ArrayLike<number | bigint>, sample: number): bigint {
+  const text = `${seed} ${sample} ${Array.from(condition).join(" ")}`;
+  return createHash("sha256").update(text).digest().readBigUInt64LE() & 0x7fffffffffffffffn;
+}
