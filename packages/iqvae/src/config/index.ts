@@ -1,3 +1,4 @@
+export { conditionSpec } from "./condition-spec.ts";
 export { ConfigError, loadConfig, parseConfig } from "./load.ts";
 export { didYouMean, nearest } from "./nearest.ts";
 export { PRESET_NAMES, type PresetName, presets } from "./presets.ts";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { readSafetensors, type Tensor, torchVersion, writeSafetensors } from "@iqvae/torch";
+import { readSafetensors, readSafetensorsHeader, type Tensor, torchVersion, writeSafetensors } from "@iqvae/torch";
 import { z } from "zod";
 import { VERSION } from "../version.ts";
 import { ASIDE, writeWhole } from "./files.ts";
@@ -116,9 +116,15 @@ export function readCheckpoint(path: string): Checkpoint {
   return checkpoint;
 }
 
-/** The tensors of a checkpoint that {@link readCheckpoint} has checked. They belong to the caller. */
-export function readCheckpointTensors(path: string, checkpoint: Checkpoint): Map<string, Tensor> {
-  return readSafetensors(tensorFile(path, checkpoint)).tensors;
+/**
+ * The tensors of a checkpoint that {@link readCheckpoint} has checked. They belong to the caller.
+ *
+ * @param prefix only those whose names begin so
+ */
+export function readCheckpointTensors(path: string, checkpoint: Checkpoint, prefix = ""): Map<string, Tensor> {
+  const file = tensorFile(path, checkpoint);
+  const names = [...readSafetensorsHeader(file).tensors.keys()].filter((name) => name.startsWith(prefix));
+  return readSafetensors(file, { names }).tensors;
 }
 
 /** Turns a description of one format into that of the next. */

@@ -93,7 +93,7 @@ export async function train(training: Training): Promise<"finished" | "interrupt
 
 /** Brings trainer, loader, log and random generators to where the newest checkpoint has them. */
 function resume(training: Training, means: Means): Pick<Checkpoint, "step" | "evaluation"> {
-  const { run, stage, trainer, loader, progress } = training;
+  const { run, stage, trainer, loader, steps, progress } = training;
   const path = listCheckpoints(run.checkpoints, stage)[0]?.path;
   if (path === undefined) {
     run.log.cutBack(stage, 0);
@@ -103,7 +103,8 @@ function resume(training: Training, means: Means): Pick<Checkpoint, "step" | "ev
   scope(() => trainer.restore(readCheckpointTensors(path, checkpoint), checkpoint.trainer));
   loader.restore(checkpoint.loader);
   means.restore(checkpoint.means);
-  run.log.cutBack(stage, checkpoint.step);
+  // A stage that is finished has logged nothing since; what later stages logged must stay.
+  if (checkpoint.step < steps) run.log.cutBack(stage, checkpoint.step);
   restoreRandomStates(checkpoint.random);
   if (checkpoint.versions.libtorch !== torchVersion) {
     const text = `The run was trained with libtorch ${checkpoint.versions.libtorch} and goes on with ${torchVersion}: not to the bit.`;

@@ -14,7 +14,10 @@ export interface RunFolder {
   readonly config: Config;
   readonly log: MetricsLog;
   readonly checkpoints: string;
+  /** Pictures drawn on the way. */
   readonly samples: string;
+  /** The data as tokens of stage 1. */
+  readonly tokens: string;
   readonly report: string;
 }
 
@@ -81,6 +84,7 @@ function runAt(path: string, config: Config): RunFolder {
     log: new MetricsLog(join(path, "metrics.jsonl")),
     checkpoints: join(path, "checkpoints"),
     samples: join(path, "samples"),
+    tokens: join(path, "tokens.safetensors"),
     report: join(path, "report.html"),
   };
 }

@@ -1,0 +1,130 @@
+import { escapeHtml } from "./html.ts";
+
+/** One line of a chart. */
+export interface Series {
+  /** Chooses the colour: `train` or `validation`. */
+  readonly split: "train" | "validation";
+  /** Steps and values, steps ascending. */
+  readonly points: readonly (readonly [step: number, value: number])[];
+}
+
+export interface Chart {
+  readonly title: string;
+  /** What the values are measured in or against; shown beside the title. */
+  readonly note?: string;
+  readonly series: readonly Series[];
+}
+
+const WIDTH = 340;
+const HEIGHT = 190;
+const MARGIN = { left: 48, right: 12, top: 10, bottom: 24 };
+/** A scale in powers of ten is easier to read once values span this ratio. */
+const LOG_FROM = 30;
+/** More points than pixels only make the file large. */
+const MOST_POINTS = 400;
+
+/** A line chart as inline SVG; colours come from the page's style sheet. */
+export function chart({ title, note, series }: Chart): string {
+  const drawn = series.map(({ split, points }) => ({
+    split,
+    points: thin(points.filter(([, y]) => Number.isFinite(y))),
+  }));
+  const all = drawn.flatMap(({ points }) => points);
+  if (all.length === 0) return "";
+  const steps = all.map(([step]) => step);
+  const [first, last] = [Math.min(...steps), Math.max(...steps)];
+  const scale = verticalScale(all.map(([, value]) => value));
+  const x = (step: number) =>
+    MARGIN.left + ((step - first) / Math.max(1, last - first)) * (WIDTH - MARGIN.left - MARGIN.right);
+  const y = (value: number) => MARGIN.top + (1 - scale.share(value)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
+
+  const grid = scale.ticks.map((tick) => {
+    const at = y(tick).toFixed(1);
+    return (
+      `<line class="grid" x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${at}" y2="${at}"/>` +
+      `<text class="tick" x="${MARGIN.left - 6}" y="${at}" dy="0.32em" text-anchor="end">${figure(tick)}</text>`
+    );
+  });
+  const ends = first === last ? [[first, "middle"] as const] : [[first, "start"] as const, [last, "end"] as const];
+  const axis = ends.map(
+    ([step, anchor]) =>
+      `<text class="tick" x="${x(step).toFixed(1)}" y="${HEIGHT - 6}" text-anchor="${anchor}">${step.toLocaleString("en")}</text>`,
+  );
+  const lines = drawn.map(({ split, points }) => line(split, points, x, y));
+  const newest = drawn.flatMap(({ split, points }) => {
+    const value = points.at(-1)?.[1];
+    return value === undefined ? [] : [`<span class="${split}">${figure(value)}</span>`];
+  });
+  return (
+    `<figure class="chart"><figcaption><b>${escapeHtml(title)}</b>` +
+    `${note === undefined ? "" : ` <i>${escapeHtml(note)}</i>`}<span class="newest">${newest.join("")}</span></figcaption>` +
+    `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(title)} by step">` +
+    `${grid.join("")}${axis.join("")}${lines.join("")}</svg></figure>`
+  );
+}
+
+function line(split: string, points: Series["points"], x: (step: number) => number, y: (value: number) => number) {
+  const path = points.map(([step, value]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`);
+  const end = points.at(-1);
+  if (end === undefined) return "";
+  const dot = `<circle class="${split}" cx="${x(end[0]).toFixed(1)}" cy="${y(end[1]).toFixed(1)}" r="2.5"/>`;
+  return `<polyline class="${split}" points="${path.join(" ")}"/>${dot}`;
+}
+
+/** Means of neighbours, so that no more than {@link MOST_POINTS} are left; the last point stays as it is. */
+function thin(points: Series["points"]): Series["points"] {
+  const group = Math.ceil(points.length / MOST_POINTS);
+  if (group <= 1) return points;
+  const thinned: [number, number][] = [];
+  for (let i = 0; i < points.length - 1; i += group) {
+    const some = points.slice(i, Math.min(i + group, points.length - 1));
+    const mean = (pick: 0 | 1) => some.reduce((sum, point) => sum + point[pick], 0) / some.length;
+    thinned.push([Math.round(mean(0)), mean(1)]);
+  }
+  return [...thinned, points.at(-1)!];
+}
+
+interface Scale {
+  /** Where a value lies between the bottom, 0, and the top, 1. */
+  share(value: number): number;
+  readonly ticks: readonly number[];
+}
+
+function verticalScale(values: readonly number[]): Scale {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return low > 0 && high / low > LOG_FROM ? logScale(low, high) : linearScale(low, high);
+}
+
+function linearScale(low: number, high: number): Scale {
+  const span = high - low || Math.abs(high) || 1;
+  const step = niceStep(span / 4);
+  const bottom = Math.floor(low / step) * step;
+  const top = Math.max(bottom + step, Math.ceil(high / step) * step);
+  const count = Math.round((top - bottom) / step);
+  return {
+    share: (value) => (value - bottom) / (top - bottom),
+    ticks: Array.from({ length: count + 1 }, (_, i) => bottom + i * step),
+  };
+}
+
+function logScale(low: number, high: number): Scale {
+  const [bottom, top] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+  return {
+    share: (value) => (Math.log10(value) - bottom) / (top - bottom),
+    ticks: Array.from({ length: top - bottom + 1 }, (_, i) => 10 ** (bottom + i)),
+  };
+}
+
+/** 1, 2 or 5 times a power of ten, at least `step`. */
+function niceStep(step: number): number {
+  const power = 10 ** Math.floor(Math.log10(step));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((nice) => nice >= step * 0.999) ?? step;
+}
+
+/** A number in few characters. */
+export function figure(value: number): string {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 1e5 || size < 1e-3) return value.toExponential(1).replace("e+", "e");
+  return String(Number(value.toPrecision(3)));
+}

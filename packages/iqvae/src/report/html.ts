@@ -1,0 +1,15 @@
+/** Text as it may stand in HTML, attributes included. */
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+/** An image that lies in the page itself. */
+export function embeddedPng(png: Uint8Array, alt: string): string {
+  return `<img alt="${escapeHtml(alt)}" src="data:image/png;base64,${Buffer.from(png).toString("base64")}">`;
+}
+
+/** A table of names and values. */
+export function table(rows: readonly (readonly [string, string])[]): string {
+  const body = rows.map(([name, value]) => `<tr><th>${escapeHtml(name)}</th><td>${escapeHtml(value)}</td></tr>`);
+  return `<table>${body.join("")}</table>`;
+}

@@ -1,0 +1,96 @@
+import { join } from "node:path";
+import { inferenceMode, scope } from "@iqvae/torch";
+import { contactSheet, drawCondition, type PairDataset, type SheetRow } from "../data/index.ts";
+import { ImageGenerator } from "../generator.ts";
+import type { IqVae } from "../models/iqvae.ts";
+import { Transformer } from "../models/transformer.ts";
+import { writeWhole } from "./files.ts";
+import { inPrecision } from "./precision.ts";
+import type { RunFolder } from "./run-folder.ts";
+import { load } from "./stage1.ts";
+import type { Stage2Trainer } from "./stage2.ts";
+import type { Stage } from "./trainer.ts";
+
+/** Held-out pairs in a picture of reconstructions, and in one of samples. */
+const RECONSTRUCTED = 8;
+const SAMPLED = 4;
+/** Images drawn for each condition. */
+export const SAMPLES = 6;
+
+/** `count` numbers of held-out pairs, spread over the split, since neighbours may be alike. */
+export function heldOut(dataset: PairDataset, count: number): number[] {
+  const { length } = dataset.validation;
+  return Array.from({ length: Math.min(count, length) }, (_, i) => Math.floor((i * length) / Math.min(count, length)));
+}
+
+/** Held-out pairs as tiles: raster, drawn condition and real image of each. */
+export function heldOutPairs(dataset: PairDataset, rows: readonly number[]) {
+  const { images, conditions } = dataset.validation.batch(rows);
+  const pixels = dataset.size ** 2;
+  return rows.map((_, i) => {
+    const raster = conditions.subarray(i * pixels, (i + 1) * pixels);
+    const image = images.subarray(i * pixels * 3, (i + 1) * pixels * 3);
+    return { raster, condition: drawCondition(raster, dataset.condition), image };
+  });
+}
+
+/** Writes a picture of held-out pairs and what stage 1 makes of them. */
+export async function drawReconstructions(run: RunFolder, model: IqVae, dataset: PairDataset, step: number) {
+  const rows = heldOut(dataset, RECONSTRUCTED);
+  const pairs = heldOutPairs(dataset, rows);
+  const pixels = dataset.size ** 2;
+  const { painted, drawn } = scope(() =>
+    inferenceMode(() =>
+      inPrecision(run.config, () => {
+        const { images, rasters } = load(dataset.validation.batch(rows), rows.length, dataset.size);
+        return {
+          painted: model.decodeImage(model.encodeImage(images)).read("uint8"),
+          drawn: model.decodeCondition(model.encodeCondition(rasters)).to("uint8").read("uint8"),
+        };
+      }),
+    ),
+  );
+  const columns = pairs.map(({ condition, image }, i) => [
+    condition,
+    drawCondition(drawn.subarray(i * pixels, (i + 1) * pixels), dataset.condition),
+    image,
+    painted.subarray(i * pixels * 3, (i + 1) * pixels * 3),
+  ]);
+  const labels = ["conditions", "their reconstructions", "images", "their reconstructions"];
+  const sheet = labels.map((label, row): SheetRow => ({ label, tiles: columns.map((column) => column[row]!) }));
+  writeWhole(picturePath(run, "stage1", step), await contactSheet(sheet));
+}
+
+/** Writes a picture of what stage 2 draws for held-out conditions. */
+export async function drawSamples(
+  run: RunFolder,
+  { iqvae, trainer }: { iqvae: IqVae; trainer: Stage2Trainer },
+  dataset: PairDataset,
+  step: number,
+) {
+  const transformer = new Transformer(run.config.stage2.model, trainer.model.tokens);
+  transformer.loadStateDict(trainer.averages);
+  const generator = new ImageGenerator(run.config, dataset.condition, { iqvae, transformer });
+  const rows = heldOut(dataset, SAMPLED);
+  writeWhole(picturePath(run, "stage2", step), await samplesSheet(generator, dataset, rows));
+  for (const tensor of transformer.stateDict().values()) tensor.dispose();
+}
+
+/** A row for each held-out pair: condition, real image, six samples. A PNG file. */
+export async function samplesSheet(
+  generator: ImageGenerator,
+  dataset: PairDataset,
+  rows: readonly number[],
+  onProgress: (share: number) => void = () => {},
+): Promise<Buffer> {
+  const pairs = heldOutPairs(dataset, rows);
+  const rasters = pairs.map(({ raster }) => raster);
+  const samples = generator.draw(rasters, { samples: SAMPLES, seed: generator.config.seed, onProgress });
+  return await contactSheet(
+    pairs.map(({ condition, image }, i) => ({ tiles: [condition, image, ...(samples[i] ?? [])] })),
+  );
+}
+
+function picturePath(run: RunFolder, stage: Stage, step: number): string {
+  return join(run.samples, `${stage}-${String(step).padStart(8, "0")}.png`);
+}

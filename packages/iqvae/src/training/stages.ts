@@ -1,0 +1,89 @@
+import type { Tensor } from "@iqvae/torch";
+import { conditionFor } from "../conditions/index.ts";
+import type { Config } from "../config/index.ts";
+import type { ConditionSpec, PairDataset } from "../data/index.ts";
+import { IqVae } from "../models/iqvae.ts";
+import { type TokenShape, Transformer } from "../models/transformer.ts";
+import { createRegularizer } from "../regularizer/index.ts";
+import { Stage1Trainer } from "./stage1.ts";
+import { Stage2Trainer } from "./stage2.ts";
+import type { TokenPairs } from "./token-pairs.ts";
+
+/** The largest norm of all gradients of stage 2 together. */
+const CLIP_NORM = 1;
+/** Where stage 2's cosine ends, as a share of its peak. */
+const LAST_RATE = 1 / 20;
+
+/** The trainer of stage 1, weights drawn from the default random generator. */
+export function createStage1Trainer({ stage1, precision }: Config, dataset: PairDataset): Stage1Trainer {
+  const { regularizer, model, steps, rate, warmup } = stage1;
+  return new Stage1Trainer(
+    {
+      model,
+      steps,
+      rate,
+      warmup,
+      precision,
+      regularizer:
+        regularizer.estimator === "none"
+          ? null
+          : { weight: regularizer.weight, measure: createRegularizer(regularizer) },
+    },
+    dataset,
+    conditionFor(dataset.condition),
+  );
+}
+
+/** The trainer of stage 2, weights drawn from the default random generator. */
+export function createStage2Trainer(
+  { stage2, precision }: Config,
+  tokens: { train: TokenPairs; validation: TokenPairs },
+): Stage2Trainer {
+  const { model, exposure, steps, batch, rate, warmup, weightDecay, emaDecay } = stage2;
+  return new Stage2Trainer({
+    model: new Transformer(model, tokens.train.shape),
+    ...tokens,
+    config: {
+      steps,
+      microBatch: batch,
+      learningRate: rate,
+      finalLearningRate: rate * LAST_RATE,
+      warmupSteps: warmup,
+      weightDecay,
+      clipNorm: CLIP_NORM,
+      emaDecay,
+      precision,
+      exposure,
+    },
+  });
+}
+
+/** The numbers of codes and tokens that stage 1 of a configuration makes. */
+export function tokenShape(config: Config, model: IqVae): TokenShape {
+  const { size } = config.data;
+  return {
+    conditionCodes: model.conditionCodes,
+    imageCodes: model.imageCodes,
+    conditionTokens: model.condition.gridFor(size) ** 2,
+    imageTokens: model.image.gridFor(size) ** 2,
+  };
+}
+
+/** Both models of a configuration without a trainer, with the weights of checkpoints. */
+export function restoreModels(
+  config: Config,
+  spec: ConditionSpec,
+  weights: { stage1: ReadonlyMap<string, Tensor>; stage2: ReadonlyMap<string, Tensor> },
+): { iqvae: IqVae; transformer: Transformer } {
+  const iqvae = new IqVae(config.stage1.model, conditionFor(spec));
+  iqvae.loadStateDict(below("model.", weights.stage1));
+  const transformer = new Transformer(config.stage2.model, tokenShape(config, iqvae));
+  // The averaged weights are those that were evaluated.
+  transformer.loadStateDict(below("ema.", weights.stage2));
+  return { iqvae, transformer };
+}
+
+function below(prefix: string, tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  const inside = [...tensors].filter(([name]) => name.startsWith(prefix));
+  return new Map(inside.map(([name, value]) => [name.slice(prefix.length), value]));
+}

@@ -1,0 +1,123 @@
+import { manualSeed } from "@iqvae/torch";
+import { Loader, type OpenRequest, openDataset, type PairDataset } from "../data/index.ts";
+import { listCheckpoints, readCheckpoint } from "./checkpoint.ts";
+import { makeFolder } from "./files.ts";
+import type { Interrupt } from "./interrupt.ts";
+import { lockRun } from "./lock.ts";
+import { train } from "./loop.ts";
+import { drawReconstructions, drawSamples } from "./pictures.ts";
+import type { Progress } from "./progress.ts";
+import type { RunFolder } from "./run-folder.ts";
+import { createStage1Trainer, createStage2Trainer } from "./stages.ts";
+import { tokensOf } from "./tokens.ts";
+
+/** The company of a training. */
+export interface Companions {
+  readonly progress: Progress;
+  readonly interrupt: Pick<Interrupt, "requested">;
+}
+
+/**
+ * Trains a run to its end, from wherever it stands: data, stage 1, tokens, stage 2.
+ *
+ * @returns `interrupted` when it was asked to stop; all is saved then
+ * @throws as {@link train}
+ */
+export async function trainRun(run: RunFolder, companions: Companions): Promise<"finished" | "interrupted"> {
+  // An interrupted copy of a run may lack folders that were empty.
+  makeFolder(run.checkpoints);
+  makeFolder(run.samples);
+  const unlock = lockRun(run.path);
+  try {
+    const dataset = await openData(run, companions.progress);
+    try {
+      return await trainStages(run, dataset, companions);
+    } finally {
+      dataset.close();
+    }
+  } finally {
+    unlock();
+  }
+}
+
+/** Opens the data of a run, drawing them first if need be. */
+export async function openData({ config }: Pick<RunFolder, "config">, progress: Progress): Promise<PairDataset> {
+  let begun = false;
+  const request = {
+    ...config.data,
+    onProgress: (done: number, total: number) => {
+      if (!begun) progress.begin(`drawing ${config.data.name}`, total, done);
+      begun = true;
+      progress.update(done);
+    },
+    onMessage: (text: string) => progress.tell(text, { event: "data", text }),
+  } satisfies OpenRequest;
+  try {
+    return await openDataset(request);
+  } finally {
+    if (begun) progress.end();
+  }
+}
+
+async function trainStages(
+  run: RunFolder,
+  dataset: PairDataset,
+  { progress, interrupt }: Companions,
+): Promise<"finished" | "interrupted"> {
+  const { config } = run;
+  // Each stage has a seed of its own, so that the second begins alike whether or not the first was interrupted.
+  manualSeed(config.seed);
+  const first = createStage1Trainer(config, dataset);
+  const outcome = await train({
+    run,
+    stage: "stage1",
+    trainer: first,
+    loader: new Loader(dataset.train.length, config.seed),
+    steps: config.stage1.steps,
+    rows: config.stage1.batch,
+    progress,
+    interrupt,
+    draw: (step) => drawReconstructions(run, first.model, dataset, step),
+  });
+  if (outcome === "interrupted" || interrupt.requested) return "interrupted";
+
+  const tokens = await encodeData(run, first.model, dataset, progress);
+  manualSeed(config.seed + 1);
+  const second = createStage2Trainer(config, tokens);
+  return await train({
+    run,
+    stage: "stage2",
+    trainer: second,
+    loader: new Loader(dataset.train.length, config.seed + 1),
+    steps: config.stage2.steps,
+    rows: config.stage2.batch * config.stage2.accumulate,
+    progress,
+    interrupt,
+    draw: (step) => drawSamples(run, { iqvae: first.model, trainer: second }, dataset, step),
+  });
+}
+
+async function encodeData(
+  run: RunFolder,
+  model: ReturnType<typeof createStage1Trainer>["model"],
+  dataset: PairDataset,
+  progress: Progress,
+) {
+  let begun = false;
+  const newest = listCheckpoints(run.checkpoints, "stage1")[0];
+  if (newest === undefined) throw new Error(`${run.path} has no checkpoint of stage 1 to encode the data with.`);
+  const tokens = await tokensOf({
+    config: run.config,
+    model,
+    dataset,
+    path: run.tokens,
+    weights: readCheckpoint(newest.path).tensors.sha256,
+    onProgress: (done, total) => {
+      if (!begun) progress.begin("encoding the data", total, 0);
+      begun = true;
+      progress.update(done);
+    },
+  });
+  if (begun) progress.end();
+  return tokens;
+}
