@@ -14,6 +14,8 @@ export default defineConfig({
     include: ["packages/*/test/**/*.test.ts"],
     pool: "forks",
     maxWorkers: 2,
+    // One thread each: workers that share the cores with two threads each wait for one another.
+    env: { OMP_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1" },
     testTimeout: 120_000,
   },
 });

@@ -63,7 +63,7 @@ export interface Native {
   setGradMode(enabled: boolean): boolean;
   pushInferenceMode(): void;
   popInferenceMode(): void;
-  setAutocast(enabled: boolean, device: string, dtype: number): boolean;
+  setAutocast(enabled: boolean, device: string, dtype: number): [enabled: boolean, dtype: number];
   clearAutocastCache(): void;
   createGenerator(device: string, seed: bigint): number;
   releaseGenerator(index: number): void;
@@ -76,6 +76,9 @@ export interface Native {
 }
 
 function load(): Native {
+  // OpenMP's threads wait for work by spinning, for milliseconds. On a machine that others use too, that takes from the thread
+  // that they wait for; read by libgomp when the addon brings it in.
+  process.env.GOMP_SPINCOUNT ??= "20000";
   const native = createRequire(import.meta.url)(addonPath()) as Native;
   // libtorch starts with the threads that OpenMP counts, which in a container is often one.
   native.setThreads(Number(process.env.OMP_NUM_THREADS) || availableParallelism());
