@@ -69,7 +69,10 @@ export class Encoder extends Module {
     super();
     const { channels, multipliers, blocks, patch } = config;
     const widths = multipliers.map((multiplier) => channels * multiplier);
-    this.stem = patch === 1 ? new Conv2d(inputs, widths[0]!, 3) : new Conv2d(inputs, widths[0]!, patch, { stride: patch, padding: 0 });
+    this.stem =
+      patch === 1
+        ? new Conv2d(inputs, widths[0]!, 3)
+        : new Conv2d(inputs, widths[0]!, patch, { stride: patch, padding: 0 });
     this.layers = [];
     let width = widths[0]!;
     widths.forEach((next, level) => {

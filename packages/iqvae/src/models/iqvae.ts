@@ -103,5 +103,14 @@ export function toUnitRange(pixels: Tensor): Tensor {
 
 /** `[B, 3, H, W]` in [−1, 1] → pixels uint8 `[B, H, W, 3]`. */
 export function toPixels(planes: Tensor): Tensor {
-  return planes.detach().to("float32").add(1).mul_(127.5).round_().clamp_(0, 255).to("uint8").permute([0, 2, 3, 1]).contiguous();
+  return planes
+    .detach()
+    .to("float32")
+    .add(1)
+    .mul_(127.5)
+    .round_()
+    .clamp_(0, 255)
+    .to("uint8")
+    .permute([0, 2, 3, 1])
+    .contiguous();
 }

@@ -86,7 +86,7 @@ export class Quantizer extends Module {
 
   /** The number of the nearest code of each unit vector, int64 `[N]`. */
   nearest(unit: Tensor): Tensor {
-     // Outside autocast: in bfloat16 near codes would tie.
+    // Outside autocast: in bfloat16 near codes would tie.
     return autocast({ enabled: false, device: unit.device.split(":")[0]! }, () =>
       noGrad(() => ops.aten.mm(unit.detach(), this.codebook.t()).argmax(-1)),
     );
@@ -112,7 +112,10 @@ export class Quantizer extends Module {
   #place(unit: Tensor): void {
     if (this.placed.item() === 1) return;
     const N = unit.shape[0]!;
-    const picked = ops.aten.randperm(N).repeat([Math.ceil(this.codes / N)]).slice(0, 0, this.codes);
+    const picked = ops.aten
+      .randperm(N)
+      .repeat([Math.ceil(this.codes / N)])
+      .slice(0, 0, this.codes);
     this.codebook.copy_(unit.index_select(0, picked));
     for (let round = 0; round < KMEANS_ROUNDS; round++) {
       const { counts, sums } = gather(unit, this.nearest(unit), this.codes);
