@@ -112,30 +112,40 @@ napi_value pop_inference_mode(napi_env env, napi_callback_info) {
   });
 }
 
-// setAutocast(enabled, deviceType, scalarType) → whether it was enabled. The cache of cast weights lives until cleared.
+// setAutocast(enabled, deviceType, scalarType) → [whether it was enabled, its scalar type before]. The cache of cast weights
+// lives until cleared.
 napi_value set_autocast(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, [&] {
     const bool enabled = read_bool(env, call.values[0], "enabled");
     const c10::Device device(read_string(env, call.values[1]));
     const auto type = static_cast<at::ScalarType>(read_int32(env, call.values[2], "the dtype"));
-#if TORCH_VERSION_MAJOR >= 2 && TORCH_VERSION_MINOR >= 4
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
     const bool before = at::autocast::is_autocast_enabled(device.type());
+    const at::ScalarType type_before = at::autocast::get_autocast_dtype(device.type());
     at::autocast::set_autocast_enabled(device.type(), enabled);
     at::autocast::set_autocast_dtype(device.type(), type);
 #else
     bool before;
+    at::ScalarType type_before;
     if (device.is_cpu()) {
+      type_before = at::autocast::get_autocast_cpu_dtype();
       before = at::autocast::is_cpu_enabled();
       at::autocast::set_cpu_enabled(enabled);
       at::autocast::set_autocast_cpu_dtype(type);
     } else {
+      type_before = at::autocast::get_autocast_gpu_dtype();
       before = at::autocast::is_enabled();
       at::autocast::set_enabled(enabled);
       at::autocast::set_autocast_gpu_dtype(type);
     }
 #endif
-    return make_bool(env, before);
+    napi_value out, code;
+    napi_create_array_with_length(env, 2, &out);
+    napi_create_int32(env, static_cast<int32_t>(type_before), &code);
+    napi_set_element(env, out, 0, make_bool(env, before));
+    napi_set_element(env, out, 1, code);
+    return out;
   });
 }
 

@@ -240,6 +240,8 @@ struct FusedNorm : torch::autograd::Function<FusedNorm> {
   }
 
   static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context, torch::autograd::tensor_list gradients) {
+    // What the kernel computes has no graph: second derivatives would silently be zero.
+    TORCH_CHECK(!at::GradMode::is_enabled(), "group_norm_silu has no second derivative; compose aten::group_norm and aten::silu for createGraph");
     const auto saved = context->get_saved_variables();
     const Tensor &x = saved[0], &weight = saved[1], &bias = saved[2], &mean = saved[3], &rstd = saved[4];
     const Tensor dy = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);

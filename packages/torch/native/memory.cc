@@ -2,6 +2,7 @@
 #include "state.h"
 
 #include <ATen/CPUFunctions.h>
+#include <algorithm>
 #include <cstring>
 
 namespace binding {
@@ -26,6 +27,16 @@ Bytes read_bytes(napi_env env, napi_value value) {
   return out;
 }
 
+// The bytes that a dense tensor takes; a shape that nothing could hold is noticed before anything is allocated.
+size_t bytes_of(const std::vector<int64_t>& sizes, at::ScalarType type) {
+  size_t total = c10::elementSize(type);
+  for (int64_t size : sizes) {
+    if (size < 0) throw std::runtime_error("the shape has a negative size, " + std::to_string(size));
+    if (__builtin_mul_overflow(total, static_cast<size_t>(size), &total)) throw std::runtime_error("the shape is too large for any machine");
+  }
+  return total;
+}
+
 // fromTypedArray(array, sizes, scalarType, device) → handle. One copy, straight into the tensor.
 napi_value from_typed_array(napi_env env, napi_callback_info info) {
   Call call(env, info);
@@ -33,11 +44,16 @@ napi_value from_typed_array(napi_env env, napi_callback_info info) {
     const Bytes source = read_bytes(env, call.values[0]);
     const auto sizes = read_sizes(env, call.values[1], "the shape");
     const auto type = static_cast<at::ScalarType>(read_int32(env, call.values[2], "the dtype"));
+    const size_t needed = bytes_of(sizes, type);
+    if (needed != source.length)
+      throw std::runtime_error("the array has " + std::to_string(source.length) + " bytes, but the shape and dtype need " + std::to_string(needed));
     at::Tensor tensor = at::empty(sizes, at::TensorOptions().dtype(type));
-    if (tensor.nbytes() != source.length)
-      throw std::runtime_error("the array has " + std::to_string(source.length) + " bytes, but the shape and dtype need " +
-                               std::to_string(tensor.nbytes()));
-    if (source.length) std::memcpy(tensor.data_ptr(), source.data, source.length);
+    if (type == at::kBool) {  // compiled code may do anything with a bool that is neither 0 nor 1
+      const auto* bytes = static_cast<const uint8_t*>(source.data);
+      std::transform(bytes, bytes + source.length, tensor.data_ptr<bool>(), [](uint8_t byte) { return byte != 0; });
+    } else if (source.length) {
+      std::memcpy(tensor.data_ptr(), source.data, source.length);
+    }
     const c10::Device device(read_string(env, call.values[3]));
     return call.handle(device.is_cpu() ? tensor : tensor.to(device));
   });
@@ -47,7 +63,8 @@ napi_value from_typed_array(napi_env env, napi_callback_info info) {
 napi_value copy_to_typed_array(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, [&]() -> napi_value {
-    const at::Tensor tensor = call.tensor(0).detach();
+    // A conjugate may be a flag on the memory of the original.
+    const at::Tensor tensor = call.tensor(0).detach().resolve_conj().resolve_neg();
     const Bytes target = read_bytes(env, call.values[1]);
     if (tensor.nbytes() != target.length)
       throw std::runtime_error("the array has " + std::to_string(target.length) + " bytes, but the tensor has " +

@@ -68,7 +68,7 @@ c10::IValue read_element(napi_env env, State& state, const Argument& argument, c
     case Kind::Int: {
       double number;
       if (napi_get_value_double(env, value, &number) == napi_ok) {
-        if (number != std::floor(number)) mismatch(argument);
+        if (number != std::floor(number) || std::fabs(number) >= 9223372036854775808.0) mismatch(argument);
         return static_cast<int64_t>(number);
       }
       return read_int64(env, value, what);
@@ -206,7 +206,17 @@ napi_value from_ivalue(napi_env env, State& state, c10::IValue&& value) {
   } else if (value.isList()) {
     auto list = value.toListRef();
     napi_create_array_with_length(env, list.size(), &out);
-    for (size_t i = 0; i < list.size(); ++i) napi_set_element(env, out, i, from_ivalue(env, state, c10::IValue(list[i])));
+    std::vector<int32_t> made;  // when one element fails, nobody will ever hear of those before it
+    try {
+      for (size_t i = 0; i < list.size(); ++i) {
+        napi_value item = from_ivalue(env, state, c10::IValue(list[i]));
+        if (list[i].isTensor() && list[i].toTensor().defined()) made.push_back(read_int32(env, item, "a tensor handle"));
+        napi_set_element(env, out, i, item);
+      }
+    } catch (...) {
+      for (int32_t handle : made) state.tensors.release(handle);
+      throw;
+    }
   } else if (value.isTuple()) {
     const auto& elements = value.toTupleRef().elements();
     napi_create_array_with_length(env, elements.size(), &out);

@@ -1,4 +1,4 @@
-import { DTYPE_CODES, type DType } from "./dtype.ts";
+import { DTYPE_CODES } from "./dtype.ts";
 import { native } from "./native.ts";
 import { getDefaultDevice, Tensor } from "./tensor.ts";
 
@@ -29,15 +29,21 @@ export function inferenceMode<T>(body: () => T): T {
 }
 
 /** Runs `body` with matrix products and convolutions in `dtype` and what needs range in float32, as PyTorch's autocast. */
-export function autocast<T>(options: { dtype?: DType; device?: string; enabled?: boolean }, body: () => T): T {
+export function autocast<T>(
+  options: { dtype?: "bfloat16" | "float16"; device?: string; enabled?: boolean },
+  body: () => T,
+): T {
   const device = options.device ?? getDefaultDevice();
-  const code = DTYPE_CODES[options.dtype ?? "bfloat16"];
-  const before = native.setAutocast(options.enabled ?? true, device, code);
+  const [enabledBefore, dtypeBefore] = native.setAutocast(
+    options.enabled ?? true,
+    device,
+    DTYPE_CODES[options.dtype ?? "bfloat16"],
+  );
   try {
     return synchronous("autocast", body());
   } finally {
-    native.setAutocast(before, device, code);
-    if (!before) native.clearAutocastCache();
+    native.setAutocast(enabledBefore, device, dtypeBefore);
+    if (!enabledBefore) native.clearAutocastCache();
   }
 }
 

@@ -135,17 +135,22 @@ export class Tensor implements Owned {
 
   /** Releases the memory now. Doing it twice is no error. */
   dispose(): void {
+    this.#release(this.dispose);
+  }
+
+  [Symbol.dispose](): void {
+    this.#release(this[Symbol.dispose]);
+  }
+
+  /** @param caller the method after which the recorded place starts. */
+  #release(caller: () => void): void {
     if (this.#handle < 0) return;
     const where: Where = {};
-    Error.captureStackTrace(where, this.dispose);
+    Error.captureStackTrace(where, caller);
     const handle = this.#handle;
     disown(this);
     this.markReleased(where);
     native.release(handle);
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 
   /** For example `Tensor(float32 [2, 3])`. */
@@ -170,7 +175,9 @@ export function getDefaultDevice(): string {
   return defaultDevice;
 }
 
+/** @throws Error when libtorch does not know the device or this machine does not have it. */
 export function setDefaultDevice(device: string): void {
+  native.release(native.fromTypedArray(new Uint8Array(), [0], DTYPE_CODES.uint8, device));
   defaultDevice = device;
 }
 
@@ -178,7 +185,8 @@ export function setDefaultDevice(device: string): void {
  * A tensor from a typed array (one copy; `shape` defaults to one dimension) or from nested numbers (float32 unless `dtype`
  * says otherwise).
  *
- * @throws TypeError when the nesting is ragged; Error when the shape does not hold as many elements as came.
+ * @throws TypeError when the nesting is ragged, the typed array is not the one that carries `dtype`, a number does not fit it,
+ * or the shape does not hold as many elements as came.
  */
 export function tensor(
   data: TypedArray | NestedNumbers,
@@ -187,9 +195,25 @@ export function tensor(
   const array = ArrayBuffer.isView(data) ? data : flatten(data, options.dtype ?? "float32");
   const dtype = options.dtype ?? dtypeOfArray(array);
   const shape = options.shape ?? (ArrayBuffer.isView(data) ? [data.length] : nestedShape(data));
+  checkArray(array, shape, dtype);
   const made = new Tensor(native.fromTypedArray(array, shape, DTYPE_CODES[dtype], options.device ?? defaultDevice));
   if (options.requiresGrad) made.requiresGrad = true;
   return made;
+}
+
+/** Equal byte counts are not enough: the bits of integers would pass for fractions. */
+function checkArray(array: TypedArray, shape: readonly number[], dtype: DType): void {
+  const needed = typedArrayFor(dtype, 0);
+  if (!(array instanceof needed.constructor))
+    throw new TypeError(
+      `tensor() got a ${array.constructor.name} for ${dtype}, which travels in a ${needed.constructor.name}; pass one, or name the dtype of the array and convert: x.to("${dtype}")`,
+    );
+  const perElement = dtype.startsWith("complex") ? 2 : 1;
+  const count = shape.reduce((product, size) => product * size, perElement);
+  if (array.length !== count)
+    throw new TypeError(
+      `tensor() got ${array.length} numbers for the ${dtype} shape [${shape.join(", ")}], which takes ${count}`,
+    );
 }
 
 function nestedShape(data: NestedNumbers): number[] {
@@ -198,6 +222,8 @@ function nestedShape(data: NestedNumbers): number[] {
     shape.push(level.length);
   return shape;
 }
+
+const isFractional = (dtype: DType): boolean => dtype.includes("float");
 
 function flatten(data: NestedNumbers, dtype: DType): TypedArray {
   if (dtype === "bfloat16" || dtype === "float16" || dtype.startsWith("complex"))
@@ -208,11 +234,20 @@ function flatten(data: NestedNumbers, dtype: DType): TypedArray {
     shape.reduce((product, size) => product * size, 1),
   );
   let position = 0;
+  const write = (value: number): void => {
+    const stored = dtype === "bool" ? Number(value !== 0) : value;
+    const misfit = () => new TypeError(`tensor() got ${value}, which does not fit ${dtype}`);
+    if (!isFractional(dtype) && !Number.isInteger(stored)) throw misfit();
+    array[position] = dtype === "int64" ? BigInt(stored) : stored;
+    // Typed arrays wrap what is too large without a word.
+    if (!isFractional(dtype) && Number(array[position]) !== stored) throw misfit();
+    position++;
+  };
   const visit = (level: NestedNumbers, depth: number): void => {
     if (typeof level === "number") {
       if (depth !== shape.length)
         throw new TypeError(`tensor() got ragged rows: a number at depth ${depth} of ${shape.length}`);
-      array[position++] = dtype === "int64" ? BigInt(level) : level;
+      write(level);
       return;
     }
     if (level.length !== shape[depth])

@@ -1,0 +1,314 @@
+import { setImmediate } from "node:timers/promises";
+import { Generator, liveTensors, ops, scope, Tensor, tensor, unscoped } from "@iqvae/torch";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { collectUntil } from "./collect.ts";
+
+const { aten } = ops;
+
+/** How many tensors `body` leaves alive. */
+function left(body: () => unknown): number {
+  const before = liveTensors();
+  body();
+  return liveTensors() - before;
+}
+
+const message = (body: () => unknown): string => {
+  try {
+    body();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return expect.fail("no error was thrown");
+};
+
+describe("scope", () => {
+  test("releases everything made inside, the temporaries of a backward pass included", () => {
+    const weight = tensor([[1, 2]], { requiresGrad: true });
+    const leaves = left(() =>
+      scope(() => {
+        const y = aten.ones([3, 1]).mul(2).mm(weight).exp().add(1).sum();
+        y.backward();
+        weight.grad?.add(1);
+        expect(y.item()).toBeGreaterThan(0);
+      }),
+    );
+    expect(leaves).toBe(0);
+    weight.dispose();
+  });
+
+  test("passes on what is returned, in arrays, objects and maps", () => {
+    const count = left(() => {
+      const made = scope(() => {
+        const [a, b, c, d, e] = [1, 2, 3, 4, 5].map((value) => tensor([value])) as [
+          Tensor,
+          Tensor,
+          Tensor,
+          Tensor,
+          Tensor,
+        ];
+        a.add(1).mul(b);
+        return { one: a, list: [b, [c]], map: new Map([["d", { deep: d }]]), none: null, number: 7, text: "x", e };
+      });
+      const all = [made.one, made.list[0], made.list[1], made.map.get("d")?.deep, made.e].flat() as Tensor[];
+      expect(all.map((each) => each.item())).toEqual([1, 2, 3, 4, 5]);
+      for (const each of all) each.dispose();
+    });
+    expect(count).toBe(0);
+  });
+
+  test("hands survivors to the scope around it", () => {
+    let kept: Tensor | undefined;
+    const count = left(() =>
+      scope(() => {
+        kept = scope(() => tensor([1]).add(1));
+        expect(kept.item()).toBe(2);
+      }),
+    );
+    expect(count).toBe(0);
+    expect(kept?.isReleased).toBe(true);
+  });
+
+  test("a tensor of the outer scope outlives an inner one that returns it", () => {
+    scope(() => {
+      const outer = tensor([1]);
+      expect(scope(() => outer)).toBe(outer);
+      scope(() => [outer, outer]);
+      expect(outer.item()).toBe(1);
+    });
+  });
+
+  test("releases all when its body throws, and throws the same error", () => {
+    const failure = new Error("no");
+    let made: Tensor | undefined;
+    const count = left(() =>
+      expect(() =>
+        scope(() => {
+          made = tensor([1]);
+          scope(() => made?.add(1));
+          throw failure;
+        }),
+      ).toThrow(failure),
+    );
+    expect(count).toBe(0);
+    expect(made?.isReleased).toBe(true);
+    expect(left(() => scope(() => tensor([1])).dispose())).toBe(0); // and the next scope works
+  });
+
+  test("refuses an asynchronous body", () => {
+    let inside: Tensor | undefined;
+    const count = left(() =>
+      expect(() =>
+        scope(async () => {
+          inside = tensor([1]);
+        }),
+      ).toThrow(
+        new TypeError(
+          "scope() got an asynchronous function; open the scope inside it, around the synchronous tensor work",
+        ),
+      ),
+    );
+    expect(count).toBe(0);
+    expect(inside?.isReleased).toBe(true);
+  });
+
+  test("leaves alone what unscoped makes", () => {
+    const state = scope(() => unscoped(() => scope(() => tensor([1]).add(1))));
+    scope(() => expect(state.item()).toBe(2));
+    expect(state.isReleased).toBe(false);
+    state.dispose();
+  });
+
+  test("an in-place operator returns its own tensor, which stays where it was", () => {
+    const x = tensor([1, 2]);
+    const y = scope(() => x.add_(1).mul_(2));
+    expect(y).toBe(x);
+    expect(left(() => scope(() => void x.add_(1)))).toBe(0);
+    expect([...x.read("float32")]).toEqual([5, 7]);
+    x.dispose();
+  });
+
+  test("whatever the nesting, exactly what is returned or made outside survives", async () => {
+    type Tree = {
+      readonly make: number;
+      readonly keep: number;
+      readonly throws: boolean;
+      readonly children: readonly Tree[];
+    };
+    const { tree } = fc.letrec<{ tree: Tree }>((tie) => ({
+      tree: fc.record({
+        make: fc.nat({ max: 4 }),
+        keep: fc.nat({ max: 4 }),
+        throws: fc.boolean(),
+        children: fc.oneof({ maxDepth: 4 }, fc.constant([]), fc.array(tie("tree"), { maxLength: 3 })),
+      }),
+    }));
+    const run = ({ make, keep, throws, children }: Tree): Tensor[] =>
+      scope(() => {
+        const made = Array.from({ length: make }, (_, i) => tensor([i]));
+        const passed = children.flatMap((child) => {
+          try {
+            return run(child);
+          } catch {
+            return [];
+          }
+        });
+        if (throws) throw new Error("planned");
+        for (const each of [...made, ...passed]) expect(each.isReleased).toBe(false);
+        return [...made, ...passed].slice(0, keep);
+      });
+    await fc.assert(
+      fc.property(tree, (planned) => {
+        const before = liveTensors();
+        let kept: Tensor[] = [];
+        try {
+          kept = run(planned);
+        } catch {
+          // planned
+        }
+        expect(liveTensors() - before).toBe(kept.length);
+        for (const each of kept) each.dispose();
+        expect(liveTensors()).toBe(before);
+      }),
+    );
+  });
+});
+
+describe("release", () => {
+  test("dispose frees at once, and twice is no error", () => {
+    const x = tensor([1]);
+    expect(left(() => x.dispose())).toBe(-1);
+    expect(left(() => x.dispose())).toBe(0);
+    expect(x.isReleased).toBe(true);
+    expect(`${x}`).toBe("Tensor(released)");
+  });
+
+  test("using frees at the end of its block", () => {
+    let seen: Tensor | undefined;
+    const count = left(() => {
+      using x = tensor([1]);
+      seen = x;
+      expect(x.item()).toBe(1);
+    });
+    expect(count).toBe(0);
+    expect(message(() => seen?.item())).toContain("a tensor of shape [1] was used after its release at ");
+  });
+
+  test("use after release names the shape and the place", () => {
+    const x = aten.zeros([2, 3]);
+    x.dispose();
+    const place =
+      /a tensor of shape \[2, 3\] was used after its release at .*ownership\.test\.ts:\d+:\d+\)?; return it from the scope, or keep it alive until its last use$/;
+    expect(message(() => x.shape)).toMatch(place);
+    expect(message(() => x.read("float32"))).toMatch(place);
+    expect(message(() => x.backward())).toMatch(place);
+
+    const leaked = { x };
+    scope(() => {
+      leaked.x = aten.zeros([2, 3]);
+    });
+    expect(message(() => leaked.x.item())).toMatch(place);
+    expect(message(() => leaked.x.add(1))).toMatch(
+      /^aten::add\.Scalar: a tensor of shape \[2, 3\] was used after its release at/,
+    );
+    expect(message(() => leaked.x.add(1))).toContain("passed: (Tensor(released), 1)");
+    expect(message(() => tensor([1]).add(leaked.x))).toContain("passed: (Tensor(float32 [1]), Tensor(released))");
+    expect(message(() => aten.cat([leaked.x]))).toContain("a tensor of shape [2, 3] was used after its release");
+  });
+
+  test("a shape that is long gone is admitted", () => {
+    const x = tensor([1]);
+    x.dispose();
+    scope(() => {
+      for (let i = 0; i < 5000; i++) tensor([i]);
+    });
+    expect(message(() => x.item())).toContain("a tensor whose shape is no longer known was used after its release");
+  });
+
+  test("a foreign handle is refused and crashes nothing", () => {
+    const gone = tensor([1]);
+    const stale = gone.handle;
+    gone.dispose();
+    for (const handle of [stale, -1, 123_456, 2 ** 30, Number.NaN, 0.5, -(2 ** 31)]) {
+      const forged = scope(() => {
+        const made: { x?: Tensor } = {};
+        try {
+          made.x = new Tensor(handle);
+          made.x.add(1);
+          made.x.shape;
+        } catch (error) {
+          expect(error).toBeInstanceOf(Error);
+        }
+        return null;
+      });
+      expect(forged).toBeNull();
+    }
+  });
+
+  test("a view keeps the memory after its base is gone", () => {
+    const base = aten.arange(6, { dtype: "float32" });
+    const view = base.reshape([2, 3]).select(0, 1);
+    base.dispose();
+    expect([...view.read("float32")]).toEqual([3, 4, 5]);
+    view.dispose();
+  });
+});
+
+describe("the garbage collector", () => {
+  const drop = (count: number) => {
+    for (let i = 0; i < count; i++) aten.zeros([10]);
+  };
+
+  test("frees tensors that nobody released", async () => {
+    const before = liveTensors();
+    drop(200);
+    expect(liveTensors()).toBeGreaterThan(before + 150);
+    await collectUntil(() => liveTensors() <= before);
+    expect(liveTensors()).toBeLessThanOrEqual(before);
+  });
+
+  test("frees what a scope let pass, and spares what is in use", async () => {
+    const kept = scope(() => tensor([1]));
+    const before = liveTensors();
+    (() =>
+      scope(() => tensor([2]))
+        .add(1)
+        .item())();
+    await collectUntil(() => liveTensors() <= before);
+    expect(liveTensors()).toBeLessThanOrEqual(before);
+    expect(kept.item()).toBe(1);
+  });
+
+  test("does not free a slot that dispose gave to another tensor", async () => {
+    const others: Tensor[] = [];
+    (() => {
+      for (let i = 0; i < 100; i++) {
+        tensor([-1]).dispose();
+        others.push(tensor([i]));
+      }
+    })();
+    let rounds = 0;
+    await collectUntil(() => ++rounds > 5);
+    expect(others.map((each) => each.item())).toEqual(others.map((_, i) => i));
+  });
+
+  test("comes by itself because it hears of the memory behind tensors", async () => {
+    const before = liveTensors();
+    let most = 0;
+    for (let i = 0; i < 400; i++) {
+      aten.empty([4 << 20]); // 16 MiB behind a JavaScript object of a few bytes
+      await setImmediate();
+      most = Math.max(most, liveTensors() - before);
+    }
+    expect(most).toBeLessThan(200);
+  });
+
+  test("gives generators back", async () => {
+    (() => {
+      for (let i = 0; i < 50; i++) new Generator(i);
+    })();
+    const probe = () => new Generator(0).index;
+    await collectUntil(() => probe() < 20);
+    expect(probe()).toBeLessThan(20);
+  });
+});
