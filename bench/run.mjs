@@ -1,0 +1,143 @@
+// Measures ours and its peers side by side: `npm run bench -- [NAME…] [--json] [--repeats N]`.
+import { availableParallelism, loadavg } from "node:os";
+import { parseArgs } from "node:util";
+import { torchVersion } from "@iqvae/torch";
+import { BENCHES } from "./benches.mjs";
+import { findPython, measure, median } from "./measure.mjs";
+
+const { values, positionals: names } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: "boolean", default: false }, repeats: { type: "string", default: "3" } },
+});
+const repeats = Number(values.repeats);
+if (!Number.isInteger(repeats) || repeats < 1)
+  fail(`--repeats takes a whole number of at least 1, not '${values.repeats}'`);
+const known = BENCHES.map((bench) => bench.name);
+const unknown = names.filter((name) => !known.includes(name));
+if (unknown.length > 0) fail(`no bench named ${unknown.join(", ")}; there are ${known.join(", ")}`);
+const benches = BENCHES.filter((bench) => names.length === 0 || names.includes(bench.name));
+
+const python = findPython();
+const threads = availableParallelism();
+if (python === undefined)
+  note(
+    `no Python with PyTorch found${process.env.PYTHON ? ` at ${process.env.PYTHON} (from PYTHON)` : ""}: only our own figures ` +
+      "follow. For the peers: apt-get install python3-torch, or name a Python that has it: PYTHON=/path/to/python3 npm run bench",
+  );
+else if (!sameRelease(python.torch, torchVersion))
+  note(
+    `the peers run on PyTorch ${python.torch}, ours on libtorch ${torchVersion}: the libraries' own speed differs too`,
+  );
+note(
+  `${threads} threads, load ${loadavg()[0].toFixed(2)}, ${repeats} rounds; ours and peers in turn, each in a fresh process`,
+);
+
+/** All figures of a command, one entry a round. */
+const results = new Map();
+const failures = new Map();
+for (let round = 1; round <= repeats; round++)
+  for (const bench of benches) for (const command of [bench.ours, bench.theirs]) await once(command, round);
+
+report(benches.map(summarise));
+for (const reason of failures.values()) note(`failed: ${reason.split("\n").join("\n  ")}`);
+if (failures.size > 0) process.exitCode = 1;
+
+/** Several benches share a command (speed and memory of one run): it runs once a round. */
+async function once(command, round) {
+  const done = results.get(command) ?? [];
+  if (done.length >= round || failures.has(command)) return;
+  const isPeer = command.script.endsWith(".py");
+  if (isPeer && python === undefined) return;
+  note(`round ${round}: ${command.script} ${(command.flags ?? []).join(" ")}`);
+  try {
+    results.set(command, [...done, await measure(command, { python: python?.path, threads })]);
+  } catch (error) {
+    failures.set(command, error.message);
+  }
+}
+
+function figure(command, metric) {
+  const rounds = (results.get(command) ?? []).flatMap((fields) => fields.get(metric) ?? []);
+  return rounds.length === 0 ? null : median(rounds);
+}
+
+function summarise(bench) {
+  const [ours, theirs] = [figure(bench.ours, bench.metric), figure(bench.theirs, bench.metric)];
+  requireSameModel(bench);
+  const ratio = ours === null || theirs === null ? null : bench.better === "more" ? ours / theirs : theirs / ours;
+  return { bench, ours, theirs, ratio };
+}
+
+/** Scripts that build a model print how many parameters it has: different counts would be different models. */
+function requireSameModel(bench) {
+  const [ours, theirs] = [figure(bench.ours, "parameters"), figure(bench.theirs, "parameters")];
+  if (ours !== null && theirs !== null && ours !== theirs)
+    failures.set(
+      bench,
+      `${bench.name}: our model has ${ours} parameters and the peer's ${theirs}; no ratio means anything`,
+    );
+}
+
+function report(rows) {
+  if (values.json) {
+    for (const { bench, ours, theirs, ratio } of rows)
+      console.log(
+        JSON.stringify({ bench: bench.name, ours, peer: bench.peer, theirs, unit: bench.unit, ratio: rounded(ratio) }),
+      );
+    return;
+  }
+  const cells = rows.map(({ bench, ours, theirs, ratio }) => [
+    bench.name,
+    shown(ours),
+    shown(theirs),
+    bench.unit,
+    ratio === null ? "–" : ratio.toFixed(2),
+    String(bench.least),
+    String(bench.aim),
+    verdict(bench, ratio),
+    bench.peer,
+  ]);
+  const table = [["bench", "ours", "theirs", "unit", "ratio", "least", "aim", "", "peer"], ...cells];
+  const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
+  for (const row of table)
+    console.log(
+      row
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join("  ")
+        .trimEnd(),
+    );
+}
+
+function verdict({ least, aim }, ratio) {
+  if (ratio === null) return "";
+  if (ratio < least) return "below";
+  return ratio < aim ? "ok" : "reached";
+}
+
+function shown(value) {
+  return value === null ? "–" : String(Number(value.toPrecision(4)));
+}
+
+function rounded(ratio) {
+  return ratio === null ? null : Number(ratio.toFixed(3));
+}
+
+function sameRelease(a, b) {
+  const release = (version) =>
+    version
+      .split(/[^0-9.]/)[0]
+      .split(".")
+      .slice(0, 2)
+      .join(".");
+  return release(a) === release(b);
+}
+
+/** To the error stream, so that `--json` stays clean. */
+function note(text) {
+  console.error(text);
+}
+
+function fail(text) {
+  note(text);
+  process.exit(2);
+}
