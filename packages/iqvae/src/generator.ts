@@ -66,7 +66,7 @@ export class ImageGenerator {
   draw(conditions: readonly Uint8Array[], options: SampleOptions = {}): Uint8Array[][] {
     return this.#run(() => {
       const tokens = this.#iqvae.encodeCondition(this.#rasters(conditions)).flatten(1);
-      const drawn = cachedSampler(this.#transformer).sample(tokens, options); // [N, samples, imageTokens]
+      const drawn = cachedSampler(this.#transformer, { precision: this.config.precision }).sample(tokens, options); // [N, samples, imageTokens]
       const side = this.#iqvae.image.gridFor(this.config.data.size);
       return conditions.map((_, i) =>
         this.#split(this.#iqvae.decodeImage(drawn.select(0, i).reshape([-1, side, side]))),

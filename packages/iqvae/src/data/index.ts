@@ -23,6 +23,6 @@ export { drawColours, FACE_PALETTES, type FaceColours, SHAVED_SHARE } from "./fa
 export { recolourFace, renderFace, renderFaceCondition } from "./faces/recipe.ts";
 export type { Licence } from "./licences.ts";
 export { epochOrder, Loader, type LoaderState } from "./loader.ts";
-export { type OpenEmoji, type OpenFaces, type OpenRequest, openDataset } from "./open.ts";
+export { cacheFolder, dataLicences, type OpenEmoji, type OpenFaces, type OpenRequest, openDataset } from "./open.ts";
 export { type Random, seededRandom } from "./random.ts";
 export { readCondition, readImage, readLabelMap, readLines } from "./read-image.ts";

@@ -7,6 +7,7 @@ import { IMAGE_SIZES, type ImageSize, type PairDataset, type PairSplit } from ".
 import { emojiRecipe } from "./emoji/recipe.ts";
 import type { FaceSplit } from "./faces/geometry.ts";
 import { facesRecipe } from "./faces/recipe.ts";
+import type { Licence } from "./licences.ts";
 import type { Recipe } from "./recipe.ts";
 
 interface CommonRequest {
@@ -50,7 +51,7 @@ const DEFAULT_COUNT = 12_000;
 export async function openDataset(request: OpenRequest): Promise<PairDataset> {
   const recipe = recipeOf(request);
   const key = JSON.stringify({ name: recipe.name, ...recipe.parts });
-  const folder = request.cacheDir ?? process.env.IQVAE_CACHE ?? join(workspaceRoot(), ".cache", "iqvae");
+  const folder = request.cacheDir ?? cacheFolder();
   const digest = createHash("sha256").update(key).digest("hex").slice(0, 12);
   const path = resolve(folder, `${recipe.name}-${request.condition}-${request.size}-${digest}.pairs`);
 
@@ -66,6 +67,20 @@ export async function openDataset(request: OpenRequest): Promise<PairDataset> {
     validation: split(true),
     close: () => cache.close(),
   };
+}
+
+/** Where cache files lie when nothing else is said: `IQVAE_CACHE`, else `.cache/iqvae` below the workspace root. */
+export function cacheFolder(): string {
+  return process.env.IQVAE_CACHE ?? join(workspaceRoot(), ".cache", "iqvae");
+}
+
+/** Whose drawings the built-in data sets are made of. */
+export function dataLicences(): readonly Licence[] {
+  const requests: OpenRequest[] = [
+    { name: "faces", condition: "semantic", size: 32 },
+    { name: "emoji", condition: "edges", size: 32 },
+  ];
+  return requests.flatMap((request) => recipeOf(request).licences);
 }
 
 function recipeOf(request: OpenRequest): Recipe {

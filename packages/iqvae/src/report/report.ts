@@ -128,8 +128,8 @@ const TITLES: Readonly<Record<string, string>> = {
   imageMse: "Image squared error",
   conditionLoss: "Condition cross-entropy",
   conditionAccuracy: "Condition pixels right",
-  imageActive: "Image codes in use",
-  conditionActive: "Condition codes in use",
+  imageActive: "Image codes, share in use",
+  conditionActive: "Condition codes, share in use",
 };
 
 /** `imagePerplexity` → `Image perplexity`. */
@@ -142,9 +142,10 @@ function noteOf(name: string, { stage1 }: Config): string | undefined {
   const { image, condition } = stage1.model;
   if (name === "nll") return "nats a token";
   if (name === "bits") return "a token";
-  if (name.endsWith("Active")) return "share of the codebook";
-  if (name === "imagePerplexity") return `of ${image.codes} codes`;
-  return name === "conditionPerplexity" ? `of ${condition.codes} codes` : undefined;
+  if (name === "imageActive") return `of ${image.codes}`;
+  if (name === "conditionActive") return `of ${condition.codes}`;
+  if (name === "imagePerplexity") return `of ${image.codes}`;
+  return name === "conditionPerplexity" ? `of ${condition.codes}` : undefined;
 }
 
 function versions(checkpoints: ReadonlyMap<Stage, Checkpoint | undefined>): [string, string][] {

@@ -145,7 +145,11 @@ function withWayOn(error: unknown, { run, stage }: Training, step: number): unkn
   return diverged ? new DivergedError(message, { cause: error }) : new WriteError(message, { cause: error });
 }
 
+/** What people are told of an evaluation; the log has all of it. */
+const TOLD = /^loss$|^bits$|Mse$|Accuracy$|Perplexity$/;
+
 function sentence(stage: Stage, step: number, figures: Readonly<Record<string, number>>): string {
-  const list = Object.entries(figures).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`);
+  const told = Object.entries(figures).filter(([name]) => TOLD.test(name));
+  const list = told.map(([name, value]) => `${name} ${Number(value.toPrecision(3))}`);
   return `${stage}, step ${step}, held out: ${list.join(", ")}`;
 }

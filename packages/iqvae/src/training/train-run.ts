@@ -29,7 +29,7 @@ export async function trainRun(run: RunFolder, companions: Companions): Promise<
   makeFolder(run.samples);
   const unlock = lockRun(run.path);
   try {
-    const dataset = await openData(run, companions.progress);
+    const dataset = await openData(run.config.data, companions.progress);
     try {
       return await trainStages(run, dataset, companions);
     } finally {
@@ -40,13 +40,13 @@ export async function trainRun(run: RunFolder, companions: Companions): Promise<
   }
 }
 
-/** Opens the data of a run, drawing them first if need be. */
-export async function openData({ config }: Pick<RunFolder, "config">, progress: Progress): Promise<PairDataset> {
+/** Opens a data set, drawing it first if need be. */
+export async function openData(data: OpenRequest, progress: Progress): Promise<PairDataset> {
   let begun = false;
   const request = {
-    ...config.data,
+    ...data,
     onProgress: (done: number, total: number) => {
-      if (!begun) progress.begin(`drawing ${config.data.name}`, total, done);
+      if (!begun) progress.begin(`drawing ${data.name}`, total, 0);
       begun = true;
       progress.update(done);
     },

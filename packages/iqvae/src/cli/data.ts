@@ -1,0 +1,49 @@
+import { Command } from "commander";
+import { didYouMean } from "../config/index.ts";
+import { dataContactSheet, IMAGE_SIZES, type OpenRequest } from "../data/index.ts";
+import { openData } from "../training/train-run.ts";
+import { consoleProgress } from "./console.ts";
+import { optionsOf, whole } from "./options.ts";
+
+interface DataOptions {
+  readonly condition?: string;
+  readonly size: number;
+  readonly count?: number;
+  readonly out?: string;
+}
+
+/** What each set is conditioned on when nothing is said. */
+const FIRST_CONDITION: Readonly<Record<string, string>> = { faces: "semantic", emoji: "edges" };
+
+export function dataCommand(): Command {
+  return new Command("data")
+    .description("draw a data set if need be, and a picture of some of its pairs")
+    .argument("<name>", "faces or emoji")
+    .option("--condition <kind>", "semantic or lines for faces, edges for emoji")
+    .option("--size <pixels>", `one of ${IMAGE_SIZES.join(", ")}`, whole(1), 64)
+    .option("--count <pairs>", "how many faces", whole(1))
+    .option("--out <file.png>", "the picture (default: data-NAME.png)")
+    .action(async (name: string, _: unknown, command: Command) => {
+      const { condition = FIRST_CONDITION[name] ?? "", size, count, out, json } = optionsOf<DataOptions>(command);
+      if (!Object.hasOwn(FIRST_CONDITION, name)) {
+        throw new Error(`There is no data set '${name}'; ${didYouMean(name, Object.keys(FIRST_CONDITION))}`);
+      }
+      const progress = consoleProgress({ json });
+      // openDataset checks each value and names the choices.
+      const data = { name, condition, size, ...(count === undefined ? {} : { count }) } as OpenRequest;
+      const dataset = await openData(data, progress);
+      try {
+        const path = out ?? `data-${name}.png`;
+        await dataContactSheet(dataset, path);
+        const { train, validation, licences } = dataset;
+        const text = `${name}: ${train.length} pairs for training, ${validation.length} held out. Some of them: ${path}`;
+        progress.tell(text, { event: "data", name, train: train.length, validation: validation.length, path });
+        for (const { package: from, version, author, licence } of licences) {
+          const line = `  from ${from} ${version} by ${author}, ${licence}`;
+          progress.tell(line, { event: "licence", package: from, version, author, licence });
+        }
+      } finally {
+        dataset.close();
+      }
+    });
+}

@@ -1,0 +1,92 @@
+import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { cudaDeviceCount, getThreads, torchVersion } from "@iqvae/torch";
+import { Command } from "commander";
+import { processor } from "../config/index.ts";
+import { cacheFolder, dataLicences } from "../data/index.ts";
+import { VERSION } from "../version.ts";
+import { optionsOf } from "./options.ts";
+
+/** One line of the report. */
+type Finding = readonly [what: string, found: string];
+
+export function doctorCommand(): Command {
+  return new Command("doctor")
+    .description("show what the program found on this machine")
+    .action((_: unknown, command: Command) => {
+      const findings = examine();
+      const { json } = optionsOf(command);
+      const width = Math.max(...findings.map(([what]) => what.length));
+      for (const [what, found] of findings) {
+        const line = json ? JSON.stringify({ event: "finding", what, found }) : `${what.padEnd(width)}  ${found}`;
+        process.stdout.write(`${line}\n`);
+      }
+    });
+}
+
+function examine(): Finding[] {
+  const libraries = loadedLibraries();
+  const { name, bfloat16 } = processor();
+  const cuda = cudaDeviceCount();
+  return [
+    ["iqvae", VERSION],
+    ["node", `${process.versions.node} (${process.platform} ${process.arch})`],
+    ["libtorch", `${torchVersion} (${sourceOf(libraries)})`],
+    [
+      "native addon",
+      libraries.find((path) => path.endsWith(".node") && path.includes(`${torchVersion}-`)) ?? "unknown",
+    ],
+    ["BLAS", blasOf(libraries)],
+    ["threads", String(getThreads())],
+    ["processor", name],
+    [
+      "bfloat16",
+      bfloat16.length > 0
+        ? `fast (${bfloat16.join(", ")})`
+        : cuda > 0
+          ? "on the GPU"
+          : "no instructions for it: float32",
+    ],
+    ["devices", ["cpu", ...Array.from({ length: cuda }, (_, i) => `cuda:${i}`)].join(", ")],
+    ["data caches", cachesIn(cacheFolder())],
+    ...dataLicences().map(
+      ({ package: from, version, author, licence, url }): Finding => [
+        "data licence",
+        `${from} ${version} by ${author}: ${licence}, ${url}`,
+      ],
+    ),
+  ];
+}
+
+/** Paths of the shared libraries that this process has loaded. */
+function loadedLibraries(): readonly string[] {
+  const report = process.report as NodeJS.ProcessReport & { excludeNetwork?: boolean };
+  // Otherwise the names of all open connections would be looked up.
+  report.excludeNetwork = true;
+  const { sharedObjects } = report.getReport() as unknown as { sharedObjects: string[] };
+  return sharedObjects;
+}
+
+function sourceOf(libraries: readonly string[]): string {
+  const path = libraries.find((library) => basename(library).startsWith("libtorch_cpu."));
+  if (path === undefined) return "its file cannot be told";
+  const source = process.env.LIBTORCH ? "by LIBTORCH" : path.includes("site-packages") ? "of Python" : "of the system";
+  return `${source}, ${path}`;
+}
+
+/** The library behind matrix products in float32, as far as it can be told from what is loaded. */
+function blasOf(libraries: readonly string[]): string {
+  const real = libraries.map((path) => (existsSync(path) ? realpathSync(path) : path));
+  const path = real.find((library) => /openblas|mkl_(core|rt|intel)|blis|Accelerate|libblas/.test(library));
+  if (path === undefined) return "within libtorch";
+  if (path.includes("openblas")) return `OpenBLAS, ${path}`;
+  return basename(path).startsWith("libblas")
+    ? `reference BLAS: slow, install OpenBLAS (npm run setup), ${path}`
+    : path;
+}
+
+function cachesIn(folder: string): string {
+  const files = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(".pairs")) : [];
+  const bytes = files.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
+  return `${files.length} of ${(bytes / 1e6).toFixed(0)} MB in ${folder}`;
+}

@@ -1,0 +1,41 @@
+import { Command } from "commander";
+import { VERSION } from "../version.ts";
+import { dataCommand } from "./data.ts";
+import { doctorCommand } from "./doctor.ts";
+import { sampleCommand } from "./sample.ts";
+import { startCommand } from "./start.ts";
+import { resumeCommand, trainCommand } from "./train.ts";
+
+const program = new Command("iqvae")
+  .description("Conditional image synthesis with integrated quantization")
+  .version(VERSION)
+  .option("--json", "one JSON object a line, for machines")
+  .option("--debug", "show where an error arose")
+  .showSuggestionAfterError();
+
+for (const command of [
+  startCommand(),
+  trainCommand(),
+  resumeCommand(),
+  sampleCommand(),
+  dataCommand(),
+  doctorCommand(),
+]) {
+  program.addCommand(command);
+}
+
+// `iqvae … | head` closes the pipe: no reason to complain.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(0);
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const { json, debug } = program.opts<{ json?: boolean; debug?: boolean }>();
+  const message = error instanceof Error ? error.message : String(error);
+  if (json) process.stdout.write(`${JSON.stringify({ event: "error", message })}\n`);
+  else process.stderr.write(`${debug && error instanceof Error ? error.stack : message}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,40 @@
+import type { Command } from "commander";
+import { InvalidArgumentError } from "commander";
+
+/** Options that every command has. */
+export interface GlobalOptions {
+  readonly json: boolean;
+  readonly debug: boolean;
+}
+
+/** The options of a command with those that all have. */
+export function optionsOf<T>(command: Command): T & GlobalOptions {
+  const given = command.optsWithGlobals<T & Partial<GlobalOptions>>();
+  return { ...given, json: given.json ?? false, debug: given.debug ?? false };
+}
+
+/** A parser of whole numbers. */
+export function whole(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^-?\d+$/.test(text) && value >= least && value <= most) return value;
+    const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
+    throw new InvalidArgumentError(`Expected a whole number ${range}.`);
+  };
+}
+
+/** A parser of numbers above `above`, up to `most`. */
+export function numberAbove(above: number, most = Number.POSITIVE_INFINITY): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== "" && Number.isFinite(value) && value > above && value <= most) return value;
+    throw new InvalidArgumentError(
+      `Expected a number above ${above}${Number.isFinite(most) ? `, at most ${most}` : ""}.`,
+    );
+  };
+}
+
+/** Collects the values of an option that may be given several times. */
+export function collect<T>(parse: (text: string) => T): (text: string, before: T[] | undefined) => T[] {
+  return (text, before) => [...(before ?? []), parse(text)];
+}

@@ -1,0 +1,75 @@
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { Command } from "commander";
+import { loadConfig } from "../config/index.ts";
+import { ImageGenerator } from "../generator.ts";
+import { report } from "../report/report.ts";
+import { writeWhole } from "../training/files.ts";
+import { heldOut, SAMPLES, samplesSheet } from "../training/pictures.ts";
+import type { Progress } from "../training/progress.ts";
+import { createRun, openRun, RUNS, type RunFolder } from "../training/run-folder.ts";
+import { openData } from "../training/train-run.ts";
+import { consoleProgress } from "./console.ts";
+import { collect, optionsOf, whole } from "./options.ts";
+import { standingOf, trainAttended } from "./training.ts";
+
+interface StartOptions {
+  readonly preset: string;
+  readonly set?: string[];
+  readonly threads?: number;
+}
+
+/** Held-out conditions in the picture. */
+const ROWS = 8;
+
+export function startCommand(): Command {
+  return new Command("start")
+    .description("train a small model if there is none yet, draw samples, and say where they are")
+    .option("--preset <name>", "the preset to train", "start")
+    .option("--set <key=value>", "another value for a new run; may be repeated", collect(String))
+    .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
+    .action(async (_: unknown, command: Command) => {
+      const { preset, set, threads, json } = optionsOf<StartOptions>(command);
+      const progress = consoleProgress({ json });
+      const run = openOrCreate(preset, set ?? [], progress);
+      if (!standingOf(run).finished && !(await trainAttended(run, progress, { threads, goOn: "npm start" }))) return;
+      await drawAll(run, progress);
+    });
+}
+
+/** The run of a preset, and what there is to say about it. */
+function openOrCreate(preset: string, settings: readonly string[], progress: Progress): RunFolder {
+  const path = join(RUNS, preset);
+  if (!existsSync(join(path, "config.json"))) {
+    const run = createRun(path, loadConfig(preset, settings));
+    progress.tell(`Training ${preset} in ${path}`, { event: "run", path });
+    return run;
+  }
+  const run = openRun(path);
+  const { stage, step, steps, finished } = standingOf(run);
+  const state = finished
+    ? `${path} is trained already (delete it to begin anew): drawing samples`
+    : `${path} is unfinished: going on from step ${step} of ${steps} of ${stage}`;
+  progress.tell(state, { event: "run", path, stage, step, steps, finished });
+  return run;
+}
+
+async function drawAll(run: RunFolder, progress: Progress): Promise<void> {
+  const generator = ImageGenerator.load(run);
+  const dataset = await openData(run.config.data, progress);
+  try {
+    const rows = heldOut(dataset, ROWS);
+    progress.begin("drawing images", rows.length * SAMPLES, 0);
+    const sheet = await samplesSheet(generator, dataset, rows, (share) =>
+      progress.update(Math.floor(share * rows.length * SAMPLES)),
+    );
+    progress.end();
+    const [samples, page] = [resolve("samples.png"), resolve("report.html")];
+    writeWhole(samples, sheet);
+    writeWhole(page, report(run, sheet));
+    const text = `\nSamples: ${samples}\nReport:  ${page}\nMore:    npx iqvae sample ${run.path} --seed 1`;
+    progress.tell(text, { event: "drawn", samples, report: page });
+  } finally {
+    dataset.close();
+  }
+}

@@ -1,0 +1,58 @@
+import { setThreads } from "@iqvae/torch";
+import { report } from "../report/report.ts";
+import { listCheckpoints } from "../training/checkpoint.ts";
+import { writeWhole } from "../training/files.ts";
+import { Interrupt } from "../training/interrupt.ts";
+import type { Progress } from "../training/progress.ts";
+import type { RunFolder } from "../training/run-folder.ts";
+import { trainRun } from "../training/train-run.ts";
+import { STAGES } from "../training/trainer.ts";
+
+/** What a run has done of what it is to do. */
+export interface Standing {
+  readonly stage: (typeof STAGES)[number];
+  readonly step: number;
+  readonly steps: number;
+  readonly finished: boolean;
+}
+
+export function standingOf({ checkpoints, config }: RunFolder): Standing {
+  const at = STAGES.map((stage) => ({
+    stage,
+    step: listCheckpoints(checkpoints, stage)[0]?.step ?? 0,
+    steps: config[stage].steps,
+  }));
+  const open = at.find(({ step, steps }) => step < steps);
+  return open === undefined ? { ...at.at(-1)!, finished: true } : { ...open, finished: false };
+}
+
+/**
+ * Trains a run with Ctrl-C attended to, and writes its report at the end.
+ *
+ * @param goOn the command that goes on with it
+ * @returns whether it was finished; if not, the exit code is set to that of the signal
+ */
+export async function trainAttended(
+  run: RunFolder,
+  progress: Progress,
+  { threads, goOn = `npx iqvae resume ${run.path}` }: { threads?: number | undefined; goOn?: string },
+): Promise<boolean> {
+  if (threads !== undefined) setThreads(threads);
+  const interrupt = new Interrupt((signal) => {
+    const text = "Stopping after this step, then saving. A second Ctrl-C quits at once.";
+    progress.tell(text, { event: "stopping", signal });
+  });
+  try {
+    const outcome = await trainRun(run, { progress, interrupt });
+    const { stage, step, steps, finished } = standingOf(run);
+    writeWhole(run.report, report(run));
+    if (outcome === "interrupted") {
+      const text = `Saved ${run.path} at step ${step} of ${steps} of ${stage}. Go on: ${goOn}`;
+      progress.tell(text, { event: "interrupted", run: run.path, stage, step, steps, goOn });
+      process.exitCode = interrupt.exitCode;
+    }
+    return finished && outcome === "finished";
+  } finally {
+    interrupt.close();
+  }
+}
