@@ -194,12 +194,15 @@ export function tensor(
 ): Tensor {
   const array = ArrayBuffer.isView(data) ? data : flatten(data, options.dtype ?? "float32");
   const dtype = options.dtype ?? dtypeOfArray(array);
-  const shape = options.shape ?? (ArrayBuffer.isView(data) ? [data.length] : nestedShape(data));
+  const shape =
+    options.shape ?? (ArrayBuffer.isView(data) ? [data.length / numbersPerElement(dtype)] : nestedShape(data));
   checkArray(array, shape, dtype);
   const made = new Tensor(native.fromTypedArray(array, shape, DTYPE_CODES[dtype], options.device ?? defaultDevice));
   if (options.requiresGrad) made.requiresGrad = true;
   return made;
 }
+
+const numbersPerElement = (dtype: DType): number => (dtype.startsWith("complex") ? 2 : 1);
 
 /** Equal byte counts are not enough: the bits of integers would pass for fractions. */
 function checkArray(array: TypedArray, shape: readonly number[], dtype: DType): void {
@@ -208,8 +211,9 @@ function checkArray(array: TypedArray, shape: readonly number[], dtype: DType): 
     throw new TypeError(
       `tensor() got a ${array.constructor.name} for ${dtype}, which travels in a ${needed.constructor.name}; pass one, or name the dtype of the array and convert: x.to("${dtype}")`,
     );
-  const perElement = dtype.startsWith("complex") ? 2 : 1;
-  const count = shape.reduce((product, size) => product * size, perElement);
+  if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0))
+    throw new TypeError(`tensor() got the shape [${shape.join(", ")}], which is no list of sizes`);
+  const count = shape.reduce((product, size) => product * size, numbersPerElement(dtype));
   if (array.length !== count)
     throw new TypeError(
       `tensor() got ${array.length} numbers for the ${dtype} shape [${shape.join(", ")}], which takes ${count}`,
