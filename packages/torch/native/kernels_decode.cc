@@ -1,11 +1,15 @@
-// One token at a time: what a transformer does between its matrix products when it samples with a cache. On the CPU the
-// plain operators spend their time on dozens of tiny products a layer; here each step is one pass over the cache.
+// One token at a time: what a transformer does when it samples with a cache of keys and values. On the CPU the plain operators
+// spend their time on hand-over between dozens of tiny products; here a layer is six calls, each one pass over the weights
+// or the cache. Activations are float32; weights and caches may be bfloat16, which halves what is read.
+//
+// Every row is summed in the same order whatever stands beside it: a sequence comes out equal to the bit in any batch.
 #include "simd.h"
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -57,39 +61,41 @@ IQVAE_INLINE void softmax_in_place(float* scores, int64_t count) {
   for (int64_t i = 0; i < count; ++i) scores[i] *= scale;
 }
 
+bool is_flat(const Tensor& tensor, at::ScalarType type) {
+  return tensor.is_cpu() && tensor.is_contiguous() && tensor.scalar_type() == type;
+}
+
 struct Sizes {
   int64_t heads, features, prefix, capacity, position;
 };
 
 // One head of one sequence: its new key and value enter the cache, then it attends to the prefix and to all its own.
 template <typename T>
-IQVAE_INLINE void attend_one(const T* qkv, const T* prefix_k, const T* prefix_v, T* own_k, T* own_v, T* out, Sizes s, float* scores,
-                             float* scratch) {
+IQVAE_INLINE void attend_one(const float* qkv, const T* prefix_k, const T* prefix_v, T* own_k, T* own_v, float* __restrict out, Sizes s,
+                             float* scores, float* q) {
   const int64_t D = s.features, own = s.position + 1, total = s.prefix + own, width = s.heads * D;
   for (int64_t d = 0; d < D; ++d) {
-    own_k[d * s.capacity + s.position] = qkv[width + d];
-    own_v[s.position * D + d] = qkv[2 * width + d];
+    store(own_k + d * s.capacity + s.position, qkv[width + d]);
+    store(own_v + s.position * D + d, qkv[2 * width + d]);
   }
-  float *q = scratch, *sum = scratch + D;
   const float scale = 1.0f / std::sqrt(static_cast<float>(D));
-  for (int64_t d = 0; d < D; ++d) q[d] = load(qkv + d) * scale;
-  for (int64_t d = 0; d < D; ++d) sum[d] = 0;
+  for (int64_t d = 0; d < D; ++d) q[d] = qkv[d] * scale;
+  for (int64_t d = 0; d < D; ++d) out[d] = 0;
   for (int64_t t = 0; t < total; ++t) scores[t] = 0;
   add_scores(q, prefix_k, s.prefix, D, s.prefix, scores);
   add_scores(q, own_k, s.capacity, D, own, scores + s.prefix);
   softmax_in_place(scores, total);
-  add_values(scores, prefix_v, D, s.prefix, sum);
-  add_values(scores + s.prefix, own_v, D, own, sum);
-  for (int64_t d = 0; d < D; ++d) store(out + d, sum[d]);
+  add_values(scores, prefix_v, D, s.prefix, out);
+  add_values(scores + s.prefix, own_v, D, own, out);
 }
 
 IQVAE_CLONES void attend_float(const float* qkv, const float* pk, const float* pv, float* ok, float* ov, float* out, Sizes s, float* scores,
-                               float* scratch) {
-  attend_one(qkv, pk, pv, ok, ov, out, s, scores, scratch);
+                               float* q) {
+  attend_one(qkv, pk, pv, ok, ov, out, s, scores, q);
 }
-IQVAE_CLONES void attend_bf16(const Bf16* qkv, const Bf16* pk, const Bf16* pv, Bf16* ok, Bf16* ov, Bf16* out, Sizes s, float* scores,
-                              float* scratch) {
-  attend_one(qkv, pk, pv, ok, ov, out, s, scores, scratch);
+IQVAE_CLONES void attend_bf16(const float* qkv, const Bf16* pk, const Bf16* pv, Bf16* ok, Bf16* ov, float* out, Sizes s, float* scores,
+                              float* q) {
+  attend_one(qkv, pk, pv, ok, ov, out, s, scores, q);
 }
 
 template <typename T, typename Attend>
@@ -98,15 +104,17 @@ void attend_all(const Tensor& qkv, const Tensor& prefix_k, const Tensor& prefix_
   auto at = [](const Tensor& tensor) { return static_cast<T*>(tensor.data_ptr()); };
   const int64_t B = qkv.size(0), H = s.heads, D = s.features, width = H * D;
   const int64_t* prefix_of = of.data_ptr<int64_t>();
-  const T *q = at(qkv), *pk = at(prefix_k), *pv = at(prefix_v);
-  T *ok = at(own_k), *ov = at(own_v), *o = at(out);
+  const T *pk = at(prefix_k), *pv = at(prefix_v);
+  T *ok = at(own_k), *ov = at(own_v);
+  const float* in = qkv.data_ptr<float>();
+  float* o = out.data_ptr<float>();
   // Head by head, so that samples of one condition find its prefix in the cache of the processor.
   at::parallel_for(0, H * B, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> scores(s.prefix + s.position + 1), scratch(2 * D);
+    std::vector<float> scores(s.prefix + s.position + 1), q(D);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t h = i / B, b = i % B;
       const int64_t shared = (prefix_of[b] * H + h) * D * s.prefix, own = (b * H + h) * D * s.capacity;
-      attend(q + b * 3 * width + h * D, pk + shared, pv + shared, ok + own, ov + own, o + b * width + h * D, s, scores.data(), scratch.data());
+      attend(in + b * 3 * width + h * D, pk + shared, pv + shared, ok + own, ov + own, o + b * width + h * D, s, scores.data(), q.data());
     }
   });
 }
@@ -119,8 +127,8 @@ Tensor attend_plainly(const Tensor& qkv, const Tensor& prefix_k, const Tensor& p
   own_v.select(2, s.position).copy_(parts[2]);
   const Tensor keys = at::cat({prefix_k.index_select(0, of), own_k.slice(3, 0, own)}, 3);
   const Tensor values = at::cat({prefix_v.index_select(0, of), own_v.slice(2, 0, own)}, 2);
-  const Tensor scores = at::matmul(parts[0].unsqueeze(2) / std::sqrt(static_cast<double>(s.features)), keys);
-  return at::matmul(at::softmax(scores, -1), values).reshape({B, s.heads * s.features});
+  const Tensor q = (parts[0].unsqueeze(2) / std::sqrt(static_cast<double>(s.features))).to(keys.scalar_type());
+  return at::matmul(at::softmax(at::matmul(q, keys), -1), values).reshape({B, s.heads * s.features}).to(qkv.scalar_type());
 }
 
 // Attention of one new token a sequence. Keys are kept as [·, heads, features, time], values as [·, heads, time, features].
@@ -136,10 +144,10 @@ Tensor decode_attention(const Tensor& qkv, const Tensor& prefix_k, const Tensor&
   TORCH_CHECK(fits, "decode_attention: the shapes of qkv ", qkv.sizes(), ", prefix_k ", prefix_k.sizes(), ", prefix_v ", prefix_v.sizes(),
               ", own_k ", own_k.sizes(), ", own_v ", own_v.sizes(), " and of ", of.sizes(), " do not belong together");
   TORCH_CHECK(position >= 0 && position < s.capacity, "decode_attention: position ", position, " lies outside the cache of ", s.capacity);
-  const auto type = qkv.scalar_type();
-  bool fused = qkv.is_cpu() && (type == at::kFloat || type == at::kBFloat16) && of.is_contiguous();
-  for (const Tensor& each : {qkv, prefix_k, prefix_v, own_k, own_v})
-    fused = fused && each.is_contiguous() && each.scalar_type() == type && each.is_cpu();
+  const auto type = own_k.scalar_type();
+  bool fused = is_flat(qkv, at::kFloat) && (type == at::kFloat || type == at::kBFloat16) && of.is_cpu() && of.is_contiguous();
+  for (const Tensor& each : {prefix_k, prefix_v, own_k, own_v})
+    fused = fused && is_flat(each, type);
   if (!fused) return attend_plainly(qkv, prefix_k, prefix_v, own_k, own_v, of, s);
   for (int64_t b = 0; b < B; ++b) {
     const int64_t place = of.data_ptr<int64_t>()[b];
@@ -153,11 +161,11 @@ Tensor decode_attention(const Tensor& qkv, const Tensor& prefix_k, const Tensor&
   return out;
 }
 
-// x ← x + y, and the normalised sum in the type of `out`.
-template <typename Y, typename O>
-IQVAE_INLINE void add_norm_row(float* __restrict x, const Y* y, const float* gain, const float* offset, O* out, int64_t width, float eps) {
+// x ← x + y, and the normalised sum.
+IQVAE_CLONES void add_norm_row(float* __restrict x, const float* y, const float* gain, const float* offset, float* __restrict out,
+                               int64_t width, float eps) {
   if (y != nullptr)
-    for (int64_t i = 0; i < width; ++i) x[i] += load(y + i);
+    for (int64_t i = 0; i < width; ++i) x[i] += y[i];
   float lanes[16] = {}, squares[16] = {};
   float sum = 0, square = 0;
   int64_t i = 0;
@@ -171,39 +179,127 @@ IQVAE_INLINE void add_norm_row(float* __restrict x, const Y* y, const float* gai
   for (; i < width; ++i) square += (x[i] - mean) * (x[i] - mean);
   for (float lane : squares) square += lane;
   const float scale = 1.0f / std::sqrt(square / static_cast<float>(width) + eps);
-  for (i = 0; i < width; ++i) store(out + i, (x[i] - mean) * scale * gain[i] + offset[i]);
+  for (i = 0; i < width; ++i) out[i] = (x[i] - mean) * scale * gain[i] + offset[i];
 }
 
-IQVAE_CLONES void add_norm_float(float* x, const float* y, const float* gain, const float* offset, float* out, int64_t width, float eps) {
-  add_norm_row(x, y, gain, offset, out, width, eps);
-}
-IQVAE_CLONES void add_norm_bf16(float* x, const Bf16* y, const float* gain, const float* offset, Bf16* out, int64_t width, float eps) {
-  add_norm_row(x, y, gain, offset, out, width, eps);
-}
-
-// The residual stream `x` (float32, [B, C]) takes `y` in; returns its layer normalisation in `dtype`.
-Tensor add_norm_(Tensor x, const c10::optional<Tensor>& y, const Tensor& weight, const Tensor& bias, double eps, at::ScalarType dtype) {
+// The residual stream `x` [B, C] takes `y` in; returns its layer normalisation.
+Tensor add_norm_(Tensor x, const c10::optional<Tensor>& y, const Tensor& weight, const Tensor& bias, double eps) {
   TORCH_CHECK(x.dim() == 2 && (!y || y->sizes() == x.sizes()) && weight.numel() == x.size(1) && bias.numel() == x.size(1),
               "add_norm_ expects x and y as [B, C] with C weights and biases, but got x ", x.sizes(), " and ", weight.numel(), " weights");
-  auto flat = [](const Tensor& tensor, at::ScalarType type) { return tensor.is_cpu() && tensor.is_contiguous() && tensor.scalar_type() == type; };
-  const bool known = dtype == at::kFloat || dtype == at::kBFloat16;
-  if (!known || !flat(x, at::kFloat) || (y && !flat(*y, dtype)) || !flat(weight, at::kFloat) || !flat(bias, at::kFloat)) {
+  bool fused = is_flat(x, at::kFloat) && is_flat(weight, at::kFloat) && is_flat(bias, at::kFloat);
+  if (y) fused = fused && is_flat(*y, at::kFloat);
+  if (!fused) {
     if (y) x.add_(*y);
-    return at::layer_norm(x, {x.size(1)}, weight, bias, eps).to(dtype);
+    return at::layer_norm(x, {x.size(1)}, weight, bias, eps);
   }
-  Tensor out = at::empty(x.sizes(), x.options().dtype(dtype));
+  Tensor out = at::empty_like(x);
   const int64_t width = x.size(1);
-  const float *gain = weight.data_ptr<float>(), *offset = bias.data_ptr<float>();
   for (int64_t b = 0; b < x.size(0); ++b) {
-    float* row = x.data_ptr<float>() + b * width;
-    void* target = static_cast<char*>(out.data_ptr()) + b * width * static_cast<int64_t>(out.element_size());
-    const void* added = y ? static_cast<const char*>(y->data_ptr()) + b * width * static_cast<int64_t>(y->element_size()) : nullptr;
-    if (dtype == at::kFloat)
-      add_norm_float(row, static_cast<const float*>(added), gain, offset, static_cast<float*>(target), width, static_cast<float>(eps));
-    else
-      add_norm_bf16(row, static_cast<const Bf16*>(added), gain, offset, static_cast<Bf16*>(target), width, static_cast<float>(eps));
+    const int64_t row = b * width;
+    add_norm_row(x.data_ptr<float>() + row, y ? y->data_ptr<float>() + row : nullptr, weight.data_ptr<float>(), bias.data_ptr<float>(),
+                 out.data_ptr<float>() + row, width, static_cast<float>(eps));
   }
   return out;
+}
+
+// Panels: kPanel outputs side by side, so that a product of few rows streams through the weights once, a vector of outputs
+// at a time, and nothing is summed across lanes.
+constexpr int64_t kPanel = 32;
+typedef float Lanes __attribute__((vector_size(64)));
+typedef uint16_t HalfLanes __attribute__((vector_size(32)));
+typedef uint32_t WordLanes __attribute__((vector_size(64)));
+
+IQVAE_INLINE void read_lanes(const float* p, Lanes& out) { std::memcpy(&out, p, sizeof(out)); }
+IQVAE_INLINE void read_lanes(const Bf16* p, Lanes& out) {
+  HalfLanes halves;
+  std::memcpy(&halves, p, sizeof(halves));
+  const WordLanes words = __builtin_convertvector(halves, WordLanes) << 16;
+  std::memcpy(&out, &words, sizeof(out));
+}
+
+// R rows of x [·, inputs] times one panel [inputs, kPanel].
+template <int R, typename T>
+IQVAE_INLINE void multiply_rows(const float* x, const T* panel, const float* bias, int64_t inputs, int64_t outputs, int64_t count, float* out) {
+  Lanes sums[R][2] = {};
+  for (int64_t i = 0; i < inputs; ++i) {
+    Lanes low, high;
+    read_lanes(panel + i * kPanel, low);
+    read_lanes(panel + i * kPanel + 16, high);
+    for (int r = 0; r < R; ++r) {
+      sums[r][0] += low * x[r * inputs + i];
+      sums[r][1] += high * x[r * inputs + i];
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    float row[kPanel];
+    std::memcpy(row, sums[r], sizeof(row));
+    for (int64_t o = 0; o < count; ++o) out[r * outputs + o] = row[o] + (bias == nullptr ? 0.0f : bias[o]);
+  }
+}
+
+template <typename T>
+IQVAE_INLINE void multiply_panel(const float* x, const T* panel, const float* bias, int64_t rows, int64_t inputs, int64_t outputs,
+                                 int64_t count, float* out) {
+  int64_t r = 0;
+  for (; r + 8 <= rows; r += 8) multiply_rows<8>(x + r * inputs, panel, bias, inputs, outputs, count, out + r * outputs);
+  for (; r + 4 <= rows; r += 4) multiply_rows<4>(x + r * inputs, panel, bias, inputs, outputs, count, out + r * outputs);
+  for (; r < rows; ++r) multiply_rows<1>(x + r * inputs, panel, bias, inputs, outputs, count, out + r * outputs);
+}
+
+IQVAE_CLONES void multiply_float(const float* x, const float* panel, const float* bias, int64_t rows, int64_t inputs, int64_t outputs,
+                                 int64_t count, float* out) {
+  multiply_panel(x, panel, bias, rows, inputs, outputs, count, out);
+}
+IQVAE_CLONES void multiply_bf16(const float* x, const Bf16* panel, const float* bias, int64_t rows, int64_t inputs, int64_t outputs,
+                                int64_t count, float* out) {
+  multiply_panel(x, panel, bias, rows, inputs, outputs, count, out);
+}
+
+// x·Φ(x), Φ from the error function by Abramowitz & Stegun 7.1.26: within 1.5e-7.
+IQVAE_CLONES void gelu_in_place(float* __restrict values, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float x = values[i], z = std::fabs(x) * 0.70710678118654752f;
+    const float t = 1.0f / (1.0f + 0.3275911f * z);
+    const float p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+    const float tail = 0.5f * p * kernels::fast_exp(-z * z);  // 1 − Φ(|x|)
+    values[i] = x * (x < 0.0f ? tail : 1.0f - tail);
+  }
+}
+
+// y = x Wᵀ + b for few rows: x [B, I], W as panels [⌈O/32⌉, I, 32] (see pack_panels), optionally followed by GELU.
+Tensor panel_linear(const Tensor& x, const Tensor& panels, const c10::optional<Tensor>& bias, int64_t outputs, bool gelu) {
+  TORCH_CHECK(x.dim() == 2 && panels.dim() == 3 && panels.size(2) == kPanel && panels.size(1) == x.size(1) && outputs > 0 &&
+                  panels.size(0) == (outputs + kPanel - 1) / kPanel && (!bias || bias->numel() == outputs),
+              "panel_linear expects x [B, I] and panels [ceil(O/32), I, 32], but got x ", x.sizes(), " and panels ", panels.sizes(), " for ",
+              outputs, " outputs");
+  const auto type = panels.scalar_type();
+  TORCH_CHECK(is_flat(x, at::kFloat) && (type == at::kFloat || type == at::kBFloat16) && is_flat(panels, type) && (!bias || is_flat(*bias, at::kFloat)),
+              "panel_linear works on the CPU, with x and bias in float32 and panels in float32 or bfloat16, all contiguous");
+  const int64_t rows = x.size(0), inputs = x.size(1);
+  Tensor out = at::empty({rows, outputs}, x.options());
+  const float *in = x.data_ptr<float>(), *offset = bias ? bias->data_ptr<float>() : nullptr;
+  float* o = out.data_ptr<float>();
+  at::parallel_for(0, panels.size(0), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) {
+      const int64_t first = p * kPanel, count = std::min(kPanel, outputs - first);
+      const float* own = offset == nullptr ? nullptr : offset + first;
+      if (type == at::kFloat)
+        multiply_float(in, panels.data_ptr<float>() + first * inputs, own, rows, inputs, outputs, count, o + first);
+      else
+        multiply_bf16(in, static_cast<const Bf16*>(panels.data_ptr()) + first * inputs, own, rows, inputs, outputs, count, o + first);
+      if (gelu)
+        for (int64_t r = 0; r < rows; ++r) gelu_in_place(o + r * outputs + first, count);
+    }
+  });
+  return out;
+}
+
+// A weight [O, I] as panels for panel_linear; the last is filled up with zeros.
+Tensor pack_panels(const Tensor& weight) {
+  TORCH_CHECK(weight.dim() == 2, "pack_panels expects a weight [O, I], but got ", weight.sizes());
+  const int64_t panels = (weight.size(0) + kPanel - 1) / kPanel;
+  const Tensor padded = at::constant_pad_nd(weight, {0, 0, 0, panels * kPanel - weight.size(0)});
+  return padded.view({panels, kPanel, weight.size(1)}).transpose(1, 2).contiguous();
 }
 
 }  // namespace
@@ -212,5 +308,7 @@ TORCH_LIBRARY_FRAGMENT(iqvae, m) {
   m.def(
       "decode_attention(Tensor qkv, Tensor prefix_k, Tensor prefix_v, Tensor(a!) own_k, Tensor(b!) own_v, Tensor of, int position) -> Tensor",
       decode_attention);
-  m.def("add_norm_(Tensor(a!) x, Tensor? y, Tensor weight, Tensor bias, float eps, ScalarType dtype) -> Tensor", add_norm_);
+  m.def("add_norm_(Tensor(a!) x, Tensor? y, Tensor weight, Tensor bias, float eps) -> Tensor", add_norm_);
+  m.def("panel_linear(Tensor x, Tensor panels, Tensor? bias, int outputs, bool gelu) -> Tensor", panel_linear);
+  m.def("pack_panels(Tensor weight) -> Tensor", pack_panels);
 }

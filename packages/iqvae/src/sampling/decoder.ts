@@ -1,22 +1,23 @@
-import { type DType, type LayerNorm, type Linear, ops, type Tensor } from "@iqvae/torch";
+import { type LayerNorm, type Linear, ops, scope, type Tensor } from "@iqvae/torch";
 import { attend, splitHeads } from "../models/attention.ts";
 import type { Transformer } from "../models/transformer.ts";
 
-/** The dtype of matrix products and of the cache; the residual stream and the logits stay in float32. */
+/** The dtype of weights and cache, and so of what is read for every token; activations and logits stay in float32. */
 export type SamplingPrecision = "float32" | "bfloat16";
 
-interface Affine {
-  readonly weight: Tensor;
-  readonly bias: Tensor | null;
-}
+/** A matrix product ready for sampling, `[B, in]` → `[B, out]`, float32 on both sides. */
+type Product = (x: Tensor) => Tensor;
 
+/** One layer: `wide` products run over whole sequences, the others over one token of each. */
 interface LayerWeights {
   readonly norm1: LayerNorm;
-  readonly qkv: Affine;
-  readonly project: Affine;
   readonly norm2: LayerNorm;
-  readonly expand: Affine;
-  readonly contract: Affine;
+  readonly wide: Readonly<Record<"qkv" | "project" | "expand" | "contract", Product>>;
+  readonly qkv: Product;
+  readonly project: Product;
+  /** Followed by GELU. */
+  readonly expand: Product;
+  readonly contract: Product;
 }
 
 /** Keys and values of one layer: those of each condition once, and those of each sequence's own image tokens. */
@@ -31,8 +32,6 @@ interface LayerCache {
   readonly values: Tensor;
 }
 
-const EPS = 1e-5;
-
 /**
  * A transformer that is given one token at a time and remembers keys and values. The tokens of a condition go through once,
  * and all of its samples attend to that one copy.
@@ -41,26 +40,31 @@ const EPS = 1e-5;
  */
 export class Decoder {
   readonly #model: Transformer;
-  readonly #dtype: DType;
+  readonly #precision: SamplingPrecision;
   readonly #layers: LayerWeights[];
-  readonly #head: Tensor;
+  readonly #head: Product;
 
   constructor(model: Transformer, precision: SamplingPrecision) {
     this.#model = model;
-    this.#dtype = precision;
-    const affine = (layer: Linear): Affine => ({
-      weight: layer.weight.detach().to(precision),
-      bias: layer.bias === null ? null : layer.bias.detach().to(precision),
+    this.#precision = precision;
+    this.#layers = model.blocks.map(({ norm1, attention, norm2, expand, contract }) => {
+      const { qkv, project } = attention;
+      return {
+        norm1,
+        norm2,
+        wide: {
+          qkv: wideProduct(qkv, precision),
+          project: wideProduct(project, precision),
+          expand: wideProduct(expand, precision),
+          contract: wideProduct(contract, precision),
+        },
+        qkv: product(qkv, precision),
+        project: product(project, precision),
+        expand: product(expand, precision, true),
+        contract: product(contract, precision),
+      };
     });
-    this.#layers = model.blocks.map((block) => ({
-      norm1: block.norm1,
-      qkv: affine(block.attention.qkv),
-      project: affine(block.attention.project),
-      norm2: block.norm2,
-      expand: affine(block.expand),
-      contract: affine(block.contract),
-    }));
-    this.#head = affine(model.head).weight;
+    this.#head = product(model.head, precision);
   }
 
   /**
@@ -70,37 +74,43 @@ export class Decoder {
    * @param of int64 `[B]`: the condition of each sequence
    */
   start(conditions: Tensor, of: Tensor): Decoding {
-    const { config, tokens, positions } = this.#model;
-    const [N, P] = conditions.shape as [number, number];
-    const B = of.shape[0]!;
+    const { config, tokens } = this.#model;
+    const [N] = conditions.shape as [number];
+    const [B] = of.shape as [number];
     const [H, D] = [config.heads, config.width / config.heads];
-    const room = { dtype: this.#dtype, device: conditions.device };
+    const room = { dtype: this.#precision, device: conditions.device };
     const capacity = Math.max(1, tokens.imageTokens - 1);
-    const caches: LayerCache[] = [];
-    let x = this.#model.conditionEmbedding.forward(conditions).add(positions.slice(0, 0, P)); // [N, P, C]
-    this.#layers.forEach((layer, i) => {
-      const qkv = linear(this.#normalize(layer.norm1, x), layer.qkv);
-      const [q, k, v] = splitHeads(qkv, H); // [N, H, P, D]
-      caches.push({
-        prefixKeys: k.transpose(2, 3).contiguous(),
-        prefixValues: v.contiguous(),
-        keys: ops.aten.zeros([B, H, D, capacity], room),
-        values: ops.aten.zeros([B, H, capacity, D], room),
-      });
+    // One by one, since the bits of a large product may depend on how many rows it has.
+    const read = Array.from({ length: N }, (_, i) => scope(() => this.#read(conditions.slice(0, i, i + 1))));
+    const caches = this.#layers.map((_, i) => ({
+      prefixKeys: ops.aten.cat(read.map((each) => each.keys[i]!)),
+      prefixValues: ops.aten.cat(read.map((each) => each.values[i]!)),
+      keys: ops.aten.zeros([B, H, D, capacity], room),
+      values: ops.aten.zeros([B, H, capacity, D], room),
+    }));
+    return { caches, of, logits: ops.aten.cat(read.map((each) => each.logits)).index_select(0, of) };
+  }
+
+  /** One condition, `[1, P]`: keys and values of all layers, and the logits of image token 0. */
+  #read(condition: Tensor): { keys: Tensor[]; values: Tensor[]; logits: Tensor } {
+    const { config, positions, conditionEmbedding, norm } = this.#model;
+    const P = condition.shape[1]!;
+    const [keys, values]: [Tensor[], Tensor[]] = [[], []];
+    let x = conditionEmbedding.forward(condition).add(positions.slice(0, 0, P)); // [1, P, C]
+    this.#layers.forEach(({ norm1, norm2, wide }, i) => {
+      const [q, k, v] = splitHeads(wide.qkv(norm1.forward(x)), config.heads).map((part) =>
+        part.to(this.#precision),
+      ) as [Tensor, Tensor, Tensor]; // [1, H, P, D]
+      keys.push(k.transpose(2, 3).contiguous());
+      values.push(v.contiguous());
       const first = i === this.#layers.length - 1 ? P - 1 : 0; // of the last layer only the last output counts
       const mixed = attend(q.slice(2, first), k, v)
         .transpose(1, 2)
-        .reshape([N, P - first, config.width]);
-      x = x.slice(1, first).add(linear(mixed, layer.project));
-      const hidden = ops.aten.gelu(linear(this.#normalize(layer.norm2, x), layer.expand));
-      x = x.add(linear(hidden, layer.contract));
+        .reshape([1, P - first, config.width]);
+      x = x.slice(1, first).add(wide.project(mixed));
+      x = x.add(wide.contract(ops.aten.gelu(wide.expand(norm2.forward(x)))));
     });
-    const logits = ops.aten.linear(this.#normalize(this.#model.norm, x.select(1, x.shape[1]! - 1)), this.#head);
-    return { caches, of, logits: logits.to("float32").index_select(0, of) };
-  }
-
-  #normalize(norm: LayerNorm, x: Tensor): Tensor {
-    return norm.forward(x).to(this.#dtype);
+    return { keys, values, logits: this.#head(norm.forward(x.select(1, 0))) };
   }
 
   /**
@@ -113,29 +123,16 @@ export class Decoder {
     const { imageEmbedding, positions, tokens, norm } = this.#model;
     const layers = this.#layers;
     const x = ops.aten.embedding(imageEmbedding.weight, token).add(positions.select(0, tokens.conditionTokens + t)); // [B, C]
-    let h = this.#addNorm(x, null, layers[0]!.norm1);
+    let h = addNorm(x, null, layers[0]!.norm1);
     for (let i = 0; i < layers.length; i++) {
       const layer = layers[i]!;
-      const cache = decoding.caches[i]!;
-      const mixed = ops.iqvae.decode_attention(
-        linear(h, layer.qkv),
-        cache.prefixKeys,
-        cache.prefixValues,
-        cache.keys,
-        cache.values,
-        decoding.of,
-        t,
-      );
-      h = this.#addNorm(x, linear(mixed, layer.project), layer.norm2);
-      const hidden = ops.aten.gelu(linear(h, layer.expand));
-      h = this.#addNorm(x, linear(hidden, layer.contract), layers[i + 1]?.norm1 ?? norm);
+      const { prefixKeys, prefixValues, keys, values } = decoding.caches[i]!;
+      const { of } = decoding;
+      const mixed = ops.iqvae.decode_attention(layer.qkv(h), prefixKeys, prefixValues, keys, values, of, t);
+      h = addNorm(x, layer.project(mixed), layer.norm2);
+      h = addNorm(x, layer.contract(layer.expand(h)), layers[i + 1]?.norm1 ?? norm);
     }
-    return ops.aten.linear(h, this.#head).to("float32");
-  }
-
-  /** Adds `y` to the residual stream `x` in place and returns the normalised sum in the dtype of the products. */
-  #addNorm(x: Tensor, y: Tensor | null, norm: LayerNorm): Tensor {
-    return ops.iqvae.add_norm_(x, y, norm.weight, norm.bias, EPS, this.#dtype);
+    return this.#head(h);
   }
 }
 
@@ -147,6 +144,28 @@ export interface Decoding {
   readonly logits: Tensor;
 }
 
-function linear(x: Tensor, { weight, bias }: Affine): Tensor {
-  return ops.aten.linear(x, weight, bias);
+const EPS = 1e-5;
+
+/** Adds `y` to the residual stream `x` in place and returns the normalised sum. */
+function addNorm(x: Tensor, y: Tensor | null, norm: LayerNorm): Tensor {
+  return ops.iqvae.add_norm_(x, y, norm.weight, norm.bias, EPS);
+}
+
+/** libtorch's product, the fastest for many rows. */
+function wideProduct(layer: Linear, precision: SamplingPrecision): Product {
+  const weight = layer.weight.detach().to(precision);
+  const bias = layer.bias?.detach().to(precision) ?? null;
+  return (x) => ops.aten.linear(x.to(precision), weight, bias).to("float32");
+}
+
+/** The fastest product for a few rows, optionally followed by GELU. */
+function product(layer: Linear, precision: SamplingPrecision, gelu = false): Product {
+  if (layer.weight.device !== "cpu") {
+    const plain = wideProduct(layer, precision);
+    return gelu ? (x) => ops.aten.gelu(plain(x)) : plain;
+  }
+  const panels = ops.iqvae.pack_panels(layer.weight.detach().to(precision));
+  const bias = layer.bias?.detach() ?? null;
+  const outputs = layer.weight.shape[0]!;
+  return (x) => ops.iqvae.panel_linear(x, panels, bias, outputs, gelu);
 }

@@ -21,7 +21,8 @@ export class RunningMeans {
       for (const [name, value] of Object.entries<Tensor>(values)) {
         const entry = this.#sums.get(name);
         if (entry === undefined) {
-          const sum = unscoped(() => value.detach().to("float32").clone());
+          const plain = value.detach().to("float32");
+          const sum = unscoped(() => plain.clone());
           this.#sums.set(name, { sum, count: 1 });
         } else {
           entry.sum.add_(value);

@@ -131,7 +131,7 @@ export class Stage2Trainer implements Trainer {
    * nats, and `bits`, the same in bits.
    */
   evaluate(): Record<string, number> {
-    const nll = this.#ema.swappedIn(() => noGrad(() => this.#validationLoss()));
+    const nll = scope(() => this.#ema.swappedIn(() => noGrad(() => this.#validationLoss())));
     return { loss: nll, nll, bits: nll / Math.LN2 };
   }
 
