@@ -1,0 +1,198 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { loadConfig, PRESET_NAMES, parseConfig, presets } from "../../src/config/index.ts";
+import { editDistance, nearest } from "../../src/config/nearest.ts";
+import { processor } from "../../src/config/processor.ts";
+
+function file(content: unknown): string {
+  const folder = mkdtempSync(join(tmpdir(), "iqvae-config-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "config.json");
+  writeFileSync(path, typeof content === "string" ? content : JSON.stringify(content));
+  return path;
+}
+
+describe("presets", () => {
+  test.each(PRESET_NAMES)("%s is whole and stays equal when it is stored and read", (name) => {
+    const config = loadConfig(name);
+    expect(config.name).toBe(name);
+    expect(["bfloat16", "float32"]).toContain(config.precision);
+    expect(parseConfig(JSON.parse(JSON.stringify(config)), "stored")).toEqual(config);
+  });
+});
+
+describe("a configuration", () => {
+  test("takes what differs from a preset, from a file and from the command line", () => {
+    const path = file({ preset: "tiny", seed: 7, stage1: { steps: 60 } });
+    const config = loadConfig(path, ["stage2.steps=80", "stage2.model.dropout=0", "name=mine"]);
+    expect(config).toEqual({
+      ...loadConfig("tiny"),
+      name: "mine",
+      seed: 7,
+      stage1: { ...loadConfig("tiny").stage1, steps: 60 },
+      stage2: {
+        ...loadConfig("tiny").stage2,
+        steps: 80,
+        model: { ...loadConfig("tiny").stage2.model, dropout: 0 },
+      },
+    });
+  });
+
+  test("begins a chosen variant anew, so that keys of the old one do not stay", () => {
+    const config = loadConfig("tiny", ["stage1.regularizer.estimator=sliced", "stage1.regularizer.directions=9"]);
+    expect(config.stage1.regularizer).toMatchObject({ estimator: "sliced", directions: 9 });
+    expect(config.stage1.regularizer).not.toHaveProperty("distance");
+    expect(loadConfig("tiny", ["stage2.exposure.kind=teacher"]).stage2.exposure).toEqual({ kind: "teacher" });
+  });
+
+  test("does not change the preset that it was made from", () => {
+    const before = JSON.stringify(presets);
+    loadConfig("tiny", ["stage1.model.image.codes=77"]);
+    expect(JSON.stringify(presets)).toBe(before);
+  });
+});
+
+describe("a mistake is named with the nearest valid choice", () => {
+  test.each<[string, readonly string[], string]>([
+    ["a key", ["stage1.regulariser.weight=1"], "unknown key 'stage1.regulariser'; did you mean 'regularizer'?"],
+    [
+      "a key of a variant",
+      ["stage1.regularizer.wieght=1"],
+      "unknown key 'stage1.regularizer.wieght'; did you mean 'weight'?",
+    ],
+    ["a key at the top", ["sede=1"], "unknown key 'sede'; did you mean 'seed'?"],
+    [
+      "an estimator",
+      ["stage1.regularizer.estimator=slice"],
+      "stage1.regularizer.estimator is \"slice\"; did you mean 'sliced'?",
+    ],
+    ["a precision", ["precision=bfloat"], "precision is \"bfloat\"; did you mean 'bfloat16'?"],
+    ["a size", ["data.size=48"], "data.size is 48; choose one of 32, 64, 128"],
+    ["a condition", ["data.condition=semantics"], "data.condition is \"semantics\"; did you mean 'semantic'?"],
+    [
+      "a condition of emoji",
+      ["data.name=emoji", "data.size=32", "data.condition=lines"],
+      "data.condition is \"lines\"; the only choice is 'edges'",
+    ],
+    ["a text for a number", ["stage1.steps=many"], 'stage1.steps is "many", but must be a number'],
+    ["a broken number", ["stage1.steps=1.5"], "stage1.steps is 1.5, but must be a whole number"],
+    [
+      "a number for a list",
+      ["stage1.model.image.multipliers=2"],
+      "stage1.model.image.multipliers is 2, but must be a list [ … ]",
+    ],
+    ["a number for an object", ["stage2.model=2"], "stage2.model is 2, but must be an object { … }"],
+    ["too little", ["stage1.batch=0"], "stage1.batch is 0, but must be at least 1"],
+    ["too much", ["stage2.model.dropout=1"], "stage2.model.dropout is 1, but must be less than 1"],
+    [
+      "no multiple",
+      ["stage1.model.image.channels=30"],
+      "stage1.model.image.channels is 30, but must be a multiple of 8; the nearest is 32",
+    ],
+    ["a missing value", ["data.name=emoji"], "data.size is missing; choose one of 32, 64, 128"],
+  ])("%s", (_, settings, problem) => {
+    expect(() => loadConfig("tiny", settings)).toThrow(`\n  ${problem}`);
+  });
+
+  test("all of them at once, with where they came from", () => {
+    expect(() => loadConfig("tiny", ["seeed=1", "stage1.batch=-1"])).toThrow(
+      "The configuration tiny with seeed=1, stage1.batch=-1 cannot be used:\n" +
+        "  stage1.batch is -1, but must be at least 1\n" +
+        "  unknown key 'seeed'; did you mean 'seed'?",
+    );
+  });
+
+  test.each<[string, readonly string[], string]>([
+    [
+      "a size that the reduction does not divide",
+      ["stage1.model.image.multipliers=[1,1,1,1,1]"],
+      "data.size 32 cannot be reduced 64-fold, as stage1.model.image does; use data.size 64, or shorten 'multipliers'",
+    ],
+    [
+      "a width that heads cannot share",
+      ["stage2.model.width=33"],
+      "stage2.model.width 33 cannot be shared by 4 heads; the nearest width is 32",
+    ],
+    [
+      "a paired regularizer on two grids",
+      ["stage1.model.condition.patch=2"],
+      "stage1.regularizer 'paired' needs image and condition on one grid, but they are reduced 8-fold and 4-fold; " +
+        "use 'sliced', or equal 'patch' and 'multipliers'",
+    ],
+    [
+      "a warm-up without end",
+      ["stage2.warmup=31"],
+      "stage2.warmup 31 is longer than the training; use at most stage2.steps, 30",
+    ],
+  ])("an impossible combination: %s", (_, settings, problem) => {
+    expect(() => loadConfig("tiny", settings)).toThrow(`\n  ${problem}`);
+  });
+
+  test("two grids are possible with another estimator", () => {
+    const settings = ["stage1.model.condition.patch=2", "stage1.regularizer.estimator=sliced"];
+    expect(loadConfig("tiny", settings).stage1.regularizer.estimator).toBe("sliced");
+  });
+
+  test("a preset, a file, and what is in it", () => {
+    expect(() => loadConfig("face")).toThrow("'face' is neither a preset nor a file; did you mean 'faces'?");
+    expect(() => loadConfig("qqqqqqq.json")).toThrow(
+      "'qqqqqqq.json' is neither a preset nor a file; choose one of start, faces, faces-lines, emoji, tiny",
+    );
+    const broken = file("{ oops");
+    expect(() => loadConfig(broken)).toThrow(`${broken} is no JSON file: `);
+    const list = file([1]);
+    expect(() => loadConfig(list)).toThrow(`${list} must hold an object { … }`);
+    const strange = file({ preset: "emojis" });
+    expect(() => loadConfig(strange)).toThrow(`${strange}: there is no preset 'emojis'; did you mean 'emoji'?`);
+    expect(() => loadConfig("tiny", ["stage1.steps"])).toThrow(
+      "--set stage1.steps: expected KEY=VALUE, for example --set stage1.steps=200",
+    );
+  });
+
+  test("never with anything but a ConfigError, whatever is written", async () => {
+    await fc.assert(
+      fc.property(
+        fc.jsonValue(),
+        fc.constantFrom("data", "stage1", "stage1.regularizer", "stage2.model", "seed"),
+        (value, key) => {
+          try {
+            loadConfig("tiny", [`${key}=${JSON.stringify(value)}`]);
+          } catch (error) {
+            expect((error as Error).name).toBe("ConfigError");
+          }
+        },
+      ),
+    );
+  });
+});
+
+describe("the nearest choice", () => {
+  test("follows the edit distance, by hand-counted cases", () => {
+    expect(editDistance("kitten", "sitting")).toBe(3);
+    expect(editDistance("", "abc")).toBe(3);
+    expect(editDistance("ab", "ba")).toBe(1);
+    expect(editDistance("regulariser", "regularizer")).toBe(1);
+    expect(nearest("trian", ["data", "train"])).toBe("train");
+    expect(nearest("zzzzzz", ["data", "train"])).toBeUndefined();
+  });
+
+  test("is symmetric, and zero for equal words alone", async () => {
+    const word = fc.string({ maxLength: 8 });
+    await fc.assert(
+      fc.property(word, word, (a, b) => {
+        expect(editDistance(a, b)).toBe(editDistance(b, a));
+        expect(editDistance(a, b) === 0).toBe(a === b);
+      }),
+    );
+  });
+});
+
+test("bfloat16 is taken from what the processor says of itself", () => {
+  const intel = file("processor : 0\nmodel name\t: Some Xeon\nflags\t\t: fpu avx512f avx512_bf16 amx_bf16\n");
+  expect(processor(intel)).toEqual({ name: "Some Xeon", bfloat16: ["avx512_bf16", "amx_bf16"] });
+  expect(processor(file("model name : Old\nflags : fpu sse avx512_bf16x\n")).bfloat16).toEqual([]);
+  expect(processor("/nowhere")).toEqual({ name: "unknown", bfloat16: [] });
+});
