@@ -123,16 +123,16 @@ napi_value set_autocast(napi_env env, napi_callback_info info) {
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
     const bool before = at::autocast::is_autocast_enabled(device.type());
     const at::ScalarType type_before = at::autocast::get_autocast_dtype(device.type());
+    at::autocast::set_autocast_dtype(device.type(), type);  // may refuse the dtype: first, so that nothing is half set
     at::autocast::set_autocast_enabled(device.type(), enabled);
-    at::autocast::set_autocast_dtype(device.type(), type);
 #else
     bool before;
     at::ScalarType type_before;
     if (device.is_cpu()) {
       type_before = at::autocast::get_autocast_cpu_dtype();
       before = at::autocast::is_cpu_enabled();
+      at::autocast::set_autocast_cpu_dtype(type);  // may refuse the dtype: first, so that nothing is half set
       at::autocast::set_cpu_enabled(enabled);
-      at::autocast::set_autocast_cpu_dtype(type);
     } else {
       type_before = at::autocast::get_autocast_gpu_dtype();
       before = at::autocast::is_enabled();
