@@ -17,9 +17,9 @@ const start: ConfigInput = {
     warmup: 50,
   },
   stage2: {
-    model: { layers: 6, width: 256, heads: 8, dropout: 0.1 },
+    model: { layers: 4, width: 256, heads: 8, dropout: 0.1 },
     exposure: { kind: "gumbel" },
-    steps: 1500,
+    steps: 1200,
     batch: 32,
     accumulate: 1,
     rate: 1e-3,
