@@ -76,21 +76,37 @@ export function bind(name: string, schema: NativeSchema): Bound {
   };
 }
 
+/** Most calls have one to three arguments; those go without an array of converted values and without spread. */
+function callNative(bound: Bound, given: readonly unknown[]): unknown {
+  if (bound.factoryDevice < 0)
+    switch (given.length) {
+      case 1:
+        return bound.call(lowered(bound, given, 0));
+      case 2:
+        return bound.call(lowered(bound, given, 0), lowered(bound, given, 1));
+      case 3:
+        return bound.call(lowered(bound, given, 0), lowered(bound, given, 1), lowered(bound, given, 2));
+    }
+  const values: unknown[] = [];
+  for (let i = 0; i < given.length; i++) values.push(lowered(bound, given, i));
+  if (bound.factoryDevice >= 0 && values[bound.factoryDevice] == null) {
+    while (values.length <= bound.factoryDevice) values.push(undefined);
+    values[bound.factoryDevice] = getDefaultDevice();
+  }
+  return bound.call(...values);
+}
+
+/** The i-th argument as the addon takes it. */
+function lowered(bound: Bound, given: readonly unknown[], i: number): unknown {
+  const value = given[i];
+  return value instanceof Tensor ? value.handle : (bound.converters[i]?.(value) ?? value);
+}
+
 /** Calls an overload with every argument in schema order; this is the one point that all tensor work goes through. */
 export function invoke(bound: Bound, given: unknown[]): unknown {
-  const { converters } = bound;
-  const values: unknown[] = [];
   let out: unknown;
   try {
-    for (let i = 0; i < given.length; i++) {
-      const value = given[i];
-      values.push(value instanceof Tensor ? value.handle : (converters[i]?.(value) ?? value));
-    }
-    if (bound.factoryDevice >= 0 && values[bound.factoryDevice] == null) {
-      while (values.length <= bound.factoryDevice) values.push(undefined);
-      values[bound.factoryDevice] = getDefaultDevice();
-    }
-    out = bound.call(...values);
+    out = callNative(bound, given);
   } catch (error) {
     throw explain(bound, given, error as Error);
   }

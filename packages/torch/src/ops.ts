@@ -82,9 +82,13 @@ function kindsOf(args: readonly unknown[]): number {
 function callableFor(name: string): Callable {
   const packet = new Packet(name);
   const callable = (...args: unknown[]): unknown => packet.call(args);
-  return new Proxy(callable, {
+  // Overloads are looked up behind the function, not by a proxy around it, which would make every call slower.
+  delete (callable as { name?: string }).name;
+  delete (callable as { length?: number }).length;
+  const overloads = new Proxy(Function.prototype, {
     get: (target, key) => (typeof key === "string" ? packet.overload(key) : undefined) ?? Reflect.get(target, key),
   });
+  return Object.setPrototypeOf(callable, overloads) as Callable;
 }
 
 /** Properties that are made at their first reading and are plain properties from then on. */
