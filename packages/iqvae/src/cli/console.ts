@@ -2,7 +2,7 @@ import cliProgress from "cli-progress";
 import { Pace, type Progress, type ProgressEvent } from "../training/progress.ts";
 
 /** Where output goes; standard output outside of tests. */
-export type Output = Pick<NodeJS.WriteStream, "write" | "isTTY">;
+export type Output = Pick<NodeJS.WriteStream, "write"> & { readonly isTTY?: boolean };
 
 /** Bars on a terminal, lines where there is none, JSON for machines. */
 export function consoleProgress(options: { json: boolean; output?: Output }): Progress {
@@ -103,35 +103,51 @@ class BarProgress extends PacedProgress {
 
   tell(sentence: string): void {
     if (sentence === "") return;
-    // The bar stands in the line where the sentence is to go; it is drawn again below.
-    this.output.write(`${this.#bar === undefined ? "" : "\r\x1b[K"}${sentence}\n`);
-    this.#bar?.updateETA();
-    if (this.#bar !== undefined) this.now();
+    // The bar stands in the line where the sentence is to go; it begins anew below.
+    const open = this.#bar !== undefined;
+    this.#stop();
+    this.output.write(`${sentence}\n`);
+    if (open) this.#start();
   }
 
   protected first(): void {
-    this.end();
+    this.#stop();
+    this.#start();
+  }
+
+  protected now(): void {
+    this.#bar?.update(this.done, { details: this.#details() });
+  }
+
+  override end(): void {
+    if (this.#bar === undefined) return;
+    this.#stop();
+    const parts = [`${this.task}: ${this.done} of ${this.total}`, list(this.figures)].filter((part) => part !== "");
+    this.output.write(`${parts.join(", ")}\n`);
+  }
+
+  #start(): void {
     this.#bar = new cliProgress.SingleBar({
+      stream: this.output as NodeJS.WriteStream,
       format: "{task} {bar} {percentage} %  {value} of {total}{details}",
       barCompleteChar: "█",
       barIncompleteChar: "░",
       barsize: 26,
-      hideCursor: true,
-      linewrap: false,
-      // The cursor comes back on Ctrl-C by the loop, which ends the bar; the library must not end the process.
+      clearOnComplete: true,
+      // The library would end the process on Ctrl-C. The cursor is left alone too: a second Ctrl-C could not bring it back.
       gracefulExit: false,
     });
-    this.#bar.start(this.total, this.done, { task: this.task, details: "" });
+    this.#bar.start(this.total, this.done, { task: this.task, details: this.#details() });
   }
 
-  protected now(): void {
-    const parts = [rate(this.pace), left(this.pace), list(this.figures)].filter((part) => part !== "");
-    this.#bar?.update(this.done, { details: parts.map((part) => `  ${part}`).join("") });
-  }
-
-  override end(): void {
+  #stop(): void {
     this.#bar?.stop();
     this.#bar = undefined;
+  }
+
+  #details(): string {
+    const parts = [rate(this.pace), left(this.pace), list(this.figures)].filter((part) => part !== "");
+    return parts.map((part) => `  ${part}`).join("");
   }
 }
 

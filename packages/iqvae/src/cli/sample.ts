@@ -51,7 +51,7 @@ export function sampleCommand(): Command {
       ];
       const out = options.out ?? join(run.samples, "sample.png");
       writeWhole(out, await contactSheet(draw(generator, conditions, options, progress)));
-      const text = `${conditions.length} conditions, ${options.count} images each: ${out}`;
+      const text = `${amount(conditions.length, "condition")}, ${amount(options.count, "image")} each: ${out}`;
       progress.tell(text, { event: "samples", path: out, conditions: conditions.length, count: options.count });
     });
 }
@@ -112,4 +112,8 @@ function draw(
   );
   progress.end();
   return conditions.map(({ tiles }, i) => ({ tiles: [...tiles, ...(samples[i] ?? [])] }));
+}
+
+function amount(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? "" : "s"}`;
 }

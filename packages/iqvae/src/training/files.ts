@@ -56,6 +56,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: "it may not be written to. Correct its permissions",
   EPERM: "it may not be written to. Correct its permissions",
   EROFS: "the disk is read-only. Make it writable",
+  ENOENT: "its folder is not there. Make it",
   ENOTDIR: "a part of the path is a file. Move that file",
   EEXIST: "a part of the path is a file. Move that file",
 };

@@ -1,0 +1,58 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const program = fileURLToPath(new URL("../../bin/iqvae.mjs", import.meta.url));
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** The compiled program in a workspace of its own, as a user has it. */
+export class Workspace {
+  readonly path = mkdtempSync(join(tmpdir(), "iqvae-cli-"));
+
+  constructor() {
+    // Caches lie below the folder that has workspaces.
+    writeFileSync(join(this.path, "package.json"), '{ "workspaces": [] }');
+  }
+
+  /** Starts the program; `ended` resolves when it is over. */
+  start(...args: string[]) {
+    const child = spawn(process.execPath, [program, ...args], {
+      cwd: this.path,
+      env: { ...process.env, OMP_NUM_THREADS: "1", IQVAE_CACHE: join(this.path, "cache") },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const text = { out: "", err: "" };
+    child.stdout.on("data", (data) => (text.out += data));
+    child.stderr.on("data", (data) => (text.err += data));
+    const ended = new Promise<Ended>((done) => child.on("close", (code, signal) => done({ code, signal, ...text })));
+    /** Resolves when the output so far has `part`. */
+    const said = (part: string) =>
+      new Promise<void>((done) => {
+        const look = () => void ((text.out + text.err).includes(part) && done());
+        child.stdout.on("data", look);
+        child.stderr.on("data", look);
+        child.on("close", () => done());
+      });
+    return { child, ended, said };
+  }
+
+  run(...args: string[]): Promise<Ended> {
+    return this.start(...args).ended;
+  }
+
+  at(...parts: string[]): string {
+    return join(this.path, ...parts);
+  }
+
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
