@@ -63,7 +63,9 @@ export class Stage1Trainer implements Trainer {
     const rate = warmupCosine({ step: this.#optimizer.steps, total: steps, warmup, peak, floor: peak / 20 });
     const { images, rasters } = load(this.#data.train.batch(indices), indices.length, this.#data.size);
     this.#optimizer.zeroGrad();
-    const { loss, parts } = this.#forward(images, rasters, this.#optimizer.steps < this.#placeAt ? "bypass" : "learn");
+    const mode = this.#optimizer.steps < this.#placeAt ? "bypass" : "learn";
+    // What only the way back needs is then held by the graph alone, which lets go of it as it goes.
+    const { loss, parts } = scope(() => this.#forward(images, rasters, mode));
     loss.backward();
     const { scale, norm } = clipScale(this.#parameters.values(), CLIP);
     this.#optimizer.step(rate, scale);
