@@ -11,8 +11,9 @@ function sharpModel(seed: number, shape = SHAPE): Transformer {
   manualSeed(seed);
   const model = new Transformer({ layers: 3, width: 48, heads: 4, dropout: 0 }, shape);
   noGrad(() => {
-    for (const weight of model.namedParameters().values()) if (weight.ndim === 2) weight.mul_(8);
-    for (const block of model.blocks) block.attention.qkv.bias!.normal_();
+    for (const weight of model.namedParameters().values())
+      if (weight.ndim === 2) weight.mul_(8);
+      else weight.add_(ops.aten.randn_like(weight).mul(0.3)); // no two norms alike, no bias 0
   });
   return model;
 }
