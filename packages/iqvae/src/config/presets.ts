@@ -17,7 +17,7 @@ const start: ConfigInput = {
     warmup: 50,
   },
   stage2: {
-    model: { layers: 4, width: 256, heads: 8, dropout: 0.1 },
+    model: { layers: 4, width: 192, heads: 6, dropout: 0 },
     exposure: { kind: "gumbel" },
     steps: 1200,
     batch: 32,
