@@ -96,7 +96,8 @@ function verticalScale(values: readonly number[]): Scale {
 }
 
 function linearScale(low: number, high: number): Scale {
-  const span = high - low || Math.abs(high) || 1;
+  // Values that differ by less than a float32 can tell are drawn as a flat line.
+  const span = Math.max(high - low, 1e-7 * Math.max(Math.abs(low), Math.abs(high)), 1e-12);
   const step = niceStep(span / 4);
   const bottom = Math.floor(low / step) * step;
   const top = Math.max(bottom + step, Math.ceil(high / step) * step);

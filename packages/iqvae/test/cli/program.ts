@@ -33,10 +33,10 @@ export class Workspace {
     child.stdout.on("data", (data) => (text.out += data));
     child.stderr.on("data", (data) => (text.err += data));
     const ended = new Promise<Ended>((done) => child.on("close", (code, signal) => done({ code, signal, ...text })));
-    /** Resolves when the output so far has `part`. */
-    const said = (part: string) =>
+    /** Resolves when the output so far has `part`, `times` times over, or at the end. */
+    const said = (part: string, times = 1) =>
       new Promise<void>((done) => {
-        const look = () => void ((text.out + text.err).includes(part) && done());
+        const look = () => void ((text.out + text.err).split(part).length > times && done());
         child.stdout.on("data", look);
         child.stderr.on("data", look);
         child.on("close", () => done());

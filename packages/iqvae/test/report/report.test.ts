@@ -1,0 +1,141 @@
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { chart, figure } from "../../src/report/chart.ts";
+import { escapeHtml } from "../../src/report/html.ts";
+import { report } from "../../src/report/report.ts";
+import { readMetrics } from "../../src/training/metrics-log.ts";
+import { temporaryFolder, trainTiny } from "../training/support.ts";
+
+/** The points of a chart's lines, in the order of its series. */
+const linesOf = (svg: string) =>
+  [...svg.matchAll(/<polyline class="(\w+)" points="([^"]*)"/g)].map(([, split, points]) => ({
+    split,
+    points: points!.split(" ").map((point) => point.split(",").map(Number) as [number, number]),
+  }));
+
+describe("a chart", () => {
+  test("lies within its frame, runs to the right, and keeps the order of values", async () => {
+    const points = fc
+      .array(fc.double({ min: -1e9, max: 1e9, noNaN: true }), { minLength: 1, maxLength: 1500 })
+      .map((values) => values.map((value, step) => [step * 10, value] as const));
+    await fc.assert(
+      fc.property(points, (all) => {
+        const [line] = linesOf(chart({ title: "Loss", series: [{ split: "train", points: all }] }));
+        expect(line!.points.length).toBeLessThanOrEqual(402);
+        for (const [i, [x, y]] of line!.points.entries()) {
+          expect(x).toBeGreaterThanOrEqual(i === 0 ? 0 : line!.points[i - 1]![0]);
+          expect(x).toBeLessThanOrEqual(340);
+          expect(y).toBeGreaterThanOrEqual(0);
+          expect(y).toBeLessThanOrEqual(190);
+        }
+        if (all.length > 400) return;
+        // The larger the value, the higher the point: y runs downwards, in tenths of a pixel.
+        for (const [i, [, value]] of all.entries()) {
+          const [, before] = all[Math.max(0, i - 1)]!;
+          const rise = line!.points[Math.max(0, i - 1)]![1] - line!.points[i]![1];
+          if (value > before) expect(rise).toBeGreaterThanOrEqual(0);
+          if (value < before) expect(rise).toBeLessThanOrEqual(0);
+        }
+      }),
+    );
+  });
+
+  test("draws training and held-out values in one frame, and the newest of each beside the title", () => {
+    const svg = chart({
+      title: "Loss",
+      note: "nats",
+      series: [
+        {
+          split: "train",
+          points: [
+            [0, 4],
+            [10, 2],
+          ],
+        },
+        { split: "validation", points: [[10, 3]] },
+      ],
+    });
+    const [train, validation] = linesOf(svg);
+    expect([train!.split, validation!.split]).toEqual(["train", "validation"]);
+    // 3 lies halfway between 4 and 2.
+    expect(validation!.points[0]![1]).toBeCloseTo((train!.points[0]![1] + train!.points[1]![1]) / 2, 0);
+    expect(svg).toContain('<span class="train">2</span><span class="validation">3</span>');
+  });
+
+  test("changes to powers of ten where values span much", () => {
+    const points = [0.01, 0.1, 1, 10].map((value, step) => [step, value] as const);
+    const [line] = linesOf(chart({ title: "Loss", series: [{ split: "train", points }] }));
+    const heights = line!.points.map(([, y]) => y);
+    expect(heights[0]! - heights[1]!).toBeCloseTo(heights[2]! - heights[3]!, 0);
+  });
+
+  test("leaves out what is no number, and itself when nothing is left", () => {
+    expect(chart({ title: "Loss", series: [{ split: "train", points: [[1, Number.NaN]] }] })).toBe("");
+    const points = [
+      [1, 1],
+      [2, Number.POSITIVE_INFINITY],
+      [3, 2],
+    ] as const;
+    expect(linesOf(chart({ title: "Loss", series: [{ split: "train", points }] }))[0]!.points).toHaveLength(2);
+  });
+
+  test.each([
+    [0, "0"],
+    [1.23456, "1.23"],
+    [1234.5, "1230"],
+    [0.00012, "1.2e-4"],
+    [2.5e7, "2.5e7"],
+    [-2.71428, "-2.71"],
+  ])("shortens %d to %s", (value, text) => expect(figure(value)).toBe(text));
+});
+
+describe("a report", () => {
+  test("has the curves, figures, versions and configuration of a run, and nothing from outside", async () => {
+    const { run } = await trainTiny(join(temporaryFolder(), "run"));
+    const picture = Buffer.from("a picture");
+    writeFileSync(join(run.samples, "stage1-00000002.png"), "an older one");
+    writeFileSync(join(run.samples, "stage1-00000010.png"), picture);
+    const html = report(run);
+    expect(html).toMatch(/^<!doctype html>\n<html lang="en">/);
+    expect(html).toContain(
+      "faces, semantic → image, 32 × 32 pixels · stage 1: 24 of 30 steps · stage 2: 0 of 30 steps",
+    );
+    expect(html).toContain(`src="data:image/png;base64,${picture.toString("base64")}"`);
+    expect(html).not.toContain(Buffer.from("an older one").toString("base64"));
+    expect(html).toContain("<th>stage1.model.image.codes</th><td>32</td>");
+    expect(html).toContain(`<th>stage1: node</th><td>${process.versions.node}</td>`);
+    // Self-contained: no address but those of the data in the page.
+    expect(html.match(/(?:src|href)="(?!data:)/g)).toBeNull();
+    expect(html).not.toMatch(/<script|https?:/);
+
+    const losses = readMetrics(run.log.path).filter((record) => record.split === "train");
+    const [train, validation] = linesOf(html.slice(html.indexOf("<b>Loss</b>")));
+    expect(train!.points).toHaveLength(losses.length);
+    expect(validation!.points).toHaveLength(6);
+  });
+
+  test("can be made of a run that has only begun", async () => {
+    const interrupt = { requested: true };
+    const { run } = await trainTiny(join(temporaryFolder(), "run"), { interrupt });
+    expect(report(run)).toContain("stage 1: 0 of 30 steps");
+    expect(existsSync(run.report) || readdirSync(run.checkpoints).length > 0).toBe(false);
+  });
+
+  test("shows samples that it is given", async () => {
+    const { run } = await trainTiny(join(temporaryFolder(), "run"), { steps: 1 });
+    const given = Buffer.from("given samples");
+    expect(report(run, given)).toContain(`<h2>Samples</h2>`);
+    expect(report(run, given)).toContain(given.toString("base64"));
+    expect(report(run)).not.toContain("<h2>Samples</h2>");
+  });
+});
+
+test("text cannot break out of a page", async () => {
+  await fc.assert(
+    fc.property(fc.string(), (text) => {
+      expect(escapeHtml(text)).not.toMatch(/[<>"']|&(?!#\d+;)/);
+    }),
+  );
+});
