@@ -18,24 +18,28 @@ struct Shape {
   int64_t rows, channels, groups;  // rows: H·W of one image
 };
 
-// Sums of x and x² by channel. Blocks of rows add up in float32, blocks in double.
+// Sums of d and d² by channel, where d = x − shift. Blocks of rows add up in float32, blocks in double. The shift is some value
+// of the channel: without it, a mean much larger than the deviation would cancel all digits of the variance.
 template <typename T>
-IQVAE_INLINE void channel_sums(const T* __restrict x, int64_t rows, int64_t channels, float* __restrict sum, float* __restrict square) {
+IQVAE_INLINE void channel_sums(const T* __restrict x, int64_t rows, int64_t channels, const float* __restrict shift, float* __restrict sum,
+                               float* __restrict square) {
   for (int64_t c = 0; c < channels; ++c) sum[c] = square[c] = 0;
   for (int64_t r = 0; r < rows; ++r) {
     const T* __restrict row = x + r * channels;
     for (int64_t c = 0; c < channels; ++c) {
-      const float value = kernels::load(row + c);
+      const float value = kernels::load(row + c) - shift[c];
       sum[c] += value;
       square[c] += value * value;
     }
   }
 }
-IQVAE_CLONES void channel_sums_f32(const float* __restrict x, int64_t rows, int64_t channels, float* __restrict sum, float* __restrict square) {
-  channel_sums(x, rows, channels, sum, square);
+IQVAE_CLONES void channel_sums_f32(const float* __restrict x, int64_t rows, int64_t channels, const float* __restrict shift,
+                                   float* __restrict sum, float* __restrict square) {
+  channel_sums(x, rows, channels, shift, sum, square);
 }
-IQVAE_CLONES void channel_sums_bf16(const Bf16* __restrict x, int64_t rows, int64_t channels, float* __restrict sum, float* __restrict square) {
-  channel_sums(x, rows, channels, sum, square);
+IQVAE_CLONES void channel_sums_bf16(const Bf16* __restrict x, int64_t rows, int64_t channels, const float* __restrict shift,
+                                    float* __restrict sum, float* __restrict square) {
+  channel_sums(x, rows, channels, shift, sum, square);
 }
 
 // y = f(x·a + b) with a, b by channel; f is SiLU or the identity.
@@ -61,11 +65,11 @@ IQVAE_CLONES void affine_bf16(const Bf16* __restrict x, Bf16* __restrict y, int6
   affine(x, y, rows, channels, a, b, silu);
 }
 
-// The gradient at z = x·a + b (kept in `dz`), and its sums by channel, plain and times x.
+// The gradient at z = x·a + b (kept in `dz`), and its sums by channel, plain and times x − mean.
 template <bool kSilu, typename T>
 IQVAE_INLINE void gradient_sums(const T* __restrict x, const T* __restrict dy, float* __restrict dz, int64_t rows, int64_t channels,
-                                const float* __restrict a, const float* __restrict b, float* __restrict sum,
-                                float* __restrict product) {
+                                const float* __restrict a, const float* __restrict b, const float* __restrict mean,
+                                float* __restrict sum, float* __restrict product) {
   for (int64_t c = 0; c < channels; ++c) sum[c] = product[c] = 0;
   for (int64_t r = 0; r < rows; ++r) {
     const T* __restrict in = x + r * channels;
@@ -81,26 +85,26 @@ IQVAE_INLINE void gradient_sums(const T* __restrict x, const T* __restrict dy, f
       }
       kept[c] = gradient;
       sum[c] += gradient;
-      product[c] += gradient * value;
+      product[c] += gradient * (value - mean[c]);
     }
   }
 }
 // The choice stands outside the loop: a branch within keeps it from being vectorized.
 IQVAE_CLONES void gradient_sums_f32(const float* __restrict x, const float* __restrict dy, float* __restrict dz, int64_t rows,
-                                    int64_t channels, const float* __restrict a, const float* __restrict b, bool silu,
+                                    int64_t channels, const float* __restrict a, const float* __restrict b, const float* __restrict mean, bool silu,
                                     float* __restrict sum, float* __restrict product) {
   if (silu)
-    gradient_sums<true>(x, dy, dz, rows, channels, a, b, sum, product);
+    gradient_sums<true>(x, dy, dz, rows, channels, a, b, mean, sum, product);
   else
-    gradient_sums<false>(x, dy, dz, rows, channels, a, b, sum, product);
+    gradient_sums<false>(x, dy, dz, rows, channels, a, b, mean, sum, product);
 }
 IQVAE_CLONES void gradient_sums_bf16(const Bf16* __restrict x, const Bf16* __restrict dy, float* __restrict dz, int64_t rows,
-                                     int64_t channels, const float* __restrict a, const float* __restrict b, bool silu,
+                                     int64_t channels, const float* __restrict a, const float* __restrict b, const float* __restrict mean, bool silu,
                                      float* __restrict sum, float* __restrict product) {
   if (silu)
-    gradient_sums<true>(x, dy, dz, rows, channels, a, b, sum, product);
+    gradient_sums<true>(x, dy, dz, rows, channels, a, b, mean, sum, product);
   else
-    gradient_sums<false>(x, dy, dz, rows, channels, a, b, sum, product);
+    gradient_sums<false>(x, dy, dz, rows, channels, a, b, mean, sum, product);
 }
 
 // dx = dz·p + x·q + s by channel.
@@ -123,15 +127,17 @@ IQVAE_CLONES void input_gradient_bf16(const Bf16* __restrict x, const float* __r
 }
 
 // One name for both element types.
-void sums_of(const float* x, int64_t r, int64_t c, float* s, float* q) { channel_sums_f32(x, r, c, s, q); }
-void sums_of(const Bf16* x, int64_t r, int64_t c, float* s, float* q) { channel_sums_bf16(x, r, c, s, q); }
+void sums_of(const float* x, int64_t r, int64_t c, const float* k, float* s, float* q) { channel_sums_f32(x, r, c, k, s, q); }
+void sums_of(const Bf16* x, int64_t r, int64_t c, const float* k, float* s, float* q) { channel_sums_bf16(x, r, c, k, s, q); }
 void affine_of(const float* x, float* y, int64_t r, int64_t c, const float* a, const float* b, bool f) { affine_f32(x, y, r, c, a, b, f); }
 void affine_of(const Bf16* x, Bf16* y, int64_t r, int64_t c, const float* a, const float* b, bool f) { affine_bf16(x, y, r, c, a, b, f); }
-void gradients_of(const float* x, const float* dy, float* dz, int64_t r, int64_t c, const float* a, const float* b, bool f, float* s, float* p) {
-  gradient_sums_f32(x, dy, dz, r, c, a, b, f, s, p);
+void gradients_of(const float* x, const float* dy, float* dz, int64_t r, int64_t c, const float* a, const float* b, const float* m, bool f,
+                  float* s, float* p) {
+  gradient_sums_f32(x, dy, dz, r, c, a, b, m, f, s, p);
 }
-void gradients_of(const Bf16* x, const Bf16* dy, float* dz, int64_t r, int64_t c, const float* a, const float* b, bool f, float* s, float* p) {
-  gradient_sums_bf16(x, dy, dz, r, c, a, b, f, s, p);
+void gradients_of(const Bf16* x, const Bf16* dy, float* dz, int64_t r, int64_t c, const float* a, const float* b, const float* m, bool f,
+                  float* s, float* p) {
+  gradient_sums_bf16(x, dy, dz, r, c, a, b, m, f, s, p);
 }
 void input_of(const float* x, const float* dz, float* dx, int64_t r, int64_t c, const float* p, const float* q, const float* s) {
   input_gradient_f32(x, dz, dx, r, c, p, q, s);
@@ -154,27 +160,31 @@ void forward_images(const T* x, T* y, float* mean, float* rstd, const float* gam
                     double eps, bool silu) {
   const int64_t channels = shape.channels, width = channels / shape.groups, size = shape.rows * channels;
   at::parallel_for(0, images, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> scratch(channels * 4);
+    std::vector<float> scratch(channels * 5);
     std::vector<double> totals(channels * 2);
-    float *sum = scratch.data(), *square = sum + channels, *a = square + channels, *b = a + channels;
+    float *sum = scratch.data(), *square = sum + channels, *a = square + channels, *b = a + channels, *shift = b + channels;
     for (int64_t i = begin; i < end; ++i) {
       std::fill(totals.begin(), totals.end(), 0.0);
+      for (int64_t c = 0; c < channels; ++c) shift[c] = kernels::load(x + i * size + c);
       for (int64_t r = 0; r < shape.rows; r += 128) {
-        sums_of(x + i * size + r * channels, std::min<int64_t>(128, shape.rows - r), channels, sum, square);
+        sums_of(x + i * size + r * channels, std::min<int64_t>(128, shape.rows - r), channels, shift, sum, square);
         for (int64_t c = 0; c < channels; ++c) {
           totals[c] += sum[c];
           totals[channels + c] += square[c];
         }
       }
       for (int64_t g = 0; g < shape.groups; ++g) {
-        double total = 0, squares = 0;
+        const double rows = static_cast<double>(shape.rows);
+        double average = 0, squares = 0;  // of the group: its mean, and Σ (x − mean)² within and between its channels
+        for (int64_t c = g * width; c < (g + 1) * width; ++c) average += shift[c] + totals[c] / rows;
+        average /= static_cast<double>(width);
         for (int64_t c = g * width; c < (g + 1) * width; ++c) {
-          total += totals[c];
-          squares += totals[channels + c];
+          const double apart = shift[c] + totals[c] / rows - average;
+          squares += totals[channels + c] - totals[c] * totals[c] / rows + rows * apart * apart;
         }
-        const double count = static_cast<double>(width * shape.rows), average = total / count;
+        const double variance = std::max(squares / (rows * static_cast<double>(width)), 0.0);
         mean[i * shape.groups + g] = static_cast<float>(average);
-        rstd[i * shape.groups + g] = static_cast<float>(1.0 / std::sqrt(std::max(squares / count - average * average, 0.0) + eps));
+        rstd[i * shape.groups + g] = static_cast<float>(1.0 / std::sqrt(variance + eps));
       }
       affine_coefficients(shape, mean + i * shape.groups, rstd + i * shape.groups, gamma, beta, a, b);
       affine_of(x + i * size, y + i * size, shape.rows, channels, a, b, silu);
@@ -187,17 +197,18 @@ void backward_images(const T* x, const T* dy, T* dx, const float* mean, const fl
                      float* dgamma, float* dbeta, int64_t images, const Shape& shape, bool silu) {
   const int64_t channels = shape.channels, width = channels / shape.groups, size = shape.rows * channels;
   at::parallel_for(0, images, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> scratch(channels * 7), dz(size);
+    std::vector<float> scratch(channels * 8), dz(size);
     float *a = scratch.data(), *b = a + channels, *sum = b + channels, *product = sum + channels;
-    float *p = product + channels, *q = p + channels, *s = q + channels;
+    float *p = product + channels, *q = p + channels, *s = q + channels, *centre = s + channels;
     for (int64_t i = begin; i < end; ++i) {
       const float *m = mean + i * shape.groups, *inverse = rstd + i * shape.groups;
       affine_coefficients(shape, m, inverse, gamma, beta, a, b);
-      gradients_of(x + i * size, dy + i * size, dz.data(), shape.rows, channels, a, b, silu, sum, product);
+      for (int64_t c = 0; c < channels; ++c) centre[c] = m[c / width];
+      gradients_of(x + i * size, dy + i * size, dz.data(), shape.rows, channels, a, b, centre, silu, sum, product);
       for (int64_t g = 0; g < shape.groups; ++g) {
         double weighted = 0, correlated = 0;  // Σ γ·dz and Σ γ·dz·x̂ over the group
         for (int64_t c = g * width; c < (g + 1) * width; ++c) {
-          const double centred = (product[c] - static_cast<double>(m[g]) * sum[c]) * inverse[g];
+          const double centred = static_cast<double>(product[c]) * inverse[g];
           dgamma[i * channels + c] = static_cast<float>(centred);
           dbeta[i * channels + c] = sum[c];
           weighted += gamma[c] * sum[c];
@@ -263,6 +274,8 @@ struct FusedNorm : torch::autograd::Function<FusedNorm> {
 Tensor group_norm_silu(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t groups, double eps, bool silu) {
   TORCH_CHECK(x.dim() == 4, "group_norm_silu expects [B, C, H, W], but got ", x.dim(), " dimensions");
   TORCH_CHECK(groups > 0 && x.size(1) % groups == 0, x.size(1), " channels do not divide into ", groups, " groups");
+  TORCH_CHECK(weight.dim() == 1 && weight.size(0) == x.size(1) && bias.sizes() == weight.sizes(), "group_norm_silu of ", x.size(1),
+              " channels expects as many weights and biases, but got ", weight.sizes(), " and ", bias.sizes());
   const bool fused = x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && weight.scalar_type() == at::kFloat &&
                      bias.scalar_type() == at::kFloat && weight.is_contiguous() && bias.is_contiguous() && x.numel() > 0;
   if (fused) return FusedNorm::apply(x, weight, bias, groups, eps, silu);

@@ -16,6 +16,11 @@ constexpr int64_t kGrain = 32768;
 bool is_flat(const Tensor& a) { return a.is_cpu() && a.scalar_type() == at::kFloat && a.is_non_overlapping_and_dense(); }
 bool lie_alike(const Tensor& a, const Tensor& b) { return is_flat(b) && a.sizes() == b.sizes() && a.strides() == b.strides(); }
 
+// Lets autograd notice a write that went past it: a backward pass that still needs the old values must fail, not mislead.
+void note_change(const Tensor& written) {
+  if (!written.is_inference()) written.unsafeGetTensorImpl()->bump_version();
+}
+
 // The gradient in the layout of its parameter.
 Tensor laid_like(const Tensor& gradient, const Tensor& parameter) {
   if (lie_alike(parameter, gradient)) return gradient;
@@ -81,6 +86,7 @@ void adamw(at::TensorList parameters, at::TensorList gradients, at::TensorList f
     at::parallel_for(0, parameters[i].numel(), kGrain, [&](int64_t begin, int64_t end) {
       adamw_range(p + begin, g + begin, m + begin, v + begin, end - begin, settings);
     });
+    for (const Tensor& written : {parameters[i], firsts[i], seconds[i]}) note_change(written);
   }
 }
 
@@ -102,6 +108,7 @@ void lerp(at::TensorList averages, at::TensorList targets, double weight) {
     const float* b = targets[i].data_ptr<float>();
     at::parallel_for(0, average.numel(), kGrain,
                      [&](int64_t begin, int64_t end) { lerp_range(a + begin, b + begin, end - begin, static_cast<float>(weight)); });
+    note_change(average);
   }
 }
 

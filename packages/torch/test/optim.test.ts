@@ -1,0 +1,286 @@
+import {
+  AdamW,
+  type AdamWOptions,
+  clipScale,
+  Ema,
+  linearRamp,
+  liveTensors,
+  ops,
+  scope,
+  type Tensor,
+  tensor,
+  warmupCosine,
+} from "@iqvae/torch";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { expectClose, type GoldenCase, readGoldens } from "./goldens.ts";
+import { ImageNet } from "./nets.ts";
+
+const { aten } = ops;
+const goldens = readGoldens("nn.safetensors");
+const bits = (tensors: ReadonlyMap<string, Tensor>) =>
+  [...tensors].map(([name, each]) => [name, [...each.detach().read("float32")]]);
+const values = (x: Tensor) => [...x.detach().read("float32")];
+
+/** The training of tools/golden_nn.py. */
+class Training {
+  readonly net = new ImageNet();
+  readonly parameters = this.net.namedParameters();
+  readonly ema: Ema;
+  readonly losses: number[] = [];
+  readonly norms: number[] = [];
+  readonly #golden: GoldenCase;
+  optimizer: AdamW;
+
+  constructor(
+    golden: GoldenCase,
+    readonly options: AdamWOptions,
+    readonly clip: number,
+  ) {
+    this.#golden = golden;
+    this.net.loadStateDict(golden.get("start")!);
+    this.ema = new Ema(this.parameters);
+    this.optimizer = this.makeOptimizer();
+  }
+
+  makeOptimizer(): AdamW {
+    return new AdamW(this.parameters, { betas: [0.8, 0.95], eps: 1e-6, weightDecay: 0.1, ...this.options });
+  }
+
+  step(): void {
+    scope(() => {
+      this.optimizer.zeroGrad();
+      const data = this.#golden.get("data")!;
+      const loss = this.net.forward(data.get("x")!).mse_loss(data.get("target")!);
+      loss.backward();
+      const { scale, norm } = clipScale(this.parameters.values(), this.clip);
+      this.optimizer.step(0.05 / (this.optimizer.steps + 1), scale);
+      this.ema.update(0.7);
+      this.losses.push(loss.item());
+      this.norms.push(norm.item());
+    });
+  }
+}
+
+describe("AdamW, clipping and averaging against PyTorch, ten steps", () => {
+  const cases: [string, AdamWOptions, number][] = [
+    ["AdamW", {}, 1e9],
+    ["AdamW on all, clipped", { decayAll: true }, 0.5],
+  ];
+  test.each(cases)("%s", (name, options, clip) => {
+    const golden = goldens.get(name)!;
+    const run = new Training(golden, options, clip);
+    for (let step = 0; step < 10; step++) run.step();
+    const tolerance = { relative: 1e-4, absolute: 2e-5 };
+    const compare = (role: string, got: ReadonlyMap<string, Tensor>) => {
+      const expected = golden.get(role)!;
+      expect([...got.keys()].sort()).toEqual([...expected.keys()].sort());
+      for (const [path, each] of got) expectClose(each, expected.get(path)!, `${role} ${path}`, tolerance);
+    };
+    compare("end", run.parameters);
+    compare("average", run.ema.tensors());
+    const moments = [...run.optimizer.tensors()];
+    for (const role of ["first", "second"]) {
+      const mine = moments.filter(([path]) => path.endsWith(`.${role}`));
+      compare(role, new Map(mine.map(([path, each]) => [path.slice(0, -role.length - 1), each])));
+    }
+    expectClose(tensor(run.losses), golden.get("curve")!.get("loss")!, "losses", tolerance);
+    expectClose(tensor(run.norms), golden.get("curve")!.get("norm")!, "norms", tolerance);
+  });
+
+  test("stopped after any step, saved and restored, goes on in the same bits", () => {
+    const golden = goldens.get("AdamW")!;
+    const alone = new Training(golden, {}, 0.5);
+    for (let step = 0; step < 6; step++) alone.step();
+    for (let stop = 0; stop <= 6; stop++) {
+      const run = new Training(golden, {}, 0.5);
+      for (let step = 0; step < stop; step++) run.step();
+      const old = run.optimizer;
+      run.optimizer = run.makeOptimizer();
+      run.optimizer.restore(old.tensors(), old.steps);
+      for (let step = stop; step < 6; step++) run.step();
+      expect(bits(run.parameters)).toEqual(bits(alone.parameters));
+    }
+  });
+
+  test("a step leaves no tensor behind", () => {
+    const run = new Training(goldens.get("AdamW")!, {}, 0.5);
+    run.step();
+    const before = liveTensors();
+    run.step();
+    expect(liveTensors()).toBe(before);
+  });
+});
+
+describe("AdamW", () => {
+  const parameter = (numbers: number[]) => tensor(numbers, { requiresGrad: true });
+
+  test("by hand: the first step moves each weight by the rate, whatever the gradient's size", () => {
+    const x = parameter([1, 1]);
+    x.grad = tensor([0.001, -1000]);
+    new AdamW(new Map([["x", x]]), { eps: 1e-12, weightDecay: 0.5, decayAll: true }).step(0.1);
+    // 1·(1 − 0.1·0.5) ∓ 0.1
+    expect(values(x)[0]).toBeCloseTo(0.85, 5);
+    expect(values(x)[1]).toBeCloseTo(1.05, 5);
+  });
+
+  test("leaves a tensor without a gradient untouched, its moments too", () => {
+    const [x, y] = [parameter([1]), parameter([1])];
+    const optimizer = new AdamW(new Map(Object.entries({ x, y })), { decayAll: true });
+    x.grad = tensor([1]);
+    optimizer.step(0.1);
+    expect(values(x)[0]).toBeLessThan(1);
+    expect([...values(y), ...values(optimizer.tensors().get("y.first")!)]).toEqual([1, 0]);
+  });
+
+  test("zeroGrad drops all gradients", () => {
+    const x = parameter([1]);
+    x.grad = tensor([1]);
+    new AdamW(new Map([["x", x]])).zeroGrad();
+    expect(x.grad).toBeUndefined();
+  });
+
+  test("a backward pass that is under way when weights change is refused", () => {
+    const x = parameter([2]);
+    const y = x.mul(x).sum();
+    x.grad = tensor([1]);
+    new AdamW(new Map([["x", x]])).step(0.1);
+    expect(() => y.backward()).toThrow(/modified by an inplace operation/);
+  });
+
+  test("whatever the layouts and dtypes, the fused pass and libtorch's own operators agree", async () => {
+    const arbitrary = fc.record({
+      shape: fc.tuple(...[1, 2, 3, 4].map(() => fc.integer({ min: 1, max: 5 }))),
+      weightLast: fc.boolean(),
+      gradientLast: fc.boolean(),
+      seed: fc.nat(),
+      scale: fc.option(fc.double({ min: 0.1, max: 2, noNaN: true })),
+    });
+    await fc.assert(
+      fc.property(arbitrary, ({ shape, weightLast, gradientLast, scale }) =>
+        scope(() => {
+          const laid = (x: Tensor, last: boolean) => (last ? x.contiguous({ memory_format: "channels_last" }) : x);
+          const start = aten.randn(shape);
+          const narrow = laid(start.clone(), weightLast).requires_grad_(true);
+          const precise = start.to("float64").requires_grad_(true); // too wide for the fused pass
+          const optimizers = [narrow, precise].map((x) => new AdamW(new Map([["x", x]]), { weightDecay: 0.1 }));
+          for (let step = 0; step < 3; step++) {
+            const gradient = aten.randn(shape);
+            narrow.grad = laid(gradient, gradientLast);
+            precise.grad = gradient.to("float64");
+            for (const optimizer of optimizers) optimizer.step(0.1, scale === null ? undefined : tensor([scale]));
+          }
+          expectClose(narrow.detach(), precise.detach().to("float32"), "weights");
+        }),
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test("a state of another model is refused", () => {
+    const optimizer = new AdamW(new Map([["x", parameter([1])]]));
+    expect(() => optimizer.restore(new Map(), 3)).toThrow(
+      new Error("the optimizer state lacks 'x.first'; it belongs to another model"),
+    );
+    expect(optimizer.steps).toBe(0);
+  });
+});
+
+describe("clipScale", () => {
+  const withGradient = (numbers: number[], shape = [numbers.length]) => {
+    const x = aten.zeros(shape).requires_grad_(true);
+    x.grad = tensor(Float32Array.from(numbers), { shape });
+    return x;
+  };
+
+  test("the joint norm of all gradients, those absent left out, and the factor to the bound", () => {
+    const parameters = [
+      withGradient([3, 0]),
+      aten.zeros([2]).requires_grad_(true),
+      withGradient([0, 4, 0, 12], [2, 2]),
+    ];
+    const { scale, norm } = clipScale(parameters, 6.5);
+    expect(norm.item()).toBe(13);
+    expect(scale.item()).toBeCloseTo(0.5, 6);
+    expect(clipScale(parameters, 20).scale.item()).toBe(1);
+    expect(values(parameters[0]!.grad!)).toEqual([3, 0]);
+  });
+
+  test("no gradient at all, and one that is not finite", () => {
+    expect(clipScale([], 1).norm.item()).toBe(0);
+    expect(clipScale([], 1).scale.item()).toBe(1);
+    expect(clipScale([withGradient([Number.NaN])], 1).norm.item()).toBeNaN();
+    expect(clipScale([withGradient([Number.POSITIVE_INFINITY])], 1).norm.item()).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test("large and small gradients neither overflow nor vanish more than float32 makes them", () => {
+    const many = aten.zeros([100_003]).requires_grad_(true);
+    many.grad = aten.full([100_003], 0.01, { dtype: "float32" });
+    expect(clipScale([many], 1).norm.item()).toBeCloseTo(0.01 * Math.sqrt(100_003), 4);
+  });
+});
+
+describe("Ema", () => {
+  test("by hand, and swapped in and back also by an error", () => {
+    const weight = tensor([1, 2], { requiresGrad: true });
+    const ema = new Ema(new Map([["w", weight]]));
+    const average = () => values(ema.tensors().get("w")!);
+    expect(average()).toEqual([1, 2]);
+    weight.detach().copy_(tensor([3, 6]));
+    ema.update(0.75);
+    expect(average()).toEqual([1.5, 3]);
+    expect(ema.swappedIn(() => values(weight))).toEqual([1.5, 3]);
+    expect(() =>
+      ema.swappedIn(() => {
+        throw new Error("inside");
+      }),
+    ).toThrow("inside");
+    expect([values(weight), average()]).toEqual([
+      [3, 6],
+      [1.5, 3],
+    ]);
+  });
+
+  test("restores, and refuses what belongs to another model", () => {
+    const ema = new Ema(new Map([["w", tensor([1], { requiresGrad: true })]]));
+    ema.restore(new Map([["w", tensor([5])]]));
+    expect(values(ema.tensors().get("w")!)).toEqual([5]);
+    expect(() => ema.restore(new Map())).toThrow(
+      new Error("the averaged weights lack 'w'; they belong to another model"),
+    );
+  });
+});
+
+describe("schedules", () => {
+  test("warm-up and cosine are PyTorch's LinearLR and CosineAnnealingLR one after the other", () => {
+    const rates = [...goldens.get("warmupCosine")!.get("curve")!.get("rate")!.read("float64")];
+    rates.forEach((rate, step) => {
+      const ours = warmupCosine({ step, total: 50, warmup: 8, peak: 0.01, floor: 0.001 });
+      expect(Math.abs(ours - rate), `step ${step}`).toBeLessThan(1e-9);
+    });
+  });
+
+  test("warm-up and cosine rise to the peak, fall to the floor, and stay within", async () => {
+    const settings = fc.record({
+      total: fc.integer({ min: 1, max: 1000 }),
+      warmup: fc.nat({ max: 300 }),
+      peak: fc.double({ min: 1e-5, max: 1, noNaN: true }),
+    });
+    await fc.assert(
+      fc.property(settings, fc.nat({ max: 2000 }), ({ total, warmup, peak }, step) => {
+        const at = (s: number) => warmupCosine({ step: s, total, warmup, peak, floor: peak / 10 });
+        expect(at(step)).toBeGreaterThan(0);
+        expect(at(step)).toBeLessThanOrEqual(peak * (1 + 1e-12));
+        if (step + 1 < warmup) expect(at(step + 1)).toBeGreaterThan(at(step));
+        if (step >= warmup) expect(at(step + 1)).toBeLessThanOrEqual(at(step));
+        if (step >= Math.max(total, warmup + 1)) expect(at(step)).toBeCloseTo(peak / 10, 12);
+      }),
+    );
+  });
+
+  test("a linear ramp goes from one to the other and stays", () => {
+    const at = (step: number, over = 4) => linearRamp({ step, over, from: 1, to: 3 });
+    expect([0, 1, 2, 4, 9].map((step) => at(step))).toEqual([1, 1.5, 2, 3, 3]);
+    expect(at(0, 0)).toBe(3);
+  });
+});
