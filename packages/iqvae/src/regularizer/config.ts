@@ -28,6 +28,7 @@ export const estimatorSchema = z.discriminatedUnion("estimator", [
     weight,
     samples: samples(128),
     distance,
+    /** Weight of the plan's entropy, relative to the mean squared distance. */
     epsilon: z.number().positive().default(0.01),
     normalise,
   }),

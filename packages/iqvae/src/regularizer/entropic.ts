@@ -3,9 +3,9 @@ import { type Distance, distances } from "./distances.ts";
 import { checkFeatures, checkFinite, type Estimator, fullPrecision, widened } from "./estimator.ts";
 
 export interface PlanOptions {
-  /** Weight of the plan's entropy, in units of squared distances. Default 0.01, made for `cosine`. */
+  /** Weight of the plan's entropy, in units of {@link scaleOf}. Default 0.01. */
   readonly epsilon?: number;
-  /** At most so many steps of the plan. Default 30. */
+  /** At most so many steps of the plan. Default 40. */
   readonly steps?: number;
   /** At most so many Sinkhorn iterations a step; each begins with the potentials of the last. Default 50. */
   readonly sinkhornSteps?: number;
@@ -24,12 +24,12 @@ export interface EntropicOptions extends PlanOptions {
  * domain; then the cost of that plan, without its entropy. `O((n + m) n m)` a step.
  *
  * The gradient treats the plan as constant and runs through both distance matrices alone: by the envelope theorem that is the
- * gradient of the regularised optimum `min_T ⟨cost⟩ − ε H(T)`. It differs from that of the returned number by what the
- * entropy of the plan would change, which vanishes with ε.
+ * gradient of the regularised optimum `min_T ⟨cost⟩ − ε H(T)` for a fixed ε. It differs from that of the returned number by
+ * what the entropy of the plan would change, which vanishes with ε.
  *
- * `n ≠ m` is allowed. The problem is not convex: the plan is a local optimum, reached from the independent coupling. Computed
- * in float64, as the cost is a small difference of large sums. Invariant under what keeps the distances of a side, and under
- * permutation of its rows.
+ * `n ≠ m` is allowed. The problem is not convex: the plan is a local optimum, reached from the independent coupling, with more
+ * entropy at first. Computed in float64, as the cost is a small difference of large sums. Invariant under what keeps the
+ * distances of a side, and under permutation of its rows.
  */
 export function entropic({ distance = "cosine", ...options }: EntropicOptions = {}): Estimator {
   return (zX, zC) => {
@@ -46,15 +46,25 @@ export function entropic({ distance = "cosine", ...options }: EntropicOptions = 
   };
 }
 
+/** What ε, and the cost, are small or large against: the geometric mean of the mean squared distances of both sides. */
+export function scaleOf(dX: Tensor, dC: Tensor): number {
+  return Math.sqrt(dX.square().mean().item() * dC.square().mean().item());
+}
+
+/** The entropy to begin with, and what is kept of it a step: without, nearly equal spaces are often matched wrongly. */
+const ANNEALING = { from: 0.1, factor: 0.7 };
+
 /**
  * The plan `T` `[n, m]` of {@link entropic} for distance matrices `[n, n]` and `[m, m]` in float64. Its column sums are
  * exact, its row sums to the tolerance.
  */
 export function entropicPlan(dX: Tensor, dC: Tensor, options: PlanOptions = {}): Tensor {
-  const { epsilon = 0.01, steps = 30, sinkhornSteps = 50, tolerance = 1e-4 } = options;
+  const { epsilon = 0.01, steps = 40, sinkhornSteps = 50, tolerance = 1e-4 } = options;
   const [n, m] = [dX.shape[0]!, dC.shape[0]!];
   return noGrad(() =>
     scope(() => {
+      const scale = scaleOf(dX, dC) || 1; // 0 when all points of a side are one
+      let relative = Math.max(epsilon, ANNEALING.from);
       let plan = ops.aten.full([n, m], 1 / (n * m), { dtype: "float64", device: dX.device });
       let potential = ops.aten.zeros([1, m], { dtype: "float64", device: dX.device });
       for (let step = 0; step < steps; step++) {
@@ -63,11 +73,14 @@ export function entropicPlan(dX: Tensor, dC: Tensor, options: PlanOptions = {}):
         const kernel = dX
           .matmul(plan)
           .matmul(dC)
-          .mul(4 / epsilon);
+          .mul(4 / (relative * scale));
         const next = sinkhorn(kernel, potential, sinkhornSteps, tolerance);
         const moved = next.plan.sub(plan).abs().sum().item();
-        ({ plan, potential } = next);
-        if (moved < tolerance) break;
+        plan = next.plan;
+        if (relative === epsilon && moved < tolerance) break;
+        const lower = Math.max(epsilon, relative * ANNEALING.factor);
+        potential = next.potential.mul(relative / lower);
+        relative = lower;
       }
       return plan;
     }),

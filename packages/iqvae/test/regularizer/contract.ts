@@ -2,7 +2,7 @@ import { autocast, Generator, grad, liveTensors, noGrad, scope, tensor } from "@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Estimator } from "../../src/regularizer/estimator.ts";
-import { gaussian, numericalGradient, relativeError, rotation, estimateOf, withGradients } from "./support.ts";
+import { estimateOf, gaussian, numericalGradient, relativeError, rotation, withGradients } from "./support.ts";
 
 /** What an estimator promises beyond what all do. */
 export interface Promises {
@@ -21,8 +21,12 @@ export interface Promises {
   readonly unequalRows: boolean;
   /** Whether the gradient is that of the returned number; the entropic one's is not, and is tested in its own file. */
   readonly exactGradient: boolean;
-  /** How far from 0 the value of two equal spaces may be, over that of two independent ones. */
-  readonly zero: number;
+  /** Whether equal spaces come to exactly 0; with entropy they only come near it, which has its own test. */
+  readonly zero: boolean;
+  /** How far the value may move, relatively, when the sides change places; default 1e-6. */
+  readonly asymmetry?: number;
+  /** Random cases a property; default 15. */
+  readonly runs?: number;
 }
 
 const seeds = fc.integer({ min: 1, max: 1_000_000 });
@@ -30,13 +34,16 @@ const seeds = fc.integer({ min: 1, max: 1_000_000 });
 /** Checks that hold for every estimator. */
 export function estimatorContract(estimator: Estimator, promises: Promises): void {
   const { invariant, name } = promises;
-  const property = (check: (seed: number) => void, numRuns = 15) =>
+  const property = (check: (seed: number) => void, numRuns = promises.runs ?? 15) =>
     fc.assert(
       fc.property(seeds, (seed) => scope(() => check(seed))),
       { numRuns },
     );
-  const close = (came: number, wanted: number) =>
-    expect(Math.abs(came - wanted)).toBeLessThan(1e-6 * (1 + Math.abs(wanted)));
+  const close = (came: number, wanted: number, precision = 1e-6) =>
+    expect(Math.abs(came - wanted)).toBeLessThan(precision * (1 + Math.abs(wanted)));
+
+  /** What an estimator does not promise is no test of it. */
+  const when = (promised: boolean): ((title: string, check: () => void) => void) => (promised ? test : () => {});
 
   describe(`${name} as an estimator`, () => {
     test("is a scalar, finite and not negative, whichever side has more dimensions", () =>
@@ -56,32 +63,33 @@ export function estimatorContract(estimator: Estimator, promises: Promises): voi
     test("is symmetric in its arguments", () =>
       property((seed) => {
         const [x, c] = [gaussian(seed, 12, 4), gaussian(seed + 1, 12, 3)];
-        close(estimateOf(estimator, x, c), estimateOf(estimator, c, x));
+        close(estimateOf(estimator, x, c), estimateOf(estimator, c, x), promises.asymmetry);
       }));
 
-    test("is 0 for a space and itself, and clearly above for two that differ", () =>
+    when(promises.zero)("is 0 for a space and itself, and clearly above for two that differ", () =>
       property((seed) => {
         const [x, c] = [gaussian(seed, 12, 4), gaussian(seed + 1, 12, 4)];
         const apart = estimateOf(estimator, x, c);
         expect(apart).toBeGreaterThan(0);
-        expect(estimateOf(estimator, x, x)).toBeLessThanOrEqual(promises.zero * apart + 1e-12);
-      }));
+        expect(estimateOf(estimator, x, x)).toBeLessThan(1e-12);
+      }),
+    );
 
-    test.runIf(invariant.translation)("does not see where a side lies", () =>
+    when(invariant.translation)("does not see where a side lies", () =>
       property((seed) => {
         const [x, c] = [gaussian(seed, 12, 4), gaussian(seed + 1, 12, 3)];
         close(estimateOf(estimator, x.add(gaussian(seed + 2, 1, 4).mul(5)), c), estimateOf(estimator, x, c));
       }),
     );
 
-    test.runIf(invariant.rotation)("does not see how a side is turned", () =>
+    when(invariant.rotation)("does not see how a side is turned", () =>
       property((seed) => {
         const [x, c] = [gaussian(seed, 12, 4), gaussian(seed + 1, 12, 3)];
         close(estimateOf(estimator, x.matmul(rotation(seed + 2, 4)), c), estimateOf(estimator, x, c));
       }),
     );
 
-    test.runIf(invariant.sign)("does not see the sign of a side", () =>
+    when(invariant.sign)("does not see the sign of a side", () =>
       property((seed) => {
         const [x, c] = [gaussian(seed, 12, 4), gaussian(seed + 1, 12, 3)];
         close(estimateOf(estimator, x, c.neg()), estimateOf(estimator, x, c));
@@ -96,7 +104,7 @@ export function estimatorContract(estimator: Estimator, promises: Promises): voi
         close(estimateOf(estimator, x.index_select(0, order), other), estimateOf(estimator, x, c));
       }));
 
-    test.runIf(promises.exactGradient)("has the gradient of its value, by finite differences", () =>
+    when(promises.exactGradient)("has the gradient of its value, by finite differences", () =>
       property((seed) => {
         const [x, c] = [gaussian(seed, 6, 3), gaussian(seed + 1, 6, 2)];
         const { gradX, gradC } = withGradients((zX, zC) => estimator(zX, zC, new Generator(7)), x, c);
@@ -168,7 +176,7 @@ export function estimatorContract(estimator: Estimator, promises: Promises): voi
       );
     });
 
-    test.runIf(promises.unequalRows)("takes sides of different size", () => {
+    when(promises.unequalRows)("takes sides of different size", () => {
       const [x, c] = [gaussian(1, 12, 4), gaussian(2, 7, 3)];
       const { value, gradX, gradC } = withGradients((zX, zC) => estimator(zX, zC, new Generator(7)), x, c);
       expect(value).toBeGreaterThan(0);
@@ -176,10 +184,10 @@ export function estimatorContract(estimator: Estimator, promises: Promises): voi
         [12, 4],
         [7, 3],
       ]);
-      close(estimateOf(estimator, c, x), value);
+      close(estimateOf(estimator, c, x), value, promises.asymmetry);
     });
 
-    test.runIf(!promises.unequalRows)("names the shapes of sides of different size", () => {
+    when(!promises.unequalRows)("names the shapes of sides of different size", () => {
       expect(() => estimator(gaussian(1, 4, 3), gaussian(1, 5, 2))).toThrow(
         `${name} compares row i of zX with row i of zC and expects equally many rows, but got zX [4, 3] and zC [5, 2]; ` +
           "give rows of the same places, or use the sliced or entropic estimator",

@@ -9,7 +9,7 @@ import {
   regularizerSchema,
   sliced,
 } from "../../src/regularizer/index.ts";
-import { gaussian, relativeError, estimateOf } from "./support.ts";
+import { estimateOf, gaussian, relativeError } from "./support.ts";
 
 describe("regularizerSchema", () => {
   test("fills in the defaults", () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Generator, grad, ops, scope, type Tensor, tensor } from "@iqvae/torch";
 import { expect } from "vitest";
+import type { Distance } from "../../src/regularizer/distances.ts";
 import type { Estimator } from "../../src/regularizer/estimator.ts";
 
 export type Rows = readonly (readonly number[])[];
@@ -14,15 +15,23 @@ export interface Reference {
   readonly gradC: Rows;
 }
 
+type Spaces = Pick<Reference, "zX" | "zC" | "value">;
+type Goldens = {
+  paired: Reference & { distance: Distance };
+  sliced: Reference & { theta: Rows };
+  entropic: Reference & { distance: Distance; epsilon: number; plan: Rows };
+  exact: Spaces & { distance: Distance };
+  shuffled: Spaces & { distance: Distance };
+};
+
+const lines = readFileSync(new URL("../goldens/gw.jsonl", import.meta.url), "utf8")
+  .trim()
+  .split("\n");
+
 /** References by PyTorch and POT, written by tools/goldens_gw.py. */
-export const goldens: {
-  readonly paired: readonly (Reference & { distance: "cosine" | "sqeuclidean" | "euclidean" })[];
-  readonly sliced: readonly (Reference & { theta: Rows })[];
-  readonly entropic: readonly (Reference & { distance: "cosine" | "sqeuclidean"; epsilon: number; plan: Rows })[];
-  readonly exact: readonly (Pick<Reference, "zX" | "zC" | "value"> & {
-    distance: "cosine" | "sqeuclidean" | "euclidean";
-  })[];
-} = JSON.parse(readFileSync(new URL("../goldens/gw.json", import.meta.url), "utf8"));
+export function goldens<K extends keyof Goldens>(suite: K): Goldens[K][] {
+  return lines.map((line) => JSON.parse(line)).filter((golden) => golden.suite === suite);
+}
 
 export function matrix(rows: Rows, dtype: "float32" | "float64" = "float64"): Tensor {
   return tensor(rows, { dtype });
