@@ -4,13 +4,13 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { getRandomState, liveTensors, manualSeed } from "@iqvae/torch";
+import { getRandomState, liveTensors, manualSeed, ops, scope } from "@iqvae/torch";
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { listCheckpoints } from "../../src/training/checkpoint.ts";
 import { Interrupt } from "../../src/training/interrupt.ts";
 import { withOwnRandomness } from "../../src/training/random-state.ts";
-import { bits, poison, STEPS, tampered, temporaryFolder, trainTiny } from "./support.ts";
+import { bits, poison, STEPS, tampered, temporaryFolder, tinyConfig, trainTiny } from "./support.ts";
 import { TinyTrainer } from "./tiny-trainer.mjs";
 
 const child = fileURLToPath(new URL("train-child.mjs", import.meta.url));
@@ -195,6 +195,15 @@ test("looking at a run does not change its random numbers", async () => {
   const again = await withOwnRandomness(4, () => Buffer.from(getRandomState()).toString("hex"));
   expect(seen).toBe(again);
   expect(getRandomState()).toEqual(before);
+});
+
+test("looking more often, or drawing pictures, does not change what is learnt", async () => {
+  const paths = ["seldom", "often"].map((name) => join(temporaryFolder(), name)) as [string, string];
+  await trainTiny(paths[0], { config: { ...tinyConfig, evaluateEvery: STEPS } });
+  const draw = async () => void scope(() => ops.aten.rand([5]));
+  await trainTiny(paths[1], { config: { ...tinyConfig, evaluateEvery: 1, sampleEvery: 2 }, draw });
+  const weights = (path: string) => (bits(path) as { tensors: string }).tensors;
+  expect(weights(paths[1])).toBe(weights(paths[0]));
 });
 
 test("the first signal is heard, the second has its ordinary effect", () => {

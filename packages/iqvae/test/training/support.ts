@@ -30,12 +30,12 @@ export const tinyConfig: Config = parseConfig(
 /** Opens or makes the run in `path` and trains the tiny trainer in it. */
 export async function trainTiny(
   path: string,
-  over: Partial<Training> & { wrap?: (trainer: TinyTrainer) => Trainer } = {},
+  over: Partial<Training> & { wrap?: (trainer: TinyTrainer) => Trainer; config?: Config } = {},
 ): Promise<{ run: RunFolder; outcome: Awaited<ReturnType<typeof train>>; trainer: TinyTrainer }> {
-  const run = existsSync(join(path, "config.json")) ? openRun(path) : createRun(path, tinyConfig);
+  const run = existsSync(join(path, "config.json")) ? openRun(path) : createRun(path, over.config ?? tinyConfig);
   const trainer = new TinyTrainer();
   manualSeed(5);
-  const { wrap = (plain: TinyTrainer): Trainer => plain, ...rest } = over;
+  const { wrap = (plain: TinyTrainer): Trainer => plain, config: _, ...rest } = over;
   const outcome = await train({
     run,
     stage: "stage1",
