@@ -19,7 +19,7 @@ const start: ConfigInput = {
   stage2: {
     model: { layers: 4, width: 192, heads: 6, dropout: 0 },
     exposure: { kind: "gumbel" },
-    steps: 1200,
+    steps: 900,
     batch: 32,
     accumulate: 1,
     rate: 1e-3,
