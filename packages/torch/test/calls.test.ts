@@ -109,6 +109,8 @@ describe("arguments", () => {
 
   test("the call remembered for some kinds of arguments is not taken for others", () => {
     const x = tensor([4]);
+    expect(untyped("softmax", x, 0).item()).toBe(1);
+    expect(failure(() => untyped("softmax", x, 0.5)).message).toContain("needs 'dim' to be int");
     for (let round = 0; round < 3; round++) {
       expect(x.mul(2).item()).toBe(8);
       expect(x.mul(0.5).item()).toBe(2);

@@ -95,6 +95,16 @@ describe("scope", () => {
     expect(left(() => scope(() => tensor([1])).dispose())).toBe(0); // and the next scope works
   });
 
+  test("releases all when what it returns cannot be looked through", () => {
+    const result = () => ({
+      first: tensor([1]),
+      get second(): Tensor {
+        throw new Error("unreadable");
+      },
+    });
+    expect(left(() => expect(() => scope(result)).toThrow("unreadable"))).toBe(0);
+  });
+
   test("refuses an asynchronous body", () => {
     let inside: Tensor | undefined;
     const count = left(() =>
@@ -245,6 +255,17 @@ describe("release", () => {
     }
   });
 
+  test("more tensors than there are handles is an error that takes none of them", () => {
+    const many = aten.zeros([1_100_000]);
+    const count = left(() =>
+      expect(() => many.split(1)).toThrow(
+        "more than 1048575 tensors are alive: release some with scope() or dispose()",
+      ),
+    );
+    expect(count).toBe(0);
+    many.dispose();
+  });
+
   test("a view keeps the memory after its base is gone", () => {
     const base = aten.arange(6, { dtype: "float32" });
     const view = base.reshape([2, 3]).select(0, 1);
@@ -290,6 +311,23 @@ describe("the garbage collector", () => {
     let rounds = 0;
     await collectUntil(() => ++rounds > 5);
     expect(others.map((each) => each.item())).toEqual(others.map((_, i) => i));
+  });
+
+  test("does not free a later tensor that happens to have the handle of one long disposed", async () => {
+    const successor = (() => {
+      const first = tensor([0]);
+      const { handle } = first;
+      first.dispose();
+      for (let generation = 0; generation < 4096; generation++) {
+        const next = tensor([generation]);
+        if (next.handle === handle) return next;
+        next.dispose();
+      }
+      return expect.fail("the handle did not come again");
+    })();
+    let rounds = 0;
+    await collectUntil(() => ++rounds > 5);
+    expect(successor.shape).toEqual([1]);
   });
 
   test("comes by itself because it hears of the memory behind tensors", async () => {
