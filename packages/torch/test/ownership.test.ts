@@ -96,12 +96,12 @@ describe("scope", () => {
   });
 
   test("releases all when what it returns cannot be looked through", () => {
-    const result = () => ({
-      first: tensor([1]),
-      get second(): Tensor {
+    const unreadable = {
+      get tensor(): Tensor {
         throw new Error("unreadable");
       },
-    });
+    };
+    const result = () => [tensor([1]), unreadable];
     expect(left(() => expect(() => scope(result)).toThrow("unreadable"))).toBe(0);
   });
 
