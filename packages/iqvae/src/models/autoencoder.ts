@@ -1,4 +1,4 @@
-import { Conv2d, GroupNorm, Module, ops, type Tensor } from "@iqvae/torch";
+import { Conv2d, GroupNorm, Module, ops, scope, type Tensor } from "@iqvae/torch";
 
 /** The shape of a convolutional encoder and of the decoder that mirrors it. */
 export interface AutoencoderConfig {
@@ -37,9 +37,12 @@ class ResidualBlock extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const hidden = this.conv1.forward(this.norm1.forward(x));
-    const change = this.conv2.forward(this.norm2.forward(hidden));
-    return (this.skip?.forward(x) ?? x).add(change);
+    // In a scope: addition needs no operand on its way back, so the last convolutions' outputs can go.
+    return scope(() => {
+      const hidden = this.conv1.forward(this.norm1.forward(x));
+      const change = this.conv2.forward(this.norm2.forward(hidden));
+      return (this.skip?.forward(x) ?? x).add(change);
+    });
   }
 }
 

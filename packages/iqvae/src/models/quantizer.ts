@@ -1,4 +1,4 @@
-import { autocast, buffer, Linear, Module, noGrad, ops, type Tensor } from "@iqvae/torch";
+import { autocast, buffer, Linear, Module, noGrad, ops, scope, type Tensor } from "@iqvae/torch";
 
 export interface QuantizerConfig {
   /** Number of codes, `K`. */
@@ -64,10 +64,10 @@ export class Quantizer extends Module {
     const learn = mode === "learn";
     const [B, , h, w] = features.shape as [number, number, number, number];
     const unit = this.project(features); // [N, codeDim]
-    if (learn) noGrad(() => this.#place(unit));
+    if (learn) scope(() => noGrad(() => this.#place(unit)));
     const indices = this.nearest(unit);
     const chosen = this.codebook.index_select(0, indices);
-    if (learn) noGrad(() => this.#follow(unit, indices));
+    if (learn) scope(() => noGrad(() => this.#follow(unit, indices)));
     const commitment = unit.sub(chosen).square().sum([-1]).mean();
     const through = mode === "bypass" ? unit : unit.add(chosen.sub(unit).detach());
     return {
@@ -86,9 +86,11 @@ export class Quantizer extends Module {
 
   /** The number of the nearest code of each unit vector, int64 `[N]`. */
   nearest(unit: Tensor): Tensor {
-    // Outside autocast: in bfloat16 near codes would tie.
-    return autocast({ enabled: false, device: unit.device.split(":")[0]! }, () =>
-      noGrad(() => ops.aten.mm(unit.detach(), this.codebook.t()).argmax(-1)),
+    // Outside autocast: in bfloat16 near codes would tie. In a scope, since the cosines, [N, K], are large.
+    return scope(() =>
+      autocast({ enabled: false, device: unit.device.split(":")[0]! }, () =>
+        noGrad(() => ops.aten.mm(unit.detach(), this.codebook.t()).argmax(-1)),
+      ),
     );
   }
 

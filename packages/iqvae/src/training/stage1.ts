@@ -149,7 +149,7 @@ export class Stage1Trainer implements Trainer {
     ]);
     const parts: Record<string, Tensor> = {
       imageLoss: ops.aten.l1_loss(image.reconstruction.to("float32"), target),
-      conditionLoss: this.#condition.loss(condition.reconstruction, rasters),
+      conditionLoss: scope(() => this.#condition.loss(condition.reconstruction, rasters)),
       imageCommitment: image.quantized.commitment,
       conditionCommitment: condition.quantized.commitment,
     };
