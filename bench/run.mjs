@@ -36,7 +36,7 @@ note(
 const results = new Map();
 const failures = new Map();
 for (let round = 1; round <= repeats; round++)
-  for (const bench of benches) for (const command of [bench.ours, bench.theirs]) await once(command, round);
+  for (const bench of benches) for (const command of [bench.ours, ...bench.theirs]) await once(command, round);
 
 report(benches.map(summarise));
 for (const reason of failures.values()) note(`failed: ${reason.split("\n").join("\n  ")}`);
@@ -62,20 +62,31 @@ function figure(command, metric) {
 }
 
 function summarise(bench) {
-  const [ours, theirs] = [figure(bench.ours, bench.metric), figure(bench.theirs, bench.metric)];
+  const ours = figure(bench.ours, bench.metric);
+  const theirs = best(
+    bench.theirs.map((command) => figure(command, bench.metric)),
+    bench.better,
+  );
   requireSameModel(bench);
   const ratio = ours === null || theirs === null ? null : bench.better === "more" ? ours / theirs : theirs / ours;
   return { bench, ours, theirs, ratio };
 }
 
+function best(figures, better) {
+  const known = figures.filter((value) => value !== null);
+  if (known.length === 0) return null;
+  return better === "more" ? Math.max(...known) : Math.min(...known);
+}
+
 /** Scripts that build a model print how many parameters it has: different counts would be different models. */
 function requireSameModel(bench) {
-  const [ours, theirs] = [figure(bench.ours, "parameters"), figure(bench.theirs, "parameters")];
-  if (ours !== null && theirs !== null && ours !== theirs)
-    failures.set(
-      bench,
-      `${bench.name}: our model has ${ours} parameters and the peer's ${theirs}; no ratio means anything`,
-    );
+  const ours = figure(bench.ours, "parameters");
+  for (const theirs of bench.theirs.map((command) => figure(command, "parameters")))
+    if (ours !== null && theirs !== null && ours !== theirs)
+      failures.set(
+        bench,
+        `${bench.name}: our model has ${ours} parameters and the peer's ${theirs}; no ratio means anything`,
+      );
 }
 
 function report(rows) {

@@ -41,3 +41,4 @@ for (let repeat = 0; repeat < number("repeats"); repeat++) {
   const seconds = (performance.now() - start) / 1000;
   console.log(JSON.stringify({ seconds, "tokens/s": (batch * tokens) / seconds }));
 }
+console.log(JSON.stringify({ parameters: model.parameterCount() }));

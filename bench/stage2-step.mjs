@@ -60,3 +60,4 @@ for (let repeat = 0; repeat < number("repeats"); repeat++) {
   const seconds = (performance.now() - start) / 1000 / inner;
   console.log(JSON.stringify({ seconds, "tokens/s": (2 * batch * tokens) / seconds }));
 }
+console.log(JSON.stringify({ parameters: trainer.model.parameterCount() }));

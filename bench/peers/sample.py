@@ -72,6 +72,7 @@ def main():
             drawn = run()
             seconds = time.perf_counter() - start
             print(json.dumps({"seconds": seconds, "tokens/s": options.batch * drawn / seconds}), flush=True)
+    print(json.dumps({"parameters": sum(p.numel() for p in model.parameters())}))
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ def main():
             step()
         seconds = (time.perf_counter() - start) / options.inner
         print(json.dumps({"seconds": seconds, "tokens/s": 2 * options.batch * options.tokens / seconds}), flush=True)
+    print(json.dumps({"parameters": sum(p.numel() for p in model.parameters())}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,65 @@
+// What the variational regularizer adds to a stage-1 step of the preset `start`: forward and backward of the term alone, as a
+// share of the whole step without it. Measured alone, since the difference of two steps drowns in noise. Not part of
+// `npm run bench`, since it has no peer: node bench/regularizer-share.mjs
+import { parseArgs } from "node:util";
+import { manualSeed, ops, scope, setThreads } from "@iqvae/torch";
+import { semantic } from "../packages/iqvae/dist/conditions/semantic.js";
+import { presets } from "../packages/iqvae/dist/config/presets.js";
+import { createRegularizer } from "../packages/iqvae/dist/regularizer/index.js";
+import { Stage1Trainer } from "../packages/iqvae/dist/training/stage1.js";
+import { median } from "./measure.mjs";
+
+const { values } = parseArgs({
+  options: { threads: { type: "string", default: "2" }, repeats: { type: "string", default: "15" } },
+});
+const repeats = Number(values.repeats);
+setThreads(Number(values.threads));
+manualSeed(0);
+
+const { data, stage1 } = presets.start;
+const CLASSES = 13;
+const GRID = 8;
+const split = {
+  length: stage1.batch,
+  batch: () => ({
+    images: Uint8Array.from({ length: stage1.batch * data.size ** 2 * 3 }, () => Math.floor(Math.random() * 256)),
+    conditions: Uint8Array.from({ length: stage1.batch * data.size ** 2 }, () => Math.floor(Math.random() * CLASSES)),
+  }),
+};
+const trainer = new Stage1Trainer(
+  { ...stage1, steps: 16, precision: "bfloat16", regularizer: null },
+  { size: data.size, train: split, validation: split },
+  semantic(CLASSES),
+);
+const rows = Uint32Array.from({ length: stage1.batch }, (_, i) => i);
+const step = () => scope(() => trainer.step(rows));
+
+const features = () => ops.aten.randn([stage1.batch, stage1.model.image.codeDim, GRID, GRID]).requires_grad_();
+const [zX, zC] = [features(), features()];
+const terms = ["paired", "sliced", "entropic"].map((estimator) => {
+  const measure = createRegularizer({ estimator });
+  return { estimator, run: () => scope(() => measure(zX, zC).backward()) };
+});
+
+const seconds = (run) => {
+  const start = performance.now();
+  run();
+  return (performance.now() - start) / 1000;
+};
+for (let i = 0; i < 4; i++) step();
+for (const { run } of terms) run();
+const steps = [];
+const costs = new Map(terms.map(({ estimator }) => [estimator, []]));
+for (let i = 0; i < repeats; i++) {
+  steps.push(seconds(step));
+  for (const { estimator, run } of terms) costs.get(estimator).push(seconds(run));
+}
+for (const [estimator, all] of costs)
+  console.log(
+    JSON.stringify({
+      estimator,
+      milliseconds: 1000 * median(all),
+      step: 1000 * median(steps),
+      share: median(all) / median(steps),
+    }),
+  );
