@@ -7,11 +7,11 @@ const start: ConfigInput = {
   data: { name: "faces", condition: "semantic", size: 32, count: 12_000 },
   stage1: {
     model: {
-      image: { channels: 96, multipliers: [1, 2], blocks: 1, patch: 2, codes: 1024, codeDim: 16 },
+      image: { channels: 64, multipliers: [1, 2], blocks: 1, patch: 2, codes: 1024, codeDim: 16 },
       condition: { channels: 32, multipliers: [1, 2], blocks: 1, patch: 2, codes: 512, codeDim: 16 },
     },
     regularizer: { estimator: "paired", weight: 0.2 },
-    steps: 2000,
+    steps: 1500,
     batch: 32,
     rate: 1e-3,
     warmup: 50,
@@ -19,10 +19,10 @@ const start: ConfigInput = {
   stage2: {
     model: { layers: 4, width: 192, heads: 6, dropout: 0 },
     exposure: { kind: "gumbel" },
-    steps: 900,
+    steps: 700,
     batch: 32,
     accumulate: 1,
-    rate: 1e-3,
+    rate: 4e-3,
     warmup: 100,
   },
   precision: "auto",
