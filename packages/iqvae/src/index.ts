@@ -16,8 +16,11 @@ export { type Quantized, Quantizer, type QuantizerConfig } from "./models/quanti
 export { type TokenShape, Transformer, type TransformerConfig } from "./models/transformer.ts";
 export * from "./regularizer/index.ts";
 export { report } from "./report/report.ts";
-export type { SampleOptions, TokenSampler } from "./sampling/plan.ts";
+export { type PartialImage, readMask, readPartialImage } from "./sampling/completion.ts";
+export type { Likelihood } from "./sampling/likelihood.ts";
+export type { Blend, Noise, SampleOptions, TokenSampleOptions, TokenSampler } from "./sampling/plan.ts";
 export { cachedSampler, uncachedSampler } from "./sampling/sampler.ts";
+export { type Grid, type Grids, slidingSampler } from "./sampling/sliding.ts";
 export { Interrupt } from "./training/interrupt.ts";
 export { type Progress, silent } from "./training/progress.ts";
 export { createRun, openRun, type RunFolder } from "./training/run-folder.ts";

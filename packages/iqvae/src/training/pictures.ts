@@ -68,7 +68,7 @@ export async function drawSamples(
   dataset: PairDataset,
   step: number,
 ) {
-  const transformer = new Transformer(run.config.stage2.model, trainer.model.tokens);
+  const transformer = new Transformer(trainer.model.config, trainer.model.tokens);
   transformer.loadStateDict(trainer.averages);
   const generator = new ImageGenerator(run.config, dataset.condition, { iqvae, transformer });
   const rows = heldOut(dataset, SAMPLED);
