@@ -3,6 +3,8 @@ import { VERSION } from "../version.ts";
 import { dataCommand } from "./data.ts";
 import { doctorCommand } from "./doctor.ts";
 import { likelihoodCommand } from "./likelihood.ts";
+import { planCommand } from "./plan.ts";
+import { reportCommand } from "./report.ts";
 import { sampleCommand } from "./sample.ts";
 import { startCommand } from "./start.ts";
 import { resumeCommand, trainCommand } from "./train.ts";
@@ -20,6 +22,8 @@ for (const command of [
   resumeCommand(),
   sampleCommand(),
   likelihoodCommand(),
+  reportCommand(),
+  planCommand(),
   dataCommand(),
   doctorCommand(),
 ]) {

@@ -96,3 +96,38 @@ describe("likelihood", () => {
     });
   });
 });
+
+describe("report", () => {
+  test("of several runs compares them, with samples of the same conditions", async () => {
+    const { code, out } = await workspace.run("report", "tiny", "tiny", "--json");
+    expect(code).toBe(0);
+    expect(out).toContain('{"event":"report","path":"runs/tiny/comparison.html","runs":["runs/tiny","runs/tiny"]}');
+    expect(readFileSync(workspace.at("runs/tiny/comparison.html"), "utf8")).toContain("<h2>Samples</h2>");
+  });
+
+  test("of one run is its own, written anew", async () => {
+    writeFileSync(workspace.at("runs/tiny/report.html"), "");
+    expect((await workspace.run("report", "tiny")).out).toBe("Look at runs/tiny/report.html\n");
+    expect(readFileSync(workspace.at("runs/tiny/report.html"), "utf8")).toContain("<h1>tiny</h1>");
+  });
+});
+
+describe("plan", () => {
+  test("tells parameters, operations, memory and time, for machines too", async () => {
+    const { code, out } = await workspace.run("plan", "paper-cub", "--no-measure");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^paper-cub: CUB-200-2011, captions of up to 64 word pieces; products in bfloat16\n/);
+    expect(out).toMatch(/stage 2 +\d{3},\d{3},\d{3} +32 sequences +[\d.]+ TFLOP +[\d.]+ GB +– +[\d.]+ ms\n$/);
+    const { out: json } = await workspace.run("plan", "tiny", "--json", "--utilization", "0.5");
+    const made = JSON.parse(json) as { stage1: Record<string, number>; stage2: Record<string, number> };
+    expect(made.stage1.here).toBeGreaterThan(0);
+    expect(made.stage2.operations! / made.stage2.h100!).toBeCloseTo(0.5 * 989e12, -6);
+  });
+
+  test.each([
+    [["papr-cub"], "'papr-cub' is neither a preset nor a file; did you mean 'paper-cub'?\n"],
+    [["paper-cub", "--set", "seed=1"], "--set: paper-cub is only there to plan with, and has no values to set.\n"],
+  ])("%j is explained", async (args, err) => {
+    expect(await workspace.run("plan", ...args)).toMatchObject({ code: 1, err });
+  });
+});
