@@ -6,6 +6,8 @@ import { openData } from "../training/train-run.ts";
 
 /** A condition and what to show before its samples. */
 export interface Chosen {
+  /** What to call it: its file, or the number of its pair. */
+  readonly name: string;
   readonly raster: Uint8Array;
   readonly tiles: readonly Uint8Array[];
   /** The real image, where the condition is one of a held-out pair. */
@@ -17,7 +19,7 @@ export async function fromFiles(files: readonly string[], { spec }: ImageGenerat
   return await Promise.all(
     files.map(async (file): Promise<Chosen> => {
       const raster = await readCondition(file, spec, size);
-      return { raster, tiles: [drawCondition(raster, spec)] };
+      return { name: file, raster, tiles: [drawCondition(raster, spec)] };
     }),
   );
 }
@@ -41,7 +43,8 @@ export async function fromHeldOut(
     if (outside !== undefined) {
       throw new RangeError(`--index ${outside}: there are ${length} held-out pairs, 0 to ${length - 1}.`);
     }
-    return heldOutPairs(dataset, rows).map(({ raster, condition, image }) => ({
+    return heldOutPairs(dataset, rows).map(({ raster, condition, image }, i) => ({
+      name: `pair ${rows[i]}`,
       raster,
       tiles: [condition, image],
       image,

@@ -48,7 +48,7 @@ export function likelihoodCommand(): Command {
         ...(condition.length > 0 && index === undefined
           ? []
           : (await fromHeldOut(run.config.data, index ?? ((dataset) => heldOut(dataset, PAIRS)), progress)).map(
-              (chosen, i) => ({ ...chosen, name: `pair ${index?.[i] ?? i}`, image: chosen.image! }),
+              (chosen) => ({ ...chosen, image: chosen.image! }),
             )),
       ];
       const found = generator.likelihood(
@@ -68,7 +68,6 @@ export function likelihoodCommand(): Command {
 }
 
 interface Pair extends Chosen {
-  readonly name: string;
   readonly image: Uint8Array;
 }
 

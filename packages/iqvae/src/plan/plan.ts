@@ -34,7 +34,7 @@ export interface Plan {
  */
 export function plan(planned: Planned, { measure, utilization }: { measure: boolean; utilization: number }): Plan {
   const [first, second] = [stage1Cost(planned), stage2Cost(planned)];
-  const needed = Math.max(stage1Cost(planned, 1).memory.peak, 2 * stage2Cost(twoLayers(planned), 1, 1).memory.peak);
+  const needed = Math.max(stage1Cost(planned, 1).memory.peak, stage2Cost(twoLayers(planned), 1, 1).memory.peak);
   const fits = needed < freemem();
   const unmeasured =
     measure && !fits ? `the trial needs ${gigabytes(needed)}, but ${gigabytes(freemem())} are free` : undefined;
