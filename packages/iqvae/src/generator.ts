@@ -1,10 +1,13 @@
 import { inferenceMode, scope, type Tensor, tensor } from "@iqvae/torch";
 import { type Config, conditionSpec } from "./config/index.ts";
 import type { ConditionSpec } from "./data/index.ts";
-import type { IqVae } from "./models/iqvae.ts";
+import type { IqVae, VqAutoencoder } from "./models/iqvae.ts";
 import type { Transformer } from "./models/transformer.ts";
-import type { SampleOptions } from "./sampling/plan.ts";
+import { checkPartial, givenTokens, type PartialImage, withGivenPixels, withoutHole } from "./sampling/completion.ts";
+import { type Likelihood, likelihoods, tokenSurprise } from "./sampling/likelihood.ts";
+import type { SampleOptions, TokenSampler } from "./sampling/plan.ts";
 import { cachedSampler } from "./sampling/sampler.ts";
+import { type Grid, type Grids, slidingSampler } from "./sampling/sliding.ts";
 import {
   bestCheckpoint,
   CheckpointError,
@@ -64,32 +67,159 @@ export class ImageGenerator {
    * @returns for each condition `options.samples` images, RGB bytes `[size, size, 3]`
    */
   draw(conditions: readonly Uint8Array[], options: SampleOptions = {}): Uint8Array[][] {
-    return this.#run(() => {
-      const tokens = this.#iqvae.encodeCondition(this.#rasters(conditions)).flatten(1);
-      const drawn = cachedSampler(this.#transformer, { precision: this.config.precision }).sample(tokens, options); // [N, samples, imageTokens]
-      const side = this.#iqvae.image.gridFor(this.config.data.size);
-      return conditions.map((_, i) =>
-        this.#split(this.#iqvae.decodeImage(drawn.select(0, i).reshape([-1, side, side]))),
-      );
-    });
+    return this.#run(() => this.#decode(this.#sampler().sample(this.#encode(conditions), options)));
   }
 
-  #rasters(conditions: readonly Uint8Array[]): Tensor {
+  /**
+   * Draws the rest of partly given images. Tokens whose pixels are all given are fixed; the others are drawn in raster order,
+   * each after those before it, so that a given part below a hole counts only for what follows it. With nothing given, it
+   * draws what {@link draw} does.
+   *
+   * @param given one for each condition
+   * @returns as {@link draw}, with the given pixels as they were
+   * @throws RangeError when an image or a mask has another size
+   */
+  complete(
+    conditions: readonly Uint8Array[],
+    given: readonly PartialImage[],
+    options: SampleOptions = {},
+  ): Uint8Array[][] {
     const { size } = this.config.data;
-    const all = new Uint8Array(conditions.length * size * size);
-    conditions.forEach((condition, i) => {
-      all.set(condition, i * size * size);
+    if (given.length !== conditions.length)
+      throw new RangeError(
+        `complete() takes one partial image for each condition, but got ${given.length} for ${conditions.length}`,
+      );
+    for (const partial of given) checkPartial(partial, size);
+    const images = this.#run(() => {
+      const fixed = this.#fixedTokens(given);
+      return this.#decode(this.#sampler().sample(this.#encode(conditions), { ...options, fixed }));
     });
-    return tensor(all, { shape: [conditions.length, size, size] });
+    return images.map((row, i) => row.map((image) => withGivenPixels(image, given[i]!)));
   }
 
-  #split(pixels: Tensor): Uint8Array[] {
-    const bytes = pixels.read("uint8");
-    const length = this.config.data.size ** 2 * 3;
-    return Array.from({ length: bytes.length / length }, (_, i) => bytes.subarray(i * length, (i + 1) * length));
+  /** int64 `[N, imageTokens]`, −1 where nothing is given. */
+  #fixedTokens(given: readonly PartialImage[]): Tensor {
+    const { size } = this.config.data;
+    const side = this.#iqvae.image.gridFor(size);
+    const pixels = tensor(concatenated(given.map(withoutHole)), { shape: [given.length, size, size, 3] });
+    const flags = Uint8Array.from(given.flatMap(({ mask }) => givenTokens(mask, size, side).map(Number)));
+    const isGiven = tensor(flags, { shape: [given.length, side * side] }).to("bool");
+    return this.#iqvae.encodeImage(pixels).flatten(1).masked_fill(isGiven.logical_not(), -1);
+  }
+
+  /**
+   * Draws images on the way from one condition to another, all with the same random numbers: only the condition moves, by
+   * its share in the logits [O].
+   *
+   * @param shares of `to`, each in `[0, 1]`
+   * @returns for each share `options.samples` images, as {@link draw}
+   */
+  blend(from: Uint8Array, to: Uint8Array, shares: readonly number[], options: SampleOptions = {}): Uint8Array[][] {
+    return this.#run(() => {
+      const [a, b] = [this.#encode([from]), this.#encode([to])];
+      const sampler = this.#sampler();
+      return shares.flatMap((share, i) => {
+        const onProgress = (part: number) => options.onProgress?.((i + part) / shares.length);
+        const noise = options.noise ?? { kind: "shared" };
+        return this.#decode(sampler.sample(a, { ...options, noise, onProgress, blend: { conditions: b, share } }));
+      });
+    });
+  }
+
+  /**
+   * Draws images that are larger than those of the training: every token is predicted from a window of the trained size
+   * around it. A condition of the trained size gives what {@link draw} gives, as far as float32 decides.
+   *
+   * @param conditions rasters `[height, width]`
+   * @param options.size pixels of the images, multiples of the reduction of the run and at least the trained size
+   * @returns for each condition `options.samples` images, RGB bytes `[height, width, 3]`
+   * @throws RangeError for a size that does not fit
+   */
+  drawLarger(
+    conditions: readonly Uint8Array[],
+    { size, ...options }: SampleOptions & { readonly size: { readonly height: number; readonly width: number } },
+  ): Uint8Array[][] {
+    return this.#run(() => {
+      const [trained, wanted] = [this.#grids(), this.#grids(size)];
+      const tokens = this.#encode(conditions, size);
+      const drawn = slidingSampler(this.#transformer, trained, wanted).sample(tokens, options);
+      return this.#decode(drawn, size);
+    });
+  }
+
+  #grids(size?: PixelSize): Grids {
+    const { size: side } = this.config.data;
+    const { height, width } = size ?? { height: side, width: side };
+    const grid = (half: VqAutoencoder): Grid => ({ rows: half.gridFor(height), columns: half.gridFor(width) });
+    return { condition: grid(this.#iqvae.condition), image: grid(this.#iqvae.image) };
+  }
+
+  /**
+   * How likely images are under conditions: the likelihood of their tokens, under teacher forcing. It says nothing of what
+   * the tokens leave out, so compare it only between images of one run.
+   *
+   * @param images RGB bytes `[size, size, 3]`, one for each condition
+   */
+  likelihood(conditions: readonly Uint8Array[], images: readonly Uint8Array[]): Likelihood[] {
+    const { size } = this.config.data;
+    if (images.length !== conditions.length)
+      throw new RangeError(
+        `likelihood() takes one image for each condition, but got ${images.length} for ${conditions.length}`,
+      );
+    return this.#run(() => {
+      const pixels = tensor(concatenated(images), { shape: [images.length, size, size, 3] });
+      const tokens = this.#iqvae.encodeImage(pixels).flatten(1);
+      return likelihoods(tokenSurprise(this.#transformer, this.#encode(conditions), tokens));
+    });
+  }
+
+  #sampler(): TokenSampler {
+    return cachedSampler(this.#transformer, { precision: this.config.precision });
+  }
+
+  /** Condition tokens, int64 `[N, conditionTokens]`. */
+  #encode(conditions: readonly Uint8Array[], size?: PixelSize): Tensor {
+    return this.#iqvae.encodeCondition(this.#rasters(conditions, size)).flatten(1);
+  }
+
+  /** Image tokens int64 `[N, samples, imageTokens]` → for each condition its images. */
+  #decode(tokens: Tensor, size?: PixelSize): Uint8Array[][] {
+    const { rows, columns } = this.#grids(size).image;
+    return Array.from({ length: tokens.shape[0]! }, (_, i) => {
+      const pixels = this.#iqvae.decodeImage(tokens.select(0, i).reshape([-1, rows, columns]));
+      const bytes = pixels.read("uint8");
+      const length = bytes.length / pixels.shape[0]!;
+      return Array.from({ length: pixels.shape[0]! }, (_, k) => bytes.subarray(k * length, (k + 1) * length));
+    });
+  }
+
+  #rasters(conditions: readonly Uint8Array[], size?: PixelSize): Tensor {
+    const { size: side } = this.config.data;
+    const { height, width } = size ?? { height: side, width: side };
+    const wrong = conditions.find((condition) => condition.length !== height * width);
+    if (wrong !== undefined)
+      throw new RangeError(
+        `a condition of ${height} × ${width} pixels was expected, but one has ${wrong.length} pixels`,
+      );
+    return tensor(concatenated(conditions), { shape: [conditions.length, height, width] });
   }
 
   #run<T>(body: () => T): T {
     return scope(() => inferenceMode(() => inPrecision(this.config, body)));
   }
+}
+
+interface PixelSize {
+  readonly height: number;
+  readonly width: number;
+}
+
+function concatenated(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }

@@ -2,6 +2,9 @@ import { Command } from "commander";
 import { VERSION } from "../version.ts";
 import { dataCommand } from "./data.ts";
 import { doctorCommand } from "./doctor.ts";
+import { likelihoodCommand } from "./likelihood.ts";
+import { planCommand } from "./plan.ts";
+import { reportCommand } from "./report.ts";
 import { sampleCommand } from "./sample.ts";
 import { startCommand } from "./start.ts";
 import { resumeCommand, trainCommand } from "./train.ts";
@@ -18,6 +21,9 @@ for (const command of [
   trainCommand(),
   resumeCommand(),
   sampleCommand(),
+  likelihoodCommand(),
+  reportCommand(),
+  planCommand(),
   dataCommand(),
   doctorCommand(),
 ]) {

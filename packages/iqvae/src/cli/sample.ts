@@ -1,13 +1,14 @@
 import { join } from "node:path";
 import { setThreads } from "@iqvae/torch";
 import { Command } from "commander";
-import { contactSheet, drawCondition, readCondition, type SheetRow } from "../data/index.ts";
+import { contactSheet, IMAGE_SIZES, type OpenRequest, type SheetRow } from "../data/index.ts";
 import { ImageGenerator } from "../generator.ts";
+import { type PartialImage, readMask, readPartialImage } from "../sampling/completion.ts";
+import type { SampleOptions } from "../sampling/plan.ts";
 import { writeWhole } from "../training/files.ts";
-import { heldOut, heldOutPairs, SAMPLES } from "../training/pictures.ts";
-import type { Progress } from "../training/progress.ts";
+import { heldOut, SAMPLES } from "../training/pictures.ts";
 import { openRun, type RunFolder } from "../training/run-folder.ts";
-import { openData } from "../training/train-run.ts";
+import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, numberAbove, optionsOf, whole } from "./options.ts";
 
@@ -19,6 +20,12 @@ interface SampleCommandOptions {
   readonly temperature: number;
   readonly topK?: number;
   readonly topP: number;
+  readonly guidance: number;
+  readonly complete?: string[];
+  readonly mask?: string;
+  readonly towardsSeed?: number;
+  readonly blend?: true;
+  readonly size?: number;
   readonly out?: string;
   readonly threads?: number;
 }
@@ -37,6 +44,12 @@ export function sampleCommand(): Command {
     .option("--temperature <number>", "below 1 safer, above 1 more varied", numberAbove(0), 1)
     .option("--top-k <count>", "draw among the likeliest codes only", whole(1))
     .option("--top-p <share>", "draw among the likeliest codes that reach this probability", numberAbove(0, 1), 1)
+    .option("--guidance <scale>", "above 1 follows the condition more closely, and varies less", numberAbove(0), 1)
+    .option("--complete <file>", "draw the rest of this image; once, or once for each condition", collect(String))
+    .option("--mask <file>", "what is given of an image: light; without --complete, of the held-out pair's own")
+    .option("--towards-seed <number>", "draw the images on the way from one seed to another", whole(0))
+    .option("--blend", "draw the images on the way from the first condition to the second")
+    .option("--size <pixels>", "draw larger images than were trained, through a sliding window", whole(1))
     .option("--out <file.png>", "the picture (default: samples/sample.png in the run folder)")
     .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
     .action(async (path: string, _: unknown, command: Command) => {
@@ -44,74 +57,155 @@ export function sampleCommand(): Command {
       const progress = consoleProgress(options);
       if (options.threads !== undefined) setThreads(options.threads);
       const run = openRun(path);
+      const way = wayOf(options, run);
       const generator = ImageGenerator.load(run);
-      const conditions = [
-        ...(await fromFiles(run, generator, options)),
-        ...(await heldOutOnes(run, options, progress)),
+      const data = dataOf(run, way);
+      const { condition, index } = options;
+      const chosen = [
+        ...(await fromFiles(condition ?? [], generator, data.size)),
+        ...(condition !== undefined && index === undefined
+          ? []
+          : await fromHeldOut(data, index ?? ((dataset) => heldOut(dataset, CONDITIONS)), progress)),
       ];
+      const total = (way.kind === "blend" ? 1 : chosen.length) * options.count;
+      const drawing: SampleOptions = {
+        ...samplingOf(options),
+        onProgress: (share) => progress.update(Math.floor(share * total)),
+      };
+      const draw = await drawer(way, generator, chosen);
+      progress.begin("drawing images", total, 0);
+      const rows = draw(drawing);
+      progress.end();
       const out = options.out ?? join(run.samples, "sample.png");
-      writeWhole(out, await contactSheet(draw(generator, conditions, options, progress)));
-      const text = `${amount(conditions.length, "condition")}, ${amount(options.count, "image")} each: ${out}`;
-      progress.tell(text, { event: "samples", path: out, conditions: conditions.length, count: options.count });
+      writeWhole(out, await contactSheet(rows));
+      const text = `${amount(chosen.length, "condition")}, ${amount(options.count, "image")} each: ${out}`;
+      progress.tell(text, { event: "samples", path: out, conditions: chosen.length, count: options.count });
     });
 }
 
-/** A condition and what to show before its samples. */
-interface Chosen {
-  readonly raster: Uint8Array;
-  readonly tiles: readonly Uint8Array[];
+function samplingOf({ count, seed, temperature, topK, topP, guidance }: SampleCommandOptions): SampleOptions {
+  return { samples: count, seed, temperature, topP, guidance, ...(topK === undefined ? {} : { topK }) };
 }
 
-async function fromFiles(run: RunFolder, { spec }: ImageGenerator, { condition = [] }: SampleCommandOptions) {
-  return await Promise.all(
-    condition.map(async (file): Promise<Chosen> => {
-      const raster = await readCondition(file, spec, run.config.data.size);
-      return { raster, tiles: [drawCondition(raster, spec)] };
-    }),
+/** What to draw. */
+type Way =
+  | { readonly kind: "plain" }
+  | { readonly kind: "complete"; readonly files: readonly string[]; readonly mask: string | undefined }
+  | { readonly kind: "seeds"; readonly to: number; readonly count: number }
+  | { readonly kind: "blend"; readonly count: number }
+  | { readonly kind: "larger"; readonly size: number };
+
+/** @throws Error when options exclude one another */
+function wayOf(options: SampleCommandOptions, { config }: RunFolder): Way {
+  const { complete, mask, towardsSeed, blend, size, count } = options;
+  const ways: [string, Way][] = [];
+  if (complete !== undefined || mask !== undefined)
+    ways.push([complete === undefined ? "--mask" : "--complete", { kind: "complete", files: complete ?? [], mask }]);
+  if (towardsSeed !== undefined) ways.push(["--towards-seed", { kind: "seeds", to: towardsSeed, count }]);
+  if (blend) ways.push(["--blend", { kind: "blend", count }]);
+  if (size !== undefined && size !== config.data.size) ways.push(["--size", { kind: "larger", size }]);
+  const [first, second] = ways;
+  if (second !== undefined) throw new Error(`${first![0]} and ${second[0]} draw in different ways. Give one of them.`);
+  return first?.[1] ?? { kind: "plain" };
+}
+
+/** The data that held-out pairs come from: those of the run, or larger ones. */
+function dataOf({ config }: RunFolder, way: Way): OpenRequest {
+  if (way.kind !== "larger") return config.data;
+  const size = IMAGE_SIZES.find((each) => each === way.size && each > config.data.size);
+  if (size !== undefined) return { ...config.data, size };
+  const larger = IMAGE_SIZES.filter((each) => each > config.data.size);
+  throw new RangeError(
+    `--size ${way.size}: expected a size above the ${config.data.size} pixels of the training, ` +
+      `${larger.length === 0 ? "but there is none" : `one of ${larger.join(", ")}`}.`,
   );
 }
 
-async function heldOutOnes(
-  run: RunFolder,
-  { condition, index }: SampleCommandOptions,
-  progress: Progress,
-): Promise<Chosen[]> {
-  if (condition !== undefined && index === undefined) return [];
-  const dataset = await openData(run.config.data, progress);
-  try {
-    const { length } = dataset.validation;
-    const outside = index?.find((row) => row >= length);
-    if (outside !== undefined) {
-      throw new RangeError(`--index ${outside}: there are ${length} held-out pairs, 0 to ${length - 1}.`);
+/** Prepares what a way needs and gives the function that draws. */
+async function drawer(
+  way: Way,
+  generator: ImageGenerator,
+  chosen: readonly Chosen[],
+): Promise<(options: SampleOptions) => SheetRow[]> {
+  const rasters = chosen.map(({ raster }) => raster);
+  const rows = (images: readonly (readonly Uint8Array[])[]): SheetRow[] =>
+    chosen.map(({ tiles }, i) => ({ tiles: [...tiles, ...(images[i] ?? [])] }));
+  switch (way.kind) {
+    case "plain":
+      return (options) => rows(generator.draw(rasters, options));
+    case "complete": {
+      const given = await givenImages(way, generator.config.data.size, chosen);
+      return (options) =>
+        generator.complete(rasters, given, options).map((images, i) => ({
+          tiles: [...chosen[i]!.tiles, shownGiven(given[i]!), ...images],
+        }));
     }
-    const pairs = heldOutPairs(dataset, index ?? heldOut(dataset, CONDITIONS));
-    return pairs.map(({ raster, condition: drawn, image }) => ({ raster, tiles: [drawn, image] }));
-  } finally {
-    dataset.close();
+    case "seeds":
+      return (options) => rows(betweenSeeds(way, generator, rasters, options));
+    case "blend": {
+      const [from, to, ...more] = chosen;
+      if (from === undefined || to === undefined || more.length > 0)
+        throw new Error(
+          `--blend takes two conditions, but got ${chosen.length}. Name two with --index or --condition.`,
+        );
+      return (options) => {
+        const images = generator.blend(from.raster, to.raster, steps(way.count), { ...options, samples: 1 }).flat();
+        return [{ tiles: [from.tiles[0]!, ...images, to.tiles[0]!] }];
+      };
+    }
+    case "larger": {
+      const { size } = way;
+      return (options) => rows(generator.drawLarger(rasters, { ...options, size: { height: size, width: size } }));
+    }
   }
 }
 
-function draw(
+/** `count` shares from 0 to 1. */
+function steps(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => (count === 1 ? 0 : i / (count - 1)));
+}
+
+function betweenSeeds(
+  { to, count }: { readonly to: number; readonly count: number },
   generator: ImageGenerator,
-  conditions: readonly Chosen[],
-  { count, seed, temperature, topK, topP }: SampleCommandOptions,
-  progress: Progress,
-): SheetRow[] {
-  const total = conditions.length * count;
-  progress.begin("drawing images", total, 0);
-  const samples = generator.draw(
-    conditions.map(({ raster }) => raster),
-    {
-      samples: count,
-      seed,
-      temperature,
-      topP,
-      ...(topK === undefined ? {} : { topK }),
-      onProgress: (share) => progress.update(Math.floor(share * total)),
-    },
+  rasters: readonly Uint8Array[],
+  options: SampleOptions,
+): Uint8Array[][] {
+  const frames = steps(count).map((share, i) =>
+    generator.draw(rasters, {
+      ...options,
+      samples: 1,
+      noise: { kind: "between", to, share },
+      onProgress: (part) => options.onProgress?.((i + part) / count),
+    }),
   );
-  progress.end();
-  return conditions.map(({ tiles }, i) => ({ tiles: [...tiles, ...(samples[i] ?? [])] }));
+  return rasters.map((_, i) => frames.map((frame) => frame[i]![0]!));
+}
+
+async function givenImages(
+  { files, mask }: { readonly files: readonly string[]; readonly mask: string | undefined },
+  size: number,
+  chosen: readonly Chosen[],
+): Promise<PartialImage[]> {
+  if (files.length > 1 && files.length !== chosen.length)
+    throw new Error(
+      `--complete: expected one file, or one for each of ${chosen.length} conditions, got ${files.length}.`,
+    );
+  if (files.length > 0) {
+    const read = await Promise.all(files.map((file) => readPartialImage(file, mask, size)));
+    return chosen.map((_, i) => read[i] ?? read[0]!);
+  }
+  const shared = await readMask(mask!, size);
+  return chosen.map(({ image }) => {
+    if (image === undefined)
+      throw new Error("--mask: a condition from a file has no image of its own. Name one with --complete.");
+    return { image, mask: shared };
+  });
+}
+
+/** What is given, on gray. */
+function shownGiven({ image, mask }: PartialImage): Uint8Array {
+  return image.map((value, i) => (mask[Math.floor(i / 3)] === 0 ? 128 : value));
 }
 
 function amount(count: number, thing: string): string {

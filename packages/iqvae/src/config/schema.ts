@@ -77,6 +77,8 @@ const stage2 = z.strictObject({
   accumulate: positive,
   rate,
   warmup: z.int().min(0),
+  /** Share of the sequences that are learnt without their condition, so that samples can be guided; 0.1 is usual. */
+  conditionDropout: z.number().min(0).lt(1).default(0),
   weightDecay: weight.default(0.05),
   /** Decay of the averaged weights, which are sampled from. */
   emaDecay: z.number().min(0).lt(1).default(0.999),

@@ -9,6 +9,11 @@ export interface TransformerConfig {
   readonly heads: number;
   /** Share of values dropped in training, in `[0, 1)`, after the embedding and after every attention and MLP. */
   readonly dropout: number;
+  /**
+   * Whether the model can also be asked for images without any condition, which classifier-free guidance needs. It then has
+   * one more condition token: {@link Transformer.absent}. Default false.
+   */
+  readonly unconditional?: boolean;
 }
 
 /** What the two tokenizers of stage 1 give: numbers of codes and tokens. */
@@ -73,8 +78,10 @@ export class Transformer extends Module {
     checkSizes(config, tokens);
     this.config = config;
     this.tokens = tokens;
-    const { width, layers } = config;
-    this.conditionEmbedding = new Embedding(tokens.conditionCodes, width, { std: INITIAL_STD });
+    const { width, layers, unconditional = false } = config;
+    this.conditionEmbedding = new Embedding(tokens.conditionCodes + (unconditional ? 1 : 0), width, {
+      std: INITIAL_STD,
+    });
     this.imageEmbedding = new Embedding(tokens.imageCodes, width, { std: INITIAL_STD });
     this.positions = parameter([tokens.conditionTokens + tokens.imageTokens - 1, width], (table) =>
       table.normal_(0, INITIAL_STD),
@@ -83,6 +90,14 @@ export class Transformer extends Module {
     this.norm = new LayerNorm(width);
     this.head = new Linear(width, tokens.imageCodes, { bias: false });
     noGrad(() => this.#initialize());
+  }
+
+  /**
+   * The token that stands in every place of a condition that is left out, with a learned embedding of its own: the code
+   * after the last. `undefined` for a model that was made without it.
+   */
+  get absent(): number | undefined {
+    return this.config.unconditional ? this.tokens.conditionCodes : undefined;
   }
 
   /** GPT-2's: normal with deviation 0.02, biases 0; what is added to the residual path shrinks with its 2·layers additions. */
@@ -104,7 +119,7 @@ export class Transformer extends Module {
   /**
    * Logits under teacher forcing.
    *
-   * @param condition integers `[B, conditionTokens]` in `[0, conditionCodes)`
+   * @param condition integers `[B, conditionTokens]` in `[0, conditionCodes)`, or {@link absent} throughout
    * @param image the first `n` image tokens, integers `[B, n]` in `[0, imageCodes)`, `0 ≤ n < imageTokens`
    * @returns `[B, n + 1, imageCodes]`: row `t` is the prediction of image token `t` from all tokens before it
    * @throws RangeError when the numbers of tokens do not fit the model
@@ -145,7 +160,7 @@ export class Transformer extends Module {
 const INITIAL_STD = 0.02;
 
 function checkSizes(config: TransformerConfig, tokens: TokenShape): void {
-  const { dropout, ...sizes } = config;
+  const { dropout, unconditional: _, ...sizes } = config;
   for (const [name, value] of Object.entries({ ...sizes, ...tokens }))
     if (!Number.isInteger(value) || value < 1)
       throw new RangeError(`Transformer: ${name} must be a whole number of at least 1, but is ${value}`);

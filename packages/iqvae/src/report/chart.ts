@@ -2,8 +2,8 @@ import { escapeHtml } from "./html.ts";
 
 /** One line of a chart. */
 export interface Series {
-  /** Chooses the colour: `train` or `validation`. */
-  readonly split: "train" | "validation";
+  /** Chooses the color: of a split, or of a run that is compared with others. */
+  readonly split: "train" | "validation" | `run${number}`;
   /** Steps and values, steps ascending. */
   readonly points: readonly (readonly [step: number, value: number])[];
 }

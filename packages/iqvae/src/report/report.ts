@@ -7,7 +7,7 @@ import type { RunFolder } from "../training/run-folder.ts";
 import { STAGES, type Stage } from "../training/trainer.ts";
 import { VERSION } from "../version.ts";
 import { type Chart, chart, figure, type Series } from "./chart.ts";
-import { embeddedPng, escapeHtml, table } from "./html.ts";
+import { embeddedPng, escapeHtml, page, table } from "./html.ts";
 import { STYLE } from "./style.ts";
 
 /**
@@ -33,16 +33,15 @@ export function report(run: RunFolder, samples = newestPicture(run, "stage2")): 
     ...STAGES.map((stage) => curves(stage, config, records)),
     `<h2>Configuration and versions</h2><div class="columns">${table(flatten(config))}${table(versions(checkpoints))}</div>`,
   ];
-  return (
-    `<!doctype html>\n<html lang="en"><head><meta charset="utf-8">` +
-    `<meta name="viewport" content="width=device-width, initial-scale=1"><title>${escapeHtml(config.name)} · iqvae</title>` +
-    `<style>${STYLE}</style></head><body>\n${body.join("\n")}\n</body></html>\n`
-  );
+  return page(config.name, STYLE, body);
 }
 
-const STAGE_NAMES: Readonly<Record<Stage, string>> = { stage1: "Stage 1: codes", stage2: "Stage 2: transformer" };
+export const STAGE_NAMES: Readonly<Record<Stage, string>> = {
+  stage1: "Stage 1: codes",
+  stage2: "Stage 2: transformer",
+};
 
-function describeData({ data }: Config): string {
+export function describeData({ data }: Config): string {
   return `${data.name}, ${data.condition} → image, ${data.size} × ${data.size} pixels`;
 }
 
@@ -65,7 +64,7 @@ function newestPicture(run: RunFolder, stage: Stage): Uint8Array | undefined {
   return newest === undefined ? undefined : readFileSync(join(run.samples, newest));
 }
 
-function picture(title: string, caption: string, png: Uint8Array | undefined): string {
+export function picture(title: string, caption: string, png: Uint8Array | undefined): string {
   if (png === undefined) return "";
   return `<h2>${title}</h2><figure class="picture"><figcaption>${caption}</figcaption>${embeddedPng(png, title)}</figure>`;
 }
@@ -133,12 +132,12 @@ const TITLES: Readonly<Record<string, string>> = {
 };
 
 /** `imagePerplexity` → `Image perplexity`. */
-function titleOf(name: string): string {
+export function titleOf(name: string): string {
   const words = name.replace(/([A-Z])/g, (letter) => ` ${letter.toLowerCase()}`);
   return TITLES[name] ?? words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-function noteOf(name: string, { stage1 }: Config): string | undefined {
+export function noteOf(name: string, { stage1 }: Config): string | undefined {
   const { image, condition } = stage1.model;
   if (name === "nll") return "nats a token";
   if (name === "bits") return "a token";
@@ -158,7 +157,7 @@ function versions(checkpoints: ReadonlyMap<Stage, Checkpoint | undefined>): [str
 }
 
 /** `{ a: { b: 1 } }` → `a.b`, `1`. */
-function flatten(value: object, prefix = ""): [string, string][] {
+export function flatten(value: object, prefix = ""): [string, string][] {
   return Object.entries(value).flatMap(([key, inner]): [string, string][] => {
     const path = prefix === "" ? key : `${prefix}.${key}`;
     if (typeof inner === "object" && inner !== null && !Array.isArray(inner)) return flatten(inner, path);

@@ -67,8 +67,15 @@ export function drawTokens(logits: Tensor, noise: Tensor, options: DrawOptions):
 const STEPS_A_BLOCK = 16;
 const SMALLEST = 1e-30;
 
+/** Gumbel noise, step after step. */
+export interface GumbelNoise {
+  /** The noise of the next step, `[B, K]`; valid until the next call. */
+  next(): Tensor;
+  dispose(): void;
+}
+
 /** Gumbel noise of a batch of sequences, each from a generator of its own, so that no sequence depends on its neighbours. */
-export class GumbelStream {
+export class GumbelStream implements GumbelNoise {
   readonly #generators: readonly Generator[];
   readonly #exponential: Tensor;
   readonly #noise: Tensor;
@@ -82,7 +89,6 @@ export class GumbelStream {
     this.#noise = device === "cpu" ? this.#exponential : unscoped(() => ops.aten.empty(shape, { device }));
   }
 
-  /** The noise of the next step, `[B, K]`; valid until the next call. */
   next(): Tensor {
     const step = this.#step % STEPS_A_BLOCK;
     if (step === 0) this.#draw();
@@ -105,7 +111,55 @@ export class GumbelStream {
   }
 }
 
-/** The seed of one image: decided by the user's seed, the condition's tokens and the number of the sample, nothing else. */
+/**
+ * Noise between two streams, on the great circle [O]: both are brought to standard normal numbers by the inverse of the
+ * distribution function, mixed as `cos(θ)·a + sin(θ)·b` with `θ = share·π/2`, which is standard normal again, and brought
+ * back. So the noise has Gumbel's distribution for every share, and moves from the one stream to the other.
+ */
+export class GumbelBetween implements GumbelNoise {
+  readonly #from: GumbelNoise;
+  readonly #to: GumbelNoise;
+  readonly #share: number;
+
+  constructor(from: GumbelNoise, to: GumbelNoise, share: number) {
+    this.#from = from;
+    this.#to = to;
+    this.#share = share;
+  }
+
+  next(): Tensor {
+    const [from, to] = [this.#from.next(), this.#to.next()];
+    // The ends are the streams themselves, to the bit.
+    if (this.#share === 0) return from;
+    if (this.#share === 1) return to;
+    const angle = (this.#share * Math.PI) / 2;
+    return fromNormal(
+      toNormal(from)
+        .mul(Math.cos(angle))
+        .add(toNormal(to).mul(Math.sin(angle))),
+    ).to(from.dtype);
+  }
+
+  dispose(): void {
+    this.#from.dispose();
+    this.#to.dispose();
+  }
+}
+
+/** The smallest Gumbel noise that is told apart: −log 36, which no code ever wins with. */
+const LEAST_NOISE = -Math.log(36);
+
+/** Gumbel noise to standard normal numbers of the same quantile; by the upper tail, where the codes that win lie. */
+function toNormal(gumbel: Tensor): Tensor {
+  const upperTail = gumbel.to("float64").clamp_min(LEAST_NOISE).neg().exp().neg().expm1().neg(); // 1 − exp(−e^−g)
+  return ops.aten.special_ndtri(upperTail).neg();
+}
+
+function fromNormal(normal: Tensor): Tensor {
+  return ops.aten.special_log_ndtr(normal).neg().log().neg();
+}
+
+/** The seed of one image: decided by the user's seed, the condition's tokens and the number of the sample, nothing else. Noise that conditions share has no `condition`. */
 export function sampleSeed(seed: number, condition: ArrayLike<number | bigint>, sample: number): bigint {
   const text = `${seed} ${sample} ${Array.from(condition).join(" ")}`;
   return createHash("sha256").update(text).digest().readBigUInt64LE() & 0x7fffffffffffffffn;

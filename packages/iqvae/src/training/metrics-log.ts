@@ -12,6 +12,14 @@ export interface MetricsRecord {
   readonly [figure: string]: number | string;
 }
 
+/** Who is told all that the log is told. */
+export interface MetricsSink {
+  append(record: MetricsRecord): void;
+  /** What came after `step` of `stage` is void. */
+  cutBack(stage: Stage, step: number): void;
+  flush(): void;
+}
+
 /**
  * The log of a run, one JSON object a line. It can be cut back to a checkpoint, so that a run that was interrupted between
  * two checkpoints has every line once.
@@ -20,9 +28,15 @@ export class MetricsLog {
   readonly path: string;
   #file: number | undefined;
   #length = 0;
+  #mirror: MetricsSink | undefined;
 
   constructor(path: string) {
     this.path = path;
+  }
+
+  /** Tells `sink` all that the log is told from now on; without one, nobody. */
+  mirror(sink: MetricsSink | undefined): void {
+    this.#mirror = sink;
   }
 
   /** Adds a line. If the disk is full, the line is taken back as a whole. */
@@ -37,16 +51,19 @@ export class MetricsLog {
       }
       this.#length += line.length;
     });
+    this.#mirror?.append(record);
   }
 
   /** Makes the lines so far last through a loss of power. */
   flush(): void {
     if (this.#file !== undefined) this.#attempt(fsyncSync);
+    this.#mirror?.flush();
   }
 
   /** Drops all that came after `step` of `stage`: later lines, lines of later stages, a half last line. */
   cutBack(stage: Stage, step: number): void {
     this.close();
+    this.#mirror?.cutBack(stage, step);
     if (!existsSync(this.path)) return;
     const order = (record: { stage: Stage }) => STAGES.indexOf(record.stage) - STAGES.indexOf(stage);
     const kept = readMetrics(this.path).filter((r) => order(r) < 0 || (order(r) === 0 && r.step <= step));

@@ -34,8 +34,13 @@ export function heldOutPairs(dataset: PairDataset, rows: readonly number[]) {
   });
 }
 
-/** Writes a picture of held-out pairs and what stage 1 makes of them. */
-export async function drawReconstructions(run: RunFolder, model: IqVae, dataset: PairDataset, step: number) {
+/** Writes a picture of held-out pairs and what stage 1 makes of them. @returns its path */
+export async function drawReconstructions(
+  run: RunFolder,
+  model: IqVae,
+  dataset: PairDataset,
+  step: number,
+): Promise<string> {
   const rows = heldOut(dataset, RECONSTRUCTED);
   const pairs = heldOutPairs(dataset, rows);
   const pixels = dataset.size ** 2;
@@ -58,22 +63,26 @@ export async function drawReconstructions(run: RunFolder, model: IqVae, dataset:
   ]);
   const labels = ["conditions", "their reconstructions", "images", "their reconstructions"];
   const sheet = labels.map((label, row): SheetRow => ({ label, tiles: columns.map((column) => column[row]!) }));
-  writeWhole(picturePath(run, "stage1", step), await contactSheet(sheet));
+  const path = picturePath(run, "stage1", step);
+  writeWhole(path, await contactSheet(sheet));
+  return path;
 }
 
-/** Writes a picture of what stage 2 draws for held-out conditions. */
+/** Writes a picture of what stage 2 draws for held-out conditions. @returns its path */
 export async function drawSamples(
   run: RunFolder,
   { iqvae, trainer }: { iqvae: IqVae; trainer: Stage2Trainer },
   dataset: PairDataset,
   step: number,
-) {
-  const transformer = new Transformer(run.config.stage2.model, trainer.model.tokens);
+): Promise<string> {
+  const transformer = new Transformer(trainer.model.config, trainer.model.tokens);
   transformer.loadStateDict(trainer.averages);
   const generator = new ImageGenerator(run.config, dataset.condition, { iqvae, transformer });
   const rows = heldOut(dataset, SAMPLED);
-  writeWhole(picturePath(run, "stage2", step), await samplesSheet(generator, dataset, rows));
+  const path = picturePath(run, "stage2", step);
+  writeWhole(path, await samplesSheet(generator, dataset, rows));
   for (const tensor of transformer.stateDict().values()) tensor.dispose();
+  return path;
 }
 
 /** A row for each held-out pair: condition, real image, six samples. A PNG file. */

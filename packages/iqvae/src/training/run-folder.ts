@@ -19,6 +19,8 @@ export interface RunFolder {
   /** The data as tokens of stage 1. */
   readonly tokens: string;
   readonly report: string;
+  /** Event files for TensorBoard. */
+  readonly tensorboard: string;
 }
 
 /**
@@ -86,5 +88,6 @@ function runAt(path: string, config: Config): RunFolder {
     samples: join(path, "samples"),
     tokens: join(path, "tokens.safetensors"),
     report: join(path, "report.html"),
+    tensorboard: join(path, "tensorboard"),
   };
 }

@@ -24,6 +24,11 @@ export interface Stage2Config {
   /** `bfloat16`: matrix products under autocast; weights and sums stay in float32. */
   readonly precision: "float32" | "bfloat16";
   readonly exposure: Exposure;
+  /**
+   * Share of the sequences that are learnt without their condition, for classifier-free guidance (Ho & Salimans 2022). Above
+   * 0 it needs a model made with `unconditional`. Default 0.
+   */
+  readonly conditionDropout?: number;
 }
 
 /** Adam's, as GPT-2's reproductions use them. */
@@ -49,6 +54,10 @@ export class Stage2Trainer implements Trainer {
   constructor(options: { model: Transformer; train: TokenPairs; validation: TokenPairs; config: Stage2Config }) {
     const { model, train, validation, config } = options;
     for (const [name, split] of Object.entries({ train, validation })) checkShape(name, model, split);
+    if ((config.conditionDropout ?? 0) > 0 && model.absent === undefined)
+      throw new RangeError(
+        `Stage2Trainer: conditionDropout ${config.conditionDropout} needs a transformer made with unconditional: true`,
+      );
     this.model = model;
     this.config = config;
     this.#train = train;
@@ -93,7 +102,7 @@ export class Stage2Trainer implements Trainer {
       const rows = indices.subarray(start, start + this.config.microBatch);
       const loss = scope(() => {
         const { conditions, images } = this.#train.batch(rows, this.#device);
-        const part = this.#loss(conditions, images).mul(rows.length / indices.length);
+        const part = this.#loss(this.#dropConditions(conditions), images).mul(rows.length / indices.length);
         part.backward();
         return part.detach();
       });
@@ -101,6 +110,15 @@ export class Stage2Trainer implements Trainer {
     }
     if (total === undefined) throw new RangeError("Stage2Trainer.step got an empty batch");
     return { loss: total };
+  }
+
+  /** Puts the absent condition in place of some, each decided by itself. Without a share, no random number is drawn. */
+  #dropConditions(conditions: Tensor): Tensor {
+    const { absent } = this.model;
+    const { conditionDropout = 0 } = this.config;
+    if (absent === undefined || conditionDropout === 0) return conditions;
+    const dropped = ops.aten.rand([conditions.shape[0]!, 1], { device: this.#device }).lt(conditionDropout);
+    return conditions.masked_fill(dropped, absent);
   }
 
   #loss(conditions: Tensor, images: Tensor): Tensor {

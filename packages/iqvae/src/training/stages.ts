@@ -3,7 +3,7 @@ import { conditionFor } from "../conditions/index.ts";
 import type { Config } from "../config/index.ts";
 import type { ConditionSpec, PairDataset } from "../data/index.ts";
 import { IqVae } from "../models/iqvae.ts";
-import { type TokenShape, Transformer } from "../models/transformer.ts";
+import { type TokenShape, Transformer, type TransformerConfig } from "../models/transformer.ts";
 import { createRegularizer } from "../regularizer/index.ts";
 import { Stage1Trainer } from "./stage1.ts";
 import { Stage2Trainer } from "./stage2.ts";
@@ -39,9 +39,9 @@ export function createStage2Trainer(
   { stage2, precision }: Config,
   tokens: { train: TokenPairs; validation: TokenPairs },
 ): Stage2Trainer {
-  const { model, exposure, steps, batch, rate, warmup, weightDecay, emaDecay } = stage2;
+  const { exposure, steps, batch, rate, warmup, weightDecay, emaDecay, conditionDropout } = stage2;
   return new Stage2Trainer({
-    model: new Transformer(model, tokens.train.shape),
+    model: new Transformer(transformerConfig(stage2), tokens.train.shape),
     ...tokens,
     config: {
       steps,
@@ -54,8 +54,14 @@ export function createStage2Trainer(
       emaDecay,
       precision,
       exposure,
+      conditionDropout,
     },
   });
+}
+
+/** A transformer that learns some sequences without their condition has a token that says so. */
+export function transformerConfig({ model, conditionDropout }: Config["stage2"]): TransformerConfig {
+  return conditionDropout > 0 ? { ...model, unconditional: true } : model;
 }
 
 /** The numbers of codes and tokens that stage 1 of a configuration makes. */
@@ -77,7 +83,7 @@ export function restoreModels(
 ): { iqvae: IqVae; transformer: Transformer } {
   const iqvae = new IqVae(config.stage1.model, conditionFor(spec));
   iqvae.loadStateDict(below("model.", weights.stage1));
-  const transformer = new Transformer(config.stage2.model, tokenShape(config, iqvae));
+  const transformer = new Transformer(transformerConfig(config.stage2), tokenShape(config, iqvae));
   // The averaged weights are those that were evaluated.
   transformer.loadStateDict(below("ema.", weights.stage2));
   return { iqvae, transformer };

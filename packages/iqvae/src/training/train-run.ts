@@ -9,6 +9,7 @@ import { drawReconstructions, drawSamples } from "./pictures.ts";
 import type { Progress } from "./progress.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { createStage1Trainer, createStage2Trainer } from "./stages.ts";
+import { EventLog } from "./tensorboard/event-log.ts";
 import { tokensOf } from "./tokens.ts";
 
 /** The company of a training. */
@@ -28,14 +29,18 @@ export async function trainRun(run: RunFolder, companions: Companions): Promise<
   makeFolder(run.checkpoints);
   makeFolder(run.samples);
   const unlock = lockRun(run.path);
+  const events = new EventLog(run.tensorboard);
+  run.log.mirror(events);
   try {
     const dataset = await openData(run.config.data, companions.progress);
     try {
-      return await trainStages(run, dataset, companions);
+      return await trainStages(run, dataset, events, companions);
     } finally {
       dataset.close();
     }
   } finally {
+    run.log.mirror(undefined);
+    events.close();
     unlock();
   }
 }
@@ -62,6 +67,7 @@ export async function openData(data: OpenRequest, progress: Progress): Promise<P
 async function trainStages(
   run: RunFolder,
   dataset: PairDataset,
+  events: EventLog,
   { progress, interrupt }: Companions,
 ): Promise<"finished" | "interrupted"> {
   const { config } = run;
@@ -77,7 +83,10 @@ async function trainStages(
     rows: config.stage1.batch,
     progress,
     interrupt,
-    draw: (step) => drawReconstructions(run, first.model, dataset, step),
+    draw: async (step) => {
+      const picture = await drawReconstructions(run, first.model, dataset, step);
+      events.picture("stage1", step, "reconstructions", picture);
+    },
   });
   if (outcome === "interrupted" || interrupt.requested) return "interrupted";
 
@@ -93,7 +102,10 @@ async function trainStages(
     rows: config.stage2.batch * config.stage2.accumulate,
     progress,
     interrupt,
-    draw: (step) => drawSamples(run, { iqvae: first.model, trainer: second }, dataset, step),
+    draw: async (step) => {
+      const picture = await drawSamples(run, { iqvae: first.model, trainer: second }, dataset, step);
+      events.picture("stage2", step, "samples", picture);
+    },
   });
 }
 

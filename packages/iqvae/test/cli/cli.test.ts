@@ -49,6 +49,7 @@ describe("train", () => {
       "metrics.jsonl",
       "report.html",
       "samples",
+      "tensorboard",
       "tokens.safetensors",
     ]);
     for (const stage of ["stage1", "stage2"] as const) {

@@ -1,27 +1,13 @@
 import { liveTensors, manualSeed, noGrad, ops, scope, type Tensor, tensor, unscoped } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
-import { Transformer } from "../../src/models/transformer.ts";
 import type { SampleOptions, TokenSampler } from "../../src/sampling/plan.ts";
 import { cachedSampler, uncachedSampler } from "../../src/sampling/sampler.ts";
-
-const SHAPE = { conditionCodes: 16, imageCodes: 24, conditionTokens: 9, imageTokens: 16 };
-
-/** A model whose predictions differ much from position to position, as a trained one's do. */
-function sharpModel(seed: number, shape = SHAPE): Transformer {
-  manualSeed(seed);
-  const model = new Transformer({ layers: 3, width: 48, heads: 4, dropout: 0 }, shape);
-  noGrad(() => {
-    for (const weight of model.namedParameters().values())
-      if (weight.ndim === 2) weight.mul_(8);
-      else weight.add_(ops.aten.randn_like(weight).mul(0.3)); // no two norms alike, no bias 0
-  });
-  return model;
-}
+import { drawn, SHAPE, sharpModel } from "./support.ts";
 
 const model = sharpModel(1);
 const conditions = unscoped(() => ops.aten.randint(SHAPE.conditionCodes, [4, 9], { dtype: "int64" }));
 const draw = (sampler: TokenSampler, options: SampleOptions = {}, given: Tensor = conditions): number[] =>
-  scope(() => Array.from(sampler.sample(given, options).read("int64"), Number));
+  drawn(sampler, given, options);
 const row = (tokens: readonly number[], i: number): number[] => tokens.slice(i * 16, (i + 1) * 16);
 
 /** What every sampler promises. */

@@ -223,3 +223,47 @@ describe("refuses", () => {
     );
   });
 });
+
+describe("leaving conditions out", () => {
+  const unconditional = (conditionDropout: number): Stage2Trainer => {
+    manualSeed(1);
+    return new Stage2Trainer({
+      model: new Transformer({ layers: 2, width: 64, heads: 4, dropout: 0, unconditional: true }, SHAPE),
+      train: mirrored(512, 1),
+      validation: mirrored(50, 2),
+      config: { ...CONFIG, conditionDropout },
+    });
+  };
+  /** How far training moved the embedding of the absent condition; decay alone moves it a little. */
+  const moved = (subject: Stage2Trainer): number =>
+    scope(() => {
+      const absent = () => subject.model.conditionEmbedding.weight.detach().select(0, SHAPE.conditionCodes).clone();
+      const before = absent();
+      run(subject, 0, 3);
+      return absent().sub(before).abs().amax().item();
+    });
+
+  test("teaches the embedding of the absent condition, and only then", () => {
+    expect(moved(unconditional(0.5))).toBeGreaterThan(1e-4);
+    expect(moved(unconditional(0))).toBeLessThan(1e-5);
+  });
+
+  test("draws no random number where none is left out, so that such trainings stay as they were", () => {
+    const after = (conditionDropout: number): Uint8Array => {
+      const subject = unconditional(conditionDropout);
+      manualSeed(3);
+      run(subject, 0, 1);
+      return getRandomState();
+    };
+    manualSeed(3);
+    const before = getRandomState();
+    expect(after(0)).toEqual(before);
+    expect(after(0.1)).not.toEqual(after(0));
+  });
+
+  test("needs a model that has such an embedding", () => {
+    expect(() => trainer({ conditionDropout: 0.1 })).toThrow(
+      "Stage2Trainer: conditionDropout 0.1 needs a transformer made with unconditional: true",
+    );
+  });
+});

@@ -1,0 +1,85 @@
+import { join } from "node:path";
+import { setThreads } from "@iqvae/torch";
+import { Command } from "commander";
+import { contactSheet, readImage } from "../data/index.ts";
+import { ImageGenerator } from "../generator.ts";
+import type { Likelihood } from "../sampling/likelihood.ts";
+import { writeWhole } from "../training/files.ts";
+import { heldOut } from "../training/pictures.ts";
+import { openRun } from "../training/run-folder.ts";
+import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
+import { consoleProgress } from "./console.ts";
+import { collect, optionsOf, whole } from "./options.ts";
+
+interface LikelihoodOptions {
+  readonly condition?: string[];
+  readonly image?: string[];
+  readonly index?: number[];
+  readonly out?: string;
+  readonly threads?: number;
+}
+
+/** Held-out pairs when none are named. */
+const PAIRS = 4;
+
+export function likelihoodCommand(): Command {
+  return new Command("likelihood")
+    .description("how likely images are under their conditions, as a trained run sees it")
+    .argument("<run>", "a run folder, or its name in runs/")
+    .option("--condition <file>", "an image that holds a condition; may be repeated", collect(String))
+    .option("--image <file>", "the image of each --condition; may be repeated", collect(String))
+    .option("--index <number>", "a held-out pair; may be repeated", collect(whole(0)))
+    .option("--out <file.png>", "the picture (default: samples/likelihood.png in the run folder)")
+    .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
+    .action(async (path: string, _: unknown, command: Command) => {
+      const options = optionsOf<LikelihoodOptions>(command);
+      const { condition = [], image = [], index, threads } = options;
+      if (condition.length !== image.length)
+        throw new Error(`Expected an --image for each --condition, got ${image.length} for ${condition.length}.`);
+      const progress = consoleProgress(options);
+      if (threads !== undefined) setThreads(threads);
+      const run = openRun(path);
+      const { size } = run.config.data;
+      const generator = ImageGenerator.load(run);
+      const painted = await fromFiles(condition, generator, size);
+      const shown = await Promise.all(image.map((file) => readImage(file, size)));
+      const pairs: Pair[] = [
+        ...painted.map((chosen, i) => ({ ...chosen, name: image[i]!, image: shown[i]! })),
+        ...(condition.length > 0 && index === undefined
+          ? []
+          : (await fromHeldOut(run.config.data, index ?? ((dataset) => heldOut(dataset, PAIRS)), progress)).map(
+              (chosen) => ({ ...chosen, image: chosen.image! }),
+            )),
+      ];
+      const found = generator.likelihood(
+        pairs.map(({ raster }) => raster),
+        pairs.map((pair) => pair.image),
+      );
+      const out = options.out ?? join(run.samples, "likelihood.png");
+      const tiles = pairs.map((pair, i) => [pair.tiles[0]!, pair.image, heatTile(found[i]!, size)]);
+      writeWhole(out, await contactSheet(tiles.map((row) => ({ tiles: row }))));
+      pairs.forEach(({ name }, i) => {
+        const { nats, bits, bitsPerToken } = found[i]!;
+        const text = `${name}: ${nats.toFixed(2)} nats, ${bits.toFixed(2)} bits, ${bitsPerToken.toFixed(3)} bits a token`;
+        progress.tell(text, { event: "likelihood", name, nats, bits, bitsPerToken, map: Array.from(found[i]!.map) });
+      });
+      progress.tell(`Light where a token surprised: ${out}`, { event: "picture", path: out });
+    });
+}
+
+interface Pair extends Chosen {
+  readonly image: Uint8Array;
+}
+
+/** Nats a token that are shown as white. */
+const WHITE = 8;
+
+/** The surprise of each token as gray squares, `[size, size, 3]`: black is none. */
+function heatTile({ map }: Likelihood, size: number): Uint8Array {
+  const side = Math.sqrt(map.length);
+  return Uint8Array.from({ length: size * size * 3 }, (_, i) => {
+    const [y, x] = [Math.floor(i / 3 / size), Math.floor(i / 3) % size];
+    const nats = map[Math.floor((y * side) / size) * side + Math.floor((x * side) / size)]!;
+    return Math.min(255, Math.round((255 * nats) / WHITE));
+  });
+}

@@ -1,0 +1,63 @@
+import { conditionFor } from "../conditions/index.ts";
+import { conditionSpec } from "../config/condition-spec.ts";
+import type { Config } from "../config/index.ts";
+import { reduction } from "../models/autoencoder.ts";
+import type { VqConfig } from "../models/iqvae.ts";
+import type { TokenShape, TransformerConfig } from "../models/transformer.ts";
+import type { Exposure } from "../training/gumbel.ts";
+import { transformerConfig } from "../training/stages.ts";
+
+/** How a condition comes in: through an auto-encoder of planes, or as tokens that are there already (words, boxes). */
+export type PlannedCondition =
+  | { readonly kind: "planes"; readonly inputs: number; readonly outputs: number; readonly model: VqConfig }
+  | { readonly kind: "tokens"; readonly count: number; readonly codes: number };
+
+/** All of a training that decides what it costs. */
+export interface Planned {
+  readonly name: string;
+  /** What it is trained on, for people. */
+  readonly data: string;
+  /** Pixels a side. */
+  readonly size: number;
+  readonly image: VqConfig;
+  readonly condition: PlannedCondition;
+  /** Pairs of a step of stage 1. */
+  readonly stage1Batch: number;
+  readonly transformer: TransformerConfig;
+  readonly exposure: Exposure;
+  /** Sequences of a pass of stage 2, and passes of a step. */
+  readonly stage2Batch: number;
+  readonly accumulate: number;
+  readonly precision: "bfloat16" | "float32";
+}
+
+/** What a configuration is to cost. */
+export function plannedOf(config: Config): Planned {
+  const { data, stage1, stage2 } = config;
+  const { inputChannels, outputChannels } = conditionFor(conditionSpec(data));
+  return {
+    name: config.name,
+    data: `${data.name}, ${data.condition}, ${data.size} × ${data.size} pixels`,
+    size: data.size,
+    image: stage1.model.image,
+    condition: { kind: "planes", inputs: inputChannels, outputs: outputChannels, model: stage1.model.condition },
+    stage1Batch: stage1.batch,
+    transformer: transformerConfig(stage2),
+    exposure: stage2.exposure,
+    stage2Batch: stage2.batch,
+    accumulate: stage2.accumulate,
+    precision: config.precision,
+  };
+}
+
+/** Numbers of codes and tokens of both halves. */
+export function plannedTokens({ image, condition, size }: Planned): TokenShape {
+  const places = (model: VqConfig) => (size / reduction(model)) ** 2;
+  return {
+    imageCodes: image.codes,
+    imageTokens: places(image),
+    ...(condition.kind === "planes"
+      ? { conditionCodes: condition.model.codes, conditionTokens: places(condition.model) }
+      : { conditionCodes: condition.codes, conditionTokens: condition.count }),
+  };
+}

@@ -1,0 +1,34 @@
+import { contactSheet, type OpenRequest, type SheetRow } from "../data/index.ts";
+import { ImageGenerator } from "../generator.ts";
+import { heldOut, heldOutPairs, SAMPLES } from "../training/pictures.ts";
+import type { Progress } from "../training/progress.ts";
+import type { RunFolder } from "../training/run-folder.ts";
+import { openData } from "../training/train-run.ts";
+
+/** Held-out conditions that are shown. */
+const CONDITIONS = 4;
+
+/**
+ * Draws the same held-out conditions with each run: the condition and its real image, then a row of samples of each run.
+ *
+ * @returns a PNG; `undefined` when the runs are of different data, whose conditions they cannot share
+ */
+export async function compareSamples(runs: readonly RunFolder[], progress: Progress): Promise<Buffer | undefined> {
+  const [first] = runs;
+  const requests = new Set(runs.map(({ config }) => JSON.stringify(config.data)));
+  if (first === undefined || requests.size > 1) return undefined;
+  const dataset = await openData(first.config.data satisfies OpenRequest, progress);
+  try {
+    const numbers = heldOut(dataset, CONDITIONS);
+    const pairs = heldOutPairs(dataset, numbers);
+    const rasters = pairs.map(({ raster }) => raster);
+    const drawn = runs.map((run) => ImageGenerator.load(run).draw(rasters, { samples: SAMPLES }));
+    const rows = pairs.flatMap(({ condition, image }, i): SheetRow[] => [
+      { label: `held-out pair ${numbers[i]}: condition and real image`, tiles: [condition, image] },
+      ...runs.map((run, k) => ({ label: run.path, tiles: drawn[k]![i]! })),
+    ]);
+    return await contactSheet(rows);
+  } finally {
+    dataset.close();
+  }
+}

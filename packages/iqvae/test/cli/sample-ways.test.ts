@@ -1,0 +1,133 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import sharp from "sharp";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Workspace } from "./program.ts";
+
+const workspace = new Workspace();
+beforeAll(async () => {
+  const trained = await workspace.run("train", "tiny", "--set", "stage2.conditionDropout=0.1");
+  expect(trained.code).toBe(0);
+  const half = Uint8Array.from({ length: 32 * 32 }, (_, i) => (i < 512 ? 255 : 0));
+  const mask = await sharp(half, { raw: { width: 32, height: 32, channels: 1 } })
+    .png()
+    .toBuffer();
+  writeFileSync(workspace.at("mask.png"), mask);
+}, 300_000);
+afterAll(() => workspace.remove());
+
+const sample = (...args: string[]) => workspace.run("sample", "tiny", "--out", "out.png", ...args);
+const size = async () => {
+  const { width, height } = await sharp(workspace.at("out.png")).metadata();
+  return [width, height];
+};
+
+describe("sample", () => {
+  test("guided, completed, between seeds and blended: one picture each, of its own", async () => {
+    const pictures: string[] = [];
+    for (const [args, wanted] of [
+      [
+        ["--index", "0", "--count", "2"],
+        [532, 136],
+      ],
+      [
+        ["--index", "0", "--count", "2", "--guidance", "3"],
+        [532, 136],
+      ],
+      [
+        ["--index", "0", "--count", "2", "--mask", "mask.png"],
+        [664, 136],
+      ],
+      [
+        ["--index", "0", "--count", "3", "--towards-seed", "5"],
+        [664, 136],
+      ],
+      [
+        ["--index", "0", "--index", "1", "--count", "3", "--blend"],
+        [664, 136],
+      ],
+    ] as const) {
+      expect(await sample(...args)).toMatchObject({ code: 0, err: "" });
+      expect(await size(), args.join(" ")).toEqual(wanted);
+      pictures.push(readFileSync(workspace.at("out.png")).toString("base64"));
+    }
+    expect(new Set(pictures).size).toBe(pictures.length);
+  }, 120_000);
+
+  test("larger than trained", async () => {
+    expect(await sample("--index", "0", "--count", "1", "--size", "64")).toMatchObject({ code: 0, err: "" });
+    expect(await size()).toEqual([400, 136]); // three tiles of 64 pixels, shown twice as large
+  }, 120_000);
+
+  test.each([
+    [["--blend"], "--blend takes two conditions, but got 4. Name two with --index or --condition.\n"],
+    [["--blend", "--size", "64"], "--blend and --size draw in different ways. Give one of them.\n"],
+    [["--size", "48"], "--size 48: expected a size above the 32 pixels of the training, one of 64, 128.\n"],
+    [["--mask", "none.png"], "none.png: there is no such file that can be read.\n"],
+    [
+      ["--index", "1", "--complete", "a.png", "--complete", "b.png"],
+      "--complete: expected one file, or one for each of 1 conditions, got 2.\n",
+    ],
+  ])("%j is explained", async (args, err) => {
+    expect(await sample(...args)).toMatchObject({ code: 1, err });
+  });
+});
+
+describe("likelihood", () => {
+  test("tells the bits of held-out pairs, whose sum is that of their maps", async () => {
+    const { code, out } = await workspace.run("likelihood", "tiny", "--index", "0", "--index", "3", "--json");
+    expect(code).toBe(0);
+    const events = out
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { event: string; name: string; nats: number; bits: number; map: number[] });
+    const found = events.filter(({ event }) => event === "likelihood");
+    expect(found.map(({ name }) => name)).toEqual(["pair 0", "pair 3"]);
+    for (const { nats, bits, map } of found) {
+      expect(map.reduce((sum, value) => sum + value, 0)).toBeCloseTo(nats, 3);
+      expect(bits).toBeCloseTo(nats / Math.LN2, 6);
+    }
+    expect(existsSync(workspace.at("runs/tiny/samples/likelihood.png"))).toBe(true);
+  });
+
+  test("wants an image for each condition", async () => {
+    expect(await workspace.run("likelihood", "tiny", "--condition", "mask.png")).toMatchObject({
+      code: 1,
+      err: "Expected an --image for each --condition, got 0 for 1.\n",
+    });
+  });
+});
+
+describe("report", () => {
+  test("of several runs compares them, with samples of the same conditions", async () => {
+    const { code, out } = await workspace.run("report", "tiny", "tiny", "--json");
+    expect(code).toBe(0);
+    expect(out).toContain('{"event":"report","path":"runs/tiny/comparison.html","runs":["runs/tiny","runs/tiny"]}');
+    expect(readFileSync(workspace.at("runs/tiny/comparison.html"), "utf8")).toContain("<h2>Samples</h2>");
+  });
+
+  test("of one run is its own, written anew", async () => {
+    writeFileSync(workspace.at("runs/tiny/report.html"), "");
+    expect((await workspace.run("report", "tiny")).out).toBe("Look at runs/tiny/report.html\n");
+    expect(readFileSync(workspace.at("runs/tiny/report.html"), "utf8")).toContain("<h1>tiny</h1>");
+  });
+});
+
+describe("plan", () => {
+  test("tells parameters, operations, memory and time, for machines too", async () => {
+    const { code, out } = await workspace.run("plan", "paper-cub", "--no-measure");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^paper-cub: CUB-200-2011, captions of up to 64 word pieces; products in bfloat16\n/);
+    expect(out).toMatch(/stage 2 +\d{3},\d{3},\d{3} +32 sequences +[\d.]+ TFLOP +[\d.]+ GB +– +[\d.]+ ms\n$/);
+    const { out: json } = await workspace.run("plan", "tiny", "--json", "--utilization", "0.5");
+    const made = JSON.parse(json) as { stage1: Record<string, number>; stage2: Record<string, number> };
+    expect(made.stage1.here).toBeGreaterThan(0);
+    expect(made.stage2.operations! / made.stage2.h100!).toBeCloseTo(0.5 * 989e12, -6);
+  });
+
+  test.each([
+    [["papr-cub"], "'papr-cub' is neither a preset nor a file; did you mean 'paper-cub'?\n"],
+    [["paper-cub", "--set", "seed=1"], "--set: paper-cub is only there to plan with, and has no values to set.\n"],
+  ])("%j is explained", async (args, err) => {
+    expect(await workspace.run("plan", ...args)).toMatchObject({ code: 1, err });
+  });
+});

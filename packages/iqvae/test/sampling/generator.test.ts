@@ -1,0 +1,175 @@
+import { join } from "node:path";
+import { inferenceMode, manualSeed, noGrad, scope, tensor } from "@iqvae/torch";
+import * as fc from "fast-check";
+import sharp from "sharp";
+import { describe, expect, test } from "vitest";
+import { conditionFor } from "../../src/conditions/index.ts";
+import { conditionSpec } from "../../src/config/condition-spec.ts";
+import { parseConfig, presets } from "../../src/config/index.ts";
+import { seededRandom } from "../../src/data/index.ts";
+import { ImageGenerator } from "../../src/generator.ts";
+import { IqVae } from "../../src/models/iqvae.ts";
+import { Transformer } from "../../src/models/transformer.ts";
+import { givenTokens, readMask, readPartialImage, withoutHole } from "../../src/sampling/completion.ts";
+import { tokenShape, transformerConfig } from "../../src/training/stages.ts";
+import { temporaryFolder } from "../training/support.ts";
+
+const SIZE = 32;
+const config = parseConfig({ ...presets.tiny, stage2: { ...presets.tiny.stage2, conditionDropout: 0.1 } }, "test");
+const spec = conditionSpec(config.data);
+manualSeed(1);
+const iqvae = new IqVae(config.stage1.model, conditionFor(spec));
+const transformer = new Transformer(transformerConfig(config.stage2), tokenShape(config, iqvae));
+noGrad(() => {
+  // As a trained model's: predictions that depend on what is given.
+  for (const weight of transformer.namedParameters().values()) if (weight.ndim === 2) weight.mul_(8);
+});
+const generator = new ImageGenerator(config, spec, { iqvae, transformer });
+
+const random = seededRandom("generator");
+const raster = (size = SIZE) => Uint8Array.from({ length: size * size }, () => Math.floor(random() * 13));
+const picture = () => Uint8Array.from({ length: SIZE * SIZE * 3 }, () => Math.floor(random() * 256));
+const [one, two] = [raster(), raster()];
+
+describe("completing", () => {
+  const mask = (given: (x: number, y: number) => boolean) =>
+    Uint8Array.from({ length: SIZE * SIZE }, (_, i) => Number(given(i % SIZE, Math.floor(i / SIZE))));
+
+  test("with nothing given is drawing", () => {
+    const nothing = { image: picture(), mask: mask(() => false) };
+    const options = { samples: 2, seed: 3 };
+    expect(generator.complete([one], [nothing], options)).toEqual(generator.draw([one], options));
+  });
+
+  test("keeps the given pixels, in every sample, and draws different rests", () => {
+    const upper = { image: picture(), mask: mask((_, y) => y < 16) };
+    const [images] = generator.complete([one], [upper], { samples: 3 });
+    for (const image of images!)
+      expect(image.subarray(0, 16 * SIZE * 3)).toEqual(upper.image.subarray(0, 16 * SIZE * 3));
+    expect(new Set(images!.map((image) => image.join())).size).toBe(3);
+  });
+
+  test("does not look at what lies in the hole", () => {
+    const upper = { image: picture(), mask: mask((_, y) => y < 16) };
+    const other = { ...upper, image: upper.image.map((value, i) => (i < 16 * SIZE * 3 ? value : 255 - value)) };
+    expect(generator.complete([one], [other])).toEqual(generator.complete([one], [upper]));
+  });
+
+  test("the given part decides what follows", () => {
+    const upper = () => ({ image: picture(), mask: mask((_, y) => y < 16) });
+    const below = (images: Uint8Array[][]) => images[0]![0]!.subarray(16 * SIZE * 3);
+    expect(below(generator.complete([one], [upper()]))).not.toEqual(below(generator.complete([one], [upper()])));
+  });
+
+  test("fixes just the tokens that are given wholly", async () => {
+    await fc.assert(
+      fc.property(fc.array(fc.boolean(), { minLength: 64, maxLength: 64 }), fc.nat(63), (cells, hole) => {
+        const whole = mask((x, y) => cells[Math.floor(y / 4) * 8 + Math.floor(x / 4)]!);
+        expect(givenTokens(whole, SIZE, 8)).toEqual(cells);
+        whole[(Math.floor(hole / 8) * 4 + 3) * SIZE + (hole % 8) * 4 + 1] = 0; // one pixel of a token
+        expect(givenTokens(whole, SIZE, 8)).toEqual(cells.map((given, i) => given && i !== hole));
+      }),
+    );
+  });
+
+  test("fills holes with the mean of what is given", () => {
+    const image = Uint8Array.of(10, 20, 30, 1, 2, 3, 20, 40, 60);
+    expect(withoutHole({ image, mask: Uint8Array.of(1, 0, 1) })).toEqual(
+      Uint8Array.of(10, 20, 30, 15, 30, 45, 20, 40, 60),
+    );
+    expect(withoutHole({ image, mask: Uint8Array.of(0, 0, 0) })).toEqual(Uint8Array.from({ length: 9 }, () => 127));
+  });
+
+  test("refuses images and masks of another size, and another number of them", () => {
+    const whole = { image: picture(), mask: mask(() => true) };
+    expect(() => generator.complete([one], [{ ...whole, mask: new Uint8Array(5) }])).toThrow(
+      "complete() takes an image of 32 × 32 RGB pixels (3072 bytes) and a mask of as many pixels (1024 bytes), but got 3072 and 5 bytes",
+    );
+    expect(() => generator.complete([one, two], [whole])).toThrow(
+      "complete() takes one partial image for each condition, but got 1 for 2",
+    );
+  });
+});
+
+describe("files of partial images", () => {
+  const raw = (channels: 3 | 4, byte: (i: number) => number) => ({
+    data: Buffer.from(Uint8Array.from({ length: 16 * channels }, (_, i) => byte(i))),
+    raw: { width: 4, height: 4, channels },
+  });
+  const write = async (name: string, { data, raw: shape }: ReturnType<typeof raw>) => {
+    const path = join(temporaryFolder(), name);
+    await sharp(data, { raw: shape }).png().toFile(path);
+    return path;
+  };
+
+  test("give what is not transparent, or what the mask shows light", async () => {
+    const image = await write(
+      "image.png",
+      raw(4, (i) => (i % 4 === 3 ? (i < 32 ? 255 : 0) : 7 * (i % 4))),
+    );
+    const read = await readPartialImage(image, undefined, 4);
+    expect(Array.from(read.mask)).toEqual(Array.from({ length: 16 }, (_, i) => Number(i < 8)));
+    expect(Array.from(read.image.subarray(0, 6))).toEqual([0, 7, 14, 0, 7, 14]);
+    const masked = await write(
+      "mask.png",
+      raw(3, (i) => (i % 2 === 0 && i < 6 ? 255 : i < 6 ? 200 : 30)),
+    );
+    expect(Array.from((await readPartialImage(image, masked, 4)).mask)).toEqual([1, 1, ...Array(14).fill(0)]);
+  });
+
+  test("that are of another size, whole, or no images are named", async () => {
+    const whole = await write(
+      "whole.png",
+      raw(3, () => 9),
+    );
+    await expect(readPartialImage(whole, undefined, 4)).rejects.toThrow(
+      /has no transparent pixel, so nothing of it is to be drawn/,
+    );
+    await expect(readMask(whole, 8)).rejects.toThrow(/expected 8 × 8 pixels, as this run draws them, got 4 × 4/);
+    await expect(readMask("/nowhere.png", 8)).rejects.toThrow("/nowhere.png: there is no such file that can be read.");
+    await expect(readMask(new URL(import.meta.url).pathname, 8)).rejects.toThrow(/is no image that can be decoded/);
+  });
+});
+
+describe("other ways to draw", () => {
+  test("guidance 1 is drawing; another scale draws other images", () => {
+    expect(generator.draw([one, two], { guidance: 1 })).toEqual(generator.draw([one, two]));
+    expect(generator.draw([one, two], { guidance: 3 })).not.toEqual(generator.draw([one, two]));
+  });
+
+  test("a blend goes from the one condition to the other with the same random numbers", () => {
+    const [first, middle, last] = generator.blend(one, two, [0, 0.5, 1], { seed: 2 });
+    const at = (condition: Uint8Array) => generator.draw([condition], { seed: 2, noise: { kind: "shared" } })[0];
+    expect(first).toEqual(at(one));
+    expect(last).toEqual(at(two));
+    expect(middle).toHaveLength(1);
+  });
+
+  test("the sliding window at the trained size draws what draw does, and larger images elsewhere", () => {
+    const size = (height: number, width: number) => ({ size: { height, width } });
+    expect(generator.drawLarger([one], { ...size(SIZE, SIZE), samples: 2 })).toEqual(
+      generator.draw([one], { samples: 2 }),
+    );
+    const wide = Uint8Array.from({ length: 40 * 64 }, () => Math.floor(random() * 13));
+    const [images] = generator.drawLarger([wide], size(40, 64));
+    expect(images![0]).toHaveLength(40 * 64 * 3);
+    expect(() => generator.drawLarger([one], size(64, 64))).toThrow(
+      "a condition of 64 × 64 pixels was expected, but one has 1024 pixels",
+    );
+  });
+
+  test("the likelihood of an image is that of its tokens", () => {
+    const image = picture();
+    const [found] = generator.likelihood([one], [image]);
+    const nats = scope(() =>
+      inferenceMode(() => {
+        const tokens = iqvae.encodeImage(tensor(image, { shape: [1, SIZE, SIZE, 3] })).flatten(1);
+        const condition = iqvae.encodeCondition(tensor(one, { shape: [1, SIZE, SIZE] })).flatten(1);
+        const logits = transformer.forward(condition, tokens.slice(1, 0, 15)).log_softmax(-1);
+        return -logits.gather(-1, tokens.unsqueeze(-1)).sum().item();
+      }),
+    );
+    expect(found!.nats).toBeCloseTo(nats, 2);
+    expect(found!.map).toHaveLength(16);
+  });
+});
