@@ -10,6 +10,7 @@ export {
 } from "./config/index.ts";
 export * from "./data/index.ts";
 export { ImageGenerator } from "./generator.ts";
+export * from "./metrics/index.ts";
 export { type AutoencoderConfig, Decoder, Encoder } from "./models/autoencoder.ts";
 export { IqVae, type IqVaeConfig, VqAutoencoder, type VqConfig } from "./models/iqvae.ts";
 export { type Quantized, Quantizer, type QuantizerConfig } from "./models/quantizer.ts";
