@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { VERSION } from "../version.ts";
 import { dataCommand } from "./data.ts";
 import { doctorCommand } from "./doctor.ts";
+import { metricsCommand } from "./metrics.ts";
 import { sampleCommand } from "./sample.ts";
 import { startCommand } from "./start.ts";
 import { resumeCommand, trainCommand } from "./train.ts";
@@ -18,6 +19,7 @@ for (const command of [
   trainCommand(),
   resumeCommand(),
   sampleCommand(),
+  metricsCommand(),
   dataCommand(),
   doctorCommand(),
 ]) {

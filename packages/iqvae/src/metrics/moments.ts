@@ -20,12 +20,12 @@ export class MomentsStream implements Disposable {
   /** @param dims length of a feature vector, `D` */
   constructor(dims: number) {
     [this.#mean, this.#scatter] = unscoped(() => [
-      ops.aten.zeros([dims], { dtype: "float64" }),
-      ops.aten.zeros([dims, dims], { dtype: "float64" }),
+      ops.aten.zeros([dims], { dtype: "float64", device: "cpu" }),
+      ops.aten.zeros([dims, dims], { dtype: "float64", device: "cpu" }),
     ]) as [Tensor, Tensor];
   }
 
-  /** @param features `[B, D]` of any floating type */
+  /** @param features `[B, D]` of any floating type and device; the sums are on the CPU, which has float64 */
   add(features: Tensor): void {
     const [B, D] = features.shape as [number, number];
     if (features.ndim !== 2 || D !== this.#mean.shape[0])
@@ -34,7 +34,7 @@ export class MomentsStream implements Disposable {
       );
     if (B === 0) return;
     scope(() => {
-      const x = features.to("float64");
+      const x = features.to({ dtype: "float64", device: "cpu" });
       const mean = x.mean([0]);
       const centered = x.sub(mean);
       const apart = mean.sub(this.#mean);

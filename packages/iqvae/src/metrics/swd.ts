@@ -86,7 +86,7 @@ function randomDirections(dims: number, count: number, random: () => number): Te
   const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   const values = Float64Array.from({ length: dims * count }, normal);
   return scope(() => {
-    const raw = tensor(values, { shape: [dims, count] });
+    const raw = tensor(values, { shape: [dims, count], device: "cpu" });
     return raw.div(ops.aten.linalg_vector_norm(raw, 2, [0], true));
   });
 }
@@ -97,7 +97,7 @@ function levelPatches(
   { level, levels, side, positions }: { level: number; levels: number; side: number; positions: Int32Array },
 ): Tensor {
   const each = positions.length / images.count;
-  const out = ops.aten.empty([images.count * each, 3 * PATCH * PATCH]);
+  const out = ops.aten.empty([images.count * each, 3 * PATCH * PATCH], { device: "cpu" });
   forEachBatch(images, BATCH, (pixels, first) => {
     const B = pixels.shape[0]!;
     const chosen = laplacianPyramid(toUnitRange(pixels).contiguous(), levels)[level]!;
