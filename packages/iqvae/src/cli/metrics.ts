@@ -1,8 +1,14 @@
 import { getThreads, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
-import { type FeatureNetworkSpec, OFFICIAL_NETWORKS } from "../metrics/index.ts";
+import type { PairDataset } from "../data/index.ts";
+import {
+  type FeatureNetwork,
+  type FeatureNetworkSpec,
+  OFFICIAL_NETWORKS,
+  openFeatureNetwork,
+} from "../metrics/index.ts";
 import { comparable, type RunScore, readScore, writeScore } from "../metrics/run-score.ts";
-import { type ScoreOptions, scoreRun } from "../metrics/score.ts";
+import { ownNetwork, type ScoreOptions, scoreRun } from "../metrics/score.ts";
 import { scoreTable } from "../metrics/table.ts";
 import type { Progress } from "../training/progress.ts";
 import { openRun, type RunFolder } from "../training/run-folder.ts";
@@ -67,26 +73,38 @@ async function scored(run: RunFolder, options: ScoreOptions): Promise<RunScore> 
 }
 
 /** As many held-out conditions as give `count` images; where there are too few, more images of each. */
-async function optionsFor(run: RunFolder, options: MetricsCommandOptions, progress: Progress): Promise<ScoreOptions> {
-  const { count, seed, temperature, topK, topP, inception, vgg } = options;
+async function optionsFor(
+  run: RunFolder,
+  { count, samples, seed, temperature, topK, topP, ...files }: MetricsCommandOptions,
+  progress: Progress,
+): Promise<ScoreOptions> {
   const dataset = await openData(run.config.data, progress);
   const { length } = dataset.validation;
-  const { name, size } = dataset;
   dataset.close();
-  const conditions = Math.min(length, Math.ceil(count / options.samples));
-  const samples = Math.max(options.samples, Math.ceil(count / conditions));
-  const networks: FeatureNetworkSpec[] = [
-    { kind: "attributes", set: name === "faces" ? "faces" : "emoji", size },
+  const conditions = Math.min(length, Math.ceil(count / samples));
+  return {
+    conditions,
+    samples: Math.max(samples, Math.ceil(count / conditions)),
+    seed,
+    networks: await networksFor(dataset, files, progress),
+    progress,
+    sampling: { temperature, topP, ...(topK === undefined ? {} : { topK }) },
+  };
+}
+
+async function networksFor(
+  dataset: PairDataset,
+  { inception, vgg }: Pick<MetricsCommandOptions, "inception" | "vgg">,
+  progress: Progress,
+): Promise<FeatureNetwork[]> {
+  const specs: FeatureNetworkSpec[] = [
+    ownNetwork(dataset),
     ...(inception === undefined ? [] : [{ kind: "inception-v3-fid", path: inception } as const]),
     ...(vgg === undefined ? [] : [{ kind: "vgg16-lpips", path: vgg } as const]),
   ];
-  return {
-    conditions,
-    samples,
-    seed,
-    networks,
-    sampling: { temperature, topP, ...(topK === undefined ? {} : { topK }) },
-  };
+  const networks: FeatureNetwork[] = [];
+  for (const spec of specs) networks.push(await openFeatureNetwork(spec, { progress }));
+  return networks;
 }
 
 /** Where the weights of the official networks come from. */
