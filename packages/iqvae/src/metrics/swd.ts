@@ -3,7 +3,7 @@ import { seededRandom } from "../data/index.ts";
 import { toUnitRange } from "../models/iqvae.ts";
 import { forEachBatch, type ImageSet } from "./image-set.ts";
 import { laplacianPyramid } from "./pyramid.ts";
-import { floatSorter } from "./sort.ts";
+import { wasserstein1 } from "./wasserstein.ts";
 
 /** Side of a patch, patches of an image at each level, random directions (Karras et al. 2018, § 5). */
 const PATCH = 7;
@@ -142,7 +142,6 @@ export function patchDistance(
 ): number {
   const [N] = a.shape as [number, number];
   const L = directions.shape[1]!;
-  const sort = floatSorter(N);
   const project = [a, b].map((patches) => projection(patches, directions));
   let sum = 0;
   for (let first = 0; first < L; first += DIRECTIONS_AT_ONCE) {
@@ -153,9 +152,7 @@ export function patchDistance(
     ];
     for (let row = 0; row < last - first; row++) {
       const [p, q] = [x, y].map((all) => all.subarray(row * N, (row + 1) * N)) as [Float32Array, Float32Array];
-      sort(p);
-      sort(q);
-      sum += meanDistance(p, q);
+      sum += wasserstein1(p, q);
     }
     onProgress(last / L);
   }
@@ -199,10 +196,4 @@ function channelMoments(patches: Tensor, C: number): [Tensor, Tensor] {
   const mean = total((x) => x).div(count);
   const variance = total((x) => x.sub(mean.reshape([1, C, 1])).square()).div(count);
   return [mean, variance.sqrt()];
-}
-
-function meanDistance(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += Math.abs(a[i]! - b[i]!);
-  return sum / a.length;
 }

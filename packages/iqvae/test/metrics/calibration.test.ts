@@ -27,7 +27,7 @@ function split(pixels: Uint8Array): Uint8Array[] {
 describe("calibration of colors", () => {
   test("true images cover their palettes as often as true draws do", async () => {
     const faces = await Promise.all(
-      (await maps(30)).map(async ({ geometry, map }, i) => ({
+      (await maps(20)).map(async ({ geometry, map }, i) => ({
         map,
         images: split(await recolourFace(geometry, SAMPLES, SIZE, seededRandom("calibration", i))),
       })),
@@ -37,10 +37,10 @@ describe("calibration of colors", () => {
     for (const name of ["skin", "background"]) {
       const { coverage, expectedCoverage, pooledTotalVariation } = regions[name]!;
       expect(coverage, name).toBeCloseTo(expectedCoverage, 1);
-      expect(pooledTotalVariation, name).toBeLessThan(0.08);
+      expect(pooledTotalVariation, name).toBeLessThan(0.1);
     }
     expect(mean.coverage).toBeGreaterThan(0.85 * mean.expectedCoverage);
-    expect(regions.background!.readings).toBe(30 * SAMPLES);
+    expect(regions.background!.readings).toBe(20 * SAMPLES);
   });
 
   test("one color for all is as far from the palette as can be", async () => {

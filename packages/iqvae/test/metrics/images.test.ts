@@ -33,7 +33,7 @@ test("PSNR and SSIM say what they take", () => {
 test.each([
   [
     "attributes",
-    () => attributesFeatures(new AttributesNetwork([{ name: "hair", classes: 3 }]), "attributes-test", ""),
+    () => attributesFeatures(new AttributesNetwork([{ name: "hair", classes: 3 }], 13), "attributes-test", ""),
   ],
   ["LPIPS", () => vgg16(hashedWeights(VGG16_SHAPES))],
 ])("diversity is the mean distance of all pairs (%s)", (_, make) => {
@@ -56,7 +56,7 @@ test.each([
 
 test("the perceptual distance has a gradient in its first image alone, and none in the weights", () => {
   scope(() => {
-    const module = new AttributesNetwork([{ name: "hair", classes: 3 }]);
+    const module = new AttributesNetwork([{ name: "hair", classes: 3 }], 13);
     const network = attributesFeatures(module, "attributes-test", "");
     const [a, b] = [toUnitRange(bytes(2, 32)), toUnitRange(bytes(2, 32))];
     a.requiresGrad = true;

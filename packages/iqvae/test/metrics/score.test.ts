@@ -17,7 +17,11 @@ const config = parseConfig(presets.tiny, "test");
 /** An untrained network and a measure that counts nothing: what is tested is what becomes of them. */
 function instruments(): Pick<ScoreOptions, "networks" | "fidelity"> {
   manualSeed(3);
-  const network = attributesFeatures(new AttributesNetwork([{ name: "hair", classes: 4 }]), "attributes-test", "abc");
+  const network = attributesFeatures(
+    new AttributesNetwork([{ name: "hair", classes: 4 }], 13),
+    "attributes-test",
+    "abc",
+  );
   const score: NonNullable<ScoreOptions["fidelity"]>["score"] = (images, conditions) => {
     expect(conditions.length).toBe(images.count * images.size ** 2);
     return images.count / 100;

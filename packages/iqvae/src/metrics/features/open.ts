@@ -1,9 +1,10 @@
 import { noGrad, scope, type Tensor, tensor } from "@iqvae/torch";
-import { type ImageSize, type OpenRequest, openDataset, type PairDataset } from "../../data/index.ts";
+import { conditionFor } from "../../conditions/index.ts";
+import { FACE_CLASSES, type ImageSize, type OpenRequest, openDataset, type PairDataset } from "../../data/index.ts";
 import { toUnitRange } from "../../models/iqvae.ts";
 import { type Progress, silent } from "../../training/progress.ts";
 import { type AttributeLabels, type AttributeSet, attributeLabels } from "./attribute-labels.ts";
-import { AttributesNetwork, attributesFeatures } from "./attributes.ts";
+import { AttributesNetwork, type AttributeTruth, attributesFeatures, layoutOf } from "./attributes.ts";
 import { openInception } from "./inception.ts";
 import type { FeatureNetwork } from "./network.ts";
 import { trainedNetwork } from "./train-network.ts";
@@ -55,7 +56,7 @@ async function openAttributes(
     steps: STEPS,
     batch: 32,
     rate: 2e-3,
-    create: () => new AttributesNetwork(labels.attributes),
+    create: () => new AttributesNetwork(labels.attributes, set === "faces" ? FACE_CLASSES.length : 2),
     openData: () => openDataset({ ...requestOf(set, size), ...own, onProgress: drawing(set, progress) }),
     loss: (net, dataset, rows) => {
       const { planes, truth } = batchOf(dataset, "train", rows, labels);
@@ -88,13 +89,17 @@ function batchOf(
   part: "train" | "validation",
   rows: ArrayLike<number>,
   labels: AttributeLabels,
-): { planes: Tensor; truth: Tensor } {
+): { planes: Tensor; truth: AttributeTruth } {
   const { size } = dataset;
-  const { images } = dataset[part].batch(rows);
+  const { images, conditions } = dataset[part].batch(rows);
+  const raster = tensor(conditions, { shape: [rows.length, size, size] });
   const classes = Array.from(rows).flatMap((row) => labels.of(dataset[part].ids[row]!));
   return {
     planes: toUnitRange(tensor(images, { shape: [rows.length, size, size, 3] })),
-    truth: tensor(Int32Array.from(classes), { shape: [rows.length, labels.attributes.length] }).to("int64"),
+    truth: {
+      labels: tensor(Int32Array.from(classes), { shape: [rows.length, labels.attributes.length] }).to("int64"),
+      layout: layoutOf(conditionFor(dataset.condition).toPlanes(raster)),
+    },
   };
 }
 
@@ -107,7 +112,7 @@ function accuracies(net: AttributesNetwork, dataset: PairDataset, labels: Attrib
     const hits = scope(() =>
       noGrad(() => {
         const { planes, truth } = batchOf(dataset, "validation", rows, labels);
-        return net.hits(planes, truth).read("int64");
+        return net.hits(planes, truth.labels).read("int64");
       }),
     );
     sums.forEach((sum, i) => {
