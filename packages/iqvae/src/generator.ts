@@ -33,6 +33,11 @@ export class ImageGenerator {
     this.#transformer = models.transformer;
   }
 
+  /** Both models, to be measured. */
+  get models(): { readonly iqvae: IqVae; readonly transformer: Transformer } {
+    return { iqvae: this.#iqvae, transformer: this.#transformer };
+  }
+
   /**
    * Loads a run: the last weights of stage 1, and of stage 2 those with the lowest held-out loss.
    *

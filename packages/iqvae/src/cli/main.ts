@@ -3,6 +3,7 @@ import { VERSION } from "../version.ts";
 import { dataCommand } from "./data.ts";
 import { doctorCommand } from "./doctor.ts";
 import { likelihoodCommand } from "./likelihood.ts";
+import { metricsCommand } from "./metrics.ts";
 import { planCommand } from "./plan.ts";
 import { reportCommand } from "./report.ts";
 import { sampleCommand } from "./sample.ts";
@@ -24,6 +25,7 @@ for (const command of [
   likelihoodCommand(),
   reportCommand(),
   planCommand(),
+  metricsCommand(),
   dataCommand(),
   doctorCommand(),
 ]) {

@@ -1,0 +1,117 @@
+import { getThreads, setThreads } from "@iqvae/torch";
+import { Command } from "commander";
+import type { PairDataset } from "../data/index.ts";
+import {
+  type FeatureNetwork,
+  type FeatureNetworkSpec,
+  OFFICIAL_NETWORKS,
+  openFeatureNetwork,
+} from "../metrics/index.ts";
+import { comparable, type RunScore, readScore, writeScore } from "../metrics/run-score.ts";
+import { ownNetwork, type ScoreOptions, scoreRun } from "../metrics/score.ts";
+import { scoreTable } from "../metrics/table.ts";
+import type { Progress } from "../training/progress.ts";
+import { openRun, type RunFolder } from "../training/run-folder.ts";
+import { openData } from "../training/train-run.ts";
+import { consoleProgress } from "./console.ts";
+import { numberAbove, optionsOf, whole } from "./options.ts";
+
+interface MetricsCommandOptions {
+  readonly against?: string;
+  readonly count: number;
+  readonly samples: number;
+  readonly seed: number;
+  readonly temperature: number;
+  readonly topK?: number;
+  readonly topP: number;
+  readonly inception?: string;
+  readonly vgg?: string;
+  readonly threads?: number;
+}
+
+export function metricsCommand(): Command {
+  return new Command("metrics")
+    .description("measure what a run draws, and write metrics.json into its folder")
+    .argument("<run>", "a run folder, or its name in runs/")
+    .option("--against <run>", "another run to show beside it; it is measured too unless it was in the same way")
+    .option("--count <images>", "images to draw in all", whole(8), 1000)
+    .option("--samples <images>", "images for each held-out condition, if there are enough conditions", whole(2), 8)
+    .option("--seed <number>", "equal seeds draw equal images", whole(0), 0)
+    .option("--temperature <number>", "below 1 safer, above 1 more varied", numberAbove(0), 1)
+    .option("--top-k <count>", "draw among the likeliest codes only", whole(1))
+    .option("--top-p <share>", "draw among the likeliest codes that reach this probability", numberAbove(0, 1), 1)
+    .option("--inception <file>", "weights of Inception-v3, for FID proper")
+    .option("--vgg <file>", "weights of VGG-16 with LPIPS heads, for LPIPS proper")
+    .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
+    .addHelpText("after", `\n${weightsHelp()}`)
+    .action(async (path: string, _: unknown, command: Command) => {
+      const options = optionsOf<MetricsCommandOptions>(command);
+      const progress = consoleProgress(options);
+      setThreads(options.threads ?? getThreads());
+      const runs = [path, ...(options.against === undefined ? [] : [options.against])].map(openRun);
+      const scores: RunScore[] = [];
+      for (const run of runs) {
+        const wanted = await optionsFor(run, options, progress);
+        const stored = scores[0] === undefined ? undefined : readScore(run.path);
+        if (stored !== undefined && scores[0] !== undefined && comparable(stored, scores[0])) scores.push(stored);
+        else scores.push(await scored(run, wanted));
+      }
+      const [first, second] = scores as [RunScore, RunScore?];
+      if (second !== undefined && !comparable(first, second))
+        throw new Error(
+          `${second.run} cannot be held against ${first.run}: their data, sizes or numbers of held-out conditions differ.`,
+        );
+      const against = second === undefined ? {} : { against: second };
+      progress.tell(scoreTable(first, second), { event: "metrics", ...first, ...against });
+    });
+}
+
+async function scored(run: RunFolder, options: ScoreOptions): Promise<RunScore> {
+  const score = await scoreRun(run, options);
+  writeScore(run.path, score);
+  return score;
+}
+
+/** As many held-out conditions as give `count` images; where there are too few, more images of each. */
+async function optionsFor(
+  run: RunFolder,
+  { count, samples, seed, temperature, topK, topP, ...files }: MetricsCommandOptions,
+  progress: Progress,
+): Promise<ScoreOptions> {
+  const dataset = await openData(run.config.data, progress);
+  const { length } = dataset.validation;
+  dataset.close();
+  const conditions = Math.min(length, Math.ceil(count / samples));
+  return {
+    conditions,
+    samples: Math.max(samples, Math.ceil(count / conditions)),
+    seed,
+    networks: await networksFor(dataset, files, progress),
+    progress,
+    sampling: { temperature, topP, ...(topK === undefined ? {} : { topK }) },
+  };
+}
+
+async function networksFor(
+  dataset: PairDataset,
+  { inception, vgg }: Pick<MetricsCommandOptions, "inception" | "vgg">,
+  progress: Progress,
+): Promise<FeatureNetwork[]> {
+  const specs: FeatureNetworkSpec[] = [
+    ownNetwork(dataset),
+    ...(inception === undefined ? [] : [{ kind: "inception-v3-fid", path: inception } as const]),
+    ...(vgg === undefined ? [] : [{ kind: "vgg16-lpips", path: vgg } as const]),
+  ];
+  const networks: FeatureNetwork[] = [];
+  for (const spec of specs) networks.push(await openFeatureNetwork(spec, { progress }));
+  return networks;
+}
+
+/** Where the weights of the official networks come from. */
+function weightsHelp(): string {
+  const lines = Object.entries(OFFICIAL_NETWORKS).map(([name, files]) => {
+    const sources = files.map(({ url, megabytes, license }) => `    ${url} (${megabytes} MB, ${license})`);
+    return `  python3 tools/convert-weights.py ${name} FILES… -o ${name}.safetensors\n${sources.join("\n")}`;
+  });
+  return `Weights are not downloaded. Fetch the published files; the tool checks their hashes:\n${lines.join("\n")}`;
+}

@@ -1,0 +1,181 @@
+import type { PairDataset } from "../data/index.ts";
+import { type Calibration, calibration } from "./calibration.ts";
+import type { Clock } from "./clock.ts";
+import type { FeatureNetwork } from "./features/network.ts";
+import type { Fidelity } from "./fidelity/fidelity.ts";
+import { featureFigures, featuresOf, meanDiversity } from "./image-figures.ts";
+import { type ImageSet, imageSet } from "./image-set.ts";
+import type { ModelFigures } from "./model-figures.ts";
+import { faceMaps, type RealImages } from "./real-images.ts";
+import type { Figure, RunScore } from "./run-score.ts";
+import { slicedWasserstein } from "./swd.ts";
+
+/** What is measured, and what it is held against. */
+export interface Subject {
+  readonly dataset: PairDataset;
+  /** Numbers of the held-out conditions. */
+  readonly rows: readonly number[];
+  readonly samples: number;
+  readonly seed: number;
+  /** `samples` images of each condition, one condition after the other. */
+  readonly drawn: ImageSet;
+  readonly real: RealImages;
+  readonly clock: Clock;
+}
+
+/** Fréchet distance, precision, recall and diversity under each network. */
+export async function networkFigures(subject: Subject, networks: readonly FeatureNetwork[]): Promise<Figure[]> {
+  const { drawn, real, samples, dataset, clock } = subject;
+  const figures: Figure[] = [];
+  for (const network of networks) {
+    const features = await clock.time(`features ${network.name}`, () => ({
+      reference: featuresOf(network, real.reference),
+      drawn: featuresOf(network, drawn),
+      own: real.own === undefined ? undefined : featuresOf(network, real.own),
+    }));
+    const { of, best } = await clock.time(`Fréchet ${network.name}`, () => ({
+      of: featureFigures(features.reference, features.drawn),
+      best: features.own === undefined ? undefined : featureFigures(features.reference, features.own),
+    }));
+    for (const tensor of Object.values(features)) tensor?.dispose();
+    const { name } = network;
+    figures.push(
+      {
+        key: `frechet.${name}`,
+        label: name === "inception-v3-fid" ? "FID" : `Fréchet distance (${name})`,
+        value: of.frechet,
+        real: best?.frechet ?? null,
+        better: "lower",
+      },
+      ...(["precision", "recall"] as const).map(
+        (key): Figure => ({
+          key: `${key}.${name}`,
+          label: `${key} (${name})`,
+          value: of[key],
+          real: best?.[key] ?? null,
+          better: "higher",
+        }),
+      ),
+    );
+    // Inception was never meant for perceptual distances.
+    if (name.startsWith("inception")) continue;
+    const own = dataset.name === "faces" ? real.own : undefined;
+    const spread = await clock.time(`diversity ${name}`, () => ({
+      of: meanDiversity(network, drawn, samples),
+      best: own === undefined ? null : meanDiversity(network, own, samples),
+    }));
+    figures.push({
+      key: `diversity.${name}`,
+      label: name === "vgg16-lpips" ? "LPIPS diversity" : `perceptual diversity (${name})`,
+      value: spread.of,
+      real: spread.best,
+      better: "higher",
+    });
+  }
+  return figures;
+}
+
+/** Sliced Wasserstein distance, level by level and in the mean. */
+export async function textureFigures({ drawn, real, seed, clock }: Subject): Promise<Figure[]> {
+  const count = Math.min(drawn.count, real.reference.count);
+  const swd = await clock.time("SWD", () => ({
+    of: slicedWasserstein(firstOf(real.reference, count), firstOf(drawn, count), { seed }),
+    best:
+      real.own === undefined
+        ? undefined
+        : slicedWasserstein(firstOf(real.reference, count), firstOf(real.own, count), { seed }),
+  }));
+  return [
+    ...swd.of.levels.map(
+      ({ side, distance }, i): Figure => ({
+        key: `swd.${side}`,
+        label: `SWD × 1000, ${side} px`,
+        value: distance,
+        real: swd.best?.levels[i]?.distance ?? null,
+        better: "lower",
+      }),
+    ),
+    { key: "swd", label: "SWD × 1000, mean", value: swd.of.mean, real: swd.best?.mean ?? null, better: "lower" },
+  ];
+}
+
+function firstOf({ pixels, size }: ImageSet, count: number): ImageSet {
+  return imageSet(pixels.subarray(0, count * size * size * 3), size);
+}
+
+/** How well the drawn images follow their conditions; for real images, how well the real ones follow theirs. */
+export async function fidelityFigures(
+  { dataset, rows, samples, drawn, clock }: Subject,
+  fidelity: Fidelity | undefined,
+): Promise<Figure[]> {
+  if (fidelity === undefined) return [];
+  const { images, conditions } = dataset.validation.batch(rows);
+  const value = await clock.time("fidelity", () =>
+    fidelity.score(drawn, repeated(conditions, dataset.size ** 2, samples)),
+  );
+  const real = fidelity.score(imageSet(images, dataset.size), conditions);
+  return [{ key: "fidelity", label: fidelity.name, value, real, better: "higher" }];
+}
+
+/** Every block of `length` bytes `times` times over. */
+function repeated(blocks: Uint8Array, length: number, times: number): Uint8Array {
+  const out = new Uint8Array(blocks.length * times);
+  for (let at = 0; at < blocks.length; at += length)
+    for (let i = 0; i < times; i++) out.set(blocks.subarray(at, at + length), at * times + i * length);
+  return out;
+}
+
+/** How colors are spread, of the drawn faces and of true ones of the same conditions. */
+export async function faceCalibration({ dataset, samples, drawn, real, clock }: Subject, ids: readonly string[]) {
+  return await clock.time("calibration", async () => {
+    const maps = await faceMaps(ids, dataset.size);
+    const spread = (set: ImageSet): Calibration => {
+      const length = set.size ** 2 * 3;
+      const image = (i: number) => set.pixels.subarray(i * length, (i + 1) * length);
+      const faces = maps.map((map, c) => ({
+        map,
+        images: Array.from({ length: samples }, (_, s) => image(c * samples + s)),
+      }));
+      return calibration(faces, set.size);
+    };
+    return { drawn: spread(drawn), real: spread(real.own!) };
+  });
+}
+
+/** The means over regions of a calibration. */
+export function calibrationFigures(colors: RunScore["calibration"]): Figure[] {
+  if (colors === null) return [];
+  const { drawn, real } = colors;
+  const row = (key: keyof Calibration["mean"], label: string, better: Figure["better"]): Figure => ({
+    key: `colors.${key}`,
+    label,
+    value: drawn.mean[key],
+    real: real.mean[key],
+    better,
+  });
+  return [
+    row("totalVariation", "colors of a condition, total variation", "lower"),
+    row("pooledTotalVariation", "colors of all, total variation", "lower"),
+    row("coverage", "colors of a condition, coverage", "higher"),
+  ];
+}
+
+/** What the models make of held-out pairs. */
+export function modelRows(models: ModelFigures): Figure[] {
+  const row = (key: string, label: string, value: number, better: Figure["better"]): Figure => ({
+    key,
+    label,
+    value,
+    real: null,
+    better,
+  });
+  return [
+    row("psnr", "reconstruction, PSNR in dB", models.psnr, "higher"),
+    row("ssim", "reconstruction, SSIM", models.ssim, "higher"),
+    row("bitsPerToken", "bits an image token", models.bitsPerToken, "lower"),
+    ...(["image", "condition"] as const).flatMap((half) => [
+      row(`codebook.${half}.active`, `${half} codes in use`, models.codebook[half].active, "higher"),
+      row(`codebook.${half}.perplexity`, `${half} codes, perplexity`, models.codebook[half].perplexity, "higher"),
+    ]),
+  ];
+}

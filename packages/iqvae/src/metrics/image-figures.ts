@@ -1,0 +1,59 @@
+import { autocast, noGrad, ops, scope, type Tensor } from "@iqvae/torch";
+import { diversity } from "./diversity.ts";
+import type { FeatureNetwork } from "./features/network.ts";
+import { frechetDistance } from "./frechet.ts";
+import { forEachBatch, type ImageSet, pixelsOf } from "./image-set.ts";
+import { momentsOf } from "./moments.ts";
+import { type PrecisionRecall, precisionRecall } from "./precision-recall.ts";
+
+const BATCH = 64;
+
+/** What distributions of images are compared by. */
+export interface FeatureFigures extends PrecisionRecall {
+  readonly frechet: number;
+}
+
+/** The feature vectors of all images, float32 `[count, D]` on the CPU. */
+export function featuresOf(
+  network: FeatureNetwork,
+  images: ImageSet,
+  onProgress: (share: number) => void = () => {},
+): Tensor {
+  const out = ops.aten.empty([images.count, network.dims], { device: "cpu" });
+  inPlainMode(() =>
+    forEachBatch(images, BATCH, (pixels, first) => {
+      const last = first + pixels.shape[0]!;
+      out.slice(0, first, last).copy_(network.features(pixels));
+      onProgress(last / images.count);
+    }),
+  );
+  return out;
+}
+
+/** @param real features `[N, D]`. @param drawn features `[M, D]` */
+export function featureFigures(real: Tensor, drawn: Tensor): FeatureFigures {
+  return scope(() => ({
+    frechet: frechetDistance(momentsOf(real), momentsOf(drawn)),
+    ...precisionRecall(real, drawn),
+  }));
+}
+
+/**
+ * Mean {@link diversity} over conditions.
+ *
+ * @param images `samples` images of each condition, one condition after the other
+ */
+export function meanDiversity(network: FeatureNetwork, images: ImageSet, samples: number): number {
+  let sum = 0;
+  const conditions = images.count / samples;
+  inPlainMode(() => {
+    for (let i = 0; i < conditions; i++)
+      sum += scope(() => diversity(network, pixelsOf(images, i * samples, (i + 1) * samples)));
+  });
+  return sum / conditions;
+}
+
+/** A figure must not depend on the precision or the gradients of what is around it. */
+function inPlainMode(body: () => void): void {
+  autocast({ enabled: false }, () => noGrad(body));
+}

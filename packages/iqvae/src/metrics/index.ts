@@ -1,0 +1,17 @@
+export { type Calibration, calibration, type DrawnFaces, type RegionCalibration } from "./calibration.ts";
+export { diversity } from "./diversity.ts";
+export { type FeatureLayer, type FeatureNetwork, perceptualDistance } from "./features/network.ts";
+export { OFFICIAL_NETWORKS } from "./features/official.ts";
+export { type FeatureNetworkSpec, openFeatureNetwork } from "./features/open.ts";
+export { type Fidelity, fidelityOf } from "./fidelity/fidelity.ts";
+export { lineF1, meanIou } from "./fidelity/overlap.ts";
+export { frechetDistance } from "./frechet.ts";
+export { featuresOf } from "./image-figures.ts";
+export { type ImageSet, imageSet } from "./image-set.ts";
+export { type FeatureMoments, MomentsStream, momentsOf } from "./moments.ts";
+export { type PrecisionRecall, precisionRecall } from "./precision-recall.ts";
+export { psnr, ssim } from "./reconstruction.ts";
+export { type Figure, type RunScore, readScore, type ScoreSettings, writeScore } from "./run-score.ts";
+export { type ScoreOptions, scoreRun } from "./score.ts";
+export { type SlicedWasserstein, slicedWasserstein } from "./swd.ts";
+export { scoreTable } from "./table.ts";

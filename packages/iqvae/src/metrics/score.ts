@@ -1,0 +1,131 @@
+import type { PairDataset } from "../data/index.ts";
+import { ImageGenerator } from "../generator.ts";
+import type { DrawOptions } from "../sampling/draw.ts";
+import { heldOut } from "../training/pictures.ts";
+import { type Progress, silent } from "../training/progress.ts";
+import type { RunFolder } from "../training/run-folder.ts";
+import { openData } from "../training/train-run.ts";
+import { Clock } from "./clock.ts";
+import type { FeatureNetwork } from "./features/network.ts";
+import { type FeatureNetworkSpec, openFeatureNetwork } from "./features/open.ts";
+import { type Fidelity, fidelityOf } from "./fidelity/fidelity.ts";
+import {
+  calibrationFigures,
+  faceCalibration,
+  fidelityFigures,
+  modelRows,
+  networkFigures,
+  type Subject,
+  textureFigures,
+} from "./figures.ts";
+import { type ImageSet, joinImages } from "./image-set.ts";
+import { modelFigures } from "./model-figures.ts";
+import { realImages } from "./real-images.ts";
+import type { RunScore } from "./run-score.ts";
+
+/** What a run is scored by. */
+export interface ScoreOptions {
+  /** Held-out conditions, spread over the split; all of them if there are fewer. */
+  readonly conditions: number;
+  /** Images drawn for each, at least 2. */
+  readonly samples: number;
+  /** Decides samples, patches and the choice of real images. */
+  readonly seed: number;
+  readonly sampling?: DrawOptions;
+  /** Feature networks, each with figures of its own. Default: {@link ownNetwork} of the run's data. */
+  readonly networks?: readonly FeatureNetwork[];
+  /** How well images follow conditions. Default: {@link fidelityOf} the run's data. */
+  readonly fidelity?: Fidelity;
+  readonly progress?: Progress;
+}
+
+/** Held-out pairs that reconstruction and likelihood are measured on. */
+const MODEL_PAIRS = 512;
+
+/**
+ * Draws images for held-out conditions of a run and measures them: how close they come to real images, how varied they are, how
+ * well they follow their conditions, and for `faces` whether their colors are spread as the true ones are.
+ *
+ * @throws RangeError for fewer than 2 samples or no condition; Error when the run has not come to stage 2 yet
+ */
+export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<RunScore> {
+  const { samples, seed, sampling = {}, progress = silent } = options;
+  if (!Number.isInteger(samples) || samples < 2)
+    throw new RangeError(
+      `scoreRun takes at least 2 samples of each condition, or diversity means nothing, not ${samples}.`,
+    );
+  if (!Number.isInteger(options.conditions) || options.conditions < 1)
+    throw new RangeError(`scoreRun takes at least 1 condition, not ${options.conditions}.`);
+  const { config } = run;
+  const generator = ImageGenerator.load(run);
+  const dataset = await openData(config.data, progress);
+  const clock = new Clock(progress);
+  try {
+    const rows = heldOut(dataset, options.conditions);
+    const networks = options.networks ?? [await openFeatureNetwork(ownNetwork(dataset), { progress })];
+    const fidelity = options.fidelity ?? (await fidelityOf(dataset, { progress }));
+    const drawn = await clock.time("drawing", () => drawAll(generator, dataset, rows, options, progress));
+    const ids = rows.map((row) => dataset.validation.ids[row]!);
+    const real = await clock.time("real images", () => realImages(dataset, ids, samples, seed));
+    const subject: Subject = { dataset, rows, samples, seed, drawn, real, clock };
+    const figures = [
+      ...(await networkFigures(subject, networks)),
+      ...(await textureFigures(subject)),
+      ...(await fidelityFigures(subject, fidelity)),
+    ];
+    const colors = dataset.name === "faces" ? await faceCalibration(subject, ids) : null;
+    const models = await clock.time("models", () =>
+      modelFigures(generator.models, config, dataset.validation, MODEL_PAIRS),
+    );
+    return {
+      format: 1,
+      run: run.path,
+      settings: {
+        data: dataset.name,
+        size: dataset.size,
+        conditions: rows.length,
+        samples,
+        seed,
+        temperature: sampling.temperature ?? 1,
+        topK: sampling.topK ?? null,
+        topP: sampling.topP ?? 1,
+      },
+      networks: Object.fromEntries(networks.map(({ name, digest }) => [name, digest])),
+      figures: [...figures, ...calibrationFigures(colors), ...modelRows(models)],
+      calibration: colors,
+      seconds: clock.seconds,
+    };
+  } finally {
+    dataset.close();
+  }
+}
+
+/** The attributes of `faces` for faces; those of `emoji` for everything that is made of emoji, and as a stand-in for the rest. */
+export function ownNetwork({ name, size }: Pick<PairDataset, "name" | "size">): FeatureNetworkSpec {
+  return { kind: "attributes", set: name === "faces" ? "faces" : "emoji", size };
+}
+
+/** Conditions that are drawn at once, so that progress is seen. */
+const CONDITIONS_AT_ONCE = 16;
+
+async function drawAll(
+  generator: ImageGenerator,
+  { validation, size }: PairDataset,
+  rows: readonly number[],
+  { samples, seed, sampling = {} }: ScoreOptions,
+  progress: Progress,
+): Promise<ImageSet> {
+  const total = rows.length * samples;
+  const images: Uint8Array[] = [];
+  progress.begin("drawing images", total, 0);
+  for (let first = 0; first < rows.length; first += CONDITIONS_AT_ONCE) {
+    const some = rows.slice(first, first + CONDITIONS_AT_ONCE);
+    const { conditions } = validation.batch(some);
+    const rasters = some.map((_, i) => conditions.subarray(i * size ** 2, (i + 1) * size ** 2));
+    const onProgress = (share: number) => progress.update(Math.floor((first + share * some.length) * samples));
+    images.push(...generator.draw(rasters, { ...sampling, samples, seed, onProgress }).flat());
+    await new Promise(setImmediate);
+  }
+  progress.end();
+  return joinImages(images, size);
+}

@@ -1,0 +1,138 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { liveTensors, manualSeed } from "@iqvae/torch";
+import { expect, test } from "vitest";
+import { parseConfig, presets } from "../../src/config/index.ts";
+import { AttributesNetwork, attributesFeatures } from "../../src/metrics/features/attributes.ts";
+import { comparable, type RunScore, readScore, writeScore } from "../../src/metrics/run-score.ts";
+import { type ScoreOptions, scoreRun } from "../../src/metrics/score.ts";
+import { scoreTable } from "../../src/metrics/table.ts";
+import { silent } from "../../src/training/progress.ts";
+import { createRun } from "../../src/training/run-folder.ts";
+import { trainRun } from "../../src/training/train-run.ts";
+import { temporaryFolder } from "../training/support.ts";
+
+const config = parseConfig(presets.tiny, "test");
+
+/** An untrained network and a measure that counts nothing: what is tested is what becomes of them. */
+function instruments(): Pick<ScoreOptions, "networks" | "fidelity"> {
+  manualSeed(3);
+  const network = attributesFeatures(
+    new AttributesNetwork([{ name: "hair", classes: 4 }], 13),
+    "attributes-test",
+    "abc",
+  );
+  const score: NonNullable<ScoreOptions["fidelity"]>["score"] = (images, conditions) => {
+    expect(conditions.length).toBe(images.count * images.size ** 2);
+    return images.count / 100;
+  };
+  return { networks: [network], fidelity: { name: "count", score } };
+}
+
+test("a run is scored from end to end, the same again, and without leaving tensors behind", async () => {
+  const run = createRun(join(temporaryFolder(), "run"), config);
+  await trainRun(run, { progress: silent, interrupt: { requested: false } });
+  const options = { conditions: 5, samples: 3, seed: 4, ...instruments() };
+  const before = liveTensors();
+  const score = await scoreRun(run, options);
+  expect(score.settings).toEqual({
+    data: "faces",
+    size: 32,
+    conditions: 5,
+    samples: 3,
+    seed: 4,
+    temperature: 1,
+    topK: null,
+    topP: 1,
+  });
+  expect(score.networks).toEqual({ "attributes-test": "abc" });
+  expect(score.figures.map(({ key }) => key)).toEqual([
+    "frechet.attributes-test",
+    "precision.attributes-test",
+    "recall.attributes-test",
+    "diversity.attributes-test",
+    "swd.32",
+    "swd.16",
+    "swd",
+    "fidelity",
+    "colors.totalVariation",
+    "colors.pooledTotalVariation",
+    "colors.coverage",
+    "psnr",
+    "ssim",
+    "bitsPerToken",
+    "codebook.image.active",
+    "codebook.image.perplexity",
+    "codebook.condition.active",
+    "codebook.condition.perplexity",
+  ]);
+  for (const { key, value } of score.figures) expect(Number.isFinite(value), key).toBe(true);
+  const of = (key: string) => score.figures.find((figure) => figure.key === key)!;
+  // A model that has learnt nearly nothing is worse than true images of the same conditions.
+  for (const key of ["frechet.attributes-test", "swd", "colors.totalVariation"])
+    expect(of(key).value, key).toBeGreaterThan(of(key).real!);
+  expect(of("fidelity")).toMatchObject({ value: 15 / 100, real: 5 / 100 });
+  expect(of("bitsPerToken").value).toBeGreaterThan(0);
+  expect(of("bitsPerToken").value).toBeLessThan(2 * Math.log2(config.stage1.model.image.codes));
+
+  const models = liveTensors() - before;
+  const again = await scoreRun(run, options);
+  expect({ ...again, seconds: {} }).toEqual({ ...score, seconds: {} });
+  // Each scoring loads the two models; nothing else stays.
+  expect(liveTensors() - before).toBe(2 * models);
+
+  await expect(scoreRun(run, { ...options, samples: 1 })).rejects.toThrow(/at least 2 samples/);
+  await expect(scoreRun(run, { ...options, conditions: 0 })).rejects.toThrow(/at least 1 condition/);
+}, 180_000);
+
+const score: RunScore = {
+  format: 1,
+  run: "runs/a",
+  settings: { data: "faces", size: 32, conditions: 5, samples: 3, seed: 4, temperature: 1, topK: null, topP: 1 },
+  networks: { "attributes-faces-32": "aa", "vgg16-lpips": "bb" },
+  figures: [
+    { key: "frechet.x", label: "Fréchet distance (x)", value: 12.5, real: 1.25, better: "lower" },
+    { key: "psnr", label: "reconstruction, PSNR in dB", value: 20, real: null, better: "higher" },
+  ],
+  calibration: null,
+  seconds: { SWD: 1 },
+};
+
+test("a score is read back as it was written; what is damaged or of another version is none", () => {
+  const folder = temporaryFolder();
+  expect(readScore(folder)).toBeUndefined();
+  const path = writeScore(folder, score);
+  expect(readScore(folder)).toEqual(score);
+  writeFileSync(path, readFileSync(path, "utf8").slice(0, 200));
+  expect(readScore(folder)).toBeUndefined();
+  writeFileSync(path, JSON.stringify({ ...score, format: 2 }));
+  expect(readScore(folder)).toBeUndefined();
+});
+
+test("a score is written whole or not at all", () => {
+  const folder = join(temporaryFolder(), "run");
+  expect(() => writeScore(folder, score)).toThrow(/Could not write .*metrics.json: its folder is not there/);
+  mkdirSync(folder);
+  mkdirSync(join(folder, "metrics.json"));
+  expect(() => writeScore(folder, score)).toThrow();
+  expect(existsSync(join(folder, `metrics.json.${process.pid}.part`))).toBe(false);
+});
+
+test("only scores of equal settings and networks are comparable", () => {
+  const networks = { "vgg16-lpips": "bb", "attributes-faces-32": "aa" };
+  expect(comparable(score, { ...score, run: "runs/b", figures: [], networks })).toBe(true);
+  expect(comparable(score, { ...score, networks: { ...networks, "vgg16-lpips": "cc" } })).toBe(false);
+  expect(comparable(score, { ...score, settings: { ...score.settings, samples: 4 } })).toBe(false);
+});
+
+test("the table shows runs side by side and what real images score", () => {
+  const [first, second] = score.figures as [RunScore["figures"][number], RunScore["figures"][number]];
+  const other = { ...score, run: "runs/b", figures: [{ ...first, value: 10 }, second] };
+  expect(scoreTable(score, other).split("\n")).toEqual([
+    "5 conditions × 3 images, 32 px, seed 4",
+    "                              runs/a  runs/b   change  real images",
+    "Fréchet distance (x) ↓         12.50   10.00  +25.0 %        1.250",
+    "reconstruction, PSNR in dB ↑   20.00   20.00   +0.0 %            –",
+  ]);
+  expect(scoreTable(score).split("\n")[1]).toBe("                              runs/a  real images");
+});
