@@ -1,4 +1,5 @@
 import { inferenceMode, scope, type Tensor, tensor } from "@iqvae/torch";
+import { conditionFor, conditionLength } from "./conditions/index.ts";
 import { type Config, conditionSpec } from "./config/index.ts";
 import type { ConditionSpec } from "./data/index.ts";
 import type { IqVae } from "./models/iqvae.ts";
@@ -60,27 +61,29 @@ export class ImageGenerator {
   /**
    * Draws images.
    *
-   * @param conditions rasters `[size, size]` as in a batch of the data set
+   * @param conditions bytes of conditions, as in a batch of the data set
+   * @throws RangeError for bytes that mean nothing
    * @returns for each condition `options.samples` images, RGB bytes `[size, size, 3]`
    */
   draw(conditions: readonly Uint8Array[], options: SampleOptions = {}): Uint8Array[][] {
     return this.#run(() => {
       const tokens = this.#iqvae.encodeCondition(this.#rasters(conditions)).flatten(1);
       const drawn = cachedSampler(this.#transformer, { precision: this.config.precision }).sample(tokens, options); // [N, samples, imageTokens]
-      const side = this.#iqvae.image.gridFor(this.config.data.size);
-      return conditions.map((_, i) =>
-        this.#split(this.#iqvae.decodeImage(drawn.select(0, i).reshape([-1, side, side]))),
-      );
+      const { size } = this.config.data;
+      const grid = this.#iqvae.image.gridFor([size, size]);
+      return conditions.map((_, i) => this.#split(this.#iqvae.decodeImage(drawn.select(0, i).reshape([-1, ...grid]))));
     });
   }
 
   #rasters(conditions: readonly Uint8Array[]): Tensor {
-    const { size } = this.config.data;
-    const all = new Uint8Array(conditions.length * size * size);
+    const { check, shape } = conditionFor(this.spec, this.config.data.size);
+    const length = conditionLength(this.spec, this.config.data.size);
+    const all = new Uint8Array(conditions.length * length);
     conditions.forEach((condition, i) => {
-      all.set(condition, i * size * size);
+      check(condition);
+      all.set(condition, i * length);
     });
-    return tensor(all, { shape: [conditions.length, size, size] });
+    return tensor(all, { shape: [conditions.length, ...shape] });
   }
 
   #split(pixels: Tensor): Uint8Array[] {

@@ -66,7 +66,7 @@ async function fromFiles(run: RunFolder, { spec }: ImageGenerator, { condition =
   return await Promise.all(
     condition.map(async (file): Promise<Chosen> => {
       const raster = await readCondition(file, spec, run.config.data.size);
-      return { raster, tiles: [drawCondition(raster, spec)] };
+      return { raster, tiles: [drawCondition(raster, spec, run.config.data.size)] };
     }),
   );
 }
