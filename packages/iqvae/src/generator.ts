@@ -1,7 +1,8 @@
 import { inferenceMode, scope, type Tensor, tensor } from "@iqvae/torch";
+import { conditionFor } from "./conditions/index.ts";
 import { type Config, conditionSpec } from "./config/index.ts";
 import type { ConditionSpec } from "./data/index.ts";
-import type { IqVae, VqAutoencoder } from "./models/iqvae.ts";
+import type { IqVae } from "./models/iqvae.ts";
 import type { Transformer } from "./models/transformer.ts";
 import { checkPartial, givenTokens, type PartialImage, withGivenPixels, withoutHole } from "./sampling/completion.ts";
 import { type Likelihood, likelihoods, tokenSurprise } from "./sampling/likelihood.ts";
@@ -68,7 +69,8 @@ export class ImageGenerator {
   /**
    * Draws images.
    *
-   * @param conditions rasters `[size, size]` as in a batch of the data set
+   * @param conditions bytes of conditions, as in a batch of the data set
+   * @throws RangeError for bytes that mean nothing
    * @returns for each condition `options.samples` images, RGB bytes `[size, size, 3]`
    */
   draw(conditions: readonly Uint8Array[], options: SampleOptions = {}): Uint8Array[][] {
@@ -105,7 +107,7 @@ export class ImageGenerator {
   /** int64 `[N, imageTokens]`, −1 where nothing is given. */
   #fixedTokens(given: readonly PartialImage[]): Tensor {
     const { size } = this.config.data;
-    const side = this.#iqvae.image.gridFor(size);
+    const [side] = this.#iqvae.image.gridFor([size, size]);
     const pixels = tensor(concatenated(given.map(withoutHole)), { shape: [given.length, size, size, 3] });
     const flags = Uint8Array.from(given.flatMap(({ mask }) => givenTokens(mask, size, side).map(Number)));
     const isGiven = tensor(flags, { shape: [given.length, side * side] }).to("bool");
@@ -155,8 +157,12 @@ export class ImageGenerator {
   #grids(size?: PixelSize): Grids {
     const { size: side } = this.config.data;
     const { height, width } = size ?? { height: side, width: side };
-    const grid = (half: VqAutoencoder): Grid => ({ rows: half.gridFor(height), columns: half.gridFor(width) });
-    return { condition: grid(this.#iqvae.condition), image: grid(this.#iqvae.image) };
+    const grid = ([rows, columns]: readonly [number, number]): Grid => ({ rows, columns });
+    const { image, condition, conditionGrid } = this.#iqvae;
+    return {
+      condition: grid(size === undefined ? conditionGrid : condition.gridFor([height, width])),
+      image: grid(image.gridFor([height, width])),
+    };
   }
 
   /**
@@ -198,9 +204,18 @@ export class ImageGenerator {
     });
   }
 
+  /** Samples of the condition, uint8 `[N, …]`; of another size only those that are rasters. */
   #rasters(conditions: readonly Uint8Array[], size?: PixelSize): Tensor {
-    const { size: side } = this.config.data;
-    const { height, width } = size ?? { height: side, width: side };
+    const { kind, check, shape } = conditionFor(this.spec, this.config.data.size);
+    if (size === undefined) {
+      for (const condition of conditions) check(condition);
+      return tensor(concatenated(conditions), { shape: [conditions.length, ...shape] });
+    }
+    if (kind !== "semantic" && kind !== "lines" && kind !== "edges")
+      throw new RangeError(
+        `larger images need a condition that is drawn at their size (semantic, lines, edges), but this run has ${kind}`,
+      );
+    const { height, width } = size;
     const wrong = conditions.find((condition) => condition.length !== height * width);
     if (wrong !== undefined)
       throw new RangeError(

@@ -19,7 +19,7 @@ export async function fromFiles(files: readonly string[], { spec }: ImageGenerat
   return await Promise.all(
     files.map(async (file): Promise<Chosen> => {
       const raster = await readCondition(file, spec, size);
-      return { name: file, raster, tiles: [drawCondition(raster, spec)] };
+      return { name: file, raster, tiles: [drawCondition(raster, spec, size)] };
     }),
   );
 }

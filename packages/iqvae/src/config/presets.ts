@@ -68,6 +68,69 @@ const emoji: ConfigInput = {
   data: { name: "emoji", condition: "edges", size: 64 },
 };
 
+/** What the presets of the other conditions share: 64 pixels, an hour on two cores. */
+const hour = {
+  ...faces,
+  stage1: {
+    ...start.stage1,
+    model: {
+      image: { channels: 64, multipliers: [1, 2, 2], blocks: 1, patch: 2, codes: 1024, codeDim: 16 },
+      condition: { channels: 32, multipliers: [1, 2, 2], blocks: 1, patch: 2, codes: 512, codeDim: 16 },
+    },
+    steps: 5000,
+    batch: 16,
+    warmup: 100,
+  },
+  stage2: {
+    ...start.stage2,
+    model: { layers: 6, width: 256, heads: 8, dropout: 0.1 },
+    steps: 5000,
+    rate: 2e-3,
+    warmup: 200,
+  },
+  logEvery: 50,
+  evaluateEvery: 500,
+  checkpointEvery: 500,
+  sampleEvery: 1000,
+} satisfies ConfigInput;
+
+/** Hands from key points. */
+const hands: ConfigInput = {
+  ...hour,
+  name: "hands",
+  data: { name: "hands", condition: "keypoints", size: 64, count: 16_000 },
+};
+
+/** Fruit and flowers of five vendors, each in its box. */
+const scenes: ConfigInput = {
+  ...hour,
+  name: "scenes",
+  data: { name: "scenes", condition: "layout", size: 64, count: 16_000 },
+};
+
+/** Emoji of five vendors from what they are called. */
+const words: ConfigInput = {
+  ...hour,
+  name: "words",
+  data: { name: "words", condition: "text", size: 64 },
+  stage1: {
+    ...hour.stage1,
+    model: {
+      ...hour.stage1.model,
+      condition: { channels: 64, multipliers: [1, 2], blocks: 1, patch: 1, codes: 512, codeDim: 16 },
+    },
+    regularizer: { estimator: "sliced", weight: 0.2 },
+  },
+};
+
+/** Emoji of five vendors from their spoken names. */
+const speech: ConfigInput = {
+  ...hour,
+  name: "speech",
+  data: { name: "speech", condition: "audio", size: 64 },
+  stage1: { ...hour.stage1, regularizer: { estimator: "sliced", weight: 0.2 } },
+};
+
 /** Everything at its smallest, over in seconds: for tests and for trying things out. */
 const tiny: ConfigInput = {
   name: "tiny",
@@ -101,7 +164,17 @@ const tiny: ConfigInput = {
 };
 
 /** The configurations that come with the program, by name. */
-export const presets = { start, faces, "faces-lines": facesLines, emoji, tiny } satisfies Record<string, ConfigInput>;
+export const presets = {
+  start,
+  faces,
+  "faces-lines": facesLines,
+  emoji,
+  hands,
+  scenes,
+  words,
+  speech,
+  tiny,
+} satisfies Record<string, ConfigInput>;
 
 export type PresetName = keyof typeof presets;
 export const PRESET_NAMES = Object.keys(presets) as PresetName[];

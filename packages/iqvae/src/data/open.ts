@@ -2,13 +2,18 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { CacheRejected, openCache, type PairCache, writeCache } from "./cache.ts";
+import { type ConditionKind, conditionFor, conditionLength } from "../conditions/index.ts";
+import { CacheRejected, openCache, type PairCache, recordLength, writeCache } from "./cache.ts";
 import { IMAGE_SIZES, type ImageSize, type PairDataset, type PairSplit } from "./dataset.ts";
 import { emojiRecipe } from "./emoji/recipe.ts";
 import type { FaceSplit } from "./faces/geometry.ts";
 import { facesRecipe } from "./faces/recipe.ts";
+import { handsRecipe } from "./hands/recipe.ts";
 import type { Licence } from "./licences.ts";
 import type { Recipe } from "./recipe.ts";
+import { scenesRecipe } from "./scenes/recipe.ts";
+import { speechRecipe } from "./speech/recipe.ts";
+import { wordsRecipe } from "./words/recipe.ts";
 
 interface CommonRequest {
   readonly size: ImageSize;
@@ -38,10 +43,57 @@ export interface OpenEmoji extends CommonRequest {
   readonly condition: "edges";
 }
 
+/** Hands: any number of them, decided by `seed`. */
+export interface OpenHands extends CommonRequest {
+  readonly name: "hands";
+  readonly condition: "keypoints";
+  /** How many pictures, both parts together. Default 12,000. */
+  readonly count?: number;
+  /** Default 0. */
+  readonly seed?: number;
+}
+
+/** Scenes of emoji: any number of them, decided by `seed`. */
+export interface OpenScenes extends CommonRequest {
+  readonly name: "scenes";
+  readonly condition: "layout";
+  /** How many scenes, both parts together. Default 12,000. */
+  readonly count?: number;
+  /** Default 0. */
+  readonly seed?: number;
+}
+
+/** Emoji and what they are called. */
+export interface OpenWords extends CommonRequest {
+  readonly name: "words";
+  readonly condition: "text";
+  /** The most pairs, spread over all that there are. Default: all. */
+  readonly count?: number;
+}
+
+/** Emoji and what they are called, spoken. */
+export interface OpenSpeech extends CommonRequest {
+  readonly name: "speech";
+  readonly condition: "audio";
+  /** The most pairs, spread over all that there are. Default: all. */
+  readonly count?: number;
+}
+
 /** What {@link openDataset} can open. */
-export type OpenRequest = OpenFaces | OpenEmoji;
+export type OpenRequest = OpenFaces | OpenEmoji | OpenHands | OpenScenes | OpenWords | OpenSpeech;
+
+/** The built-in data sets, and what each can be conditioned on; the first is the default of the command line. */
+export const DATASETS: { readonly [name in OpenRequest["name"]]: readonly ConditionKind[] } = {
+  faces: ["semantic", "lines"],
+  emoji: ["edges"],
+  hands: ["keypoints"],
+  scenes: ["layout"],
+  words: ["text"],
+  speech: ["audio"],
+};
 
 const DEFAULT_COUNT = 12_000;
+const MOST_PAIRS = 10_000_000;
 
 /**
  * Opens a built-in data set; draws it first if it is not in the cache. Equal requests give equal bytes.
@@ -57,7 +109,7 @@ export async function openDataset(request: OpenRequest): Promise<PairDataset> {
 
   const cache = openIfWhole(path, key, request.onMessage ?? console.error) ?? (await draw(path, key, recipe, request));
   const side = request.size;
-  const split = (validation: boolean) => splitOf(cache, side, validation);
+  const split = (validation: boolean) => splitOf(cache, validation);
   return {
     name: recipe.name,
     size: side,
@@ -79,24 +131,49 @@ export function dataLicences(): readonly Licence[] {
   const requests: OpenRequest[] = [
     { name: "faces", condition: "semantic", size: 32 },
     { name: "emoji", condition: "edges", size: 32 },
+    { name: "hands", condition: "keypoints", size: 32 },
+    { name: "speech", condition: "audio", size: 32 },
   ];
-  return requests.flatMap((request) => recipeOf(request).licences);
+  const licences = requests.flatMap((request) => recipeOf(request).licences);
+  return [...new Map(licences.map((licence) => [licence.package, licence])).values()];
 }
 
 function recipeOf(request: OpenRequest): Recipe {
   // Requests come from configuration files too, so nothing that the types promise is taken for granted.
-  expectOneOf("name", request.name, ["faces", "emoji"]);
-  expectOneOf("size", request.size, IMAGE_SIZES);
-  if (request.name === "emoji") {
-    expectOneOf("condition", request.condition, ["edges"], " of emoji");
-    return emojiRecipe(request.size);
+  const { name, size } = request;
+  expectOneOf("name", name, Object.keys(DATASETS));
+  expectOneOf("size", size, IMAGE_SIZES);
+  expectOneOf("condition", request.condition, DATASETS[name], ` of ${name}`);
+  switch (request.name) {
+    case "emoji":
+      return emojiRecipe(size);
+    case "hands":
+      return handsRecipe({ size, ...numbered(request) });
+    case "scenes":
+      return scenesRecipe({ size, ...numbered(request) });
+    case "words":
+      return wordsRecipe({ size, count: limit(request) });
+    case "speech":
+      return speechRecipe({ size, count: limit(request) });
+    case "faces": {
+      const { condition, split = "geometry" } = request;
+      expectOneOf("split", split, ["geometry", "unseen-parts"]);
+      return facesRecipe({ condition, size, split, ...numbered(request) });
+    }
   }
-  const { condition, size, count = DEFAULT_COUNT, seed = 0, split = "geometry" } = request;
-  expectOneOf("condition", condition, ["semantic", "lines"], " of faces");
-  expectOneOf("split", split, ["geometry", "unseen-parts"]);
-  expectInteger("count", count, 1, 10_000_000);
+}
+
+/** Of a set that is what it is: how much of it. */
+function limit({ count = MOST_PAIRS }: { readonly count?: number }): number {
+  expectInteger("count", count, 1, MOST_PAIRS);
+  return count;
+}
+
+/** Of a set that is drawn at random: how many pairs, and from which seed. */
+function numbered({ count = DEFAULT_COUNT, seed = 0 }: { readonly count?: number; readonly seed?: number }) {
+  expectInteger("count", count, 1, MOST_PAIRS);
   expectInteger("seed", seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
-  return facesRecipe({ condition, size, count, seed, split });
+  return { count, seed };
 }
 
 function expectOneOf<T>(what: string, value: T, choices: readonly T[], where = ""): void {
@@ -123,17 +200,22 @@ function openIfWhole(path: string, key: string, onMessage: (message: string) => 
 async function draw(path: string, key: string, recipe: Recipe, request: OpenRequest): Promise<PairCache> {
   const { entries, draw } = recipe.prepare();
   const { size, onProgress } = request;
+  const { check } = conditionFor(recipe.condition, size);
+  const length = conditionLength(recipe.condition, size);
+  // Left out where it is the default, so that files of former versions stay what they are.
+  const header = { key, size, ...(length === size ** 2 ? {} : { conditionLength: length }), entries };
   async function* records() {
     let done = 0;
     for await (const { image, condition } of ahead(entries.length, draw)) {
-      const record = new Uint8Array(size * size * 4);
+      check(condition);
+      const record = new Uint8Array(recordLength(header));
       record.set(image);
       record.set(condition, image.length);
       yield record;
       onProgress?.(++done, entries.length);
     }
   }
-  await writeCache(path, { key, size, entries }, records());
+  await writeCache(path, header, records());
   return openCache(path, key)!;
 }
 
@@ -154,18 +236,19 @@ async function* ahead<T>(length: number, task: (index: number) => Promise<T>): A
   while (pending.length > 0) yield await pending.shift()!;
 }
 
-function splitOf(cache: PairCache, size: number, validation: boolean): PairSplit {
-  const { entries } = cache.header;
+function splitOf(cache: PairCache, validation: boolean): PairSplit {
+  const { entries, size } = cache.header;
   const records = Uint32Array.from(entries.keys()).filter((i) => entries[i]!.validation === validation);
   const ids = Array.from(records, (i) => entries[i]!.id);
-  const pixels = size * size;
+  const imageLength = size * size * 3;
+  const length = recordLength(cache.header);
   return {
     length: ids.length,
     ids,
     batch(indices) {
-      const images = new Uint8Array(indices.length * pixels * 3);
-      const conditions = new Uint8Array(indices.length * pixels);
-      const record = new Uint8Array(pixels * 4);
+      const images = new Uint8Array(indices.length * imageLength);
+      const conditions = new Uint8Array(indices.length * (length - imageLength));
+      const record = new Uint8Array(length);
       for (let i = 0; i < indices.length; i++) {
         const index = records[indices[i]!];
         if (index === undefined) {
@@ -173,8 +256,8 @@ function splitOf(cache: PairCache, size: number, validation: boolean): PairSplit
           throw new RangeError(`${part}.batch: expected numbers from 0 to ${ids.length - 1}, got ${indices[i]}.`);
         }
         cache.read(index, record);
-        images.set(record.subarray(0, pixels * 3), i * pixels * 3);
-        conditions.set(record.subarray(pixels * 3), i * pixels);
+        images.set(record.subarray(0, imageLength), i * imageLength);
+        conditions.set(record.subarray(imageLength), i * (length - imageLength));
       }
       return { images, conditions };
     },

@@ -2,7 +2,7 @@ import type { PairEntry } from "./cache.ts";
 import type { ConditionSpec } from "./dataset.ts";
 import type { Licence } from "./licences.ts";
 
-/** An image `[H, W, 3]` and its condition `[H, W]`. */
+/** An image `[H, W, 3]` and its condition, of the shape that its kind asks for. */
 export interface Pair {
   readonly image: Uint8Array;
   readonly condition: Uint8Array;
@@ -16,4 +16,10 @@ export interface Recipe {
   /** All that decides the pixels and the split: the content key of the cache. */
   readonly parts: Readonly<Record<string, string | number>>;
   prepare(): { readonly entries: readonly PairEntry[]; draw(index: number): Promise<Pair> };
+}
+
+/** At most `count` entries of a list, equally far apart. */
+export function spread<T>(list: readonly T[], count: number): readonly T[] {
+  if (count >= list.length) return list;
+  return Array.from({ length: count }, (_, i) => list[Math.floor((i * list.length) / count)]!);
 }

@@ -34,7 +34,7 @@ export interface Planned {
 /** What a configuration is to cost. */
 export function plannedOf(config: Config): Planned {
   const { data, stage1, stage2 } = config;
-  const { inputChannels, outputChannels } = conditionFor(conditionSpec(data));
+  const { inputChannels, outputChannels } = conditionFor(conditionSpec(data), data.size);
   return {
     name: config.name,
     data: `${data.name}, ${data.condition}, ${data.size} × ${data.size} pixels`,
