@@ -1,5 +1,6 @@
 import { IMAGE_SIZES } from "../data/index.ts";
 import { reduction } from "../models/autoencoder.ts";
+import { leastSide } from "../models/discriminator.ts";
 import type { Config } from "./schema.ts";
 
 /** What is wrong with values that are right on their own, each with the nearest choice that works. */
@@ -19,6 +20,16 @@ export function impossibleCombinations(config: Config): string[] {
       `stage1.regularizer 'paired' needs image and condition on one grid, but they are reduced ${image}-fold and ` +
         `${condition}-fold; use 'sliced', or equal 'patch' and 'multipliers'`,
     );
+  }
+  if (stage1.adversarial !== null) {
+    const least = leastSide(stage1.adversarial.layers);
+    if (data.size < least) {
+      const most = Math.floor(Math.log2(data.size / 3));
+      problems.push(
+        `stage1.adversarial with ${stage1.adversarial.layers} layers needs pictures of ${least} pixels a side, but data.size ` +
+          `is ${data.size}; use at most ${most} layers`,
+      );
+    }
   }
   const { width, heads } = stage2.model;
   if (width % heads !== 0) {

@@ -39,9 +39,24 @@ const autoEncoder = z.strictObject({
   codeDim: positive,
 });
 
+/** The patch discriminator of VQGAN (Esser et al. 2021); the defaults that are not theirs are for small pictures. */
+const adversarial = z.strictObject({
+  /** Scales the adaptive weight. */
+  weight: weight.default(0.8),
+  /** The share of the steps after which it begins. */
+  startShare: share.default(0.5),
+  rate: rate.default(2e-4),
+  /** Channels of its first layer. */
+  channels: positive.multipleOf(8).default(32),
+  /** Layers that halve the picture. */
+  layers: positive.max(5).default(2),
+});
+
 const stage1 = z.strictObject({
   model: z.strictObject({ image: autoEncoder, condition: autoEncoder }),
   regularizer: regularizerSchema,
+  /** A patch discriminator against the image's reconstructions. */
+  adversarial: adversarial.nullable().default(null),
   steps: positive,
   batch: positive,
   rate,

@@ -16,7 +16,7 @@ const LAST_RATE = 1 / 20;
 
 /** The trainer of stage 1, weights drawn from the default random generator. */
 export function createStage1Trainer({ stage1, precision }: Config, dataset: PairDataset): Stage1Trainer {
-  const { regularizer, model, steps, rate, warmup } = stage1;
+  const { regularizer, adversarial, model, steps, rate, warmup } = stage1;
   return new Stage1Trainer(
     {
       model,
@@ -24,6 +24,7 @@ export function createStage1Trainer({ stage1, precision }: Config, dataset: Pair
       rate,
       warmup,
       precision,
+      adversarial,
       regularizer:
         regularizer.estimator === "none"
           ? null
