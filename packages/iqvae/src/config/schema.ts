@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { IMAGE_SIZES } from "../data/index.ts";
 import { regularizerSchema } from "../regularizer/index.ts";
+import { NOISE_DEFAULTS, RANDOM_DEFAULTS, SCHEDULED_DEFAULTS } from "../training/exposure-controls.ts";
 import { GUMBEL_DEFAULTS } from "../training/gumbel.ts";
 import { fastBfloat16 } from "./processor.ts";
 
@@ -73,7 +74,16 @@ const exposure = z.discriminatedUnion("kind", [
     maxShare: share.default(GUMBEL_DEFAULTS.maxShare),
     rampShare: share.gt(0).default(GUMBEL_DEFAULTS.rampShare),
     reliabilityPower: weight.default(GUMBEL_DEFAULTS.reliabilityPower),
+    gradient: z.boolean().default(GUMBEL_DEFAULTS.gradient),
   }),
+  z.strictObject({ kind: z.literal("random"), share: share.default(RANDOM_DEFAULTS.share) }),
+  z.strictObject({
+    kind: z.literal("scheduled"),
+    every: positive.default(SCHEDULED_DEFAULTS.every),
+    maxShare: share.default(SCHEDULED_DEFAULTS.maxShare),
+    rampShare: share.gt(0).default(SCHEDULED_DEFAULTS.rampShare),
+  }),
+  z.strictObject({ kind: z.literal("noise"), maxShare: share.default(NOISE_DEFAULTS.maxShare) }),
 ]);
 
 const stage2 = z.strictObject({

@@ -134,14 +134,19 @@ describe("the terms of the image", () => {
 
   test("a perceptual term is weighed, logged and learned from", () => {
     // The distance of mean colors stands in for a network: ℓ1 alone leaves it much larger when its weight is large.
-    const distance = (a: Tensor, b: Tensor) => a.mean([2, 3]).sub(b.mean([2, 3])).square().mean();
-    const [without, within] = [0, 30].map((weight) => {
+    const distance = (a: Tensor, b: Tensor) =>
+      a
+        .mean([2, 3])
+        .sub(b.mean([2, 3]))
+        .square()
+        .mean();
+    const [without, within] = [0, 200].map((weight) => {
       const trained = trainer({ steps: 60, perceptual: { weight, distance } });
       run(trained, 0, 60);
       return trained.evaluate();
     });
     expect(within!.perceptualLoss!).toBeLessThan(without!.perceptualLoss! * 0.7);
-    const parts = within!.imageLoss! + 30 * within!.perceptualLoss! + within!.conditionLoss!;
+    const parts = within!.imageLoss! + 200 * within!.perceptualLoss! + within!.conditionLoss!;
     const commitment = 0.25 * (within!.imageCommitment! + within!.conditionCommitment!);
     expect(within!.loss!).toBeCloseTo(parts + commitment, 4);
   });

@@ -29,7 +29,11 @@ const GUARD = 1e-4;
 
 /** The discriminator's hinge loss, `½ (mean max(0, 1 − D(x)) + mean max(0, 1 + D(x̂)))` (Lim & Ye 2017; VQGAN). */
 export function hingeLoss(real: Tensor, fake: Tensor): Tensor {
-  return ops.aten.relu(real.neg().add(1)).mean().add(ops.aten.relu(fake.add(1)).mean()).mul(0.5);
+  return ops.aten
+    .relu(real.neg().add(1))
+    .mean()
+    .add(ops.aten.relu(fake.add(1)).mean())
+    .mul(0.5);
 }
 
 /**

@@ -1,9 +1,19 @@
 import { fileURLToPath } from "node:url";
-import { liveTensors, manualSeed, noGrad, ops, readSafetensors, scope, type Tensor, tensor, unscoped } from "@iqvae/torch";
+import {
+  liveTensors,
+  manualSeed,
+  noGrad,
+  ops,
+  readSafetensors,
+  scope,
+  type Tensor,
+  tensor,
+  unscoped,
+} from "@iqvae/torch";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Discriminator, leastSide } from "../../../src/models/discriminator.ts";
-import { adaptiveWeight, Adversary, hingeLoss } from "../../../src/training/losses/adversarial.ts";
+import { Adversary, adaptiveWeight, hingeLoss } from "../../../src/training/losses/adversarial.ts";
 import { below, prefixed } from "../../../src/training/losses/names.ts";
 
 const goldens = unscoped(
@@ -101,7 +111,11 @@ describe("a turn of the adversary against PyTorch", () => {
   test("losses, adaptive weight and the gradient that reaches the auto-encoder", () => {
     scope(() => {
       const { features, last, reconstruction, loss } = reconstruct();
-      const { term, parts } = goldenAdversary().oppose({ real: golden("real"), reconstruction, loss, last }, 1, plainly);
+      const { term, parts } = goldenAdversary().oppose(
+        { real: golden("real"), reconstruction, loss, last },
+        1,
+        plainly,
+      );
       expect(parts.adversarialLoss.item()).toBeCloseTo(golden("adversarialLoss").item(), 4);
       expect(parts.discriminatorLoss.item()).toBeCloseTo(golden("discriminatorLoss").item(), 5);
       expect(parts.adversarialWeight.item() / 0.8 / golden("adaptiveWeight").item()).toBeCloseTo(1, 4);
