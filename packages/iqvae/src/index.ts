@@ -11,6 +11,7 @@ export {
 export { PAPER_PRESET_NAMES, PAPER_PRESETS } from "./config/paper.ts";
 export * from "./data/index.ts";
 export { ImageGenerator } from "./generator.ts";
+export * from "./metrics/index.ts";
 export { type AutoencoderConfig, Decoder, Encoder } from "./models/autoencoder.ts";
 export { IqVae, type IqVaeConfig, VqAutoencoder, type VqConfig } from "./models/iqvae.ts";
 export { type Quantized, Quantizer, type QuantizerConfig } from "./models/quantizer.ts";
