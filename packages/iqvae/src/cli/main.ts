@@ -5,6 +5,7 @@ import { doctorCommand } from "./doctor.ts";
 import { likelihoodCommand } from "./likelihood.ts";
 import { planCommand } from "./plan.ts";
 import { reportCommand } from "./report.ts";
+import { reproduceCommand } from "./reproduce.ts";
 import { sampleCommand } from "./sample.ts";
 import { startCommand } from "./start.ts";
 import { resumeCommand, trainCommand } from "./train.ts";
@@ -25,6 +26,7 @@ for (const command of [
   reportCommand(),
   planCommand(),
   dataCommand(),
+  reproduceCommand(),
   doctorCommand(),
 ]) {
   program.addCommand(command);

@@ -1,4 +1,5 @@
 import { IMAGE_SIZES } from "../data/index.ts";
+import { ATTRIBUTE_SETS } from "../metrics/features/attribute-labels.ts";
 import { reduction } from "../models/autoencoder.ts";
 import { leastSide } from "../models/discriminator.ts";
 import type { Config } from "./schema.ts";
@@ -30,6 +31,12 @@ export function impossibleCombinations(config: Config): string[] {
           `is ${data.size}; use at most ${most} layers`,
       );
     }
+  }
+  if (stage1.perceptual?.network.kind === "attributes" && !(ATTRIBUTE_SETS as readonly string[]).includes(data.name)) {
+    problems.push(
+      `stage1.perceptual looks with a network of attributes, which there is for ${ATTRIBUTE_SETS.join(" and ")} only, not for ` +
+        `${data.name}; use the network 'vgg16-lpips', or no perceptual term`,
+    );
   }
   const { width, heads } = stage2.model;
   if (width % heads !== 0) {

@@ -53,9 +53,25 @@ const adversarial = z.strictObject({
   layers: positive.max(5).default(2),
 });
 
+/** The network whose features the reconstruction is compared by. */
+const perceptualNetwork = z.discriminatedUnion("kind", [
+  /** Trained by the program on the attributes of the run's own data set. */
+  z.strictObject({ kind: z.literal("attributes") }),
+  /** LPIPS on VGG-16, from a safetensors file with the official weights. */
+  z.strictObject({ kind: z.literal("vgg16-lpips"), path: z.string().min(1) }),
+]);
+
+/** A perceptual loss on the image's reconstructions (Zhang et al. 2018; VQGAN). */
+const perceptual = z.strictObject({
+  weight: weight.default(1),
+  network: perceptualNetwork.default({ kind: "attributes" }),
+});
+
 const stage1 = z.strictObject({
   model: z.strictObject({ image: autoEncoder, condition: autoEncoder }),
   regularizer: regularizerSchema,
+  /** Beside the mean absolute difference of pixels. */
+  perceptual: perceptual.nullable().default(null),
   /** A patch discriminator against the image's reconstructions. */
   adversarial: adversarial.nullable().default(null),
   steps: positive,

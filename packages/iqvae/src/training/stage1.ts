@@ -179,7 +179,7 @@ export class Stage1Trainer implements Trainer {
     const { regularizer, perceptual } = this.#settings;
     let imageLoss = parts.imageLoss!;
     if (perceptual) {
-      parts.perceptualLoss = perceptual.distance(reconstruction, target);
+      parts.perceptualLoss = this.#cast(() => perceptual.distance(reconstruction, target));
       imageLoss = imageLoss.add(parts.perceptualLoss, { alpha: perceptual.weight });
     }
     let loss = imageLoss

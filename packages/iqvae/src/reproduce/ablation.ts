@@ -1,0 +1,83 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { PairDataset } from "../data/index.ts";
+import { makeFolder, writeWhole } from "../training/files.ts";
+import { openRun } from "../training/run-folder.ts";
+import { imageTokens } from "../training/stages.ts";
+import { standingOf } from "../training/standing.ts";
+import { openData } from "../training/train-run.ts";
+import { VERSION } from "../version.ts";
+import { COMPARISON_NAMES, COMPARISONS } from "./arms.ts";
+import { LOG_FIGURES, logFigures } from "./figures.ts";
+import { sideBySide } from "./pictures.ts";
+import { type AblationPlan, checked, type PlannedRun, runsOf } from "./plan.ts";
+import { type AblationResults, html, markdown } from "./report.ts";
+import { type ScoredRun, summarize } from "./summary.ts";
+import { type FailedRun, type TrainingOptions, trainRuns } from "./train-runs.ts";
+
+/** What an ablation wrote. */
+export interface AblationFiles {
+  readonly json: string;
+  readonly markdown: string;
+  readonly report: string;
+}
+
+/**
+ * Trains every arm with every seed, from wherever an earlier call stopped, and writes `ablation.json`, `ablation.md` and
+ * `report.html` into the plan's folder.
+ *
+ * @returns `interrupted` when it was asked to stop: call it again to go on
+ * @throws ConfigError when the folder has runs of other settings; nothing is trained then
+ */
+export async function runAblation(
+  plan: AblationPlan,
+  options: TrainingOptions,
+): Promise<"interrupted" | { files: AblationFiles; failed: readonly FailedRun[] }> {
+  const runs = runsOf(plan);
+  for (const { path, config } of runs) if (existsSync(join(path, "config.json"))) checked(openRun(path), config);
+  makeFolder(plan.out);
+  // Drawn once, before several processes want it.
+  const dataset = await openData(runs[0]!.config.data, options.progress);
+  try {
+    const { outcome, failed } = await trainRuns(runs, options);
+    if (outcome === "interrupted") return outcome;
+    return { files: await conclude(plan, runs, failed, dataset), failed };
+  } finally {
+    dataset.close();
+  }
+}
+
+async function conclude(
+  plan: AblationPlan,
+  planned: readonly PlannedRun[],
+  failed: readonly FailedRun[],
+  dataset: PairDataset,
+): Promise<AblationFiles> {
+  const runs = planned.filter(
+    ({ path }) => existsSync(join(path, "config.json")) && standingOf(openRun(path)).finished,
+  );
+  const scored = runs.map(
+    (run): ScoredRun => ({
+      arm: run.arm,
+      seed: run.seed,
+      figures: logFigures(openRun(run.path), imageTokens(run.config)),
+    }),
+  );
+  const comparisons = COMPARISON_NAMES.flatMap((name) => summarize(COMPARISONS[name], LOG_FIGURES, scored) ?? []);
+  const results: AblationResults = { plan, runs, failed, figures: LOG_FIGURES, comparisons };
+  const shown = plan.arms.flatMap((arm) => runs.find((run) => run.arm === arm) ?? []);
+  const pictures = shown.length === 0 ? undefined : await sideBySide(shown, dataset);
+
+  const files = {
+    json: join(plan.out, "ablation.json"),
+    markdown: join(plan.out, "ablation.md"),
+    report: join(plan.out, "report.html"),
+  };
+  if (pictures !== undefined) writeWhole(join(plan.out, "samples.png"), pictures);
+  const failures = failed.map(({ run, error }) => ({ path: run.path, message: error.message }));
+  const document = { version: VERSION, plan, runs: scored, failed: failures, comparisons };
+  writeWhole(files.json, `${JSON.stringify(document, null, 2)}\n`);
+  writeWhole(files.markdown, markdown(results));
+  writeWhole(files.report, html(results, pictures));
+  return files;
+}
