@@ -20,6 +20,7 @@ interface AblationOptions {
   readonly set?: string[];
   readonly out?: string;
   readonly jobs: number;
+  readonly threads?: number;
 }
 
 export function reproduceCommand(): Command {
@@ -36,13 +37,14 @@ function ablationCommand(): Command {
     .option("--steps2 <steps>", "steps of stage 2", whole(1))
     .option("--set <key=value>", "another value for all runs; may be repeated", collect(String))
     .option("--out <folder>", `where the runs lie (default: ${RUNS}/ablation-TASK)`)
-    .option("--jobs <count>", "runs that train at a time; they share the cores", whole(1, 1024), 1)
+    .option("--jobs <count>", "runs that train at a time", whole(1, 1024), 1)
+    .option("--threads <count>", "threads of each (default: the cores, shared among them)", whole(1, 4096))
     .action(async (_: unknown, command: Command) => {
       const options = optionsOf<AblationOptions>(command);
       const { task, seeds, arms, steps1, steps2, set, jobs } = options;
       const progress = consoleProgress(options);
       const plan = { task, seeds, arms, budget: { steps1, steps2, set }, out: options.out ?? defaultOut(task) };
-      const threads = Math.max(1, Math.floor(availableParallelism() / jobs));
+      const threads = options.threads ?? Math.max(1, Math.floor(availableParallelism() / jobs));
       const interrupt = new Interrupt((signal) => {
         progress.tell("Stopping after the present steps, then saving.", { event: "stopping", signal });
       });
