@@ -41,17 +41,20 @@ export function perceptualDistance(network: FeatureNetwork, a: Tensor, b: Tensor
       `perceptualDistance takes two batches of equal shape [B, 3, H, W], but got ${a} and ${b}; resize one of them.`,
     );
   }
-  const targets = noGrad(() => network.layers(b).map(({ activation }) => unitChannels(activation)));
-  const parts = network.layers(a).map(({ activation, weights }, i) => {
-    const squared = unitChannels(activation).sub(targets[i]!).square();
+  const targets = noGrad(() => unitLayers(network, b));
+  const parts = unitLayers(network, a).map(({ unit, weights }, i) => {
+    const squared = unit.sub(targets[i]!.unit).square();
     const weighted = weights === null ? squared : squared.mul(weights.reshape([1, -1, 1, 1]));
     return weighted.sum([1]).mean([1, 2]);
   });
   return parts.reduce((sum, part) => sum.add(part));
 }
 
-function unitChannels(activation: Tensor): Tensor {
-  // In float32: squares of bfloat16 lose the small channels.
-  const x = activation.to("float32");
-  return x.div(x.square().sum([1], true).sqrt().add(SMALLEST_NORM));
+/** The layers of a network with channels of unit length at every position, float32 `[B, C, h, w]`. */
+export function unitLayers(network: FeatureNetwork, planes: Tensor): { unit: Tensor; weights: Tensor | null }[] {
+  return network.layers(planes).map(({ activation, weights }) => {
+    // In float32: squares of bfloat16 lose the small channels.
+    const x = activation.to("float32");
+    return { unit: x.div(x.square().sum([1], true).sqrt().add(SMALLEST_NORM)), weights };
+  });
 }
