@@ -2,11 +2,16 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { didYouMean } from "../config/index.ts";
+import type { FeatureNetwork } from "../metrics/features/network.ts";
+import { openFeatureNetwork } from "../metrics/index.ts";
 import { runAblation } from "../reproduce/ablation.ts";
 import { ARM_NAMES, type ArmName, armsOf, COMPARISON_NAMES, type ComparisonName } from "../reproduce/arms.ts";
 import { startChild } from "../reproduce/child.ts";
-import { TASK_NAMES, type TaskName } from "../reproduce/tasks.ts";
+import { PARTS, type Part } from "../reproduce/score.ts";
+import { TASK_NAMES, TASKS, type TaskName } from "../reproduce/tasks.ts";
+import type { TrainingOptions } from "../reproduce/train-runs.ts";
 import { Interrupt } from "../training/interrupt.ts";
+import type { Progress } from "../training/progress.ts";
 import { RUNS } from "../training/run-folder.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, optionsOf, whole } from "./options.ts";
@@ -21,7 +26,11 @@ interface AblationOptions {
   readonly out?: string;
   readonly jobs: number;
   readonly threads?: number;
+  readonly part: Part;
+  readonly network: (typeof NETWORKS)[number];
 }
+
+const NETWORKS = ["attributes", "none"] as const;
 
 export function reproduceCommand(): Command {
   return new Command("reproduce").description("put the paper's claims to the test").addCommand(ablationCommand());
@@ -39,6 +48,8 @@ function ablationCommand(): Command {
     .option("--out <folder>", `where the runs lie (default: ${RUNS}/ablation-TASK)`)
     .option("--jobs <count>", "runs that train at a time", whole(1, 1024), 1)
     .option("--threads <count>", "threads of each (default: the cores, shared among them)", whole(1, 4096))
+    .option("--part <name>", "half of the held-out pairs to score on: tune or report", oneOf(PARTS), "report")
+    .option("--network <name>", "what samples are looked at with: attributes or none", oneOf(NETWORKS), "attributes")
     .action(async (_: unknown, command: Command) => {
       const options = optionsOf<AblationOptions>(command);
       const { task, seeds, arms, steps1, steps2, set, jobs } = options;
@@ -49,12 +60,10 @@ function ablationCommand(): Command {
         progress.tell("Stopping after the present steps, then saving.", { event: "stopping", signal });
       });
       try {
-        const outcome = await runAblation(plan, {
-          jobs,
-          progress,
-          interrupt,
-          start: (path, onEvent) => startChild(["resume", path], threads, onEvent),
-        });
+        const start: TrainingOptions["start"] = (path, onEvent) => startChild(["resume", path], threads, onEvent);
+        const openNetwork = () => (options.network === "none" ? Promise.resolve(null) : attributes(task, progress));
+        const scoring = { part: options.part, openNetwork };
+        const outcome = await runAblation(plan, { jobs, progress, interrupt, start }, scoring);
         if (outcome === "interrupted") {
           const text = `Saved in ${plan.out}. The same command goes on.`;
           progress.tell(text, { event: "interrupted", out: plan.out });
@@ -72,6 +81,12 @@ function ablationCommand(): Command {
 
 function defaultOut(task: TaskName): string {
   return join(RUNS, `ablation-${task}`);
+}
+
+/** The network of attributes of a task's data set. */
+function attributes(task: TaskName, progress: Progress): Promise<FeatureNetwork> {
+  const { name, size } = TASKS[task];
+  return openFeatureNetwork({ kind: "attributes", set: name, size }, { progress });
 }
 
 function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {

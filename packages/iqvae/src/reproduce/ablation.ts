@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { PairDataset } from "../data/index.ts";
+import type { FeatureNetwork } from "../metrics/features/network.ts";
 import { makeFolder, writeWhole } from "../training/files.ts";
 import { openRun } from "../training/run-folder.ts";
 import { imageTokens } from "../training/stages.ts";
@@ -12,6 +13,7 @@ import { LOG_FIGURES, logFigures } from "./figures.ts";
 import { sideBySide } from "./pictures.ts";
 import { type AblationPlan, checked, type PlannedRun, runsOf } from "./plan.ts";
 import { type AblationResults, html, markdown } from "./report.ts";
+import { type Part, type Scoring, scoreFigures, scoreRun } from "./score.ts";
 import { type ScoredRun, summarize } from "./summary.ts";
 import { type FailedRun, type TrainingOptions, trainRuns } from "./train-runs.ts";
 
@@ -26,12 +28,14 @@ export interface AblationFiles {
  * Trains every arm with every seed, from wherever an earlier call stopped, and writes `ablation.json`, `ablation.md` and
  * `report.html` into the plan's folder.
  *
+ * @param scoring with what and on which half of the held-out pairs the finished runs are scored
  * @returns `interrupted` when it was asked to stop: call it again to go on
  * @throws ConfigError when the folder has runs of other settings; nothing is trained then
  */
 export async function runAblation(
   plan: AblationPlan,
   options: TrainingOptions,
+  scoring: { readonly part: Part; readonly openNetwork: () => Promise<FeatureNetwork | null> },
 ): Promise<"interrupted" | { files: AblationFiles; failed: readonly FailedRun[] }> {
   const runs = runsOf(plan);
   for (const { path, config } of runs) if (existsSync(join(path, "config.json"))) checked(openRun(path), config);
@@ -41,30 +45,44 @@ export async function runAblation(
   try {
     const { outcome, failed } = await trainRuns(runs, options);
     if (outcome === "interrupted") return outcome;
-    return { files: await conclude(plan, runs, failed, dataset), failed };
+    const network = await scoring.openNetwork();
+    const files = await conclude(plan, { runs, failed, dataset, scoring: { part: scoring.part, network } }, options);
+    return files === "interrupted" ? files : { files, failed };
   } finally {
     dataset.close();
   }
 }
 
+interface Trained {
+  readonly runs: readonly PlannedRun[];
+  readonly failed: readonly FailedRun[];
+  readonly dataset: PairDataset;
+  readonly scoring: Scoring;
+}
+
 async function conclude(
   plan: AblationPlan,
-  planned: readonly PlannedRun[],
-  failed: readonly FailedRun[],
-  dataset: PairDataset,
-): Promise<AblationFiles> {
+  { runs: planned, failed, dataset, scoring }: Trained,
+  { progress, interrupt }: Pick<TrainingOptions, "progress" | "interrupt">,
+): Promise<AblationFiles | "interrupted"> {
   const runs = planned.filter(
     ({ path }) => existsSync(join(path, "config.json")) && standingOf(openRun(path)).finished,
   );
-  const scored = runs.map(
-    (run): ScoredRun => ({
-      arm: run.arm,
-      seed: run.seed,
-      figures: logFigures(openRun(run.path), imageTokens(run.config)),
-    }),
-  );
-  const comparisons = COMPARISON_NAMES.flatMap((name) => summarize(COMPARISONS[name], LOG_FIGURES, scored) ?? []);
-  const results: AblationResults = { plan, runs, failed, figures: LOG_FIGURES, comparisons };
+  const scored: ScoredRun[] = [];
+  progress.begin("scoring", runs.length, 0);
+  for (const { arm, seed, path, config } of runs) {
+    // Lets a progress bar draw and Ctrl-C through.
+    await new Promise(setImmediate);
+    if (interrupt.requested) return "interrupted";
+    const run = openRun(path);
+    const figures = { ...logFigures(run, imageTokens(config)), ...scoreRun(run, dataset, scoring) };
+    scored.push({ arm, seed, figures });
+    progress.update(scored.length);
+  }
+  progress.end();
+  const figures = [...scoreFigures(scoring), ...LOG_FIGURES];
+  const comparisons = COMPARISON_NAMES.flatMap((name) => summarize(COMPARISONS[name], figures, scored) ?? []);
+  const results: AblationResults = { plan, part: scoring.part, runs, failed, figures, comparisons };
   const shown = plan.arms.flatMap((arm) => runs.find((run) => run.arm === arm) ?? []);
   const pictures = shown.length === 0 ? undefined : await sideBySide(shown, dataset);
 
@@ -75,7 +93,7 @@ async function conclude(
   };
   if (pictures !== undefined) writeWhole(join(plan.out, "samples.png"), pictures);
   const failures = failed.map(({ run, error }) => ({ path: run.path, message: error.message }));
-  const document = { version: VERSION, plan, runs: scored, failed: failures, comparisons };
+  const document = { version: VERSION, plan, part: scoring.part, runs: scored, failed: failures, comparisons };
   writeWhole(files.json, `${JSON.stringify(document, null, 2)}\n`);
   writeWhole(files.markdown, markdown(results));
   writeWhole(files.report, html(results, pictures));

@@ -7,6 +7,7 @@ import { VERSION } from "../version.ts";
 import { ARMS, type ArmName } from "./arms.ts";
 import { curveOf, type Figure } from "./figures.ts";
 import type { AblationPlan, PlannedRun } from "./plan.ts";
+import type { Part } from "./score.ts";
 import { type ComparisonSummary, spreadOf } from "./summary.ts";
 import { htmlTable, markdownTable } from "./tables.ts";
 import type { FailedRun } from "./train-runs.ts";
@@ -14,6 +15,8 @@ import type { FailedRun } from "./train-runs.ts";
 /** All that came of an ablation. */
 export interface AblationResults {
   readonly plan: AblationPlan;
+  /** The half of the held-out pairs that images were compared on. */
+  readonly part: Part;
   /** Finished runs. */
   readonly runs: readonly PlannedRun[];
   readonly failed: readonly FailedRun[];
@@ -28,10 +31,10 @@ const NOTES = [
 ];
 
 /** The tables in Markdown. */
-export function markdown({ plan, figures, comparisons, failed }: AblationResults): string {
+export function markdown({ plan, part, figures, comparisons, failed }: AblationResults): string {
   const tables = comparisons.map((one) => `## ${one.title}\n\n${markdownTable(one, figures)}`);
   const failures = failed.map(({ run, error }) => `- ${run.path} failed: ${error.message}`).join("\n");
-  const parts = [`# Ablation: ${plan.task}`, `${describe(plan)} ${NOTES.join(" ")}`, ...tables, failures];
+  const parts = [`# Ablation: ${plan.task}`, `${describe(plan, part)} ${NOTES.join(" ")}`, ...tables, failures];
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
 }
 
@@ -41,10 +44,10 @@ export function markdown({ plan, figures, comparisons, failed }: AblationResults
  * @param pictures a PNG of what each arm draws for the same conditions
  */
 export function html(results: AblationResults, pictures: Uint8Array | undefined): string {
-  const { plan, runs, failed, figures, comparisons } = results;
+  const { plan, part, runs, failed, figures, comparisons } = results;
   const title = `Ablation: ${plan.task}`;
   const body = [
-    `<h1>${escapeHtml(title)}</h1><p class="soft">${escapeHtml(describe(plan))}</p>`,
+    `<h1>${escapeHtml(title)}</h1><p class="soft">${escapeHtml(describe(plan, part))}</p>`,
     ...NOTES.map((note) => `<p class="soft">${escapeHtml(note)}</p>`),
     ...failed.map(({ run, error }) => `<p><b>${escapeHtml(run.path)} failed:</b> ${escapeHtml(error.message)}</p>`),
     ...comparisons.map((one) => `<h2>${escapeHtml(one.title)}</h2>${htmlTable(one, figures)}`),
@@ -59,8 +62,10 @@ export function html(results: AblationResults, pictures: Uint8Array | undefined)
   );
 }
 
-function describe({ seeds, arms }: AblationPlan): string {
-  return `${arms.length} arms, ${seeds.length === 1 ? "seed" : "seeds"} ${seeds.join(", ")}, equal budgets.`;
+function describe({ seeds, arms }: AblationPlan, part: Part): string {
+  const ofSeeds = `${seeds.length === 1 ? "seed" : "seeds"} ${seeds.join(", ")}`;
+  const half = part === "tune" ? "first half, for finding settings" : "second half, for reporting";
+  return `${arms.length} arms, ${ofSeeds}, equal budgets. Samples are scored on held-out pairs, the ${half}.`;
 }
 
 function settings({ task, budget, out }: AblationPlan): [string, string][] {

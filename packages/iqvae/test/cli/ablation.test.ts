@@ -27,7 +27,22 @@ const SETTINGS = [
 
 const ablation = (...more: string[]) => [
   ...["reproduce", "ablation", "--task", "faces-semantic", "--seeds", "1", "--arms", "regularizer,regularizer-gumbel"],
-  ...["--steps1", "24", "--steps2", "24", "--out", "out", "--jobs", "2", "--threads", "1", ...SETTINGS, ...more],
+  ...[
+    "--steps1",
+    "24",
+    "--steps2",
+    "24",
+    "--out",
+    "out",
+    "--jobs",
+    "2",
+    "--threads",
+    "1",
+    "--network",
+    "none",
+    ...SETTINGS,
+    ...more,
+  ],
 ];
 const leader = "out/regularizer-seed1";
 const follower = "out/regularizer-gumbel-seed1";
@@ -65,6 +80,7 @@ describe("a tiny ablation, interrupted once", () => {
       expect(figures.bits).toBeGreaterThan(0);
       expect(figures.bits).toBeLessThan(6);
       expect(figures.psnr).toBeGreaterThan(3);
+      expect(figures.swd).toBeGreaterThan(0);
     }
     // One tokenizer, so one reconstruction.
     expect(runs[0].figures.psnr).toBe(runs[1].figures.psnr);
