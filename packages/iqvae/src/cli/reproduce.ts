@@ -46,7 +46,7 @@ function ablationCommand(): Command {
     .option("--steps2 <steps>", "steps of stage 2", whole(1))
     .option("--set <key=value>", "another value for all runs; may be repeated", collect(String))
     .option("--out <folder>", `where the runs lie (default: ${RUNS}/ablation-TASK)`)
-    .option("--jobs <count>", "runs that train at a time", whole(1, 1024), 1)
+    .option("--jobs <count>", "runs that train at a time", whole(1, 1024), Math.min(2, availableParallelism()))
     .option("--threads <count>", "threads of each (default: the cores, shared among them)", whole(1, 4096))
     .option("--part <name>", "half of the held-out pairs to score on: tune or report", oneOf(PARTS), "report")
     .option("--network <name>", "what samples are looked at with: attributes or none", oneOf(NETWORKS), "attributes")
