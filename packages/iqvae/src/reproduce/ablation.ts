@@ -14,7 +14,7 @@ import { sideBySide } from "./pictures.ts";
 import { type AblationPlan, checked, type PlannedRun, runsOf } from "./plan.ts";
 import { type AblationResults, html, markdown } from "./report.ts";
 import { type Part, type Scoring, scoreFigures, scoreRun } from "./score.ts";
-import { type ScoredRun, summarize } from "./summary.ts";
+import { type ComparisonSummary, type ScoredRun, summarize } from "./summary.ts";
 import { type FailedRun, type TrainingOptions, trainRuns } from "./train-runs.ts";
 
 /** What an ablation wrote. */
@@ -81,7 +81,7 @@ async function conclude(
   }
   progress.end();
   const figures = [...scoreFigures(scoring), ...LOG_FIGURES];
-  const comparisons = COMPARISON_NAMES.flatMap((name) => summarize(COMPARISONS[name], figures, scored) ?? []);
+  const comparisons = newOnes(COMPARISON_NAMES.flatMap((name) => summarize(COMPARISONS[name], figures, scored) ?? []));
   const results: AblationResults = { plan, part: scoring.part, runs, failed, figures, comparisons };
   const shown = plan.arms.flatMap((arm) => runs.find((run) => run.arm === arm) ?? []);
   const pictures = shown.length === 0 ? undefined : await sideBySide(shown, dataset);
@@ -98,4 +98,12 @@ async function conclude(
   writeWhole(files.markdown, markdown(results));
   writeWhole(files.report, html(results, pictures));
   return files;
+}
+
+/** Without those whose arms an earlier one has all of. */
+function newOnes(comparisons: readonly ComparisonSummary[]): ComparisonSummary[] {
+  return comparisons.filter(({ arms }, i) => {
+    const before = comparisons.slice(0, i).map((earlier) => new Set(earlier.arms.map(({ arm }) => arm)));
+    return !before.some((earlier) => arms.every(({ arm }) => earlier.has(arm)));
+  });
 }

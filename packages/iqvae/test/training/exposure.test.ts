@@ -93,6 +93,25 @@ describe.each(kinds)("%s", (kind) => {
   });
 });
 
+test.each(["gumbel", "gumbel without gradient", "scheduled"])(
+  "%s: what stands in for a token is drawn from the prediction of that token",
+  (kind) => {
+    scope(() => {
+      const { inputs } = feeding();
+      const before = logitsOf(kind);
+      for (const at of [0, 3, n - 2]) {
+        const changed = inputs.clone();
+        changed.select(1, at).copy_(inputs.select(1, at).add(1).remainder(SHAPE.imageCodes));
+        // All tokens are replaced here. The prediction of token `at` was made without it, so that nobody sees it before
+        // the sample of token `at + 1`, which is fed to row `at + 2`.
+        const difference = numbers(logitsOf(kind, { inputs: changed }).sub(before).abs().amax([0, 2]));
+        expect(Math.max(...difference.slice(0, at + 2)), `up to row ${at + 1}`).toBeLessThan(1e-5);
+        expect(Math.max(...difference.slice(at + 2)), `after row ${at + 1}`).toBeGreaterThan(1e-4);
+      }
+    });
+  },
+);
+
 describe.each(others)("%s", (kind) => {
   test("is fed something else than the truth", () => {
     scope(() => {
