@@ -6,6 +6,7 @@ import { likelihoodCommand } from "./likelihood.ts";
 import { metricsCommand } from "./metrics.ts";
 import { planCommand } from "./plan.ts";
 import { reportCommand } from "./report.ts";
+import { reproduceCommand } from "./reproduce.ts";
 import { sampleCommand } from "./sample.ts";
 import { startCommand } from "./start.ts";
 import { resumeCommand, trainCommand } from "./train.ts";
@@ -27,6 +28,7 @@ for (const command of [
   planCommand(),
   metricsCommand(),
   dataCommand(),
+  reproduceCommand(),
   doctorCommand(),
 ]) {
   program.addCommand(command);

@@ -8,10 +8,11 @@ import { writeWhole } from "../training/files.ts";
 import { heldOut, SAMPLES, samplesSheet } from "../training/pictures.ts";
 import type { Progress } from "../training/progress.ts";
 import { createRun, openRun, RUNS, type RunFolder } from "../training/run-folder.ts";
+import { standingOf } from "../training/standing.ts";
 import { openData } from "../training/train-run.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, optionsOf, whole } from "./options.ts";
-import { standingOf, trainAttended } from "./training.ts";
+import { trainAttended } from "./training.ts";
 
 interface StartOptions {
   readonly preset: string;

@@ -1,9 +1,10 @@
 import { Command } from "commander";
 import { loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { createRun, freeRunPath, openRun, RUNS } from "../training/run-folder.ts";
+import { standingOf } from "../training/standing.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, optionsOf, whole } from "./options.ts";
-import { standingOf, trainAttended } from "./training.ts";
+import { trainAttended } from "./training.ts";
 
 interface TrainOptions {
   readonly name?: string;

@@ -1,30 +1,11 @@
 import { setThreads } from "@iqvae/torch";
 import { report } from "../report/report.ts";
-import { listCheckpoints } from "../training/checkpoint.ts";
 import { writeWhole } from "../training/files.ts";
 import { Interrupt } from "../training/interrupt.ts";
 import type { Progress } from "../training/progress.ts";
 import type { RunFolder } from "../training/run-folder.ts";
+import { standingOf } from "../training/standing.ts";
 import { trainRun } from "../training/train-run.ts";
-import { STAGES } from "../training/trainer.ts";
-
-/** What a run has done of what it is to do. */
-export interface Standing {
-  readonly stage: (typeof STAGES)[number];
-  readonly step: number;
-  readonly steps: number;
-  readonly finished: boolean;
-}
-
-export function standingOf({ checkpoints, config }: RunFolder): Standing {
-  const at = STAGES.map((stage) => ({
-    stage,
-    step: listCheckpoints(checkpoints, stage)[0]?.step ?? 0,
-    steps: config[stage].steps,
-  }));
-  const open = at.find(({ step, steps }) => step < steps);
-  return open === undefined ? { ...at.at(-1)!, finished: true } : { ...open, finished: false };
-}
 
 /**
  * Trains a run with Ctrl-C attended to, and writes its report at the end.

@@ -1,6 +1,8 @@
 import { conditionPlanes } from "../conditions/index.ts";
 import { IMAGE_SIZES } from "../data/index.ts";
+import { ATTRIBUTE_SETS } from "../metrics/features/attribute-labels.ts";
 import { axesOf, reduction, type Sides, sides } from "../models/autoencoder.ts";
+import { leastSide } from "../models/discriminator.ts";
 import { conditionSpec } from "./condition-spec.ts";
 import type { Config } from "./schema.ts";
 
@@ -44,6 +46,22 @@ export function impossibleCombinations(config: Config): string[] {
     problems.push(`data.size ${data.size} cannot be reduced ${by}-fold, as stage1.model.${part} does; ${choice}`);
   }
   if (stage1.regularizer.estimator === "paired") problems.push(...unpaired(config, planes));
+  if (stage1.adversarial !== null) {
+    const least = leastSide(stage1.adversarial.layers);
+    if (data.size < least) {
+      const most = Math.floor(Math.log2(data.size / 3));
+      problems.push(
+        `stage1.adversarial with ${stage1.adversarial.layers} layers needs pictures of ${least} pixels a side, but data.size ` +
+          `is ${data.size}; use at most ${most} layers`,
+      );
+    }
+  }
+  if (stage1.perceptual?.network.kind === "attributes" && !(ATTRIBUTE_SETS as readonly string[]).includes(data.name)) {
+    problems.push(
+      `stage1.perceptual looks with a network of attributes, which there is for ${ATTRIBUTE_SETS.join(" and ")} only, not for ` +
+        `${data.name}; use the network 'vgg16-lpips', or no perceptual term`,
+    );
+  }
   const { width, heads } = stage2.model;
   if (width % heads !== 0) {
     const nearest = Math.max(1, Math.round(width / heads)) * heads;

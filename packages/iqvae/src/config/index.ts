@@ -1,5 +1,5 @@
 export { conditionSpec } from "./condition-spec.ts";
-export { ConfigError, loadConfig, parseConfig } from "./load.ts";
+export { ConfigError, loadConfig, parseConfig, withSettings } from "./load.ts";
 export { didYouMean, nearest } from "./nearest.ts";
 export { PRESET_NAMES, type PresetName, presets } from "./presets.ts";
 export { type Processor, processor } from "./processor.ts";

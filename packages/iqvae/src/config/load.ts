@@ -18,8 +18,18 @@ export class ConfigError extends Error {
  * @throws ConfigError naming all that is wrong
  */
 export function loadConfig(source: string, settings: readonly string[] = []): Config {
-  const base = isPreset(source) ? presets[source] : readConfigFile(source);
-  const input = settings.map(parseSetting).reduce(merge, base as unknown);
+  return withSettings(isPreset(source) ? presets[source] : readConfigFile(source), settings, source);
+}
+
+/**
+ * A configuration with other values.
+ *
+ * @param settings as for {@link loadConfig}
+ * @param source what to call `base` in messages
+ * @throws ConfigError naming all that is wrong
+ */
+export function withSettings(base: unknown, settings: readonly string[], source: string): Config {
+  const input = settings.map(parseSetting).reduce(merge, base);
   return parseConfig(input, settings.length > 0 ? `${source} with ${settings.join(", ")}` : source);
 }
 
@@ -70,7 +80,12 @@ function parseValue(text: string): unknown {
 }
 
 /** Values that come in variants, and the key that chooses the variant. */
-const VARIANTS: Readonly<Record<string, string>> = { data: "name", regularizer: "estimator", exposure: "kind" };
+const VARIANTS: Readonly<Record<string, string>> = {
+  data: "name",
+  regularizer: "estimator",
+  exposure: "kind",
+  network: "kind",
+};
 
 /**
  * `over` on top of `base`, object by object. Where `over` chooses another variant (another estimator, say), nothing of the

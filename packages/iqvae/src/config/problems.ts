@@ -75,6 +75,7 @@ function keysAt(schema: z.ZodType, input: unknown, path: Path): string[] {
 }
 
 function objectAt(schema: z.core.$ZodType, input: unknown): z.ZodObject | undefined {
+  if (schema instanceof z.ZodNullable || schema instanceof z.ZodDefault) return objectAt(schema.def.innerType, input);
   if (schema instanceof z.ZodObject) return schema;
   if (!(schema instanceof z.ZodDiscriminatedUnion)) return undefined;
   const { discriminator } = schema.def;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { IMAGE_SIZES } from "../data/index.ts";
 import { regularizerSchema } from "../regularizer/index.ts";
+import { NOISE_DEFAULTS, RANDOM_DEFAULTS, SCHEDULED_DEFAULTS } from "../training/exposure-controls.ts";
 import { GUMBEL_DEFAULTS } from "../training/gumbel.ts";
 import { fastBfloat16 } from "./processor.ts";
 
@@ -64,9 +65,40 @@ const autoEncoder = z.strictObject({
   codeDim: positive,
 });
 
+/** The patch discriminator of VQGAN (Esser et al. 2021); the defaults that are not theirs are for small pictures. */
+const adversarial = z.strictObject({
+  /** Scales the adaptive weight. */
+  weight: weight.default(0.8),
+  /** The share of the steps after which it begins. */
+  startShare: share.default(0.5),
+  rate: rate.default(2e-4),
+  /** Channels of its first layer. */
+  channels: positive.multipleOf(8).default(32),
+  /** Layers that halve the picture. */
+  layers: positive.max(5).default(2),
+});
+
+/** The network whose features the reconstruction is compared by. */
+const perceptualNetwork = z.discriminatedUnion("kind", [
+  /** Trained by the program on the attributes of the run's own data set. */
+  z.strictObject({ kind: z.literal("attributes") }),
+  /** LPIPS on VGG-16, from a safetensors file with the official weights. */
+  z.strictObject({ kind: z.literal("vgg16-lpips"), path: z.string().min(1) }),
+]);
+
+/** A perceptual loss on the image's reconstructions (Zhang et al. 2018; VQGAN). */
+const perceptual = z.strictObject({
+  weight: weight.default(1),
+  network: perceptualNetwork.default({ kind: "attributes" }),
+});
+
 const stage1 = z.strictObject({
   model: z.strictObject({ image: autoEncoder, condition: autoEncoder }),
   regularizer: regularizerSchema,
+  /** Beside the mean absolute difference of pixels. */
+  perceptual: perceptual.nullable().default(null),
+  /** A patch discriminator against the image's reconstructions. */
+  adversarial: adversarial.nullable().default(null),
   steps: positive,
   batch: positive,
   rate,
@@ -83,7 +115,16 @@ const exposure = z.discriminatedUnion("kind", [
     maxShare: share.default(GUMBEL_DEFAULTS.maxShare),
     rampShare: share.gt(0).default(GUMBEL_DEFAULTS.rampShare),
     reliabilityPower: weight.default(GUMBEL_DEFAULTS.reliabilityPower),
+    gradient: z.boolean().default(GUMBEL_DEFAULTS.gradient),
   }),
+  z.strictObject({ kind: z.literal("random"), share: share.default(RANDOM_DEFAULTS.share) }),
+  z.strictObject({
+    kind: z.literal("scheduled"),
+    every: positive.default(SCHEDULED_DEFAULTS.every),
+    maxShare: share.default(SCHEDULED_DEFAULTS.maxShare),
+    rampShare: share.gt(0).default(SCHEDULED_DEFAULTS.rampShare),
+  }),
+  z.strictObject({ kind: z.literal("noise"), maxShare: share.default(NOISE_DEFAULTS.maxShare) }),
 ]);
 
 const stage2 = z.strictObject({

@@ -1,4 +1,4 @@
-import type { Exposure } from "../training/gumbel.ts";
+import type { Exposure } from "../training/exposure.ts";
 import { autoencoderLayers, type LayerCost, total, transformerLayers } from "./layers.ts";
 import { type Planned, plannedTokens } from "./planned.ts";
 
@@ -53,14 +53,14 @@ export function stage2Cost(planned: Planned, batch = planned.stage2Batch, passes
   const layers = stage2Layers(planned);
   const { exposure } = planned;
   const once = total(layers, ({ forward, backward }) => forward + backward);
-  const sampled = exposure.kind === "gumbel" ? once + embeddingOfSamples(planned) : 0;
+  const first = total(layers, ({ forward }) => forward);
   return {
     parameters: total(layers, ({ parameters }) => parameters),
-    operations: batch * passes * (once + sampled / stepsBetween(exposure)),
+    operations: batch * passes * (once + secondPass(planned, exposure, { once, forward: first })),
     batch,
     passes,
     memory: memory(
-      exposure.kind === "gumbel" ? [...layers, ...withoutParameters(layers)] : layers,
+      exposure.kind === "gumbel" && exposure.gradient ? [...layers, ...withoutParameters(layers)] : layers,
       batch,
       planned.precision,
       LASTING.stage2,
@@ -68,8 +68,20 @@ export function stage2Cost(planned: Planned, batch = planned.stage2Batch, passes
   };
 }
 
-function stepsBetween(exposure: Exposure): number {
-  return exposure.kind === "gumbel" ? exposure.every : 1;
+/** What a second pass adds to a step, as a mean over steps: a whole one where its gradient flows, else a way forward. */
+function secondPass(
+  planned: Planned,
+  exposure: Exposure,
+  { once, forward }: { once: number; forward: number },
+): number {
+  switch (exposure.kind) {
+    case "gumbel":
+      return ((exposure.gradient ? once : forward) + embeddingOfSamples(planned)) / exposure.every;
+    case "scheduled":
+      return forward / exposure.every;
+    default:
+      return 0;
+  }
 }
 
 /** `y·W` of Gumbel sampling, and the gradients of both sides. */

@@ -4,7 +4,7 @@ import type { Config } from "../config/index.ts";
 import { reduction } from "../models/autoencoder.ts";
 import type { VqConfig } from "../models/iqvae.ts";
 import type { TokenShape, TransformerConfig } from "../models/transformer.ts";
-import type { Exposure } from "../training/gumbel.ts";
+import type { Exposure } from "../training/exposure.ts";
 import { transformerConfig } from "../training/stages.ts";
 
 /** How a condition comes in: through an auto-encoder of planes, or as tokens that are there already (words, boxes). */

@@ -1,14 +1,6 @@
 import { linearRamp, noGrad, ops, type Tensor } from "@iqvae/torch";
 
-/**
- * What the transformer is fed in training.
- *
- * - `teacher`: the true tokens.
- * - `gumbel`: on every `every`-th step some true image tokens give way to samples of the model's own prediction
- *   (docs/method.md, Gumbel sampling).
- */
-export type Exposure = { readonly kind: "teacher" } | GumbelExposure;
-
+/** On every `every`-th step some true image tokens give way to samples of the model's own prediction. */
 export interface GumbelExposure {
   readonly kind: "gumbel";
   /** The paper's 4: samples are mixed in on steps `every − 1, 2·every − 1, …`. */
@@ -20,6 +12,8 @@ export interface GumbelExposure {
   readonly rampShare: number;
   /** How strictly reliability decides: 0 treats all tokens alike, 1 is proportional, more is stricter. */
   readonly reliabilityPower: number;
+  /** Whether the loss of pass two reaches pass one through the samples. */
+  readonly gradient: boolean;
 }
 
 /** Our choices where the paper's are not known. */
@@ -30,21 +24,17 @@ export const GUMBEL_DEFAULTS: GumbelExposure = {
   maxShare: 0.5,
   rampShare: 0.5,
   reliabilityPower: 1,
+  gradient: true,
 };
 
-/** Whether step `step` (from 0) mixes samples in. */
-export function mixesSamples(exposure: Exposure, step: number): exposure is GumbelExposure {
-  return exposure.kind === "gumbel" && step % exposure.every === exposure.every - 1;
-}
-
 /** τ at a step: `from·(to/from)^(step/total)`. */
-export function temperatureAt(exposure: GumbelExposure, step: number, total: number): number {
+export function temperatureAt(exposure: Pick<GumbelExposure, "temperature">, step: number, total: number): number {
   const { from, to } = exposure.temperature;
   return from * (to / from) ** Math.min(1, step / total);
 }
 
 /** The largest probability with which a token is replaced at a step. */
-export function shareAt(exposure: GumbelExposure, step: number, total: number): number {
+export function shareAt(exposure: Pick<GumbelExposure, "maxShare" | "rampShare">, step: number, total: number): number {
   return linearRamp({ step, over: exposure.rampShare * total, from: 0, to: exposure.maxShare });
 }
 

@@ -3,6 +3,8 @@ import { type Condition, conditionShape } from "../conditions/index.ts";
 import type { PairBatch, PairDataset, PairSplit } from "../data/index.ts";
 import { IqVae, type IqVaeConfig, toUnitRange } from "../models/iqvae.ts";
 import { type Quantizer, type QuantizerMode, usageOf } from "../models/quantizer.ts";
+import { type AdversarialConfig, Adversary, type Verdict } from "./losses/adversarial.ts";
+import { below, prefixed } from "./losses/names.ts";
 import type { StepMetrics, Trainer } from "./trainer.ts";
 
 export interface Stage1Settings {
@@ -13,6 +15,10 @@ export interface Stage1Settings {
   readonly precision: "bfloat16" | "float32";
   /** Weight of the variational regularizer; with `null` the two halves are independent, as in VQ-GAN. */
   readonly regularizer: { readonly weight: number; readonly measure: (zX: Tensor, zC: Tensor) => Tensor } | null;
+  /** A distance of pictures beside ℓ1, `[B, 3, H, W]` in [−1, 1] both, to a scalar with a gradient for the first. */
+  readonly perceptual?: { readonly weight: number; readonly distance: (a: Tensor, b: Tensor) => Tensor } | null;
+  /** The patch discriminator; none if left out. */
+  readonly adversarial?: AdversarialConfig | null;
 }
 
 /** β of the commitment loss (van den Oord et al. 2017, § 3.2 use 0.25; on the unit sphere distances are at most 4). */
@@ -28,13 +34,15 @@ const EVALUATED = 512;
 interface Outcome {
   readonly loss: Tensor;
   readonly parts: Readonly<Record<string, Tensor>>;
+  /** Real and reconstructed picture, `[B, 3, H, W]` in float32, and all that their difference costs. */
+  readonly image: { readonly real: Tensor; readonly reconstruction: Tensor; readonly loss: Tensor };
 }
 
 /**
- * Stage 1: both auto-encoders, both quantizers and the regularizer in one step.
+ * Stage 1: both auto-encoders, both quantizers, the regularizer and the discriminator in one step.
  *
- * Loss [O where not said otherwise]: `ℓ1(image) + β·commitment + CE(condition) + β·commitment + weight·GW` with the
- * Gromov–Wasserstein term on features before quantization.
+ * Loss [O where not said otherwise]: `ℓ1(image) + perceptual + adversarial + CE(condition) + β·commitment of both +
+ * weight·GW` with the Gromov–Wasserstein term on features before quantization.
  */
 export class Stage1Trainer implements Trainer {
   readonly model: IqVae;
@@ -43,6 +51,7 @@ export class Stage1Trainer implements Trainer {
   readonly #condition: Condition;
   readonly #optimizer: AdamW;
   readonly #parameters: Map<string, Tensor>;
+  readonly #adversary: Adversary | null;
 
   constructor(settings: Stage1Settings, data: PairDataset, condition: Condition) {
     this.#settings = settings;
@@ -51,6 +60,7 @@ export class Stage1Trainer implements Trainer {
     this.model = new IqVae(settings.model, condition);
     this.#parameters = this.model.namedParameters();
     this.#optimizer = new AdamW(this.#parameters, { betas: BETAS, weightDecay: 1e-4 });
+    this.#adversary = settings.adversarial ? new Adversary(settings.adversarial) : null;
   }
 
   /** The step at which k-means places the codes; before it the decoders see the features themselves. */
@@ -65,28 +75,40 @@ export class Stage1Trainer implements Trainer {
     this.#optimizer.zeroGrad();
     const mode = this.#optimizer.steps < this.#placeAt ? "bypass" : "learn";
     // What only the way back needs is then held by the graph alone, which lets go of it as it goes.
-    const { loss, parts } = scope(() => this.#forward(images, rasters, mode));
-    loss.backward();
+    const { loss, parts, image } = scope(() => this.#forward(images, rasters, mode));
+    const opposed = this.#oppose(image, rate / peak);
+    (opposed === null ? loss : loss.add(opposed.term)).backward();
     const { scale, norm } = clipScale(this.#parameters.values(), CLIP);
     this.#optimizer.step(rate, scale);
-    const readings = Object.entries({ ...parts, gradientNorm: norm }).map(([name, value]) => [name, value.item()]);
+    const all = { ...parts, ...opposed?.parts, gradientNorm: norm };
+    const readings = Object.entries(all).map(([name, value]) => [name, value.item()]);
     return { loss: loss.item(), rate, ...Object.fromEntries(readings) };
+  }
+
+  /** The discriminator's turn, once it has joined. The logged loss is without its part, whose value means nothing. */
+  #oppose(image: Outcome["image"], schedule: number): Verdict | null {
+    if (!this.#adversary?.joins(this.#optimizer.steps, this.#settings.steps)) return null;
+    const adversary = this.#adversary;
+    const last = this.model.image.decoder.head.weight;
+    return scope(() => adversary.oppose({ ...image, last }, schedule, (body) => this.#cast(body)));
   }
 
   tensors(): Map<string, Tensor> {
     return new Map([
       ...prefixed("model.", this.model.stateDict()),
       ...prefixed("optimizer.", this.#optimizer.tensors()),
+      ...prefixed("adversary.", this.#adversary?.tensors() ?? new Map<string, Tensor>()),
     ]);
   }
 
   state(): Record<string, unknown> {
-    return { steps: this.#optimizer.steps };
+    return { steps: this.#optimizer.steps, ...(this.#adversary && { adversarySteps: this.#adversary.steps }) };
   }
 
   restore(tensors: ReadonlyMap<string, Tensor>, state: Record<string, unknown>): void {
     this.model.loadStateDict(below("model.", tensors));
     this.#optimizer.restore(below("optimizer.", tensors), Number(state.steps));
+    this.#adversary?.restore(below("adversary.", tensors), Number(state.adversarySteps));
   }
 
   /** Held-out losses, errors of pixels and classes, and how evenly both codebooks are used on held-out pairs. */
@@ -165,21 +187,27 @@ export class Stage1Trainer implements Trainer {
       this.model.image.forward(target, mode),
       this.model.condition.forward(this.#condition.toPlanes(rasters), mode),
     ]);
+    const reconstruction = image.reconstruction.to("float32");
     const parts: Record<string, Tensor> = {
-      imageLoss: ops.aten.l1_loss(image.reconstruction.to("float32"), target),
+      imageLoss: ops.aten.l1_loss(reconstruction, target),
       conditionLoss: scope(() => this.#condition.loss(condition.reconstruction, rasters)),
       imageCommitment: image.quantized.commitment,
       conditionCommitment: condition.quantized.commitment,
     };
-    let loss = parts
-      .imageLoss!.add(parts.conditionLoss!)
+    const { regularizer, perceptual } = this.#settings;
+    let imageLoss = parts.imageLoss!;
+    if (perceptual) {
+      parts.perceptualLoss = this.#cast(() => perceptual.distance(reconstruction, target));
+      imageLoss = imageLoss.add(parts.perceptualLoss, { alpha: perceptual.weight });
+    }
+    let loss = imageLoss
+      .add(parts.conditionLoss!)
       .add(parts.imageCommitment!.add(parts.conditionCommitment!), { alpha: COMMITMENT });
-    const { regularizer } = this.#settings;
     if (regularizer !== null) {
       parts.regularizer = regularizer.measure(image.quantized.unit, condition.quantized.unit);
       loss = loss.add(parts.regularizer, { alpha: regularizer.weight });
     }
-    return { loss, parts };
+    return { loss, parts, image: { real: target, reconstruction, loss: imageLoss } };
   }
 
   /** Running use of both codebooks, for the log. */
@@ -209,13 +237,4 @@ function* batchesOf(split: PairSplit, most: number, shapes: Shapes): Generator<{
 
 function count(codes: Tensor, into: Float64Array): void {
   for (const code of codes.read("int64")) into[Number(code)]! += 1;
-}
-
-function prefixed(prefix: string, tensors: ReadonlyMap<string, Tensor>): [string, Tensor][] {
-  return [...tensors].map(([name, value]) => [prefix + name, value]);
-}
-
-function below(prefix: string, tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
-  const inside = [...tensors].filter(([name]) => name.startsWith(prefix));
-  return new Map(inside.map(([name, value]) => [name.slice(prefix.length), value]));
 }

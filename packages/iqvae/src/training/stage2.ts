@@ -1,6 +1,6 @@
 import { AdamW, autocast, clipScale, Ema, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
 import type { Transformer } from "../models/transformer.ts";
-import { type Exposure, mixesSamples, mixSamples, shareAt, temperatureAt } from "./gumbel.ts";
+import { type Exposure, exposedLogits } from "./exposure.ts";
 import { RunningMeans } from "./running-means.ts";
 import type { TokenPairs } from "./token-pairs.ts";
 import type { StepMetrics, Trainer } from "./trainer.ts";
@@ -122,21 +122,15 @@ export class Stage2Trainer implements Trainer {
   }
 
   #loss(conditions: Tensor, images: Tensor): Tensor {
-    const { model } = this;
-    const { exposure, steps } = this.config;
-    return this.#precisely(() => {
-      const inputs = images.slice(1, 0, images.shape[1]! - 1);
-      let logits = model.forward(conditions, inputs, { training: true });
-      if (mixesSamples(exposure, this.#step)) {
-        const { embeddings } = mixSamples(logits.slice(1, 0, inputs.shape[1]!), inputs, model.imageEmbedding.weight, {
-          temperature: temperatureAt(exposure, this.#step, steps),
-          share: shareAt(exposure, this.#step, steps),
-          power: exposure.reliabilityPower,
-        });
-        logits = model.forwardEmbedded(conditions, embeddings, { training: true });
-      }
-      return crossEntropy(logits, images);
+    const logits = exposedLogits(this.config.exposure, {
+      model: this.model,
+      conditions,
+      inputs: images.slice(1, 0, images.shape[1]! - 1),
+      step: this.#step,
+      steps: this.config.steps,
+      precisely: (body) => this.#precisely(body),
     });
+    return crossEntropy(logits, images);
   }
 
   #precisely<T>(body: () => T): T {

@@ -2,9 +2,12 @@ import type { Tensor } from "@iqvae/torch";
 import { conditionFor } from "../conditions/index.ts";
 import type { Config } from "../config/index.ts";
 import type { ConditionSpec, PairDataset } from "../data/index.ts";
+import type { FeatureNetwork } from "../metrics/features/network.ts";
+import { reduction } from "../models/autoencoder.ts";
 import { IqVae } from "../models/iqvae.ts";
 import { type TokenShape, Transformer, type TransformerConfig } from "../models/transformer.ts";
 import { createRegularizer } from "../regularizer/index.ts";
+import { perceptualLoss } from "./losses/perceptual.ts";
 import { Stage1Trainer } from "./stage1.ts";
 import { Stage2Trainer } from "./stage2.ts";
 import type { TokenPairs } from "./token-pairs.ts";
@@ -14,9 +17,17 @@ const CLIP_NORM = 1;
 /** Where stage 2's cosine ends, as a share of its peak. */
 const LAST_RATE = 1 / 20;
 
-/** The trainer of stage 1, weights drawn from the default random generator. */
-export function createStage1Trainer({ stage1, precision }: Config, dataset: PairDataset): Stage1Trainer {
-  const { regularizer, model, steps, rate, warmup } = stage1;
+/**
+ * The trainer of stage 1, weights drawn from the default random generator.
+ *
+ * @param network what the perceptual term looks with, if the configuration has one; see {@link openPerceptualNetwork}
+ */
+export function createStage1Trainer(
+  { stage1, precision }: Config,
+  dataset: PairDataset,
+  network: FeatureNetwork | null = null,
+): Stage1Trainer {
+  const { regularizer, perceptual, adversarial, model, steps, rate, warmup } = stage1;
   return new Stage1Trainer(
     {
       model,
@@ -24,6 +35,8 @@ export function createStage1Trainer({ stage1, precision }: Config, dataset: Pair
       rate,
       warmup,
       precision,
+      adversarial,
+      perceptual: perceptual && { weight: perceptual.weight, distance: perceptualLoss(network) },
       regularizer:
         regularizer.estimator === "none"
           ? null
@@ -62,6 +75,11 @@ export function createStage2Trainer(
 /** A transformer that learns some sequences without their condition has a token that says so. */
 export function transformerConfig({ model, conditionDropout }: Config["stage2"]): TransformerConfig {
   return conditionDropout > 0 ? { ...model, unconditional: true } : model;
+}
+
+/** Tokens of an image, by the configuration alone. */
+export function imageTokens({ data, stage1 }: Config): number {
+  return (data.size / reduction(stage1.model.image)) ** 2;
 }
 
 /** The numbers of codes and tokens that stage 1 of a configuration makes. */

@@ -5,6 +5,7 @@ import { makeFolder } from "./files.ts";
 import type { Interrupt } from "./interrupt.ts";
 import { lockRun } from "./lock.ts";
 import { train } from "./loop.ts";
+import { openPerceptualNetwork } from "./losses/perceptual.ts";
 import { drawReconstructions, drawSamples } from "./pictures.ts";
 import type { Progress } from "./progress.ts";
 import type { RunFolder } from "./run-folder.ts";
@@ -71,9 +72,10 @@ async function trainStages(
   { progress, interrupt }: Companions,
 ): Promise<"finished" | "interrupted"> {
   const { config } = run;
+  const network = await openPerceptualNetwork(config, progress);
   // Each stage has a seed of its own, so that the second begins alike whether or not the first was interrupted.
   manualSeed(config.seed);
-  const first = createStage1Trainer(config, dataset);
+  const first = createStage1Trainer(config, dataset, network);
   const outcome = await train({
     run,
     stage: "stage1",

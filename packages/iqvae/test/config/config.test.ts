@@ -69,6 +69,26 @@ describe("a mistake is named with the nearest valid choice", () => {
       ["stage1.regularizer.estimator=slice"],
       "stage1.regularizer.estimator is \"slice\"; did you mean 'sliced'?",
     ],
+    [
+      "a kind of exposure",
+      ["stage2.exposure.kind=schedule"],
+      "stage2.exposure.kind is \"schedule\"; did you mean 'scheduled'?",
+    ],
+    [
+      "a discriminator that is too deep for the pictures",
+      ["stage1.adversarial.layers=4"],
+      "stage1.adversarial with 4 layers needs pictures of 48 pixels a side, but data.size is 32; use at most 3 layers",
+    ],
+    [
+      "a feature network",
+      ["stage1.perceptual.network.kind=vgg-lpips"],
+      "stage1.perceptual.network.kind is \"vgg-lpips\"; did you mean 'vgg16-lpips'?",
+    ],
+    [
+      "a key of the discriminator",
+      ["stage1.adversarial.wieght=1"],
+      "unknown key 'stage1.adversarial.wieght'; did you mean 'weight'?",
+    ],
     ["a precision", ["precision=bfloat"], "precision is \"bfloat\"; did you mean 'bfloat16'?"],
     ["a size", ["data.size=48"], "data.size is 48; choose one of 32, 64, 128"],
     ["a condition", ["data.condition=semantics"], "data.condition is \"semantics\"; did you mean 'semantic'?"],

@@ -4,7 +4,6 @@ import {
   GUMBEL_DEFAULTS,
   gumbelNoise,
   gumbelSoftmax,
-  mixesSamples,
   mixSamples,
   reliability,
   replacementProbability,
@@ -21,12 +20,6 @@ const expectNumbers = (x: Tensor, wanted: readonly number[], digits = 5): void =
 
 describe("schedules", () => {
   const exposure = { ...GUMBEL_DEFAULTS, temperature: { from: 2, to: 0.5 }, maxShare: 0.6, rampShare: 0.5 };
-
-  test("every fourth step mixes samples in, beginning with the fourth", () => {
-    const steps = Array.from({ length: 9 }, (_, step) => step).filter((step) => mixesSamples(exposure, step));
-    expect(steps).toEqual([3, 7]);
-    expect(mixesSamples({ kind: "teacher" }, 3)).toBe(false);
-  });
 
   test("temperature falls geometrically, and stays", () => {
     const at = (step: number): number => temperatureAt(exposure, step, 100);

@@ -90,19 +90,61 @@ test("learns to draw squares, with codebooks that are in use", () => {
   expect(trained.usage().image.perplexity).toBeGreaterThan(8);
 });
 
-test("goes on from tensors and state as if it had not stopped, to the bit", () => {
-  const whole = trainer({ precision: "bfloat16", regularizer: { weight: 0.2, measure: sliced() } });
-  run(whole, 0, 30);
+const adversarial = { weight: 0.8, startShare: 0.1, rate: 1e-3, channels: 8, layers: 2 };
+
+test.each([
+  ["alone", null],
+  ["with a discriminator", adversarial],
+])("%s, it goes on from tensors and state as if it had not stopped, to the bit", (_, adversarial) => {
+  const over: Partial<Stage1Settings> = {
+    precision: "bfloat16",
+    regularizer: { weight: 0.2, measure: sliced() },
+    adversarial,
+  };
+  const whole = trainer(over);
+  run(whole, 0, 32);
   const saved = noGrad(() => new Map([...whole.tensors()].map(([name, value]) => [name, value.detach().clone()])));
   const state = JSON.parse(JSON.stringify(whole.state())) as Record<string, unknown>;
   const random = getRandomState();
-  run(whole, 30, 36);
-  const resumed = trainer({ precision: "bfloat16", regularizer: { weight: 0.2, measure: sliced() } });
+  run(whole, 32, 36);
+  const resumed = trainer(over);
   run(resumed, 0, 3); // whatever it did before is gone
   resumed.restore(saved, state);
   setRandomState(random);
-  run(resumed, 30, 36);
+  run(resumed, 32, 36);
   expect(bits(resumed.tensors())).toEqual(bits(whole.tensors()));
+});
+
+describe("the terms of the image", () => {
+  test("the discriminator is silent before its share of the steps, and heard after it", () => {
+    const trained = trainer({ steps: 20, adversarial: { ...adversarial, startShare: 0.5 } });
+    const plain = trainer({ steps: 20 });
+    const random = getRandomState();
+    for (let step = 0; step < 12; step++) {
+      setRandomState(random); // both draw the same; the discriminator's weights took random numbers of their own
+      const metrics = scope(() => trained.step(rows(step)));
+      setRandomState(random);
+      const other = scope(() => plain.step(rows(step)));
+      expect("discriminatorLoss" in metrics, `step ${step}`).toBe(step >= 10);
+      if (step < 10) expect(metrics).toEqual(other);
+      if (step > 10) expect(metrics.imageLoss).not.toBe(other.imageLoss);
+      if (step >= 10) expect(metrics.adversarialWeight).toBeGreaterThan(0);
+    }
+  });
+
+  test("a perceptual term is weighed, logged and learned from", () => {
+    // A stand-in for a network that wants gray, which ℓ1 does not.
+    const distance = (a: Tensor) => a.square().mean();
+    const [without, within] = [0, 10].map((weight) => {
+      const trained = trainer({ steps: 60, perceptual: { weight, distance } });
+      run(trained, 0, 60);
+      return trained.evaluate();
+    });
+    expect(within!.perceptualLoss!).toBeLessThan(without!.perceptualLoss! / 10);
+    const parts = within!.imageLoss! + 10 * within!.perceptualLoss! + within!.conditionLoss!;
+    const commitment = 0.25 * (within!.imageCommitment! + within!.conditionCommitment!);
+    expect(within!.loss!).toBeCloseTo(parts + commitment, 4);
+  });
 });
 
 function sliced(): (zX: Tensor, zC: Tensor) => Tensor {

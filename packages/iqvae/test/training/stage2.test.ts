@@ -12,7 +12,8 @@ import {
 import { describe, expect, test } from "vitest";
 import { Transformer } from "../../src/models/transformer.ts";
 import { cachedSampler } from "../../src/sampling/sampler.ts";
-import { type Exposure, GUMBEL_DEFAULTS } from "../../src/training/gumbel.ts";
+import type { Exposure } from "../../src/training/exposure.ts";
+import { GUMBEL_DEFAULTS } from "../../src/training/gumbel.ts";
 import { RunningMeans } from "../../src/training/running-means.ts";
 import { type Stage2Config, Stage2Trainer } from "../../src/training/stage2.ts";
 import { TokenPairs } from "../../src/training/token-pairs.ts";
@@ -30,6 +31,7 @@ const CONFIG: Stage2Config = {
   precision: "float32",
   exposure: { kind: "teacher" },
 };
+const SCHEDULED = { kind: "scheduled", every: 4, maxShare: 0.25, rampShare: 0.2 } as const;
 const GUMBEL = { ...GUMBEL_DEFAULTS, rampShare: 0.2 };
 
 /** Reproducible whole numbers below `below`. */
@@ -78,6 +80,10 @@ describe.each([
   ["true tokens, float32", {}],
   ["true tokens, bfloat16", { precision: "bfloat16" }],
   ["Gumbel samples", { exposure: GUMBEL, precision: "bfloat16" }],
+  ["Gumbel samples without gradient", { exposure: { ...GUMBEL, gradient: false }, precision: "bfloat16" }],
+  ["random replacement", { exposure: { kind: "random", share: 0.1 }, precision: "bfloat16" }],
+  ["hard samples", { exposure: SCHEDULED, precision: "bfloat16" }],
+  ["noisy context", { exposure: { kind: "noise", maxShare: 0.5 }, precision: "bfloat16" }],
 ] as const)("%s", (_, over) => {
   test("learns to read the condition backwards, and its samples do", () => {
     const subject = trainer(over);

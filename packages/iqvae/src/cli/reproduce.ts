@@ -1,0 +1,106 @@
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { didYouMean } from "../config/index.ts";
+import type { FeatureNetwork } from "../metrics/features/network.ts";
+import { openFeatureNetwork } from "../metrics/index.ts";
+import { runAblation } from "../reproduce/ablation.ts";
+import { ARM_NAMES, type ArmName, armsOf, COMPARISON_NAMES, type ComparisonName } from "../reproduce/arms.ts";
+import { startChild } from "../reproduce/child.ts";
+import { PARTS, type Part } from "../reproduce/score.ts";
+import { TASK_NAMES, TASKS, type TaskName } from "../reproduce/tasks.ts";
+import type { TrainingOptions } from "../reproduce/train-runs.ts";
+import { Interrupt } from "../training/interrupt.ts";
+import type { Progress } from "../training/progress.ts";
+import { RUNS } from "../training/run-folder.ts";
+import { consoleProgress } from "./console.ts";
+import { collect, optionsOf, whole } from "./options.ts";
+
+interface AblationOptions {
+  readonly task: TaskName;
+  readonly seeds: readonly number[];
+  readonly arms: readonly ArmName[];
+  readonly steps1?: number;
+  readonly steps2?: number;
+  readonly set?: string[];
+  readonly out?: string;
+  readonly jobs: number;
+  readonly threads?: number;
+  readonly part: Part;
+  readonly network: (typeof NETWORKS)[number];
+}
+
+const NETWORKS = ["attributes", "none"] as const;
+
+export function reproduceCommand(): Command {
+  return new Command("reproduce").description("put the paper's claims to the test").addCommand(ablationCommand());
+}
+
+function ablationCommand(): Command {
+  return new Command("ablation")
+    .description("train all variants of the method at equal budgets and seeds, and compare them")
+    .requiredOption("--task <name>", `one of ${TASK_NAMES.join(", ")}`, oneOf(TASK_NAMES))
+    .option("--seeds <list>", "whole numbers", listOf(whole(0)), [1, 2, 3])
+    .option("--arms <list>", `of ${[...COMPARISON_NAMES, ...ARM_NAMES].join(", ")}`, arms, armsOf(["main"]))
+    .option("--steps1 <steps>", "steps of stage 1", whole(1))
+    .option("--steps2 <steps>", "steps of stage 2", whole(1))
+    .option("--set <key=value>", "another value for all runs; may be repeated", collect(String))
+    .option("--out <folder>", `where the runs lie (default: ${RUNS}/ablation-TASK)`)
+    .option("--jobs <count>", "runs that train at a time", whole(1, 1024), Math.min(2, availableParallelism()))
+    .option("--threads <count>", "threads of each (default: the cores, shared among them)", whole(1, 4096))
+    .option("--part <name>", "half of the held-out pairs to score on: tune or report", oneOf(PARTS), "report")
+    .option("--network <name>", "what samples are looked at with: attributes or none", oneOf(NETWORKS), "attributes")
+    .action(async (_: unknown, command: Command) => {
+      const options = optionsOf<AblationOptions>(command);
+      const { task, seeds, arms, steps1, steps2, set, jobs } = options;
+      const progress = consoleProgress(options);
+      const plan = { task, seeds, arms, budget: { steps1, steps2, set }, out: options.out ?? defaultOut(task) };
+      const threads = options.threads ?? Math.max(1, Math.floor(availableParallelism() / jobs));
+      const interrupt = new Interrupt((signal) => {
+        progress.tell("Stopping after the present steps, then saving.", { event: "stopping", signal });
+      });
+      try {
+        const start: TrainingOptions["start"] = (path, onEvent) => startChild(["resume", path], threads, onEvent);
+        const openNetwork = () => (options.network === "none" ? Promise.resolve(null) : attributes(task, progress));
+        const scoring = { part: options.part, openNetwork };
+        const outcome = await runAblation(plan, { jobs, progress, interrupt, start }, scoring);
+        if (outcome === "interrupted") {
+          const text = `Saved in ${plan.out}. The same command goes on.`;
+          progress.tell(text, { event: "interrupted", out: plan.out });
+          process.exitCode = interrupt.exitCode;
+          return;
+        }
+        const { files, failed } = outcome;
+        progress.tell(`Finished. Report: ${files.report}; table: ${files.markdown}`, { event: "finished", ...files });
+        if (failed.length > 0) process.exitCode = 1;
+      } finally {
+        interrupt.close();
+      }
+    });
+}
+
+function defaultOut(task: TaskName): string {
+  return join(RUNS, `ablation-${task}`);
+}
+
+/** The network of attributes of a task's data set. */
+function attributes(task: TaskName, progress: Progress): Promise<FeatureNetwork> {
+  const { name, size } = TASKS[task];
+  return openFeatureNetwork({ kind: "attributes", set: name, size }, { progress });
+}
+
+function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    const choice = choices.find((one) => one === text);
+    if (choice !== undefined) return choice;
+    throw new InvalidArgumentError(`There is no '${text}'; ${didYouMean(text, choices)}`);
+  };
+}
+
+function listOf<T>(parse: (text: string) => T): (text: string) => T[] {
+  return (text) => [...new Set(text.split(",").map((one) => parse(one.trim())))];
+}
+
+function arms(text: string): ArmName[] {
+  return armsOf(listOf(oneOf<ArmName | ComparisonName>([...COMPARISON_NAMES, ...ARM_NAMES]))(text));
+}

@@ -1,0 +1,109 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { PairDataset } from "../data/index.ts";
+import type { FeatureNetwork } from "../metrics/features/network.ts";
+import { makeFolder, writeWhole } from "../training/files.ts";
+import { openRun } from "../training/run-folder.ts";
+import { imageTokens } from "../training/stages.ts";
+import { standingOf } from "../training/standing.ts";
+import { openData } from "../training/train-run.ts";
+import { VERSION } from "../version.ts";
+import { COMPARISON_NAMES, COMPARISONS } from "./arms.ts";
+import { LOG_FIGURES, logFigures } from "./figures.ts";
+import { sideBySide } from "./pictures.ts";
+import { type AblationPlan, checked, type PlannedRun, runsOf } from "./plan.ts";
+import { type AblationResults, html, markdown } from "./report.ts";
+import { type Part, type Scoring, scoreFigures, scoreRun } from "./score.ts";
+import { type ComparisonSummary, type ScoredRun, summarize } from "./summary.ts";
+import { type FailedRun, type TrainingOptions, trainRuns } from "./train-runs.ts";
+
+/** What an ablation wrote. */
+export interface AblationFiles {
+  readonly json: string;
+  readonly markdown: string;
+  readonly report: string;
+}
+
+/**
+ * Trains every arm with every seed, from wherever an earlier call stopped, and writes `ablation.json`, `ablation.md` and
+ * `report.html` into the plan's folder.
+ *
+ * @param scoring with what and on which half of the held-out pairs the finished runs are scored
+ * @returns `interrupted` when it was asked to stop: call it again to go on
+ * @throws ConfigError when the folder has runs of other settings; nothing is trained then
+ */
+export async function runAblation(
+  plan: AblationPlan,
+  options: TrainingOptions,
+  scoring: { readonly part: Part; readonly openNetwork: () => Promise<FeatureNetwork | null> },
+): Promise<"interrupted" | { files: AblationFiles; failed: readonly FailedRun[] }> {
+  const runs = runsOf(plan);
+  for (const { path, config } of runs) if (existsSync(join(path, "config.json"))) checked(openRun(path), config);
+  makeFolder(plan.out);
+  // Drawn once, before several processes want it.
+  const dataset = await openData(runs[0]!.config.data, options.progress);
+  try {
+    const { outcome, failed } = await trainRuns(runs, options);
+    if (outcome === "interrupted") return outcome;
+    const network = await scoring.openNetwork();
+    const files = await conclude(plan, { runs, failed, dataset, scoring: { part: scoring.part, network } }, options);
+    return files === "interrupted" ? files : { files, failed };
+  } finally {
+    dataset.close();
+  }
+}
+
+interface Trained {
+  readonly runs: readonly PlannedRun[];
+  readonly failed: readonly FailedRun[];
+  readonly dataset: PairDataset;
+  readonly scoring: Scoring;
+}
+
+async function conclude(
+  plan: AblationPlan,
+  { runs: planned, failed, dataset, scoring }: Trained,
+  { progress, interrupt }: Pick<TrainingOptions, "progress" | "interrupt">,
+): Promise<AblationFiles | "interrupted"> {
+  const runs = planned.filter(
+    ({ path }) => existsSync(join(path, "config.json")) && standingOf(openRun(path)).finished,
+  );
+  const scored: ScoredRun[] = [];
+  progress.begin("scoring", runs.length, 0);
+  for (const { arm, seed, path, config } of runs) {
+    // Lets a progress bar draw and Ctrl-C through.
+    await new Promise(setImmediate);
+    if (interrupt.requested) return "interrupted";
+    const run = openRun(path);
+    const figures = { ...logFigures(run, imageTokens(config)), ...scoreRun(run, dataset, scoring) };
+    scored.push({ arm, seed, figures });
+    progress.update(scored.length);
+  }
+  progress.end();
+  const figures = [...scoreFigures(scoring), ...LOG_FIGURES];
+  const comparisons = newOnes(COMPARISON_NAMES.flatMap((name) => summarize(COMPARISONS[name], figures, scored) ?? []));
+  const results: AblationResults = { plan, part: scoring.part, runs, failed, figures, comparisons };
+  const shown = plan.arms.flatMap((arm) => runs.find((run) => run.arm === arm) ?? []);
+  const pictures = shown.length === 0 ? undefined : await sideBySide(shown, dataset);
+
+  const files = {
+    json: join(plan.out, "ablation.json"),
+    markdown: join(plan.out, "ablation.md"),
+    report: join(plan.out, "report.html"),
+  };
+  if (pictures !== undefined) writeWhole(join(plan.out, "samples.png"), pictures);
+  const failures = failed.map(({ run, error }) => ({ path: run.path, message: error.message }));
+  const document = { version: VERSION, plan, part: scoring.part, runs: scored, failed: failures, comparisons };
+  writeWhole(files.json, `${JSON.stringify(document, null, 2)}\n`);
+  writeWhole(files.markdown, markdown(results));
+  writeWhole(files.report, html(results, pictures));
+  return files;
+}
+
+/** Without those whose arms an earlier one has all of. */
+function newOnes(comparisons: readonly ComparisonSummary[]): ComparisonSummary[] {
+  return comparisons.filter(({ arms }, i) => {
+    const before = comparisons.slice(0, i).map((earlier) => new Set(earlier.arms.map(({ arm }) => arm)));
+    return !before.some((earlier) => arms.every(({ arm }) => earlier.has(arm)));
+  });
+}

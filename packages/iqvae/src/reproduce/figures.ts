@@ -1,0 +1,55 @@
+import { type MetricsRecord, readMetrics } from "../training/metrics-log.ts";
+import type { RunFolder } from "../training/run-folder.ts";
+
+/** Something that runs are compared by. */
+export interface Figure {
+  readonly name: string;
+  readonly title: string;
+  /** Which way is better; `null` where neither is. */
+  readonly better: "lower" | "higher" | null;
+  /** Digits behind the point. */
+  readonly digits: number;
+}
+
+/** The figures of one run by name. */
+export type Figures = Readonly<Record<string, number>>;
+
+/** What the runs' own logs say, on held-out pairs. */
+export const LOG_FIGURES: readonly Figure[] = [
+  { name: "psnr", title: "reconstruction PSNR, dB", better: "higher", digits: 2 },
+  { name: "imagePerplexity", title: "image codebook perplexity", better: null, digits: 0 },
+  { name: "conditionAccuracy", title: "condition pixels right", better: "higher", digits: 4 },
+  { name: "bits", title: "bits a token", better: null, digits: 3 },
+  { name: "bitsAnImage", title: "bits an image", better: null, digits: 1 },
+];
+
+/** The last reconstruction and the lowest likelihood of a finished run: those of the weights that it draws with. */
+export function logFigures(run: RunFolder, imageTokens: number): Figures {
+  const records = readMetrics(run.log.path);
+  const first = lastOf(records, "stage1");
+  const bits = Math.min(...held(records, "stage2").map((record) => Number(record.bits)));
+  return {
+    // Pixels lie in [−1, 1], so the peak is 2.
+    psnr: 10 * Math.log10(4 / Number(first?.imageMse)),
+    imagePerplexity: Number(first?.imagePerplexity),
+    conditionAccuracy: Number(first?.conditionAccuracy),
+    bits,
+    bitsAnImage: bits * imageTokens,
+  };
+}
+
+function held(records: readonly MetricsRecord[], stage: MetricsRecord["stage"]): MetricsRecord[] {
+  return records.filter((record) => record.stage === stage && record.split === "validation");
+}
+
+function lastOf(records: readonly MetricsRecord[], stage: MetricsRecord["stage"]): MetricsRecord | undefined {
+  return held(records, stage).at(-1);
+}
+
+/** Values of a held-out figure as a training went on. */
+export function curveOf(run: RunFolder, stage: MetricsRecord["stage"], name: string): [step: number, value: number][] {
+  return held(readMetrics(run.log.path), stage).flatMap((record): [number, number][] => {
+    const value = record[name];
+    return typeof value === "number" ? [[record.step, value]] : [];
+  });
+}

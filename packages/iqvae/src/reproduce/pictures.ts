@@ -1,0 +1,24 @@
+import { scope } from "@iqvae/torch";
+import { contactSheet, type PairDataset, type SheetRow } from "../data/index.ts";
+import { ImageGenerator } from "../generator.ts";
+import { heldOut, heldOutPairs } from "../training/pictures.ts";
+import { openRun } from "../training/run-folder.ts";
+import { ARMS } from "./arms.ts";
+import type { PlannedRun } from "./plan.ts";
+
+const CONDITIONS = 6;
+/** As many as tiles that stand for a condition: itself and its real image. */
+const SAMPLES = 2;
+
+/** What each run draws for the same held-out conditions: two columns a condition, a row a run. A PNG file. */
+export async function sideBySide(runs: readonly PlannedRun[], dataset: PairDataset): Promise<Buffer> {
+  const pairs = heldOutPairs(dataset, heldOut(dataset, CONDITIONS));
+  const rasters = pairs.map(({ raster }) => raster);
+  const rows = runs.map((run): SheetRow => {
+    const generator = scope(() => ImageGenerator.load(openRun(run.path)));
+    const drawn = generator.draw(rasters, { samples: SAMPLES, seed: run.seed });
+    return { label: ARMS[run.arm].title, tiles: drawn.flat() };
+  });
+  const given = pairs.flatMap(({ condition, image }) => [condition, image]);
+  return await contactSheet([{ label: "condition and real image", tiles: given }, ...rows]);
+}

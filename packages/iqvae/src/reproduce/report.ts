@@ -1,0 +1,131 @@
+import { type Chart, chart, type Series } from "../report/chart.ts";
+import { embeddedPng, escapeHtml, table } from "../report/html.ts";
+import { STYLE } from "../report/style.ts";
+import { openRun } from "../training/run-folder.ts";
+import type { Stage } from "../training/trainer.ts";
+import { VERSION } from "../version.ts";
+import { ARMS, type ArmName } from "./arms.ts";
+import { curveOf, type Figure } from "./figures.ts";
+import type { AblationPlan, PlannedRun } from "./plan.ts";
+import type { Part } from "./score.ts";
+import { type ComparisonSummary, spreadOf } from "./summary.ts";
+import { htmlTable, markdownTable } from "./tables.ts";
+import type { FailedRun } from "./train-runs.ts";
+
+/** All that came of an ablation. */
+export interface AblationResults {
+  readonly plan: AblationPlan;
+  /** The half of the held-out pairs that images were compared on. */
+  readonly part: Part;
+  /** Finished runs. */
+  readonly runs: readonly PlannedRun[];
+  readonly failed: readonly FailedRun[];
+  readonly figures: readonly Figure[];
+  readonly comparisons: readonly ComparisonSummary[];
+}
+
+/** What a reader has to know before believing a table. */
+const NOTES = [
+  "Means ± standard deviation over seeds; in brackets the change against the first row, seed by seed.",
+  "Bits of different tokenizers cannot be compared: one that says less is easier to predict.",
+];
+
+/** The tables in Markdown. */
+export function markdown({ plan, part, figures, comparisons, failed }: AblationResults): string {
+  const tables = comparisons.map((one) => `## ${one.title}\n\n${markdownTable(one, figures)}`);
+  const failures = failed.map(({ run, error }) => `- ${run.path} failed: ${error.message}`).join("\n");
+  const parts = [`# Ablation: ${plan.task}`, `${describe(plan, part)} ${NOTES.join(" ")}`, ...tables, failures];
+  return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
+}
+
+/**
+ * The report as one HTML file that needs nothing else.
+ *
+ * @param pictures a PNG of what each arm draws for the same conditions
+ */
+export function html(results: AblationResults, pictures: Uint8Array | undefined): string {
+  const { plan, part, runs, failed, figures, comparisons } = results;
+  const title = `Ablation: ${plan.task}`;
+  const body = [
+    `<h1>${escapeHtml(title)}</h1><p class="soft">${escapeHtml(describe(plan, part))}</p>`,
+    ...NOTES.map((note) => `<p class="soft">${escapeHtml(note)}</p>`),
+    ...failed.map(({ run, error }) => `<p><b>${escapeHtml(run.path)} failed:</b> ${escapeHtml(error.message)}</p>`),
+    ...comparisons.map((one) => `<h2>${escapeHtml(one.title)}</h2>${htmlTable(one, figures)}`),
+    pictures === undefined ? "" : sideBySideSection(pictures, runs),
+    curves(plan, runs),
+    `<h2>Settings</h2>${table([...settings(plan), ["iqvae", VERSION]])}`,
+  ];
+  return (
+    `<!doctype html>\n<html lang="en"><head><meta charset="utf-8">` +
+    `<meta name="viewport" content="width=device-width, initial-scale=1"><title>${escapeHtml(title)} · iqvae</title>` +
+    `<style>${STYLE}${armStyle(plan.arms)}</style></head><body>\n${body.join("\n")}\n</body></html>\n`
+  );
+}
+
+function describe({ seeds, arms }: AblationPlan, part: Part): string {
+  const ofSeeds = `${seeds.length === 1 ? "seed" : "seeds"} ${seeds.join(", ")}`;
+  const half = part === "tune" ? "first half, for finding settings" : "second half, for reporting";
+  return `${arms.length} arms, ${ofSeeds}, equal budgets. Samples are scored on held-out pairs, the ${half}.`;
+}
+
+function settings({ task, budget, out }: AblationPlan): [string, string][] {
+  const { steps1, steps2, set = [] } = budget;
+  return [
+    ["task", task],
+    ["steps of stage 1", steps1 === undefined ? "as the task has it" : String(steps1)],
+    ["steps of stage 2", steps2 === undefined ? "as the task has it" : String(steps2)],
+    ["other values", set.join(", ") || "none"],
+    ["runs", out],
+  ];
+}
+
+function sideBySideSection(png: Uint8Array, runs: readonly PlannedRun[]): string {
+  const caption = `Held-out conditions, two columns each; what the arms draw for them, seed ${runs[0]?.seed}.`;
+  return (
+    `<h2>Samples side by side</h2><figure class="picture"><figcaption>${caption}</figcaption>` +
+    `${embeddedPng(png, "Samples of all arms for the same conditions")}</figure>`
+  );
+}
+
+const CURVES: readonly { title: string; stage: Stage; figure: string; note: string }[] = [
+  { title: "Image squared error", stage: "stage1", figure: "imageMse", note: "stage 1, held out" },
+  { title: "Image perplexity", stage: "stage1", figure: "imagePerplexity", note: "stage 1, held out" },
+  { title: "Bits a token", stage: "stage2", figure: "bits", note: "stage 2, held out" },
+];
+
+function curves({ arms }: AblationPlan, runs: readonly PlannedRun[]): string {
+  const charts = CURVES.map(({ title, stage, figure, note }): Chart => {
+    const series = arms.map((arm): Series => {
+      const ofArm = runs.filter((run) => run.arm === arm).map((run) => curveOf(openRun(run.path), stage, figure));
+      return { split: arm, points: meanCurve(ofArm) };
+    });
+    return { title, note, series };
+  });
+  const legend = arms.map((arm) => `<span class="${classOf(arm)}">${escapeHtml(ARMS[arm].title)}</span>`).join("");
+  const drawn = charts.map((one) =>
+    chart({ ...one, series: one.series.map((line) => ({ ...line, split: classOf(line.split) })) }),
+  );
+  return `<h2>Curves, means over seeds</h2><p class="legend arms">${legend}</p><div class="charts">${drawn.join("")}</div>`;
+}
+
+/** Means at the steps that any of the curves has. */
+function meanCurve(curvesOfSeeds: readonly (readonly (readonly [number, number])[])[]): [number, number][] {
+  const at = new Map<number, number[]>();
+  for (const [step, value] of curvesOfSeeds.flat()) at.set(step, [...(at.get(step) ?? []), value]);
+  return [...at].sort(([a], [b]) => a - b).map(([step, values]) => [step, spreadOf(values)!.mean]);
+}
+
+/** A class name without the dot of `weight-0.05`. */
+function classOf(arm: string): string {
+  return `arm-${arm.replaceAll(".", "_")}`;
+}
+
+/** One color an arm, spread over the circle of hues by the golden angle, so that neighbors differ. */
+function armStyle(arms: readonly ArmName[]): string {
+  const rules = arms.map((arm, i) => {
+    const color = `hsl(${Math.round((210 + 137.5 * i) % 360)} 65% 50%)`;
+    const name = classOf(arm);
+    return `polyline.${name} { stroke: ${color}; } circle.${name} { fill: ${color}; } span.${name} { color: ${color}; }`;
+  });
+  return `${rules.join("\n")}\n.legend.arms { flex-wrap: wrap; } .wide { overflow-x: auto; } .newest { flex-wrap: wrap; }\n`;
+}

@@ -1,0 +1,51 @@
+import { escapeHtml } from "../report/html.ts";
+import type { Figure } from "./figures.ts";
+import type { ArmSummary, ComparisonSummary, Entry } from "./summary.ts";
+
+/** `12.34 ± 0.05`, without the spread where there is none. */
+export function plusMinus({ mean, deviation }: Entry, digits: number): string {
+  return deviation === null ? mean.toFixed(digits) : `${mean.toFixed(digits)} ± ${deviation.toFixed(digits)}`;
+}
+
+/** `−4.1 % ± 0.8`, empty for the arm that the others are compared with. */
+export function changeOf({ change }: Entry): string {
+  if (change === null) return "";
+  const percent = 100 * change.mean;
+  const text = `${percent < 0 ? "−" : "+"}${Math.abs(percent).toFixed(1)} %`;
+  return change.deviation === null ? text : `${text} ± ${(100 * change.deviation).toFixed(1)}`;
+}
+
+/** Column titles say which way is better. */
+export function headingOf({ title, better }: Figure): string {
+  return better === null ? title : `${title} ${better === "lower" ? "↓" : "↑"}`;
+}
+
+/** A comparison as a table in Markdown: an arm a row, a figure a column. */
+export function markdownTable({ arms }: ComparisonSummary, figures: readonly Figure[]): string {
+  const shown = shownIn(arms, figures);
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  const rows = arms.map((arm) => line([arm.title, ...shown.map((figure) => cell(arm, figure, " "))]));
+  return [line(["arm", ...shown.map(headingOf)]), line(["---", ...shown.map(() => "---")]), ...rows].join("\n");
+}
+
+/** The same as a table in HTML. */
+export function htmlTable({ arms }: ComparisonSummary, figures: readonly Figure[]): string {
+  const shown = shownIn(arms, figures);
+  const head = ["", ...shown.map(headingOf)].map((text) => `<th>${escapeHtml(text)}</th>`).join("");
+  const rows = arms.map((arm) => {
+    const cells = shown.map((figure) => `<td>${cell(arm, figure, "<br>")}</td>`);
+    return `<tr><th>${escapeHtml(arm.title)}</th>${cells.join("")}</tr>`;
+  });
+  return `<div class="wide"><table><tr>${head}</tr>${rows.join("")}</table></div>`;
+}
+
+function shownIn(arms: readonly ArmSummary[], figures: readonly Figure[]): Figure[] {
+  return figures.filter(({ name }) => arms.some((arm) => arm.figures[name] !== undefined));
+}
+
+function cell(arm: ArmSummary, { name, digits }: Figure, between: string): string {
+  const entry = arm.figures[name];
+  if (entry === undefined) return "–";
+  const change = changeOf(entry);
+  return change === "" ? plusMinus(entry, digits) : `${plusMinus(entry, digits)}${between}(${change})`;
+}

@@ -1,0 +1,108 @@
+import { noGrad, type Tensor } from "@iqvae/torch";
+import type { Transformer } from "../models/transformer.ts";
+import {
+  type NoiseExposure,
+  noiseRates,
+  type RandomExposure,
+  replaceRandomly,
+  replaceTokens,
+  type ScheduledExposure,
+  sampleTokens,
+} from "./exposure-controls.ts";
+import { type GumbelExposure, mixSamples, shareAt, temperatureAt } from "./gumbel.ts";
+
+/**
+ * What the transformer is fed in training (docs/method.md, Gumbel sampling and its controls).
+ *
+ * - `teacher`: the true tokens.
+ * - `gumbel`: at times some true tokens give way to soft samples of the model's own prediction, as reliability says.
+ * - `random`: at all times some give way to codes drawn evenly, as taming-transformers' `pkeep` does.
+ * - `scheduled`: at times some give way to hard samples of the model's own prediction, all alike.
+ * - `noise`: at all times some give way to codes drawn evenly, how many differs from sequence to sequence and ends at none.
+ */
+export type Exposure =
+  | { readonly kind: "teacher" }
+  | GumbelExposure
+  | RandomExposure
+  | ScheduledExposure
+  | NoiseExposure;
+
+/** A batch of stage 2, and the model that learns from it. */
+export interface Feeding {
+  readonly model: Transformer;
+  /** Int64 `[B, conditionTokens]`. */
+  readonly conditions: Tensor;
+  /** The true image tokens but the last, int64 `[B, n]`. */
+  readonly inputs: Tensor;
+  /** Steps done before this one, and in all. */
+  readonly step: number;
+  readonly steps: number;
+  /** Computes in the training's precision, e.g. under autocast; not nested. */
+  readonly precisely: <T>(body: () => T) => T;
+}
+
+/**
+ * The predictions that are trained: those of the true tokens, or of what stands in for them.
+ *
+ * Row `t` depends on what is fed before token `t`, never on the true tokens from `t` on.
+ *
+ * @returns logits `[B, n + 1, imageCodes]`
+ */
+export function exposedLogits(exposure: Exposure, feeding: Feeding): Tensor {
+  const { step, steps, inputs } = feeding;
+  switch (exposure.kind) {
+    case "teacher":
+      return predict(feeding, inputs);
+    case "random":
+      return predict(feeding, replaceRandomly(inputs, feeding.model.tokens.imageCodes, exposure.share));
+    case "noise": {
+      const rates = noiseRates(exposure, inputs, step, steps);
+      return predict(feeding, replaceRandomly(inputs, feeding.model.tokens.imageCodes, rates));
+    }
+    case "scheduled": {
+      if (!isDue(exposure, step)) return predict(feeding, inputs);
+      const samples = sampleTokens(firstPass(feeding, false));
+      return predict(feeding, replaceTokens(inputs, samples, shareAt(exposure, step, steps)).tokens);
+    }
+    case "gumbel":
+      return isDue(exposure, step) ? gumbelLogits(exposure, feeding) : predict(feeding, inputs);
+  }
+}
+
+/** Whether step `step` (from 0) is one on which samples are mixed in: steps `every − 1, 2·every − 1, …`. */
+export function isDue(exposure: { readonly every: number }, step: number): boolean {
+  return step % exposure.every === exposure.every - 1;
+}
+
+function predict({ model, conditions, precisely }: Feeding, inputs: Tensor): Tensor {
+  return precisely(() => model.forward(conditions, inputs, { training: true }));
+}
+
+/**
+ * The predictions of the true inputs themselves, `[B, n, K]`.
+ *
+ * Without a gradient the pass has to have an autocast of its own: autocast keeps the weights that it has cast, and those cast
+ * where nothing is recorded would cut the second pass off from its weights.
+ */
+function firstPass(feeding: Feeding, gradient: boolean): Tensor {
+  const logits = gradient ? predict(feeding, feeding.inputs) : noGrad(() => predict(feeding, feeding.inputs));
+  return logits.slice(1, 0, feeding.inputs.shape[1]!);
+}
+
+function gumbelLogits(exposure: GumbelExposure, feeding: Feeding): Tensor {
+  const { model, conditions, inputs, step, steps, precisely } = feeding;
+  const second = (logits: Tensor) => {
+    const { embeddings } = mixSamples(logits, inputs, model.imageEmbedding.weight, {
+      temperature: temperatureAt(exposure, step, steps),
+      share: shareAt(exposure, step, steps),
+      power: exposure.reliabilityPower,
+    });
+    return model.forwardEmbedded(conditions, embeddings, { training: true });
+  };
+  if (!exposure.gradient) {
+    const logits = firstPass(feeding, false);
+    return precisely(() => second(logits));
+  }
+  // Both passes under one autocast, which then casts the weights once.
+  return precisely(() => second(firstPass({ ...feeding, precisely: (body) => body() }, true)));
+}
