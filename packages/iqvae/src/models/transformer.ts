@@ -1,4 +1,4 @@
-import { Embedding, LayerNorm, Linear, Module, noGrad, ops, parameter, type Tensor } from "@iqvae/torch";
+import { Embedding, LayerNorm, Linear, Module, noGrad, ops, parameter, scope, type Tensor } from "@iqvae/torch";
 import { CausalAttention } from "./attention.ts";
 
 /** The size of the network. */
@@ -47,10 +47,13 @@ class Block extends Module {
   /** `[B, T, C]` → `[B, T − first, C]`: only the positions from `first` on are computed to the end. */
   forward(x: Tensor, training: boolean, first = 0): Tensor {
     const drop = (y: Tensor): Tensor => (training && this.#dropout > 0 ? ops.aten.dropout(y, this.#dropout, true) : y);
-    const kept = first === 0 ? x : x.slice(1, first);
-    const attended = kept.add(drop(this.attention.forward(this.norm1.forward(x), first)));
-    const hidden = ops.aten.gelu(this.expand.forward(this.norm2.forward(attended)));
-    return attended.add(drop(this.contract.forward(hidden)));
+    // In a scope: what the way back does not need can go at once, which is about half.
+    return scope(() => {
+      const kept = first === 0 ? x : x.slice(1, first);
+      const attended = kept.add(drop(this.attention.forward(this.norm1.forward(x), first)));
+      const hidden = ops.aten.gelu(this.expand.forward(this.norm2.forward(attended)));
+      return attended.add(drop(this.contract.forward(hidden)));
+    });
   }
 }
 

@@ -22,8 +22,14 @@ export interface MemoryCost {
   readonly peak: number;
 }
 
-/** Weights and the two moments of AdamW, float32. */
-const LASTING = { stage1: 12, stage2: 16 } as const; // stage 2 has averaged weights, too
+/** Bytes a parameter: weights and the two moments of AdamW, float32; stage 2 has averaged weights, too. */
+const LASTING = { stage1: 12, stage2: 16 } as const;
+
+/**
+ * What the heap takes for what a step asks of it: blocks of many sizes come and go, and gaps between them stay. Measured, see
+ * docs/performance.md; without it all estimates were 11 to 20 % low.
+ */
+const HEAP = 1.35;
 
 export function stage1Layers({ image, condition, size }: Planned): LayerCost[] {
   const layers = autoencoderLayers(3, 3, image, size);
@@ -117,6 +123,6 @@ function memory(
     gradients += 4 * layer.parameters;
   }
   const lasting = lastingBytes * total(layers, ({ parameters }) => parameters);
-  const step = Math.max(worst, gradients) + copies;
+  const step = HEAP * (Math.max(worst, gradients) + copies);
   return { lasting, step, peak: lasting + step };
 }

@@ -102,7 +102,8 @@ export class Stage2Trainer implements Trainer {
       const rows = indices.subarray(start, start + this.config.microBatch);
       const loss = scope(() => {
         const { conditions, images } = this.#train.batch(rows, this.#device);
-        const part = this.#loss(this.#dropConditions(conditions), images).mul(rows.length / indices.length);
+        const loss = scope(() => this.#loss(this.#dropConditions(conditions), images));
+        const part = loss.mul(rows.length / indices.length);
         part.backward();
         return part.detach();
       });
