@@ -33,7 +33,7 @@ function atPaperScale(name: string, data: string, condition: PlannedCondition): 
 }
 
 function planes(inputs: number, outputs = inputs): PlannedCondition {
-  return { kind: "planes", inputs, outputs, model: F16 };
+  return { kind: "planes", size: [256, 256], inputs, outputs, model: F16 };
 }
 
 /** By name. Word and box sequences are taken as they are; their number of tokens is ours [O]. */

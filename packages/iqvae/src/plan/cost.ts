@@ -32,10 +32,10 @@ const LASTING = { stage1: 12, stage2: 16 } as const;
 const HEAP = 1.35;
 
 export function stage1Layers({ image, condition, size }: Planned): LayerCost[] {
-  const layers = autoencoderLayers(3, 3, image, size);
+  const layers = autoencoderLayers(3, 3, image, [size, size]);
   if (condition.kind === "tokens") return layers;
   const { inputs, outputs, model } = condition;
-  return [...layers, ...autoencoderLayers(inputs, outputs, model, size)];
+  return [...layers, ...autoencoderLayers(inputs, outputs, model, condition.size)];
 }
 
 export function stage2Layers(planned: Planned): LayerCost[] {

@@ -1,4 +1,4 @@
-import type { AutoencoderConfig } from "../models/autoencoder.ts";
+import { type AutoencoderConfig, type Axes, axesOf, reduction, type Sides, sides } from "../models/autoencoder.ts";
 import type { VqConfig } from "../models/iqvae.ts";
 import type { TokenShape, TransformerConfig } from "../models/transformer.ts";
 
@@ -23,101 +23,110 @@ export interface LayerCost {
 
 const NOTHING = { parameters: 0, forward: 0, backward: 0, kept: 0, keptFloat32: 0, passing: 0 };
 
-/**
- * A convolution that keeps its input. With `first`, the input is data and has no gradient.
- *
- * @param size side of the output
- * @param stride of its input, in which it keeps `(stride · size)²` pixels
- */
-function convolution(
-  name: string,
-  {
-    from,
-    to,
-    kernel,
-    size,
-    stride = 1,
-    first = false,
-  }: Record<"from" | "to" | "kernel" | "size", number> & {
-    stride?: number;
-    first?: boolean;
-  },
-): LayerCost {
-  const forward = 2 * from * to * kernel ** 2 * size ** 2;
-  const kept = from * (stride * size) ** 2;
+/** The planes of one level: their height and width, and the axes that convolutions act along. */
+interface Level {
+  readonly size: Sides;
+  readonly axes: Axes;
+}
+
+const area = ([height, width]: Sides) => height * width;
+
+/** The level whose planes are `factor` times as large along the network's axes. */
+function scaled({ size, axes }: Level, factor: number): Level {
+  const [vertical, horizontal] = sides(factor, axes, 1);
+  return { size: [size[0] * vertical, size[1] * horizontal], axes };
+}
+
+interface Convolution {
+  readonly from: number;
+  readonly to: number;
+  readonly kernel: number;
+  /** Of the output. */
+  readonly at: Level;
+  /** Of its input, which is as many times larger and is kept. */
+  readonly stride?: number;
+  /** The input is data and has no gradient. */
+  readonly first?: boolean;
+}
+
+/** A convolution, which keeps its input. */
+function convolution(name: string, { from, to, kernel, at, stride = 1, first = false }: Convolution): LayerCost {
+  const taps = area(sides(kernel, at.axes, 1));
+  const forward = 2 * from * to * taps * area(at.size);
+  const kept = from * area(scaled(at, stride).size);
   return {
     ...NOTHING,
     name,
-    parameters: to * (from * kernel ** 2 + 1),
+    parameters: to * (from * taps + 1),
     forward,
     backward: first ? forward : 2 * forward,
     kept,
-    passing: kept + to * size ** 2,
+    passing: kept + to * area(at.size),
   };
 }
 
 /** Group norm and SiLU in one: keeps what comes in. */
-function norm(name: string, channels: number, size: number): LayerCost {
-  const values = channels * size ** 2;
+function norm(name: string, channels: number, at: Level): LayerCost {
+  const values = channels * area(at.size);
   return { ...NOTHING, name, parameters: 2 * channels, kept: values, passing: 2 * values };
 }
 
-function residual(name: string, from: number, to: number, size: number): LayerCost[] {
+function residual(name: string, from: number, to: number, at: Level): LayerCost[] {
   const layers = [
-    norm(`${name}.norm1`, from, size),
-    convolution(`${name}.conv1`, { from, to, kernel: 3, size }),
-    norm(`${name}.norm2`, to, size),
-    convolution(`${name}.conv2`, { from: to, to, kernel: 3, size }),
+    norm(`${name}.norm1`, from, at),
+    convolution(`${name}.conv1`, { from, to, kernel: 3, at }),
+    norm(`${name}.norm2`, to, at),
+    convolution(`${name}.conv2`, { from: to, to, kernel: 3, at }),
   ];
   if (from === to) return layers;
   // What the skip keeps, norm1 has kept.
-  return [{ ...convolution(`${name}.skip`, { from, to, kernel: 1, size }), kept: 0 }, ...layers];
+  return [{ ...convolution(`${name}.skip`, { from, to, kernel: 1, at }), kept: 0 }, ...layers];
 }
 
 function levelsOf({ channels, multipliers }: AutoencoderConfig): number[] {
   return multipliers.map((multiplier) => channels * multiplier);
 }
 
-/** The layers of `Encoder` for pictures of `size` pixels a side. */
-function encoderLayers(inputs: number, config: AutoencoderConfig, size: number): LayerCost[] {
+/** The layers of `Encoder` for planes as they come in. */
+function encoderLayers(inputs: number, config: AutoencoderConfig, planes: Level): LayerCost[] {
   const { blocks, patch } = config;
   const widths = levelsOf(config);
-  let side = size / patch;
+  let at = scaled(planes, 1 / patch);
   let width = widths[0]!;
-  const stem = { from: inputs, to: width, kernel: patch === 1 ? 3 : patch, size: side, stride: patch, first: true };
+  const stem = { from: inputs, to: width, kernel: patch === 1 ? 3 : patch, at, stride: patch, first: true };
   const layers = [convolution("encoder.stem", stem)];
   widths.forEach((next, level) => {
     if (level > 0) {
-      side /= 2;
-      layers.push(convolution(`encoder.${level}.down`, { from: width, to: width, kernel: 3, size: side, stride: 2 }));
+      at = scaled(at, 1 / 2);
+      layers.push(convolution(`encoder.${level}.down`, { from: width, to: width, kernel: 3, at, stride: 2 }));
     }
     for (let i = 0; i < blocks; i++) {
-      layers.push(...residual(`encoder.${level}.${i}`, width, next, side));
+      layers.push(...residual(`encoder.${level}.${i}`, width, next, at));
       width = next;
     }
   });
   return layers;
 }
 
-/** The layers of `Decoder`; `side` codes a side. */
-function decoderLayers(outputs: number, config: AutoencoderConfig, side: number): LayerCost[] {
+/** The layers of `Decoder` from the grid of codes on. */
+function decoderLayers(outputs: number, config: AutoencoderConfig, grid: Level): LayerCost[] {
   const { blocks, patch } = config;
   const widths = levelsOf(config).reverse();
   const layers: LayerCost[] = [];
-  let size = side;
+  let at = grid;
   let width = widths[0]!;
   widths.forEach((next, level) => {
     if (level > 0) {
-      size *= 2;
-      layers.push(convolution(`decoder.${level}.up`, { from: width, to: width, kernel: 3, size }));
+      at = scaled(at, 2);
+      layers.push(convolution(`decoder.${level}.up`, { from: width, to: width, kernel: 3, at }));
     }
     for (let i = 0; i < blocks; i++) {
-      layers.push(...residual(`decoder.${level}.${i}`, width, next, size));
+      layers.push(...residual(`decoder.${level}.${i}`, width, next, at));
       width = next;
     }
   });
-  const head = convolution("decoder.head", { from: width, to: outputs * patch ** 2, kernel: 3, size });
-  return [...layers, norm("decoder.norm", width, size), head];
+  const head = { from: width, to: outputs * area(sides(patch, at.axes, 1)), kernel: 3, at };
+  return [...layers, norm("decoder.norm", width, at), convolution("decoder.head", head)];
 }
 
 /** Projections and the search among the codes, for `N` places. The search has no gradient. */
@@ -144,21 +153,22 @@ function quantizerLayers(width: number, { codes, codeDim }: VqConfig, N: number)
 /**
  * One half of stage 1, encoder to decoder, with a loss that compares planes.
  *
- * @param size pixels a side
+ * @param size height and width of the planes; height 1 makes them sequences
  */
-export function autoencoderLayers(inputs: number, outputs: number, config: VqConfig, size: number): LayerCost[] {
-  const side = size / (config.patch * 2 ** (config.multipliers.length - 1));
+export function autoencoderLayers(inputs: number, outputs: number, config: VqConfig, size: Sides): LayerCost[] {
+  const planes = { size, axes: axesOf(size) };
+  const grid = scaled(planes, 1 / reduction(config));
   const width = levelsOf(config).at(-1)!;
   const loss = {
     ...NOTHING,
     name: "loss",
-    keptFloat32: (inputs + 2 * outputs) * size ** 2,
-    passing: 2 * outputs * size ** 2,
+    keptFloat32: (inputs + 2 * outputs) * area(size),
+    passing: 2 * outputs * area(size),
   };
   return [
-    ...encoderLayers(inputs, config, size),
-    ...quantizerLayers(width, config, side ** 2),
-    ...decoderLayers(outputs, config, side),
+    ...encoderLayers(inputs, config, planes),
+    ...quantizerLayers(width, config, area(grid.size)),
+    ...decoderLayers(outputs, config, grid),
     loss,
   ];
 }

@@ -1,4 +1,5 @@
 import { AdamW, autocast, type Module, ops, scope, type Tensor } from "@iqvae/torch";
+import { axesOf, type Sides } from "../models/autoencoder.ts";
 import { VqAutoencoder } from "../models/iqvae.ts";
 import { type TokenShape, Transformer, type TransformerConfig } from "../models/transformer.ts";
 import { type Planned, plannedTokens } from "./planned.ts";
@@ -15,19 +16,26 @@ export interface Trial {
 
 /** Both halves of stage 1, or the one that there is. */
 export function stage1Trial({ image, condition, size, precision }: Planned, batch: number): Trial {
-  const halves = [{ model: new VqAutoencoder(3, 3, image), inputs: 3, outputs: 3 }];
-  if (condition.kind === "planes") {
-    const { inputs, outputs, model } = condition;
-    halves.push({ model: new VqAutoencoder(inputs, outputs, model), inputs, outputs });
-  }
+  const halves = [{ model: new VqAutoencoder(3, 3, image), inputs: 3, outputs: 3, size: [size, size] as Sides }];
+  if (condition.kind === "planes") halves.push({ ...condition, model: conditionHalf(condition) });
   const half = (each: (typeof halves)[number]): Tensor => {
-    const planes = (channels: number) => ops.aten.rand([batch, size, size, channels]).permute([0, 3, 1, 2]);
+    const planes = (channels: number) => ops.aten.rand([batch, ...each.size, channels]).permute([0, 3, 1, 2]);
     const target = planes(each.outputs);
     const { reconstruction, quantized } = each.model.forward(planes(each.inputs), "use");
     return ops.aten.l1_loss(reconstruction.to("float32"), target).add(quantized.commitment);
   };
   const parts = halves.map(({ model }) => model);
   return trial(parts, precision, () => halves.map(half).reduce((sum, loss) => sum.add(loss)));
+}
+
+/** The half of the condition, for planes or sequences. */
+export function conditionHalf({
+  inputs,
+  outputs,
+  model,
+  size,
+}: Extract<Planned["condition"], { kind: "planes" }>): VqAutoencoder {
+  return new VqAutoencoder(inputs, outputs, model, axesOf(size));
 }
 
 /** The transformer on sequences of made-up tokens. */

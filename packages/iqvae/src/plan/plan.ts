@@ -3,7 +3,7 @@ import { getDefaultDevice, type Module, setDefaultDevice } from "@iqvae/torch";
 import { VqAutoencoder } from "../models/iqvae.ts";
 import { Transformer } from "../models/transformer.ts";
 import { type StageCost, stage1Cost, stage2Cost } from "./cost.ts";
-import { measureStepTimes } from "./measure.ts";
+import { conditionHalf, measureStepTimes } from "./measure.ts";
 import { type Planned, plannedTokens } from "./planned.ts";
 
 /** Operations a second of an H100 SXM in bfloat16, dense (NVIDIA's data sheet). */
@@ -69,8 +69,7 @@ export function countParameters(planned: Planned): { stage1: number; stage2: num
   setDefaultDevice("meta");
   try {
     const stage1 = count(new VqAutoencoder(3, 3, image));
-    const other =
-      condition.kind === "planes" ? count(new VqAutoencoder(condition.inputs, condition.outputs, condition.model)) : 0;
+    const other = condition.kind === "planes" ? count(conditionHalf(condition)) : 0;
     return { stage1: stage1 + other, stage2: count(new Transformer(transformer, plannedTokens(planned))) };
   } finally {
     setDefaultDevice(before);

@@ -2,6 +2,7 @@ import { noGrad, ops, scope } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 import { loadConfig } from "../../src/config/index.ts";
 import { PAPER_PRESET_NAMES, PAPER_PRESETS } from "../../src/config/paper.ts";
+import { axesOf } from "../../src/models/autoencoder.ts";
 import { VqAutoencoder } from "../../src/models/iqvae.ts";
 import { Transformer } from "../../src/models/transformer.ts";
 import { stage1Cost, stage1Layers, stage2Cost } from "../../src/plan/cost.ts";
@@ -11,7 +12,10 @@ import { type Planned, plannedOf, plannedTokens } from "../../src/plan/planned.t
 import { GUMBEL_DEFAULTS } from "../../src/training/gumbel.ts";
 import { counting } from "./counter.ts";
 
-const presets = ["tiny", "start", "faces"].map((name): [string, Planned] => [name, plannedOf(loadConfig(name))]);
+const presets = ["tiny", "start", "words", "speech", "faces"].map((name): [string, Planned] => [
+  name,
+  plannedOf(loadConfig(name)),
+]);
 const paper = PAPER_PRESET_NAMES.map((name): [string, Planned] => [name, PAPER_PRESETS[name]]);
 
 describe.each([...presets, ...paper])("%s", (_, planned) => {
@@ -28,20 +32,20 @@ test("counting the parameters of a large network takes no memory", () => {
   expect(process.memoryUsage.rss() - before).toBeLessThan(100e6); // its weights are 1.2 GB
 });
 
-describe.each(presets.slice(0, 2))("operations of %s are those that its networks call", (_, planned) => {
+describe.each(presets.slice(0, 4))("operations of %s are those that its networks call", (_, planned) => {
   const { image, condition, size, transformer } = planned;
   if (condition.kind !== "planes") throw new Error("these presets have planes");
 
   test.each([
-    ["image", 3, 3, image],
-    ["condition", condition.inputs, condition.outputs, condition.model],
-  ] as const)("%s half", (_half, inputs, outputs, config) => {
-    const model = new VqAutoencoder(inputs, outputs, config);
+    ["image", 3, 3, image, [size, size] as const],
+    ["condition", condition.inputs, condition.outputs, condition.model, condition.size],
+  ] as const)("%s half", (_half, inputs, outputs, config, planeSize) => {
+    const model = new VqAutoencoder(inputs, outputs, config, axesOf(planeSize));
     const counted = scope(() => {
-      const planes = ops.aten.rand([2, size, size, inputs]).permute([0, 3, 1, 2]);
+      const planes = ops.aten.rand([2, ...planeSize, inputs]).permute([0, 3, 1, 2]);
       return counting(() => void model.forward(planes, "use"));
     });
-    const layers = autoencoderLayers(inputs, outputs, config, size);
+    const layers = autoencoderLayers(inputs, outputs, config, planeSize);
     expect(2 * total(layers, ({ forward }) => forward)).toBe(counted.forward);
     expect(2 * total(layers, ({ backward }) => backward)).toBe(counted.backward);
   });
