@@ -1,7 +1,11 @@
-import { grad, liveTensors, noGrad, scope, unscoped } from "@iqvae/torch";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { grad, liveTensors, noGrad, ops, scope, unscoped, writeSafetensors } from "@iqvae/torch";
 import { expect, test } from "vitest";
 import { INCEPTION_SHAPES, inception } from "../../src/metrics/features/inception.ts";
 import { perceptualDistance } from "../../src/metrics/features/network.ts";
+import { openFeatureNetwork } from "../../src/metrics/features/open.ts";
 import { VGG16_SHAPES, vgg16 } from "../../src/metrics/features/vgg.ts";
 import { toUnitRange } from "../../src/models/iqvae.ts";
 import { golden, hashedWeights, relativeError } from "./goldens.ts";
@@ -47,6 +51,20 @@ test("a figure is only called official when the weights' file says where they co
     vgg16({ ...weights, metadata: { sources_sha256: hashes.join(" ") } }).name;
   expect(named(sources)).toBe("vgg16-lpips");
   expect(named(sources.slice(1))).not.toBe("vgg16-lpips");
+});
+
+test("a file without the weights is refused with what is missing and what to do", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "iqvae-weights-"));
+  const path = join(folder, "weights.safetensors");
+  try {
+    scope(() => writeSafetensors(path, new Map([["features.0.weight", ops.aten.zeros([64, 3, 5, 5])]])));
+    await expect(openFeatureNetwork({ kind: "vgg16-lpips", path })).rejects.toThrow(
+      /does not hold the weights of vgg16-lpips: 'features.0.weight' has shape \[64, 3, 5, 5\] instead of \[64, 3, 3, 3\]; 'features.0.bias' is missing.*and 27 more.*tools\/convert-weights.py vgg16-lpips/,
+    );
+    await expect(openFeatureNetwork({ kind: "inception-v3-fid", path: join(folder, "none") })).rejects.toThrow(/none/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("features leave no tensor behind but their result", () => {

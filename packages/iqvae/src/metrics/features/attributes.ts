@@ -8,6 +8,7 @@ const WIDTHS = [32, 64, 128, 192] as const;
 const GROUPS = 8;
 /** The condition is told in a grid of this many cells a side. */
 const CELLS = 4;
+const LAYOUT_WEIGHT = 0.5;
 
 /** What is true of a batch of images. */
 export interface AttributeTruth {
@@ -91,7 +92,7 @@ export class AttributesNetwork extends Module {
     const told = this.layout.forward(features).to("float32").reshape([-1, this.#classes, CELLS, CELLS]);
     const nats = told.log_softmax(1).mul(layout).sum([1]).mean().neg();
     const mean = parts.reduce((sum, part) => sum.add(part)).div(parts.length);
-    return mean.add(nats.div(Math.log(this.#classes)));
+    return mean.add(nats.div(Math.log(this.#classes)), { alpha: LAYOUT_WEIGHT });
   }
 
   /** For each attribute how many of the batch are told right, and of how many it is known: int64 `[attributes, 2]`. */

@@ -39,7 +39,7 @@ export async function openFeatureNetwork(
 
 /** Pairs that the network of attributes learns from and is tested on, both together. */
 const FACES = 12_000;
-const STEPS = 1_200;
+const STEPS = 1_600;
 const EVALUATED = 512;
 const EVALUATION_BATCH = 64;
 
