@@ -26,7 +26,7 @@ export interface AblationResults {
 
 /** What a reader has to know before believing a table. */
 const NOTES = [
-  "Means ± standard deviation over seeds; in brackets the change against the first row, seed by seed.",
+  "Means ± standard deviation over seeds; in brackets the change against the first column, seed by seed.",
   "Bits of different tokenizers cannot be compared: one that says less is easier to predict.",
 ];
 
