@@ -2,16 +2,13 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { didYouMean } from "../config/index.ts";
-import type { FeatureNetwork } from "../metrics/features/network.ts";
-import { openFeatureNetwork } from "../metrics/index.ts";
 import { runAblation } from "../reproduce/ablation.ts";
 import { ARM_NAMES, type ArmName, armsOf, COMPARISON_NAMES, type ComparisonName } from "../reproduce/arms.ts";
 import { startChild } from "../reproduce/child.ts";
 import { PARTS, type Part } from "../reproduce/score.ts";
-import { TASK_NAMES, TASKS, type TaskName } from "../reproduce/tasks.ts";
+import { TASK_NAMES, type TaskName } from "../reproduce/tasks.ts";
 import type { TrainingOptions } from "../reproduce/train-runs.ts";
 import { Interrupt } from "../training/interrupt.ts";
-import type { Progress } from "../training/progress.ts";
 import { RUNS } from "../training/run-folder.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, optionsOf, whole } from "./options.ts";
@@ -27,10 +24,8 @@ interface AblationOptions {
   readonly jobs: number;
   readonly threads?: number;
   readonly part: Part;
-  readonly network: (typeof NETWORKS)[number];
+  readonly scores: boolean;
 }
-
-const NETWORKS = ["attributes", "none"] as const;
 
 export function reproduceCommand(): Command {
   return new Command("reproduce").description("put the paper's claims to the test").addCommand(ablationCommand());
@@ -49,7 +44,7 @@ function ablationCommand(): Command {
     .option("--jobs <count>", "runs that train at a time", whole(1, 1024), Math.min(2, availableParallelism()))
     .option("--threads <count>", "threads of each (default: the cores, shared among them)", whole(1, 4096))
     .option("--part <name>", "half of the held-out pairs to score on: tune or report", oneOf(PARTS), "report")
-    .option("--network <name>", "what samples are looked at with: attributes or none", oneOf(NETWORKS), "attributes")
+    .option("--no-scores", "do not measure samples: what the runs' logs say is enough")
     .action(async (_: unknown, command: Command) => {
       const options = optionsOf<AblationOptions>(command);
       const { task, seeds, arms, steps1, steps2, set, jobs } = options;
@@ -61,8 +56,7 @@ function ablationCommand(): Command {
       });
       try {
         const start: TrainingOptions["start"] = (path, onEvent) => startChild(["resume", path], threads, onEvent);
-        const openNetwork = () => (options.network === "none" ? Promise.resolve(null) : attributes(task, progress));
-        const scoring = { part: options.part, openNetwork };
+        const scoring = { part: options.part, samples: options.scores };
         const outcome = await runAblation(plan, { jobs, progress, interrupt, start }, scoring);
         if (outcome === "interrupted") {
           const text = `Saved in ${plan.out}. The same command goes on.`;
@@ -81,12 +75,6 @@ function ablationCommand(): Command {
 
 function defaultOut(task: TaskName): string {
   return join(RUNS, `ablation-${task}`);
-}
-
-/** The network of attributes of a task's data set. */
-function attributes(task: TaskName, progress: Progress): Promise<FeatureNetwork> {
-  const { name, size } = TASKS[task];
-  return openFeatureNetwork({ kind: "attributes", set: name, size }, { progress });
 }
 
 function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {

@@ -27,6 +27,8 @@ import type { RunScore } from "./run-score.ts";
 export interface ScoreOptions {
   /** Held-out conditions, spread over the split; all of them if there are fewer. */
   readonly conditions: number;
+  /** Which part of the split they are taken from, as numbers of pairs. Default: all of it. */
+  readonly within?: { readonly first: number; readonly end: number };
   /** Images drawn for each, at least 2. */
   readonly samples: number;
   /** Decides samples, patches and the choice of real images. */
@@ -61,7 +63,7 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
   const dataset = await openData(config.data, progress);
   const clock = new Clock(progress);
   try {
-    const rows = heldOut(dataset, options.conditions);
+    const rows = heldOut(dataset, options.conditions, options.within);
     const networks = options.networks ?? [await openFeatureNetwork(ownNetwork(dataset), { progress })];
     const fidelity = options.fidelity ?? (await fidelityOf(dataset, { progress }));
     const drawn = await clock.time("drawing", () => drawAll(generator, dataset, rows, options, progress));

@@ -1,4 +1,3 @@
-import type { Exposure } from "../training/exposure.ts";
 import { autoencoderLayers, type LayerCost, total, transformerLayers } from "./layers.ts";
 import { type Planned, plannedTokens } from "./planned.ts";
 
@@ -54,19 +53,19 @@ export function stage1Cost(planned: Planned, batch = planned.stage1Batch): Stage
   };
 }
 
-/** Stage 2, with Gumbel sampling's second passes spread over all steps. */
+/** Stage 2, with the second passes of those steps that mix samples in spread over all steps. */
 export function stage2Cost(planned: Planned, batch = planned.stage2Batch, passes = planned.accumulate): StageCost {
   const layers = stage2Layers(planned);
   const { exposure } = planned;
   const once = total(layers, ({ forward, backward }) => forward + backward);
-  const first = total(layers, ({ forward }) => forward);
+  const twice = exposure.kind === "gumbel" && exposure.gradient;
   return {
     parameters: total(layers, ({ parameters }) => parameters),
-    operations: batch * passes * (once + secondPass(planned, exposure, { once, forward: first })),
+    operations: batch * passes * (once + sampling(planned, layers)),
     batch,
     passes,
     memory: memory(
-      exposure.kind === "gumbel" && exposure.gradient ? [...layers, ...withoutParameters(layers)] : layers,
+      twice ? [...layers, ...withoutParameters(layers)] : layers,
       batch,
       planned.precision,
       LASTING.stage2,
@@ -74,15 +73,18 @@ export function stage2Cost(planned: Planned, batch = planned.stage2Batch, passes
   };
 }
 
-/** What a second pass adds to a step, as a mean over steps: a whole one where its gradient flows, else a way forward. */
-function secondPass(
-  planned: Planned,
-  exposure: Exposure,
-  { once, forward }: { once: number; forward: number },
-): number {
+/** What mixing samples in adds to a sequence, as a mean over steps: one more pass, both ways or forward alone. */
+function sampling(planned: Planned, layers: readonly LayerCost[]): number {
+  const { exposure } = planned;
+  const forward = total(layers, (layer) => layer.forward);
+  const backward = total(layers, (layer) => layer.backward);
   switch (exposure.kind) {
-    case "gumbel":
-      return ((exposure.gradient ? once : forward) + embeddingOfSamples(planned)) / exposure.every;
+    case "gumbel": {
+      // y·W and the gradient of W; that of y only where it is followed.
+      const products = exposure.gradient ? 3 : 2;
+      const pass = exposure.gradient ? forward + backward : forward;
+      return (pass + products * embeddingOfSamples(planned)) / exposure.every;
+    }
     case "scheduled":
       return forward / exposure.every;
     default:
@@ -90,10 +92,10 @@ function secondPass(
   }
 }
 
-/** `y·W` of Gumbel sampling, and the gradients of both sides. */
+/** `y·W` of Gumbel sampling. */
 function embeddingOfSamples(planned: Planned): number {
   const { imageTokens, imageCodes } = plannedTokens(planned);
-  return 3 * 2 * (imageTokens - 1) * imageCodes * planned.transformer.width;
+  return 2 * (imageTokens - 1) * imageCodes * planned.transformer.width;
 }
 
 /** The second pass of Gumbel sampling runs through the same weights, while what the first has kept is still there. */

@@ -2,8 +2,8 @@ import { escapeHtml } from "./html.ts";
 
 /** One line of a chart. */
 export interface Series {
-  /** The class that chooses the color: `train` or `validation`, or that of a run or arm that is compared with others. */
-  readonly split: string;
+  /** Chooses the color: of a split, or of a run that is compared with others. */
+  readonly split: "train" | "validation" | `run${number}`;
   /** Steps and values, steps ascending. */
   readonly points: readonly (readonly [step: number, value: number])[];
 }

@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { PairDataset } from "../data/index.ts";
-import type { FeatureNetwork } from "../metrics/features/network.ts";
 import { makeFolder, writeWhole } from "../training/files.ts";
 import { openRun } from "../training/run-folder.ts";
 import { imageTokens } from "../training/stages.ts";
@@ -9,13 +8,21 @@ import { standingOf } from "../training/standing.ts";
 import { openData } from "../training/train-run.ts";
 import { VERSION } from "../version.ts";
 import { COMPARISON_NAMES, COMPARISONS } from "./arms.ts";
-import { LOG_FIGURES, logFigures } from "./figures.ts";
+import { type Figure, LOG_FIGURES, logFigures } from "./figures.ts";
 import { sideBySide } from "./pictures.ts";
 import { type AblationPlan, checked, type PlannedRun, runsOf } from "./plan.ts";
 import { type AblationResults, html, markdown } from "./report.ts";
-import { type Part, type Scoring, scoreFigures, scoreRun } from "./score.ts";
+import { columnsOf, openJudges, type Part, scoreOf } from "./score.ts";
 import { type ComparisonSummary, type ScoredRun, summarize } from "./summary.ts";
 import { type FailedRun, type TrainingOptions, trainRuns } from "./train-runs.ts";
+
+/** How finished runs are scored. */
+export interface Scoring {
+  /** The half of the held-out pairs. */
+  readonly part: Part;
+  /** Whether images are drawn and measured, beside what the runs' logs say. */
+  readonly samples: boolean;
+}
 
 /** What an ablation wrote. */
 export interface AblationFiles {
@@ -28,14 +35,14 @@ export interface AblationFiles {
  * Trains every arm with every seed, from wherever an earlier call stopped, and writes `ablation.json`, `ablation.md` and
  * `report.html` into the plan's folder.
  *
- * @param scoring with what and on which half of the held-out pairs the finished runs are scored
+ * @param scoring how finished runs are scored
  * @returns `interrupted` when it was asked to stop: call it again to go on
  * @throws ConfigError when the folder has runs of other settings; nothing is trained then
  */
 export async function runAblation(
   plan: AblationPlan,
   options: TrainingOptions,
-  scoring: { readonly part: Part; readonly openNetwork: () => Promise<FeatureNetwork | null> },
+  scoring: Scoring,
 ): Promise<"interrupted" | { files: AblationFiles; failed: readonly FailedRun[] }> {
   const runs = runsOf(plan);
   for (const { path, config } of runs) if (existsSync(join(path, "config.json"))) checked(openRun(path), config);
@@ -45,8 +52,7 @@ export async function runAblation(
   try {
     const { outcome, failed } = await trainRuns(runs, options);
     if (outcome === "interrupted") return outcome;
-    const network = await scoring.openNetwork();
-    const files = await conclude(plan, { runs, failed, dataset, scoring: { part: scoring.part, network } }, options);
+    const files = await conclude(plan, { runs, failed, dataset, scoring }, options);
     return files === "interrupted" ? files : { files, failed };
   } finally {
     dataset.close();
@@ -68,19 +74,24 @@ async function conclude(
   const runs = planned.filter(
     ({ path }) => existsSync(join(path, "config.json")) && standingOf(openRun(path)).finished,
   );
+  const judges = scoring.samples ? await openJudges(dataset, progress) : null;
   const scored: ScoredRun[] = [];
+  let columns: Figure[] = [];
   progress.begin("scoring", runs.length, 0);
   for (const { arm, seed, path, config } of runs) {
     // Lets a progress bar draw and Ctrl-C through.
     await new Promise(setImmediate);
     if (interrupt.requested) return "interrupted";
     const run = openRun(path);
-    const figures = { ...logFigures(run, imageTokens(config)), ...scoreRun(run, dataset, scoring) };
-    scored.push({ arm, seed, figures });
+    const ofSamples = judges === null ? [] : await scoreOf(run, dataset, scoring.part, judges);
+    if (columns.length === 0) columns = columnsOf(ofSamples);
+    const values = Object.fromEntries(ofSamples.map(({ key, value }) => [key, value]));
+    scored.push({ arm, seed, figures: { ...logFigures(run, imageTokens(config)), ...values } });
     progress.update(scored.length);
   }
   progress.end();
-  const figures = [...scoreFigures(scoring), ...LOG_FIGURES];
+  const measured = new Set(columns.map(({ name }) => name));
+  const figures = [...columns, ...LOG_FIGURES.filter(({ name }) => !measured.has(name))];
   const comparisons = newOnes(COMPARISON_NAMES.flatMap((name) => summarize(COMPARISONS[name], figures, scored) ?? []));
   const results: AblationResults = { plan, part: scoring.part, runs, failed, figures, comparisons };
   const shown = plan.arms.flatMap((arm) => runs.find((run) => run.arm === arm) ?? []);

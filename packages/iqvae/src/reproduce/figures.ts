@@ -14,12 +14,12 @@ export interface Figure {
 /** The figures of one run by name. */
 export type Figures = Readonly<Record<string, number>>;
 
-/** What the runs' own logs say, on held-out pairs. */
+/** What the runs' own logs say, on held-out pairs; named as the metrics name what they measure too. */
 export const LOG_FIGURES: readonly Figure[] = [
-  { name: "psnr", title: "reconstruction PSNR, dB", better: "higher", digits: 2 },
-  { name: "imagePerplexity", title: "image codebook perplexity", better: null, digits: 0 },
+  { name: "psnr", title: "reconstruction, PSNR in dB", better: "higher", digits: 2 },
+  { name: "codebook.image.perplexity", title: "image codes, perplexity", better: null, digits: 0 },
   { name: "conditionAccuracy", title: "condition pixels right", better: "higher", digits: 4 },
-  { name: "bits", title: "bits a token", better: null, digits: 3 },
+  { name: "bitsPerToken", title: "bits an image token", better: null, digits: 3 },
   { name: "bitsAnImage", title: "bits an image", better: null, digits: 1 },
 ];
 
@@ -31,9 +31,9 @@ export function logFigures(run: RunFolder, imageTokens: number): Figures {
   return {
     // Pixels lie in [−1, 1], so the peak is 2.
     psnr: 10 * Math.log10(4 / Number(first?.imageMse)),
-    imagePerplexity: Number(first?.imagePerplexity),
+    "codebook.image.perplexity": Number(first?.imagePerplexity),
     conditionAccuracy: Number(first?.conditionAccuracy),
-    bits,
+    bitsPerToken: bits,
     bitsAnImage: bits * imageTokens,
   };
 }

@@ -1,5 +1,5 @@
 import { type Chart, chart, type Series } from "../report/chart.ts";
-import { embeddedPng, escapeHtml, table } from "../report/html.ts";
+import { embeddedPng, escapeHtml, page, table } from "../report/html.ts";
 import { STYLE } from "../report/style.ts";
 import { openRun } from "../training/run-folder.ts";
 import type { Stage } from "../training/trainer.ts";
@@ -26,7 +26,7 @@ export interface AblationResults {
 
 /** What a reader has to know before believing a table. */
 const NOTES = [
-  "Means ± standard deviation over seeds; in brackets the change against the first row, seed by seed.",
+  "Means ± standard deviation over seeds; in brackets the change against the first column, seed by seed.",
   "Bits of different tokenizers cannot be compared: one that says less is easier to predict.",
 ];
 
@@ -55,11 +55,7 @@ export function html(results: AblationResults, pictures: Uint8Array | undefined)
     curves(plan, runs),
     `<h2>Settings</h2>${table([...settings(plan), ["iqvae", VERSION]])}`,
   ];
-  return (
-    `<!doctype html>\n<html lang="en"><head><meta charset="utf-8">` +
-    `<meta name="viewport" content="width=device-width, initial-scale=1"><title>${escapeHtml(title)} · iqvae</title>` +
-    `<style>${STYLE}${armStyle(plan.arms)}</style></head><body>\n${body.join("\n")}\n</body></html>\n`
-  );
+  return page(title, STYLE + armStyle(plan.arms), body);
 }
 
 function describe({ seeds, arms }: AblationPlan, part: Part): string {
@@ -95,17 +91,15 @@ const CURVES: readonly { title: string; stage: Stage; figure: string; note: stri
 
 function curves({ arms }: AblationPlan, runs: readonly PlannedRun[]): string {
   const charts = CURVES.map(({ title, stage, figure, note }): Chart => {
-    const series = arms.map((arm): Series => {
+    const series = arms.map((arm, i): Series => {
       const ofArm = runs.filter((run) => run.arm === arm).map((run) => curveOf(openRun(run.path), stage, figure));
-      return { split: arm, points: meanCurve(ofArm) };
+      return { split: `run${i}`, points: meanCurve(ofArm) };
     });
     return { title, note, series };
   });
-  const legend = arms.map((arm) => `<span class="${classOf(arm)}">${escapeHtml(ARMS[arm].title)}</span>`).join("");
-  const drawn = charts.map((one) =>
-    chart({ ...one, series: one.series.map((line) => ({ ...line, split: classOf(line.split) })) }),
-  );
-  return `<h2>Curves, means over seeds</h2><p class="legend arms">${legend}</p><div class="charts">${drawn.join("")}</div>`;
+  const legend = arms.map((arm, i) => `<span class="run${i}">${escapeHtml(ARMS[arm].title)}</span>`).join("");
+  const drawn = charts.map(chart).join("");
+  return `<h2>Curves, means over seeds</h2><p class="legend arms">${legend}</p><div class="charts">${drawn}</div>`;
 }
 
 /** Means at the steps that any of the curves has. */
@@ -115,17 +109,11 @@ function meanCurve(curvesOfSeeds: readonly (readonly (readonly [number, number])
   return [...at].sort(([a], [b]) => a - b).map(([step, values]) => [step, spreadOf(values)!.mean]);
 }
 
-/** A class name without the dot of `weight-0.05`. */
-function classOf(arm: string): string {
-  return `arm-${arm.replaceAll(".", "_")}`;
-}
-
 /** One color an arm, spread over the circle of hues by the golden angle, so that neighbors differ. */
 function armStyle(arms: readonly ArmName[]): string {
-  const rules = arms.map((arm, i) => {
+  const rules = arms.map((_, i) => {
     const color = `hsl(${Math.round((210 + 137.5 * i) % 360)} 65% 50%)`;
-    const name = classOf(arm);
-    return `polyline.${name} { stroke: ${color}; } circle.${name} { fill: ${color}; } span.${name} { color: ${color}; }`;
+    return `polyline.run${i} { stroke: ${color}; } circle.run${i} { fill: ${color}; } span.run${i} { color: ${color}; }`;
   });
   return `${rules.join("\n")}\n.legend.arms { flex-wrap: wrap; } .wide { overflow-x: auto; } .newest { flex-wrap: wrap; }\n`;
 }

@@ -15,26 +15,27 @@ export function changeOf({ change }: Entry): string {
   return change.deviation === null ? text : `${text} ± ${(100 * change.deviation).toFixed(1)}`;
 }
 
-/** Column titles say which way is better. */
+/** Titles say which way is better. */
 export function headingOf({ title, better }: Figure): string {
   return better === null ? title : `${title} ${better === "lower" ? "↓" : "↑"}`;
 }
 
-/** A comparison as a table in Markdown: an arm a row, a figure a column. */
+/** A comparison as a table in Markdown: a figure a row, an arm a column. */
 export function markdownTable({ arms }: ComparisonSummary, figures: readonly Figure[]): string {
-  const shown = shownIn(arms, figures);
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  const rows = arms.map((arm) => line([arm.title, ...shown.map((figure) => cell(arm, figure, " "))]));
-  return [line(["arm", ...shown.map(headingOf)]), line(["---", ...shown.map(() => "---")]), ...rows].join("\n");
+  const rows = shownIn(arms, figures).map((figure) =>
+    line([headingOf(figure), ...arms.map((arm) => cell(arm, figure, " "))]),
+  );
+  const head = `| | ${arms.map(({ title }) => title).join(" | ")} |`;
+  return [head, line(["---", ...arms.map(() => "---")]), ...rows].join("\n");
 }
 
 /** The same as a table in HTML. */
 export function htmlTable({ arms }: ComparisonSummary, figures: readonly Figure[]): string {
-  const shown = shownIn(arms, figures);
-  const head = ["", ...shown.map(headingOf)].map((text) => `<th>${escapeHtml(text)}</th>`).join("");
-  const rows = arms.map((arm) => {
-    const cells = shown.map((figure) => `<td>${cell(arm, figure, "<br>")}</td>`);
-    return `<tr><th>${escapeHtml(arm.title)}</th>${cells.join("")}</tr>`;
+  const head = ["", ...arms.map(({ title }) => title)].map((text) => `<th>${escapeHtml(text)}</th>`).join("");
+  const rows = shownIn(arms, figures).map((figure) => {
+    const cells = arms.map((arm) => `<td>${cell(arm, figure, "<br>")}</td>`);
+    return `<tr><th>${escapeHtml(headingOf(figure))}</th>${cells.join("")}</tr>`;
   });
   return `<div class="wide"><table><tr>${head}</tr>${rows.join("")}</table></div>`;
 }

@@ -18,10 +18,16 @@ const SAMPLED = 4;
 /** Images drawn for each condition. */
 export const SAMPLES = 6;
 
-/** `count` numbers of held-out pairs, spread over the split, since neighbours may be alike. */
-export function heldOut(dataset: PairDataset, count: number): number[] {
-  const { length } = dataset.validation;
-  return Array.from({ length: Math.min(count, length) }, (_, i) => Math.floor((i * length) / Math.min(count, length)));
+/** `count` numbers of held-out pairs, spread over the split or over the part of it from `first` to before `end`. */
+export function heldOut(
+  dataset: PairDataset,
+  count: number,
+  { first, end } = { first: 0, end: dataset.validation.length },
+): number[] {
+  // Spread, since neighbors may be alike.
+  const length = end - first;
+  const taken = Math.min(count, length);
+  return Array.from({ length: taken }, (_, i) => first + Math.floor((i * length) / taken));
 }
 
 /** Held-out pairs as tiles: raster, drawn condition and real image of each. */

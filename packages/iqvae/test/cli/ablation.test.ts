@@ -38,8 +38,7 @@ const ablation = (...more: string[]) => [
     "2",
     "--threads",
     "1",
-    "--network",
-    "none",
+    "--no-scores",
     ...SETTINGS,
     ...more,
   ],
@@ -77,17 +76,16 @@ describe("a tiny ablation, interrupted once", () => {
     expect(failed).toEqual([]);
     expect(runs.map(({ arm }: { arm: string }) => arm)).toEqual(["regularizer", "regularizer-gumbel"]);
     for (const { figures } of runs) {
-      expect(figures.bits).toBeGreaterThan(0);
-      expect(figures.bits).toBeLessThan(6);
+      expect(figures.bitsPerToken).toBeGreaterThan(0);
+      expect(figures.bitsPerToken).toBeLessThan(6);
       expect(figures.psnr).toBeGreaterThan(3);
-      expect(figures.swd).toBeGreaterThan(0);
     }
     // One tokenizer, so one reconstruction.
     expect(runs[0].figures.psnr).toBe(runs[1].figures.psnr);
     // The other comparisons would show the same two arms again.
     expect(comparisons.map(({ title }: { title: string }) => title)).toEqual(["Regularizer and Gumbel sampling"]);
     const table = readFileSync(workspace.at("out", "ablation.md"), "utf8");
-    expect(table).toContain("| + regularizer + Gumbel sampling |");
+    expect(table).toContain("| | + variational regularizer | + regularizer + Gumbel sampling |");
     const page = readFileSync(workspace.at("out", "report.html"), "utf8");
     expect(page).toContain("Samples side by side");
     expect(page.match(/<polyline/g)!.length).toBe(6); // three figures of two arms

@@ -5,7 +5,7 @@ import { PAPER_PRESET_NAMES, PAPER_PRESETS } from "../../src/config/paper.ts";
 import { axesOf } from "../../src/models/autoencoder.ts";
 import { VqAutoencoder } from "../../src/models/iqvae.ts";
 import { Transformer } from "../../src/models/transformer.ts";
-import { stage1Cost, stage1Layers, stage2Cost } from "../../src/plan/cost.ts";
+import { stage1Cost, stage1Layers, stage2Cost, stage2Layers } from "../../src/plan/cost.ts";
 import { autoencoderLayers, total, transformerLayers } from "../../src/plan/layers.ts";
 import { countParameters, H100, plan } from "../../src/plan/plan.ts";
 import { type Planned, plannedOf, plannedTokens } from "../../src/plan/planned.ts";
@@ -92,6 +92,19 @@ describe("a step", () => {
     expect(gumbel.operations).toBeCloseTo(once + (once + embedding) / 4, 3);
     const step = (each: Planned) => stage2Cost(each, 64, 1).memory.step;
     expect(step({ ...planned, exposure: GUMBEL_DEFAULTS })).toBeGreaterThan(step(teacher));
+  });
+
+  test("that follows no gradient through pass one goes through it forward only, and keeps nothing of it", () => {
+    const forward = total(stage2Layers(planned), (layer) => layer.forward);
+    const extra = (exposure: Planned["exposure"]) =>
+      stage2Cost({ ...planned, exposure }, 1, 1).operations - stage2Cost(teacher, 1, 1).operations;
+    const { imageTokens, imageCodes } = plannedTokens(planned);
+    const embedding = 2 * 2 * (imageTokens - 1) * imageCodes * planned.transformer.width;
+    const detached: Planned["exposure"] = { ...GUMBEL_DEFAULTS, gradient: false };
+    expect(extra({ kind: "scheduled", every: 2, maxShare: 1, rampShare: 1 })).toBeCloseTo(forward / 2, 0);
+    expect(extra(detached)).toBeCloseTo((forward + embedding) / 4, 0);
+    expect(extra({ kind: "random", share: 0.5 })).toBe(0);
+    expect(stage2Cost({ ...planned, exposure: detached }, 64, 1).memory).toEqual(stage2Cost(teacher, 64, 1).memory);
   });
 
   test("needs the weights, moments and averages at least, and more for a larger batch", () => {

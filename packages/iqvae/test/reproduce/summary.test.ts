@@ -65,10 +65,9 @@ test("tables say mean, spread and change, and leave out what nobody has", () => 
   const summary = summarize(COMPARISONS.main, FIGURES, runs({ baseline: [10, 12], regularizer: [9, 10.8] }))!;
   expect(markdownTable(summary, FIGURES)).toBe(
     [
-      "| arm | FID ↓ |",
-      "| --- | --- |",
-      "| independent quantization, teacher forcing (VQ-GAN) | 11.0 ± 1.4 |",
-      "| + variational regularizer | 9.9 ± 1.3 (−10.0 % ± 0.0) |",
+      "| | independent quantization, teacher forcing (VQ-GAN) | + variational regularizer |",
+      "| --- | --- | --- |",
+      "| FID ↓ | 11.0 ± 1.4 | 9.9 ± 1.3 (−10.0 % ± 0.0) |",
     ].join("\n"),
   );
   const both = summarize(COMPARISONS.main, FIGURES, [
@@ -76,6 +75,6 @@ test("tables say mean, spread and change, and leave out what nobody has", () => 
     { arm: "gumbel", seed: 1, figures: { share: 0.5 } },
   ])!;
   const html = htmlTable(both, FIGURES);
-  expect(html).toContain("<th>share &#60;x&#62;</th>");
-  expect(html).toContain("<td>10.0</td><td>–</td>");
+  expect(html).toContain("<th>share &#60;x&#62;</th><td>–</td><td>0.50</td>");
+  expect(html).toContain("<th>FID ↓</th><td>10.0</td><td>–</td>");
 });
