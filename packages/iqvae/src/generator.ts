@@ -1,5 +1,5 @@
 import { inferenceMode, scope, type Tensor, tensor } from "@iqvae/torch";
-import { conditionFor } from "./conditions/index.ts";
+import { conditionFor, isRaster } from "./conditions/index.ts";
 import { type Config, conditionSpec } from "./config/index.ts";
 import type { ConditionSpec } from "./data/index.ts";
 import type { IqVae } from "./models/iqvae.ts";
@@ -140,12 +140,16 @@ export class ImageGenerator {
    * @param conditions rasters `[height, width]`
    * @param options.size pixels of the images, multiples of the reduction of the run and at least the trained size
    * @returns for each condition `options.samples` images, RGB bytes `[height, width, 3]`
-   * @throws RangeError for a size that does not fit
+   * @throws RangeError for a size that does not fit, or a condition that is no raster
    */
   drawLarger(
     conditions: readonly Uint8Array[],
     { size, ...options }: SampleOptions & { readonly size: { readonly height: number; readonly width: number } },
   ): Uint8Array[][] {
+    if (!isRaster(this.spec))
+      throw new RangeError(
+        `larger images need a condition that is drawn at their size (semantic, lines, edges), but this run has ${this.spec.kind}`,
+      );
     return this.#run(() => {
       const [trained, wanted] = [this.#grids(), this.#grids(size)];
       const tokens = this.#encode(conditions, size);
@@ -206,16 +210,13 @@ export class ImageGenerator {
 
   /** Samples of the condition, uint8 `[N, …]`; of another size only those that are rasters. */
   #rasters(conditions: readonly Uint8Array[], size?: PixelSize): Tensor {
-    const { kind, check, shape } = conditionFor(this.spec, this.config.data.size);
-    if (size === undefined) {
-      for (const condition of conditions) check(condition);
-      return tensor(concatenated(conditions), { shape: [conditions.length, ...shape] });
-    }
-    if (kind !== "semantic" && kind !== "lines" && kind !== "edges")
-      throw new RangeError(
-        `larger images need a condition that is drawn at their size (semantic, lines, edges), but this run has ${kind}`,
-      );
-    const { height, width } = size;
+    if (size !== undefined) return this.#largerRasters(conditions, size);
+    const { check, shape } = conditionFor(this.spec, this.config.data.size);
+    for (const condition of conditions) check(condition);
+    return tensor(concatenated(conditions), { shape: [conditions.length, ...shape] });
+  }
+
+  #largerRasters(conditions: readonly Uint8Array[], { height, width }: PixelSize): Tensor {
     const wrong = conditions.find((condition) => condition.length !== height * width);
     if (wrong !== undefined)
       throw new RangeError(

@@ -95,3 +95,8 @@ export function conditionPlanes(spec: ConditionSpec, size: number): readonly [he
       return [size, size];
   }
 }
+
+/** Whether a condition is a picture of its own, of the image's size, whatever that is. */
+export function isRaster({ kind }: ConditionSpec): boolean {
+  return kind === "semantic" || kind === "lines" || kind === "edges";
+}
