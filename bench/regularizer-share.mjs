@@ -26,10 +26,12 @@ const split = {
     conditions: Uint8Array.from({ length: stage1.batch * data.size ** 2 }, () => Math.floor(Math.random() * CLASSES)),
   }),
 };
+const classes = Array.from({ length: CLASSES }, (_, i) => ({ name: String(i), color: [i, i, i] }));
+const condition = { kind: "semantic", classes };
 const trainer = new Stage1Trainer(
   { ...stage1, steps: 16, precision: "bfloat16", regularizer: null },
-  { size: data.size, train: split, validation: split },
-  semantic(CLASSES),
+  { size: data.size, condition, train: split, validation: split },
+  semantic(condition.classes, data.size),
 );
 const rows = Uint32Array.from({ length: stage1.batch }, (_, i) => i);
 const step = () => scope(() => trainer.step(rows));

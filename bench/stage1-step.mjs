@@ -46,6 +46,10 @@ const split = {
   }),
 };
 const model = { multipliers: [1, 2, 2], blocks: 1, patch: 2, codeDim: 16 };
+const condition = {
+  kind: "semantic",
+  classes: Array.from({ length: CLASSES }, (_, i) => ({ name: String(i), color: [i, i, i] })),
+};
 const trainer = new Stage1Trainer(
   {
     model: { image: { ...model, channels: 64, codes: 1024 }, condition: { ...model, channels: 32, codes: 512 } },
@@ -55,8 +59,8 @@ const trainer = new Stage1Trainer(
     precision: values.precision,
     regularizer: { weight: 0.2, measure: createRegularizer({ estimator: "sliced" }) },
   },
-  { size: SIZE, train: split, validation: split },
-  semantic(CLASSES),
+  { size: SIZE, condition, train: split, validation: split },
+  semantic(condition.classes, SIZE),
 );
 
 function step() {

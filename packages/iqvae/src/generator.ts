@@ -1,4 +1,5 @@
 import { inferenceMode, scope, type Tensor, tensor } from "@iqvae/torch";
+import { conditionFor, isRaster } from "./conditions/index.ts";
 import { type Config, conditionSpec } from "./config/index.ts";
 import type { ConditionSpec } from "./data/index.ts";
 import type { IqVae, VqAutoencoder } from "./models/iqvae.ts";
@@ -68,7 +69,8 @@ export class ImageGenerator {
   /**
    * Draws images.
    *
-   * @param conditions rasters `[size, size]` as in a batch of the data set
+   * @param conditions bytes of conditions, as in a batch of the data set
+   * @throws RangeError for bytes that mean nothing
    * @returns for each condition `options.samples` images, RGB bytes `[size, size, 3]`
    */
   draw(conditions: readonly Uint8Array[], options: SampleOptions = {}): Uint8Array[][] {
@@ -156,7 +158,10 @@ export class ImageGenerator {
     const { size: side } = this.config.data;
     const { height, width } = size ?? { height: side, width: side };
     const grid = (half: VqAutoencoder): Grid => ({ rows: half.gridFor(height), columns: half.gridFor(width) });
-    return { condition: grid(this.#iqvae.condition), image: grid(this.#iqvae.image) };
+    const image = grid(this.#iqvae.image);
+    if (isRaster(this.spec)) return { condition: grid(this.#iqvae.condition), image };
+    const [rows, columns] = this.#iqvae.conditionGrid;
+    return { condition: { rows, columns }, image };
   }
 
   /**
@@ -199,8 +204,17 @@ export class ImageGenerator {
   }
 
   #rasters(conditions: readonly Uint8Array[], size?: PixelSize): Tensor {
-    const { size: side } = this.config.data;
-    const { height, width } = size ?? { height: side, width: side };
+    if (size !== undefined) return this.#largerRasters(conditions, size);
+    const { check, shape } = conditionFor(this.spec, this.config.data.size);
+    for (const condition of conditions) check(condition);
+    return tensor(concatenated(conditions), { shape: [conditions.length, ...shape] });
+  }
+
+  #largerRasters(conditions: readonly Uint8Array[], { height, width }: PixelSize): Tensor {
+    if (!isRaster(this.spec))
+      throw new RangeError(
+        `larger images need conditions that are drawn on the image's plane, but those of this run are of kind '${this.spec.kind}'`,
+      );
     const wrong = conditions.find((condition) => condition.length !== height * width);
     if (wrong !== undefined)
       throw new RangeError(

@@ -14,12 +14,12 @@ export interface Chosen {
   readonly image?: Uint8Array;
 }
 
-/** Conditions that people painted, `[size, size]`. */
+/** Conditions that people made. */
 export async function fromFiles(files: readonly string[], { spec }: ImageGenerator, size: number): Promise<Chosen[]> {
   return await Promise.all(
     files.map(async (file): Promise<Chosen> => {
       const raster = await readCondition(file, spec, size);
-      return { name: file, raster, tiles: [drawCondition(raster, spec)] };
+      return { name: file, raster, tiles: [drawCondition(raster, spec, size)] };
     }),
   );
 }

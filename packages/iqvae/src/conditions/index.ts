@@ -1,11 +1,32 @@
-import type { ConditionSpec } from "../data/dataset.ts";
+import { audio } from "./audio.ts";
 import type { Condition } from "./condition.ts";
+import { keyPoints } from "./key-points.ts";
+import { layout } from "./layout.ts";
 import { lines } from "./lines.ts";
 import { semantic } from "./semantic.ts";
+import type { ConditionSpec } from "./spec.ts";
+import { text } from "./text.ts";
 
 export type { Condition } from "./condition.ts";
+export { layoutBytes } from "./layout.ts";
+export * from "./spec.ts";
+export { textBytes, textOf } from "./text.ts";
 
-/** The condition that a data set's rasters need. */
-export function conditionFor(spec: ConditionSpec): Condition {
-  return spec.kind === "semantic" ? semantic(spec.classes.length) : lines(spec.kind);
+/** The condition that a data set's samples need, for images of `size` pixels a side. */
+export function conditionFor(spec: ConditionSpec, size: number): Condition {
+  switch (spec.kind) {
+    case "semantic":
+      return semantic(spec.classes, size);
+    case "lines":
+    case "edges":
+      return lines(spec.kind, size);
+    case "keypoints":
+      return keyPoints(spec, size);
+    case "layout":
+      return layout(spec, size);
+    case "text":
+      return text(spec);
+    case "audio":
+      return audio(spec);
+  }
 }

@@ -1,25 +1,49 @@
+import { conditionPlanes } from "../conditions/index.ts";
 import { IMAGE_SIZES } from "../data/index.ts";
-import { reduction } from "../models/autoencoder.ts";
+import { axesOf, reduction, type Sides, sides } from "../models/autoencoder.ts";
+import { conditionSpec } from "./condition-spec.ts";
 import type { Config } from "./schema.ts";
+
+/** Why the paired regularizer cannot be used, if it cannot: it compares equal places of two grids. */
+function unpaired({ data, stage1 }: Config, planes: { image: Sides; condition: Sides }): string[] {
+  const [image, condition] = [reduction(stage1.model.image), reduction(stage1.model.condition)];
+  if (planes.condition.some((side, i) => side !== planes.image[i])) {
+    const by = sides(condition, axesOf(planes.condition), 1);
+    const grid = planes.condition.map((side, i) => side / by[i]!).join(" × ");
+    return [
+      `stage1.regularizer 'paired' needs image and condition on one grid, but conditions of kind '${data.condition}' ` +
+        `lie on ${grid} places; use 'sliced' or 'entropic'`,
+    ];
+  }
+  if (image === condition) return [];
+  return [
+    `stage1.regularizer 'paired' needs image and condition on one grid, but they are reduced ${image}-fold and ` +
+      `${condition}-fold; use 'sliced', or equal 'patch' and 'multipliers'`,
+  ];
+}
 
 /** What is wrong with values that are right on their own, each with the nearest choice that works. */
 export function impossibleCombinations(config: Config): string[] {
   const { data, stage1, stage2 } = config;
   const problems: string[] = [];
+  const planes = { image: [data.size, data.size] as const, condition: conditionPlanes(conditionSpec(data), data.size) };
   for (const part of ["image", "condition"] as const) {
     const by = reduction(stage1.model[part]);
-    if (data.size % by === 0) continue;
+    const acted = axesOf(planes[part]) === "both" ? planes[part] : planes[part].slice(1);
+    if (acted.every((side) => side % by === 0)) continue;
+    if (planes[part].some((side) => side !== data.size)) {
+      const came = planes[part].join(" × ");
+      problems.push(
+        `conditions of kind '${data.condition}' are planes of ${came}, which cannot be reduced ${by}-fold, as ` +
+          `stage1.model.${part} does; shorten 'multipliers'`,
+      );
+      continue;
+    }
     const size = IMAGE_SIZES.find((side) => side >= by);
     const choice = size === undefined ? "shorten 'multipliers'" : `use data.size ${size}, or shorten 'multipliers'`;
     problems.push(`data.size ${data.size} cannot be reduced ${by}-fold, as stage1.model.${part} does; ${choice}`);
   }
-  const [image, condition] = [reduction(stage1.model.image), reduction(stage1.model.condition)];
-  if (stage1.regularizer.estimator === "paired" && image !== condition) {
-    problems.push(
-      `stage1.regularizer 'paired' needs image and condition on one grid, but they are reduced ${image}-fold and ` +
-        `${condition}-fold; use 'sliced', or equal 'patch' and 'multipliers'`,
-    );
-  }
+  if (stage1.regularizer.estimator === "paired") problems.push(...unpaired(config, planes));
   const { width, heads } = stage2.model;
   if (width % heads !== 0) {
     const nearest = Math.max(1, Math.round(width / heads)) * heads;

@@ -15,15 +15,22 @@ export interface CacheHeader {
   readonly key: string;
   /** Side of the images in pixels. */
   readonly size: number;
+  /** Bytes of a condition; without it, a condition is a raster of the image's size. */
+  readonly conditionLength?: number;
   readonly entries: readonly PairEntry[];
 }
 
-/** A checked cache file: records of an image `[H, W, 3]` followed by its condition `[H, W]`, by number. */
+/** A checked cache file: records of an image `[H, W, 3]` followed by its condition, by number. */
 export interface PairCache {
   readonly header: CacheHeader;
-  /** Reads record `index` into `record` (`size² · 4` bytes). */
+  /** Reads record `index` into `record`, which is as long as {@link recordLength} says. */
   read(index: number, record: Uint8Array): void;
   close(): void;
+}
+
+/** Bytes of a pair in a cache file. */
+export function recordLength({ size, conditionLength = size ** 2 }: CacheHeader): number {
+  return size ** 2 * 3 + conditionLength;
 }
 
 const MAGIC = "iqvae pairs 1\n";
@@ -78,7 +85,7 @@ function checkFile(file: number, key: string): { header: CacheHeader; start: num
   checksum.update(headerBytes);
   const header = parseHeader(headerBytes);
   if (header.key !== key) throw new CacheRejected("it was drawn from another recipe");
-  const expected = start + header.entries.length * header.size ** 2 * 4 + CHECKSUM;
+  const expected = start + header.entries.length * recordLength(header) + CHECKSUM;
   if (length !== expected) throw new CacheRejected(`it is ${length} bytes long instead of ${expected}`);
 
   hashRange(file, start, length - CHECKSUM, checksum);
@@ -120,7 +127,7 @@ let asideCount = 0;
  * Writes a cache file aside, flushes it and renames it, so that a file of this name is always whole. If anything fails,
  * nothing is left behind.
  *
- * @param records the records in order: image `[H, W, 3]`, then condition `[H, W]`
+ * @param records the records in order: image `[H, W, 3]`, then condition
  * @throws Error that says what could not be written and what to do
  */
 export async function writeCache(path: string, header: CacheHeader, records: AsyncIterable<Uint8Array>): Promise<void> {
@@ -179,7 +186,7 @@ const ADVICE: Record<string, string> = {
 function explain(error: unknown, path: string, header: CacheHeader): unknown {
   const reason = ADVICE[(error as NodeJS.ErrnoException).code ?? ""];
   if (reason === undefined) return error;
-  const megabytes = Math.ceil((header.entries.length * header.size ** 2 * 4) / 1e6);
+  const megabytes = Math.ceil((header.entries.length * recordLength(header)) / 1e6);
   return new Error(
     `Could not write the cache file ${path}: ${reason}. It needs ${megabytes} MB; nothing was left behind. ` +
       `Make room, or name another folder with IQVAE_CACHE or cacheDir.`,

@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import sharp from "sharp";
+import { conditionFor, conditionLength } from "../conditions/index.ts";
 import type { ConditionSpec, PairDataset } from "./dataset.ts";
 
 /** One row of a contact sheet. */
@@ -81,31 +82,17 @@ function escapeXml(text: string): string {
 }
 
 /**
- * Draws a condition for people: a semantic map in the colours of its classes, lines and edges black on white.
+ * Draws a condition for people, as its kind is drawn: maps in the colors of their classes, lines black on white, key points
+ * with their bones, boxes with names, text as text, sound as its spectrogram.
  *
- * @param condition `[H, W]` as in a batch
- * @returns RGB bytes `[H, W, 3]`
- * @throws RangeError for a value that the condition does not know
+ * @param sample one condition's bytes as in a batch
+ * @param size side of the data set's images, and of the picture
+ * @returns RGB bytes `[size, size, 3]`
+ * @throws RangeError for bytes that mean nothing
  */
-export function drawCondition(condition: Uint8Array, spec: ConditionSpec): Uint8Array {
-  const colors = spec.kind === "semantic" ? spec.classes.map(({ color }) => color) : LINE_COLORS;
-  const pixels = new Uint8Array(condition.length * 3);
-  condition.forEach((value, i) => {
-    const color = colors[value];
-    if (color === undefined) {
-      throw new RangeError(
-        `drawCondition: pixel ${i} holds ${value}, but a condition of kind "${spec.kind}" holds 0 to ${colors.length - 1}.`,
-      );
-    }
-    pixels.set(color, 3 * i);
-  });
-  return pixels;
+export function drawCondition(sample: Uint8Array, spec: ConditionSpec, size: number): Uint8Array {
+  return conditionFor(spec, size).draw(sample, size);
 }
-
-const LINE_COLORS = [
-  [255, 255, 255],
-  [0, 0, 0],
-] as const;
 
 /** Rows and pairs in a row of {@link dataContactSheet}. */
 const SHEET_ROWS = 8;
@@ -113,7 +100,9 @@ const SHEET_PAIRS = 6;
 
 /** Writes a PNG of pairs side by side, condition first; the last two rows are from validation. */
 export async function dataContactSheet(dataset: PairDataset, path: string): Promise<void> {
-  const pixels = dataset.size ** 2;
+  const { size, condition } = dataset;
+  const imageLength = size ** 2 * 3;
+  const length = conditionLength(condition, size);
   const rows = Array.from({ length: SHEET_ROWS }, (_, row): SheetRow => {
     const part = row < SHEET_ROWS - 2 ? "train" : "validation";
     const split = dataset[part];
@@ -122,9 +111,9 @@ export async function dataContactSheet(dataset: PairDataset, path: string): Prom
     const total = SHEET_PAIRS * (part === "train" ? SHEET_ROWS - 2 : 2);
     const numbers = Array.from({ length: SHEET_PAIRS }, (_, i) => Math.floor(((first + i) * split.length) / total));
     const { images, conditions } = split.batch(split.length === 0 ? [] : numbers);
-    const tiles = Array.from({ length: images.length / (pixels * 3) }, (_, i) => [
-      drawCondition(conditions.subarray(i * pixels, (i + 1) * pixels), dataset.condition),
-      images.subarray(i * pixels * 3, (i + 1) * pixels * 3),
+    const tiles = Array.from({ length: images.length / imageLength }, (_, i) => [
+      drawCondition(conditions.subarray(i * length, (i + 1) * length), condition, size),
+      images.subarray(i * imageLength, (i + 1) * imageLength),
     ]).flat();
     return { label: `${dataset.name}, ${part}: condition and image`, tiles };
   });

@@ -1,29 +1,17 @@
+import type { ConditionSpec } from "../conditions/spec.ts";
 import type { Licence } from "./licences.ts";
 
-/** A colour for people: red, green, blue in 0 … 255. */
-export type Rgb = readonly [number, number, number];
-
-/** One class of a semantic map and the colour that shows it. */
-export interface SemanticClass {
-  readonly name: string;
-  readonly color: Rgb;
-}
-
-/** What a condition raster holds: class numbers, or 0 and 1 (line). */
-export type ConditionSpec =
-  | { readonly kind: "semantic"; readonly classes: readonly SemanticClass[] }
-  | { readonly kind: "lines" }
-  | { readonly kind: "edges" };
+export type { ConditionSpec, Rgb, SemanticClass } from "../conditions/spec.ts";
 
 /** Side of the square images, in pixels. */
 export const IMAGE_SIZES = [32, 64, 128] as const;
 export type ImageSize = (typeof IMAGE_SIZES)[number];
 
-/** `B` pairs of an image and its condition, aligned pixel by pixel. */
+/** `B` pairs of an image and its condition. */
 export interface PairBatch {
   /** `[B, H, W, 3]` RGB, 0 … 255. */
   readonly images: Uint8Array;
-  /** `[B, H, W]`: see {@link ConditionSpec}. */
+  /** `[B, …]`, each of the shape and meaning that {@link ConditionSpec} gives. */
   readonly conditions: Uint8Array;
 }
 

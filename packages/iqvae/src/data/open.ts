@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { CacheRejected, openCache, type PairCache, writeCache } from "./cache.ts";
+import { conditionFor, conditionLength } from "../conditions/index.ts";
+import { CacheRejected, openCache, type PairCache, recordLength, writeCache } from "./cache.ts";
 import { IMAGE_SIZES, type ImageSize, type PairDataset, type PairSplit } from "./dataset.ts";
 import { emojiRecipe } from "./emoji/recipe.ts";
 import type { FaceSplit } from "./faces/geometry.ts";
@@ -57,7 +58,7 @@ export async function openDataset(request: OpenRequest): Promise<PairDataset> {
 
   const cache = openIfWhole(path, key, request.onMessage ?? console.error) ?? (await draw(path, key, recipe, request));
   const side = request.size;
-  const split = (validation: boolean) => splitOf(cache, side, validation);
+  const split = (validation: boolean) => splitOf(cache, validation);
   return {
     name: recipe.name,
     size: side,
@@ -123,17 +124,22 @@ function openIfWhole(path: string, key: string, onMessage: (message: string) => 
 async function draw(path: string, key: string, recipe: Recipe, request: OpenRequest): Promise<PairCache> {
   const { entries, draw } = recipe.prepare();
   const { size, onProgress } = request;
+  const { check } = conditionFor(recipe.condition, size);
+  const length = conditionLength(recipe.condition, size);
+  // Left out where it is the default, so that files of former versions stay what they are.
+  const header = { key, size, ...(length === size ** 2 ? {} : { conditionLength: length }), entries };
   async function* records() {
     let done = 0;
     for await (const { image, condition } of ahead(entries.length, draw)) {
-      const record = new Uint8Array(size * size * 4);
+      check(condition);
+      const record = new Uint8Array(recordLength(header));
       record.set(image);
       record.set(condition, image.length);
       yield record;
       onProgress?.(++done, entries.length);
     }
   }
-  await writeCache(path, { key, size, entries }, records());
+  await writeCache(path, header, records());
   return openCache(path, key)!;
 }
 
@@ -154,18 +160,19 @@ async function* ahead<T>(length: number, task: (index: number) => Promise<T>): A
   while (pending.length > 0) yield await pending.shift()!;
 }
 
-function splitOf(cache: PairCache, size: number, validation: boolean): PairSplit {
-  const { entries } = cache.header;
+function splitOf(cache: PairCache, validation: boolean): PairSplit {
+  const { entries, size } = cache.header;
   const records = Uint32Array.from(entries.keys()).filter((i) => entries[i]!.validation === validation);
   const ids = Array.from(records, (i) => entries[i]!.id);
-  const pixels = size * size;
+  const imageLength = size * size * 3;
+  const length = recordLength(cache.header);
   return {
     length: ids.length,
     ids,
     batch(indices) {
-      const images = new Uint8Array(indices.length * pixels * 3);
-      const conditions = new Uint8Array(indices.length * pixels);
-      const record = new Uint8Array(pixels * 4);
+      const images = new Uint8Array(indices.length * imageLength);
+      const conditions = new Uint8Array(indices.length * (length - imageLength));
+      const record = new Uint8Array(length);
       for (let i = 0; i < indices.length; i++) {
         const index = records[indices[i]!];
         if (index === undefined) {
@@ -173,8 +180,8 @@ function splitOf(cache: PairCache, size: number, validation: boolean): PairSplit
           throw new RangeError(`${part}.batch: expected numbers from 0 to ${ids.length - 1}, got ${indices[i]}.`);
         }
         cache.read(index, record);
-        images.set(record.subarray(0, pixels * 3), i * pixels * 3);
-        conditions.set(record.subarray(pixels * 3), i * pixels);
+        images.set(record.subarray(0, imageLength), i * imageLength);
+        conditions.set(record.subarray(imageLength), i * (length - imageLength));
       }
       return { images, conditions };
     },

@@ -2,7 +2,7 @@ import type { PairEntry } from "./cache.ts";
 import type { ConditionSpec } from "./dataset.ts";
 import type { Licence } from "./licences.ts";
 
-/** An image `[H, W, 3]` and its condition `[H, W]`. */
+/** An image `[H, W, 3]` and its condition, of the shape that its kind asks for. */
 export interface Pair {
   readonly image: Uint8Array;
   readonly condition: Uint8Array;

@@ -1,5 +1,6 @@
 import { inferenceMode, ops, scope, type Tensor, tensor } from "@iqvae/torch";
-import type { Config } from "../config/index.ts";
+import { conditionShape } from "../conditions/index.ts";
+import { type Config, conditionSpec } from "../config/index.ts";
 import type { PairSplit } from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import { usageOf } from "../models/quantizer.ts";
@@ -37,9 +38,9 @@ export function modelFigures(
     scope(() =>
       inferenceMode(() => {
         const batch = split.batch(rows);
-        const shape = [rows.length, data.size, data.size];
-        const images = tensor(batch.images, { shape: [...shape, 3] });
-        const rasters = tensor(batch.conditions, { shape });
+        const shape = conditionShape(conditionSpec(data), data.size);
+        const images = tensor(batch.images, { shape: [rows.length, data.size, data.size, 3] });
+        const rasters = tensor(batch.conditions, { shape: [rows.length, ...shape] });
         const { imageCodes, conditionCodes, painted, nats } = inPrecision({ precision }, () => {
           const [codes, given] = [iqvae.encodeImage(images), iqvae.encodeCondition(rasters)];
           return {

@@ -121,7 +121,8 @@ async function drawAll(
   for (let first = 0; first < rows.length; first += CONDITIONS_AT_ONCE) {
     const some = rows.slice(first, first + CONDITIONS_AT_ONCE);
     const { conditions } = validation.batch(some);
-    const rasters = some.map((_, i) => conditions.subarray(i * size ** 2, (i + 1) * size ** 2));
+    const length = conditions.length / some.length;
+    const rasters = some.map((_, i) => conditions.subarray(i * length, (i + 1) * length));
     const onProgress = (share: number) => progress.update(Math.floor((first + share * some.length) * samples));
     images.push(...generator.draw(rasters, { ...sampling, samples, seed, onProgress }).flat());
     await new Promise(setImmediate);

@@ -17,7 +17,31 @@ export function reduction(config: AutoencoderConfig): number {
   return config.patch * 2 ** (config.multipliers.length - 1);
 }
 
+/** Height and width. */
+export type Sides = readonly [height: number, width: number];
+
+/**
+ * Which axes of the planes `[B, C, H, W]` the network acts along: both for what lies in a plane, the width alone for
+ * sequences, whose height is 1.
+ */
+export type Axes = "both" | "width";
+
+/** Planes one pixel high are sequences. */
+export function axesOf([height]: Sides): Axes {
+  return height === 1 ? "width" : "both";
+}
+
+/** `along` on the axes that the network acts along, `across` on the other. */
+export function sides(along: number, axes: Axes, across: number): Sides {
+  return [axes === "both" ? along : across, along];
+}
+
 const GROUPS = 8;
+
+/** A convolution that keeps the grid, with a square kernel or one along the width. */
+function conv(inputs: number, outputs: number, kernel: number, axes: Axes): Conv2d {
+  return new Conv2d(inputs, outputs, sides(kernel, axes, 1));
+}
 
 /** Two normalised convolutions beside an identity (He et al. 2016, pre-activation as in VQGAN). */
 class ResidualBlock extends Module {
@@ -27,12 +51,12 @@ class ResidualBlock extends Module {
   readonly conv2: Conv2d;
   readonly skip: Conv2d | null;
 
-  constructor(inputs: number, outputs: number) {
+  constructor(inputs: number, outputs: number, axes: Axes) {
     super();
     this.norm1 = new GroupNorm(GROUPS, inputs, { silu: true });
-    this.conv1 = new Conv2d(inputs, outputs, 3);
+    this.conv1 = conv(inputs, outputs, 3, axes);
     this.norm2 = new GroupNorm(GROUPS, outputs, { silu: true });
-    this.conv2 = new Conv2d(outputs, outputs, 3);
+    this.conv2 = conv(outputs, outputs, 3, axes);
     this.skip = inputs === outputs ? null : new Conv2d(inputs, outputs, 1);
   }
 
@@ -48,15 +72,17 @@ class ResidualBlock extends Module {
 
 class Upsample extends Module {
   readonly conv: Conv2d;
+  readonly #factor: Sides;
 
-  constructor(channels: number) {
+  constructor(channels: number, axes: Axes) {
     super();
-    this.conv = new Conv2d(channels, channels, 3);
+    this.conv = conv(channels, channels, 3, axes);
+    this.#factor = sides(2, axes, 1);
   }
 
   forward(x: Tensor): Tensor {
     const [, , h, w] = x.shape as [number, number, number, number];
-    return this.conv.forward(ops.aten.upsample_nearest2d(x, [2 * h, 2 * w]));
+    return this.conv.forward(ops.aten.upsample_nearest2d(x, [this.#factor[0] * h, this.#factor[1] * w]));
   }
 }
 
@@ -68,20 +94,24 @@ export class Encoder extends Module {
   readonly layers: Layer[];
   readonly width: number;
 
-  constructor(inputs: number, config: AutoencoderConfig) {
+  constructor(inputs: number, config: AutoencoderConfig, axes: Axes = "both") {
     super();
     const { channels, multipliers, blocks, patch } = config;
     const widths = multipliers.map((multiplier) => channels * multiplier);
+    const window = sides(patch, axes, 1);
     this.stem =
       patch === 1
-        ? new Conv2d(inputs, widths[0]!, 3)
-        : new Conv2d(inputs, widths[0]!, patch, { stride: patch, padding: 0 });
+        ? conv(inputs, widths[0]!, 3, axes)
+        : new Conv2d(inputs, widths[0]!, window, { stride: window, padding: 0 });
     this.layers = [];
     let width = widths[0]!;
     widths.forEach((next, level) => {
-      if (level > 0) this.layers.push(new Conv2d(width, width, 3, { stride: 2 }));
+      if (level > 0) {
+        const [kernel, stride] = [sides(3, axes, 1), sides(2, axes, 1)];
+        this.layers.push(new Conv2d(width, width, kernel, { stride }));
+      }
       for (let i = 0; i < blocks; i++) {
-        this.layers.push(new ResidualBlock(width, next));
+        this.layers.push(new ResidualBlock(width, next, axes));
         width = next;
       }
     });
@@ -99,28 +129,38 @@ export class Decoder extends Module {
   readonly norm: GroupNorm;
   readonly head: Conv2d;
   readonly #patch: number;
+  readonly #axes: Axes;
 
-  constructor(outputs: number, config: AutoencoderConfig) {
+  constructor(outputs: number, config: AutoencoderConfig, axes: Axes = "both") {
     super();
     const { channels, multipliers, blocks, patch } = config;
     const widths = multipliers.map((multiplier) => channels * multiplier).reverse();
     this.layers = [];
     let width = widths[0]!;
     widths.forEach((next, level) => {
-      if (level > 0) this.layers.push(new Upsample(width));
+      if (level > 0) this.layers.push(new Upsample(width, axes));
       for (let i = 0; i < blocks; i++) {
-        this.layers.push(new ResidualBlock(width, next));
+        this.layers.push(new ResidualBlock(width, next, axes));
         width = next;
       }
     });
     this.norm = new GroupNorm(GROUPS, width, { silu: true });
-    this.head = new Conv2d(width, outputs * patch * patch, 3);
+    this.head = conv(width, outputs * (axes === "both" ? patch * patch : patch), 3, axes);
     this.#patch = patch;
+    this.#axes = axes;
   }
 
   forward(features: Tensor): Tensor {
     const x = this.layers.reduce((hidden, layer) => layer.forward(hidden), features);
     const planes = this.head.forward(this.norm.forward(x));
-    return this.#patch === 1 ? planes : ops.aten.pixel_shuffle(planes, this.#patch);
+    if (this.#patch === 1) return planes;
+    return this.#axes === "both" ? ops.aten.pixel_shuffle(planes, this.#patch) : shuffleAlong(planes, this.#patch);
   }
+}
+
+/** `[B, C·patch, 1, w]` → `[B, C, 1, w·patch]`: what `pixel_shuffle` does, along the width alone. */
+function shuffleAlong(planes: Tensor, patch: number): Tensor {
+  const [B, C, h, w] = planes.shape as [number, number, number, number];
+  const split = planes.reshape([B, C / patch, patch, h, w]);
+  return split.permute([0, 1, 3, 4, 2]).reshape([B, C / patch, h, w * patch]);
 }

@@ -1,6 +1,15 @@
 import { Module, type Tensor } from "@iqvae/torch";
 import type { Condition } from "../conditions/index.ts";
-import { type AutoencoderConfig, Decoder, Encoder, reduction } from "./autoencoder.ts";
+import {
+  type AutoencoderConfig,
+  type Axes,
+  axesOf,
+  Decoder,
+  Encoder,
+  reduction,
+  type Sides,
+  sides,
+} from "./autoencoder.ts";
 import { type Quantized, Quantizer, type QuantizerConfig, type QuantizerMode } from "./quantizer.ts";
 
 /** One vector-quantized auto-encoder: encoder `E`, quantizer `Q`, decoder `G`. */
@@ -16,19 +25,25 @@ export class VqAutoencoder extends Module {
   readonly encoder: Encoder;
   readonly quantizer: Quantizer;
   readonly decoder: Decoder;
-  readonly #reduction: number;
+  readonly #reduction: Sides;
 
-  constructor(inputs: number, outputs: number, config: VqConfig) {
+  /** @param axes which axes of the planes the convolutions act along */
+  constructor(inputs: number, outputs: number, config: VqConfig, axes: Axes = "both") {
     super();
-    this.encoder = new Encoder(inputs, config);
+    this.encoder = new Encoder(inputs, config, axes);
     this.quantizer = new Quantizer(this.encoder.width, config);
-    this.decoder = new Decoder(outputs, config);
-    this.#reduction = reduction(config);
+    this.decoder = new Decoder(outputs, config, axes);
+    this.#reduction = sides(reduction(config), axes, 1);
   }
 
-  /** Codes a side for pictures of `size` pixels a side. */
+  /** Codes along a side of `size` pixels that the convolutions act along. */
   gridFor(size: number): number {
-    return size / this.#reduction;
+    return size / this.#reduction[1];
+  }
+
+  /** The grid of codes for planes of a height and a width. */
+  gridOf([height, width]: Sides): Sides {
+    return [height / this.#reduction[0], width / this.#reduction[1]];
   }
 
   /** Planes `[B, C, H, W]` → reconstruction `[B, C′, H, W]` and the codes between. */
@@ -63,7 +78,13 @@ export class IqVae extends Module {
     super();
     this.#condition = condition;
     this.image = new VqAutoencoder(3, 3, config.image);
-    this.condition = new VqAutoencoder(condition.inputChannels, condition.outputChannels, config.condition);
+    const { inputChannels, outputChannels, planes } = condition;
+    this.condition = new VqAutoencoder(inputChannels, outputChannels, config.condition, axesOf(planes));
+  }
+
+  /** The grid of a condition's codes. */
+  get conditionGrid(): Sides {
+    return this.condition.gridOf(this.#condition.planes);
   }
 
   /** Numbers of codes. */
@@ -85,12 +106,12 @@ export class IqVae extends Module {
     return toPixels(this.image.decode(indices));
   }
 
-  /** Raster uint8 `[B, H, W]` → code numbers int64 `[B, h, w]`. */
-  encodeCondition(raster: Tensor): Tensor {
-    return this.condition.encode(this.#condition.toPlanes(raster));
+  /** Conditions uint8 `[B, …]` → code numbers int64 `[B, h, w]`. */
+  encodeCondition(samples: Tensor): Tensor {
+    return this.condition.encode(this.#condition.toPlanes(samples));
   }
 
-  /** Code numbers int64 `[B, h, w]` → raster uint8 `[B, H, W]`. */
+  /** Code numbers int64 `[B, h, w]` → conditions uint8 `[B, …]`. */
   decodeCondition(indices: Tensor): Tensor {
     return this.#condition.fromLogits(this.condition.decode(indices));
   }

@@ -26,10 +26,10 @@ export interface MemoryCost {
 const LASTING = { stage1: 12, stage2: 16 } as const; // stage 2 has averaged weights, too
 
 export function stage1Layers({ image, condition, size }: Planned): LayerCost[] {
-  const layers = autoencoderLayers(3, 3, image, size);
+  const layers = autoencoderLayers(3, 3, image, [size, size]);
   if (condition.kind === "tokens") return layers;
-  const { inputs, outputs, model } = condition;
-  return [...layers, ...autoencoderLayers(inputs, outputs, model, size)];
+  const { inputs, outputs, model, planes = [size, size] } = condition;
+  return [...layers, ...autoencoderLayers(inputs, outputs, model, planes)];
 }
 
 export function stage2Layers(planned: Planned): LayerCost[] {

@@ -1,4 +1,4 @@
-import type { AutoencoderConfig } from "../models/autoencoder.ts";
+import { type AutoencoderConfig, axesOf, reduction, type Sides } from "../models/autoencoder.ts";
 import type { VqConfig } from "../models/iqvae.ts";
 import type { TokenShape, TransformerConfig } from "../models/transformer.ts";
 
@@ -23,11 +23,22 @@ export interface LayerCost {
 
 const NOTHING = { parameters: 0, forward: 0, backward: 0, kept: 0, keptFloat32: 0, passing: 0 };
 
+/** Pixels of planes, and along how many axes convolutions act: 2, or 1 for a sequence. */
+interface Extent {
+  readonly area: number;
+  readonly axes: 1 | 2;
+}
+
+/** The planes after each side that counts was reduced by a factor; below 1 it is enlarged. */
+function reduced({ area, axes }: Extent, by: number): Extent {
+  return { area: area / by ** axes, axes };
+}
+
 /**
  * A convolution that keeps its input. With `first`, the input is data and has no gradient.
  *
- * @param size side of the output
- * @param stride of its input, in which it keeps `(stride · size)²` pixels
+ * @param extent of the output
+ * @param stride of its input, in which it keeps `stride` times as many pixels along each axis
  */
 function convolution(
   name: string,
@@ -35,89 +46,91 @@ function convolution(
     from,
     to,
     kernel,
-    size,
+    extent,
     stride = 1,
     first = false,
-  }: Record<"from" | "to" | "kernel" | "size", number> & {
+  }: Record<"from" | "to" | "kernel", number> & {
+    extent: Extent;
     stride?: number;
     first?: boolean;
   },
 ): LayerCost {
-  const forward = 2 * from * to * kernel ** 2 * size ** 2;
-  const kept = from * (stride * size) ** 2;
+  const { area, axes } = extent;
+  const forward = 2 * from * to * kernel ** axes * area;
+  const kept = from * stride ** axes * area;
   return {
     ...NOTHING,
     name,
-    parameters: to * (from * kernel ** 2 + 1),
+    parameters: to * (from * kernel ** axes + 1),
     forward,
     backward: first ? forward : 2 * forward,
     kept,
-    passing: kept + to * size ** 2,
+    passing: kept + to * area,
   };
 }
 
 /** Group norm and SiLU in one: keeps what comes in. */
-function norm(name: string, channels: number, size: number): LayerCost {
-  const values = channels * size ** 2;
+function norm(name: string, channels: number, { area }: Extent): LayerCost {
+  const values = channels * area;
   return { ...NOTHING, name, parameters: 2 * channels, kept: values, passing: 2 * values };
 }
 
-function residual(name: string, from: number, to: number, size: number): LayerCost[] {
+function residual(name: string, from: number, to: number, extent: Extent): LayerCost[] {
   const layers = [
-    norm(`${name}.norm1`, from, size),
-    convolution(`${name}.conv1`, { from, to, kernel: 3, size }),
-    norm(`${name}.norm2`, to, size),
-    convolution(`${name}.conv2`, { from: to, to, kernel: 3, size }),
+    norm(`${name}.norm1`, from, extent),
+    convolution(`${name}.conv1`, { from, to, kernel: 3, extent }),
+    norm(`${name}.norm2`, to, extent),
+    convolution(`${name}.conv2`, { from: to, to, kernel: 3, extent }),
   ];
   if (from === to) return layers;
   // What the skip keeps, norm1 has kept.
-  return [{ ...convolution(`${name}.skip`, { from, to, kernel: 1, size }), kept: 0 }, ...layers];
+  return [{ ...convolution(`${name}.skip`, { from, to, kernel: 1, extent }), kept: 0 }, ...layers];
 }
 
 function levelsOf({ channels, multipliers }: AutoencoderConfig): number[] {
   return multipliers.map((multiplier) => channels * multiplier);
 }
 
-/** The layers of `Encoder` for pictures of `size` pixels a side. */
-function encoderLayers(inputs: number, config: AutoencoderConfig, size: number): LayerCost[] {
+/** The layers of `Encoder` for planes of an extent. */
+function encoderLayers(inputs: number, config: AutoencoderConfig, planes: Extent): LayerCost[] {
   const { blocks, patch } = config;
   const widths = levelsOf(config);
-  let side = size / patch;
+  let extent = reduced(planes, patch);
   let width = widths[0]!;
-  const stem = { from: inputs, to: width, kernel: patch === 1 ? 3 : patch, size: side, stride: patch, first: true };
+  const stem = { from: inputs, to: width, kernel: patch === 1 ? 3 : patch, extent, stride: patch, first: true };
   const layers = [convolution("encoder.stem", stem)];
   widths.forEach((next, level) => {
     if (level > 0) {
-      side /= 2;
-      layers.push(convolution(`encoder.${level}.down`, { from: width, to: width, kernel: 3, size: side, stride: 2 }));
+      extent = reduced(extent, 2);
+      layers.push(convolution(`encoder.${level}.down`, { from: width, to: width, kernel: 3, extent, stride: 2 }));
     }
     for (let i = 0; i < blocks; i++) {
-      layers.push(...residual(`encoder.${level}.${i}`, width, next, side));
+      layers.push(...residual(`encoder.${level}.${i}`, width, next, extent));
       width = next;
     }
   });
   return layers;
 }
 
-/** The layers of `Decoder`; `side` codes a side. */
-function decoderLayers(outputs: number, config: AutoencoderConfig, side: number): LayerCost[] {
+/** The layers of `Decoder` for a grid of codes. */
+function decoderLayers(outputs: number, config: AutoencoderConfig, grid: Extent): LayerCost[] {
   const { blocks, patch } = config;
   const widths = levelsOf(config).reverse();
   const layers: LayerCost[] = [];
-  let size = side;
+  let extent = grid;
   let width = widths[0]!;
   widths.forEach((next, level) => {
     if (level > 0) {
-      size *= 2;
-      layers.push(convolution(`decoder.${level}.up`, { from: width, to: width, kernel: 3, size }));
+      extent = reduced(extent, 1 / 2);
+      layers.push(convolution(`decoder.${level}.up`, { from: width, to: width, kernel: 3, extent }));
     }
     for (let i = 0; i < blocks; i++) {
-      layers.push(...residual(`decoder.${level}.${i}`, width, next, size));
+      layers.push(...residual(`decoder.${level}.${i}`, width, next, extent));
       width = next;
     }
   });
-  const head = convolution("decoder.head", { from: width, to: outputs * patch ** 2, kernel: 3, size });
-  return [...layers, norm("decoder.norm", width, size), head];
+  const head = convolution("decoder.head", { from: width, to: outputs * patch ** extent.axes, kernel: 3, extent });
+  return [...layers, norm("decoder.norm", width, extent), head];
 }
 
 /** Projections and the search among the codes, for `N` places. The search has no gradient. */
@@ -144,21 +157,22 @@ function quantizerLayers(width: number, { codes, codeDim }: VqConfig, N: number)
 /**
  * One half of stage 1, encoder to decoder, with a loss that compares planes.
  *
- * @param size pixels a side
+ * @param planes their height and width
  */
-export function autoencoderLayers(inputs: number, outputs: number, config: VqConfig, size: number): LayerCost[] {
-  const side = size / (config.patch * 2 ** (config.multipliers.length - 1));
+export function autoencoderLayers(inputs: number, outputs: number, config: VqConfig, planes: Sides): LayerCost[] {
+  const extent: Extent = { area: planes[0] * planes[1], axes: axesOf(planes) === "both" ? 2 : 1 };
+  const grid = reduced(extent, reduction(config));
   const width = levelsOf(config).at(-1)!;
   const loss = {
     ...NOTHING,
     name: "loss",
-    keptFloat32: (inputs + 2 * outputs) * size ** 2,
-    passing: 2 * outputs * size ** 2,
+    keptFloat32: (inputs + 2 * outputs) * extent.area,
+    passing: 2 * outputs * extent.area,
   };
   return [
-    ...encoderLayers(inputs, config, size),
-    ...quantizerLayers(width, config, side ** 2),
-    ...decoderLayers(outputs, config, side),
+    ...encoderLayers(inputs, config, extent),
+    ...quantizerLayers(width, config, grid.area),
+    ...decoderLayers(outputs, config, grid),
     loss,
   ];
 }

@@ -1,4 +1,5 @@
 import { AdamW, autocast, type Module, ops, scope, type Tensor } from "@iqvae/torch";
+import { axesOf, type Sides } from "../models/autoencoder.ts";
 import { VqAutoencoder } from "../models/iqvae.ts";
 import { type TokenShape, Transformer, type TransformerConfig } from "../models/transformer.ts";
 import { type Planned, plannedTokens } from "./planned.ts";
@@ -15,13 +16,14 @@ export interface Trial {
 
 /** Both halves of stage 1, or the one that there is. */
 export function stage1Trial({ image, condition, size, precision }: Planned, batch: number): Trial {
-  const halves = [{ model: new VqAutoencoder(3, 3, image), inputs: 3, outputs: 3 }];
+  const square: Sides = [size, size];
+  const halves = [{ model: new VqAutoencoder(3, 3, image), inputs: 3, outputs: 3, sides: square }];
   if (condition.kind === "planes") {
-    const { inputs, outputs, model } = condition;
-    halves.push({ model: new VqAutoencoder(inputs, outputs, model), inputs, outputs });
+    const { inputs, outputs, model, planes: sides = square } = condition;
+    halves.push({ model: new VqAutoencoder(inputs, outputs, model, axesOf(sides)), inputs, outputs, sides });
   }
   const half = (each: (typeof halves)[number]): Tensor => {
-    const planes = (channels: number) => ops.aten.rand([batch, size, size, channels]).permute([0, 3, 1, 2]);
+    const planes = (channels: number) => ops.aten.rand([batch, ...each.sides, channels]).permute([0, 3, 1, 2]);
     const target = planes(each.outputs);
     const { reconstruction, quantized } = each.model.forward(planes(each.inputs), "use");
     return ops.aten.l1_loss(reconstruction.to("float32"), target).add(quantized.commitment);

@@ -1,10 +1,11 @@
 import { freemem } from "node:os";
 import { getDefaultDevice, type Module, setDefaultDevice } from "@iqvae/torch";
+import { axesOf } from "../models/autoencoder.ts";
 import { VqAutoencoder } from "../models/iqvae.ts";
 import { Transformer } from "../models/transformer.ts";
 import { type StageCost, stage1Cost, stage2Cost } from "./cost.ts";
 import { measureStepTimes } from "./measure.ts";
-import { type Planned, plannedTokens } from "./planned.ts";
+import { type Planned, type PlannedCondition, plannedTokens } from "./planned.ts";
 
 /** Operations a second of an H100 SXM in bfloat16, dense (NVIDIA's data sheet). */
 export const H100 = 989e12;
@@ -69,12 +70,15 @@ export function countParameters(planned: Planned): { stage1: number; stage2: num
   setDefaultDevice("meta");
   try {
     const stage1 = count(new VqAutoencoder(3, 3, image));
-    const other =
-      condition.kind === "planes" ? count(new VqAutoencoder(condition.inputs, condition.outputs, condition.model)) : 0;
+    const other = condition.kind === "planes" ? count(halfOf(condition)) : 0;
     return { stage1: stage1 + other, stage2: count(new Transformer(transformer, plannedTokens(planned))) };
   } finally {
     setDefaultDevice(before);
   }
+}
+
+function halfOf({ inputs, outputs, model, planes }: PlannedCondition & { kind: "planes" }): VqAutoencoder {
+  return new VqAutoencoder(inputs, outputs, model, planes === undefined ? "both" : axesOf(planes));
 }
 
 function count(model: Module): number {

@@ -1,7 +1,7 @@
 import { conditionFor } from "../conditions/index.ts";
 import { conditionSpec } from "../config/condition-spec.ts";
 import type { Config } from "../config/index.ts";
-import { reduction } from "../models/autoencoder.ts";
+import { axesOf, reduction, type Sides } from "../models/autoencoder.ts";
 import type { VqConfig } from "../models/iqvae.ts";
 import type { TokenShape, TransformerConfig } from "../models/transformer.ts";
 import type { Exposure } from "../training/gumbel.ts";
@@ -9,7 +9,14 @@ import { transformerConfig } from "../training/stages.ts";
 
 /** How a condition comes in: through an auto-encoder of planes, or as tokens that are there already (words, boxes). */
 export type PlannedCondition =
-  | { readonly kind: "planes"; readonly inputs: number; readonly outputs: number; readonly model: VqConfig }
+  | {
+      readonly kind: "planes";
+      readonly inputs: number;
+      readonly outputs: number;
+      /** Height and width, where they are not those of the image. */
+      readonly planes?: Sides;
+      readonly model: VqConfig;
+    }
   | { readonly kind: "tokens"; readonly count: number; readonly codes: number };
 
 /** All of a training that decides what it costs. */
@@ -34,13 +41,19 @@ export interface Planned {
 /** What a configuration is to cost. */
 export function plannedOf(config: Config): Planned {
   const { data, stage1, stage2 } = config;
-  const { inputChannels, outputChannels } = conditionFor(conditionSpec(data));
+  const { inputChannels, outputChannels, planes } = conditionFor(conditionSpec(data), data.size);
   return {
     name: config.name,
     data: `${data.name}, ${data.condition}, ${data.size} × ${data.size} pixels`,
     size: data.size,
     image: stage1.model.image,
-    condition: { kind: "planes", inputs: inputChannels, outputs: outputChannels, model: stage1.model.condition },
+    condition: {
+      kind: "planes",
+      inputs: inputChannels,
+      outputs: outputChannels,
+      planes,
+      model: stage1.model.condition,
+    },
     stage1Batch: stage1.batch,
     transformer: transformerConfig(stage2),
     exposure: stage2.exposure,
@@ -52,12 +65,13 @@ export function plannedOf(config: Config): Planned {
 
 /** Numbers of codes and tokens of both halves. */
 export function plannedTokens({ image, condition, size }: Planned): TokenShape {
-  const places = (model: VqConfig) => (size / reduction(model)) ** 2;
+  const places = (model: VqConfig, [height, width]: Sides = [size, size]) =>
+    (height * width) / reduction(model) ** (axesOf([height, width]) === "both" ? 2 : 1);
   return {
     imageCodes: image.codes,
     imageTokens: places(image),
     ...(condition.kind === "planes"
-      ? { conditionCodes: condition.model.codes, conditionTokens: places(condition.model) }
+      ? { conditionCodes: condition.model.codes, conditionTokens: places(condition.model, condition.planes) }
       : { conditionCodes: condition.codes, conditionTokens: condition.count }),
   };
 }

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { inferenceMode, scope } from "@iqvae/torch";
+import { conditionLength } from "../conditions/index.ts";
 import { contactSheet, drawCondition, type PairDataset, type SheetRow } from "../data/index.ts";
 import { ImageGenerator } from "../generator.ts";
 import type { IqVae } from "../models/iqvae.ts";
@@ -26,11 +27,13 @@ export function heldOut(dataset: PairDataset, count: number): number[] {
 /** Held-out pairs as tiles: raster, drawn condition and real image of each. */
 export function heldOutPairs(dataset: PairDataset, rows: readonly number[]) {
   const { images, conditions } = dataset.validation.batch(rows);
-  const pixels = dataset.size ** 2;
+  const { size, condition } = dataset;
+  const pixels = size ** 2;
+  const length = conditionLength(condition, size);
   return rows.map((_, i) => {
-    const raster = conditions.subarray(i * pixels, (i + 1) * pixels);
+    const raster = conditions.subarray(i * length, (i + 1) * length);
     const image = images.subarray(i * pixels * 3, (i + 1) * pixels * 3);
-    return { raster, condition: drawCondition(raster, dataset.condition), image };
+    return { raster, condition: drawCondition(raster, condition, size), image };
   });
 }
 
@@ -44,10 +47,11 @@ export async function drawReconstructions(
   const rows = heldOut(dataset, RECONSTRUCTED);
   const pairs = heldOutPairs(dataset, rows);
   const pixels = dataset.size ** 2;
+  const length = conditionLength(dataset.condition, dataset.size);
   const { painted, drawn } = scope(() =>
     inferenceMode(() =>
       inPrecision(run.config, () => {
-        const { images, rasters } = load(dataset.validation.batch(rows), rows.length, dataset.size);
+        const { images, rasters } = load(dataset.validation.batch(rows), rows.length, dataset);
         return {
           painted: model.decodeImage(model.encodeImage(images)).read("uint8"),
           drawn: model.decodeCondition(model.encodeCondition(rasters)).to("uint8").read("uint8"),
@@ -57,7 +61,7 @@ export async function drawReconstructions(
   );
   const columns = pairs.map(({ condition, image }, i) => [
     condition,
-    drawCondition(drawn.subarray(i * pixels, (i + 1) * pixels), dataset.condition),
+    drawCondition(drawn.subarray(i * length, (i + 1) * length), dataset.condition, dataset.size),
     image,
     painted.subarray(i * pixels * 3, (i + 1) * pixels * 3),
   ]);

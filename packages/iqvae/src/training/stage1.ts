@@ -1,5 +1,5 @@
 import { AdamW, autocast, clipScale, noGrad, ops, scope, type Tensor, tensor, warmupCosine } from "@iqvae/torch";
-import type { Condition } from "../conditions/index.ts";
+import { type Condition, conditionShape } from "../conditions/index.ts";
 import type { PairBatch, PairDataset, PairSplit } from "../data/index.ts";
 import { IqVae, type IqVaeConfig, toUnitRange } from "../models/iqvae.ts";
 import { type Quantizer, type QuantizerMode, usageOf } from "../models/quantizer.ts";
@@ -61,7 +61,7 @@ export class Stage1Trainer implements Trainer {
   step(indices: Uint32Array): StepMetrics {
     const { steps, warmup, rate: peak } = this.#settings;
     const rate = warmupCosine({ step: this.#optimizer.steps, total: steps, warmup, peak, floor: peak / 20 });
-    const { images, rasters } = load(this.#data.train.batch(indices), indices.length, this.#data.size);
+    const { images, rasters } = load(this.#data.train.batch(indices), indices.length, this.#data);
     this.#optimizer.zeroGrad();
     const mode = this.#optimizer.steps < this.#placeAt ? "bypass" : "learn";
     // What only the way back needs is then held by the graph alone, which lets go of it as it goes.
@@ -97,7 +97,7 @@ export class Stage1Trainer implements Trainer {
       condition: new Float64Array(this.model.conditionCodes),
     };
     let batches = 0;
-    for (const { images, rasters } of batchesOf(this.#data.validation, EVALUATED, this.#data.size))
+    for (const { images, rasters } of batchesOf(this.#data.validation, EVALUATED, this.#data))
       scope(() => {
         using pixels = images;
         using raster = rasters;
@@ -127,14 +127,32 @@ export class Stage1Trainer implements Trainer {
     const painted = this.#cast(() => this.model.decodeImage(imageCodes));
     const drawn = this.#cast(() => this.model.decodeCondition(conditionCodes));
     const squared = painted.to("float32").sub(images.to("float32")).div(127.5).square().mean();
-    const right = drawn.eq(rasters).to("float32").mean();
     const figures = Object.entries(parts).map(([name, value]) => [name, value.item()]);
     return {
       loss: loss.item(),
       ...Object.fromEntries(figures),
       imageMse: squared.item(),
-      conditionAccuracy: right.item(),
+      ...this.#fidelity(rasters, drawn),
     };
+  }
+
+  /** Means over the batch of the condition's figures: `conditionAccuracy` and the like. */
+  #fidelity(truth: Tensor, guess: Tensor): Record<string, number> {
+    const B = truth.shape[0]!;
+    const [expected, given] = [truth, guess].map((samples) => samples.contiguous().read("uint8")) as [
+      Uint8Array,
+      Uint8Array,
+    ];
+    const length = expected.length / B;
+    const sums: Record<string, number> = {};
+    for (let at = 0; at < expected.length; at += length) {
+      const figures = this.#condition.fidelity(expected.subarray(at, at + length), given.subarray(at, at + length));
+      for (const [figure, value] of Object.entries(figures)) {
+        const name = `condition${figure.charAt(0).toUpperCase()}${figure.slice(1)}`;
+        sums[name] = (sums[name] ?? 0) + value / B;
+      }
+    }
+    return sums;
   }
 
   #cast<T>(body: () => T): T {
@@ -170,19 +188,22 @@ export class Stage1Trainer implements Trainer {
   }
 }
 
-/** The arrays of a batch as tensors: pixels `[B, H, W, 3]` and rasters `[B, H, W]`, uint8. */
-export function load(batch: PairBatch, B: number, size: number): { images: Tensor; rasters: Tensor } {
+/** What the shapes of a batch follow from. */
+type Shapes = Pick<PairDataset, "size" | "condition">;
+
+/** The arrays of a batch as tensors: pixels `[B, H, W, 3]` and conditions `[B, …]`, uint8. */
+export function load(batch: PairBatch, B: number, { size, condition }: Shapes): { images: Tensor; rasters: Tensor } {
   return {
     images: tensor(batch.images, { shape: [B, size, size, 3] }),
-    rasters: tensor(batch.conditions, { shape: [B, size, size] }),
+    rasters: tensor(batch.conditions, { shape: [B, ...conditionShape(condition, size)] }),
   };
 }
 
-function* batchesOf(split: PairSplit, most: number, size: number): Generator<{ images: Tensor; rasters: Tensor }> {
+function* batchesOf(split: PairSplit, most: number, shapes: Shapes): Generator<{ images: Tensor; rasters: Tensor }> {
   const total = Math.min(split.length, most);
   for (let begin = 0; begin < total; begin += EVALUATION_BATCH) {
     const indices = Array.from({ length: Math.min(EVALUATION_BATCH, total - begin) }, (_, i) => begin + i);
-    yield load(split.batch(indices), indices.length, size);
+    yield load(split.batch(indices), indices.length, shapes);
   }
 }
 

@@ -30,7 +30,7 @@ export function createStage1Trainer({ stage1, precision }: Config, dataset: Pair
           : { weight: regularizer.weight, measure: createRegularizer(regularizer) },
     },
     dataset,
-    conditionFor(dataset.condition),
+    conditionFor(dataset.condition, dataset.size),
   );
 }
 
@@ -66,12 +66,12 @@ export function transformerConfig({ model, conditionDropout }: Config["stage2"])
 
 /** The numbers of codes and tokens that stage 1 of a configuration makes. */
 export function tokenShape(config: Config, model: IqVae): TokenShape {
-  const { size } = config.data;
+  const tokens = ([h, w]: readonly [number, number]) => h * w;
   return {
     conditionCodes: model.conditionCodes,
     imageCodes: model.imageCodes,
-    conditionTokens: model.condition.gridFor(size) ** 2,
-    imageTokens: model.image.gridFor(size) ** 2,
+    conditionTokens: tokens(model.conditionGrid),
+    imageTokens: model.image.gridFor(config.data.size) ** 2,
   };
 }
 
@@ -81,7 +81,7 @@ export function restoreModels(
   spec: ConditionSpec,
   weights: { stage1: ReadonlyMap<string, Tensor>; stage2: ReadonlyMap<string, Tensor> },
 ): { iqvae: IqVae; transformer: Transformer } {
-  const iqvae = new IqVae(config.stage1.model, conditionFor(spec));
+  const iqvae = new IqVae(config.stage1.model, conditionFor(spec, config.data.size));
   iqvae.loadStateDict(below("model.", weights.stage1));
   const transformer = new Transformer(transformerConfig(config.stage2), tokenShape(config, iqvae));
   // The averaged weights are those that were evaluated.

@@ -66,7 +66,7 @@ async function encode({ config, model, dataset, onProgress }: Encoding): Promise
       scope(() =>
         inferenceMode(() =>
           inPrecision(config, () => {
-            const batch = load(split.batch(rows), rows.length, dataset.size);
+            const batch = load(split.batch(rows), rows.length, dataset);
             conditions.set(numbers(model.encodeCondition(batch.rasters)), first * shape.conditionTokens);
             images.set(numbers(model.encodeImage(batch.images)), first * shape.imageTokens);
           }),

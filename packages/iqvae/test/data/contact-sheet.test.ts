@@ -54,10 +54,15 @@ describe("drawCondition", () => {
       { name: "sky", color: [1, 2, 3] },
       { name: "sea", color: [4, 5, 6] },
     ] as const;
-    expect([...drawCondition(Uint8Array.of(1, 0), { kind: "semantic", classes })]).toEqual([4, 5, 6, 1, 2, 3]);
-    expect([...drawCondition(Uint8Array.of(1, 0), { kind: "edges" })]).toEqual([0, 0, 0, 255, 255, 255]);
-    expect(() => drawCondition(Uint8Array.of(0, 2), { kind: "lines" })).toThrow(
-      'drawCondition: pixel 1 holds 2, but a condition of kind "lines" holds 0 to 1.',
+    const [a, b] = [classes[0].color, classes[1].color];
+    expect([...drawCondition(Uint8Array.of(1, 0, 0, 1), { kind: "semantic", classes }, 2)]).toEqual(
+      [b, a, a, b].flat(),
+    );
+    expect([...drawCondition(Uint8Array.of(1, 0, 0, 1), { kind: "edges" }, 2)].map(Number)).toEqual(
+      [0, 255, 255, 0].flatMap((grey) => [grey, grey, grey]),
+    );
+    expect(() => drawCondition(Uint8Array.of(0, 2, 0, 0), { kind: "lines" }, 2)).toThrow(
+      'pixel 1 holds 2, but a condition of kind "lines" holds 0 to 1.',
     );
   });
 });

@@ -36,7 +36,7 @@ describe("readCondition", () => {
     await fc.assert(
       fc.asyncProperty(labels, async (map) => {
         await savePixels(map, 1, "grey.png");
-        await savePixels(drawCondition(map, spec), 3, "colour.png");
+        await savePixels(drawCondition(map, spec, SIZE), 3, "colour.png");
         expect(await readCondition(path("grey.png"), spec, SIZE)).toEqual(map);
         expect(await readCondition(path("colour.png"), spec, SIZE)).toEqual(map);
       }),
@@ -46,7 +46,7 @@ describe("readCondition", () => {
 
   it("reads back lines, and takes what is transparent for paper", async () => {
     const lines = Uint8Array.from({ length: SIZE ** 2 }, (_, i) => Number(i % 3 === 0));
-    await savePixels(drawCondition(lines, { kind: "lines" }), 3, "lines.png");
+    await savePixels(drawCondition(lines, { kind: "lines" }, SIZE), 3, "lines.png");
     expect(await readCondition(path("lines.png"), { kind: "lines" }, SIZE)).toEqual(lines);
     const ink = Uint8Array.from({ length: SIZE ** 2 * 4 }, (_, i) => (i % 4 === 3 ? lines[i >> 2]! * 255 : 0));
     await savePixels(ink, 4, "ink.png");
@@ -65,7 +65,7 @@ describe("readLabelMap", () => {
   });
 
   it("names the colour that is that of no class", async () => {
-    const pixels = drawCondition(new Uint8Array(SIZE ** 2), { kind: "semantic", classes: FACE_CLASSES });
+    const pixels = drawCondition(new Uint8Array(SIZE ** 2), { kind: "semantic", classes: FACE_CLASSES }, SIZE);
     pixels.set([1, 2, 3], 3 * 5);
     await savePixels(pixels, 3, "odd.png");
     await expect(readLabelMap(path("odd.png"), FACE_CLASSES, SIZE)).rejects.toThrow(

@@ -1,9 +1,8 @@
-import { manualSeed, ops } from "@iqvae/torch";
+import { manualSeed, noGrad, ops } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
-import { lines } from "../../src/conditions/lines.ts";
 import { semantic } from "../../src/conditions/semantic.ts";
 import { Decoder, Encoder, reduction } from "../../src/models/autoencoder.ts";
-import { IqVae, toPixels, toUnitRange } from "../../src/models/iqvae.ts";
+import { IqVae, toPixels, toUnitRange, VqAutoencoder } from "../../src/models/iqvae.ts";
 
 describe.each([
   { channels: 16, multipliers: [1, 2], blocks: 1, patch: 2 },
@@ -30,6 +29,54 @@ describe.each([
   });
 });
 
+describe.each([1, 2, 4])("a sequence, %i bytes a position", (patch) => {
+  const config = { channels: 8, multipliers: [1, 2], blocks: 1, patch };
+
+  test("is reduced along its length only, and mirrored", () => {
+    const encoder = new Encoder(5, config, "width");
+    const features = encoder.forward(ops.aten.randn([2, 5, 1, 16]));
+    expect(features.shape).toEqual([2, encoder.width, 1, 16 / reduction(config)]);
+    expect(new Decoder(7, config, "width").forward(features).shape).toEqual([2, 7, 1, 16]);
+  });
+
+  test("has kernels along its length only", () => {
+    for (const [name, weight] of new Encoder(5, config, "width").namedParameters()) {
+      if (weight.shape.length === 4) expect(weight.shape[2], name).toBe(1);
+    }
+  });
+
+  test("is the middle row of what square kernels give that are 0 above and below", () => {
+    manualSeed(6);
+    const decoder = new Decoder(3, { ...config, patch: 1 }, "width");
+    const square = new Decoder(3, { ...config, patch: 1 });
+    for (const [name, weight] of decoder.stateDict()) {
+      const target = square.stateDict().get(name)!.detach();
+      noGrad(() => {
+        if (weight.shape.length === 4 && target.shape[2] === 3) target.zero_().slice(2, 1, 2).copy_(weight);
+        else target.copy_(weight);
+      });
+    }
+    const features = ops.aten.randn([2, 16, 1, 8]);
+    // Upsampling doubles the height: the square decoder's rows see zeros or each other with weight 0.
+    const [line, plane] = [decoder.forward(features), square.forward(features)];
+    expect(
+      line
+        .sub(plane.slice(2, 0, 1))
+        .abs()
+        .max()
+        .item(),
+    ).toBeLessThan(1e-4);
+  });
+});
+
+test("grids of rectangles and sequences", () => {
+  const half = { channels: 8, multipliers: [1, 2], blocks: 1, patch: 2, codes: 16, codeDim: 4 };
+  expect(new VqAutoencoder(1, 1, half).gridOf([16, 64])).toEqual([4, 16]);
+  expect(new VqAutoencoder(1, 1, half, "width").gridOf([1, 64])).toEqual([1, 16]);
+  const codes = new VqAutoencoder(1, 1, half).encode(ops.aten.randn([3, 1, 16, 64]));
+  expect(codes.shape).toEqual([3, 4, 16]);
+});
+
 test("pixels survive the way in and out", () => {
   manualSeed(4);
   const pixels = ops.aten.randint(256, [2, 8, 8, 3]).to("uint8");
@@ -38,37 +85,14 @@ test("pixels survive the way in and out", () => {
 
 test("codes of both halves go in and out", () => {
   const half = { channels: 16, multipliers: [1, 2], blocks: 1, patch: 2, codes: 32, codeDim: 8 };
-  const model = new IqVae({ image: half, condition: { ...half, codes: 16 } }, semantic(5));
+  const model = new IqVae(
+    { image: half, condition: { ...half, codes: 16 } },
+    semantic(Array(5).fill({ name: "", color: [0, 0, 0] }), 16),
+  );
   const codes = model.encodeImage(ops.aten.randint(256, [2, 16, 16, 3]).to("uint8"));
   expect(codes.shape).toEqual([2, 4, 4]);
   expect(model.decodeImage(codes).shape).toEqual([2, 16, 16, 3]);
   const raster = ops.aten.randint(5, [2, 16, 16]).to("uint8");
   const drawn = model.decodeCondition(model.encodeCondition(raster));
   expect([drawn.shape, drawn.dtype]).toEqual([[2, 16, 16], "uint8"]);
-});
-
-describe("conditions", () => {
-  const map = ops.aten.randint(4, [3, 6, 6]).to("uint8");
-
-  test("a map becomes one plane a class, of which one is set", () => {
-    const planes = semantic(4).toPlanes(map);
-    expect(planes.shape).toEqual([3, 4, 6, 6]);
-    expect(planes.sum([1]).eq(1).all().item()).toBe(1);
-    expect(semantic(4).fromLogits(planes).eq(map).all().item()).toBe(1);
-  });
-
-  test("the loss of a map is the cross-entropy: ln 4 when nothing is known, near 0 when all is", () => {
-    const condition = semantic(4);
-    expect(condition.loss(ops.aten.zeros([3, 4, 6, 6]), map).item()).toBeCloseTo(Math.log(4), 5);
-    expect(condition.loss(condition.toPlanes(map).mul(50), map).item()).toBeLessThan(1e-6);
-  });
-
-  test("lines: ln 2 when nothing is known, near 0 when all is", () => {
-    const condition = lines("lines");
-    const drawing = map.gt(1).to("uint8");
-    expect(condition.loss(ops.aten.zeros([3, 1, 6, 6]), drawing).item()).toBeCloseTo(Math.log(2), 5);
-    const sure = condition.toPlanes(drawing).mul(100).sub(50);
-    expect(condition.loss(sure, drawing).item()).toBeLessThan(1e-6);
-    expect(condition.fromLogits(sure).eq(drawing).all().item()).toBe(1);
-  });
 });

@@ -41,7 +41,7 @@ describe.each(presets.slice(0, 2))("operations of %s are those that its networks
       const planes = ops.aten.rand([2, size, size, inputs]).permute([0, 3, 1, 2]);
       return counting(() => void model.forward(planes, "use"));
     });
-    const layers = autoencoderLayers(inputs, outputs, config, size);
+    const layers = autoencoderLayers(inputs, outputs, config, [size, size]);
     expect(2 * total(layers, ({ forward }) => forward)).toBe(counted.forward);
     expect(2 * total(layers, ({ backward }) => backward)).toBe(counted.backward);
   });

@@ -18,7 +18,7 @@ const SIZE = 32;
 const config = parseConfig({ ...presets.tiny, stage2: { ...presets.tiny.stage2, conditionDropout: 0.1 } }, "test");
 const spec = conditionSpec(config.data);
 manualSeed(1);
-const iqvae = new IqVae(config.stage1.model, conditionFor(spec));
+const iqvae = new IqVae(config.stage1.model, conditionFor(spec, SIZE));
 const transformer = new Transformer(transformerConfig(config.stage2), tokenShape(config, iqvae));
 noGrad(() => {
   // As a trained model's: predictions that depend on what is given.

@@ -69,7 +69,7 @@ function trainer(changes: Partial<Stage1Settings> = {}): Stage1Trainer {
     regularizer: null,
     ...changes,
   };
-  return new Stage1Trainer(settings, data, conditionFor(data.condition));
+  return new Stage1Trainer(settings, data, conditionFor(data.condition, SIZE));
 }
 
 const rows = (step: number): Uint32Array => Uint32Array.from({ length: 16 }, (_, i) => (step * 16 + i * 7) % 256);

@@ -44,23 +44,33 @@ export class Linear extends Module {
   }
 }
 
+type Pair = readonly [number, number];
+
+function pair(sides: number | Pair): Pair {
+  return typeof sides === "number" ? [sides, sides] : sides;
+}
+
 /** 2-D convolution: `[B, in, H, W] → [B, out, H′, W′]`. The weight lies in `channels_last`, which keeps the layout fast. */
 export class Conv2d extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
-  readonly #stride: number;
-  readonly #padding: number;
+  readonly #stride: Pair;
+  readonly #padding: Pair;
 
-  /** @param options.padding defaults to what keeps the size at stride 1 and an odd kernel: ⌊kernel/2⌋. */
+  /**
+   * @param kernel one number for a square, or height and width; the same goes for the options
+   * @param options.padding defaults to what keeps the size at stride 1 and an odd kernel: ⌊kernel/2⌋.
+   */
   constructor(
     inputs: number,
     outputs: number,
-    kernel: number,
-    options: { stride?: number; padding?: number; bias?: boolean } = {},
+    kernel: number | Pair,
+    options: { stride?: number | Pair; padding?: number | Pair; bias?: boolean } = {},
   ) {
     super();
-    const fanIn = inputs * kernel * kernel;
-    const shape = [outputs, inputs, kernel, kernel];
+    const [height, width] = pair(kernel);
+    const fanIn = inputs * height * width;
+    const shape = [outputs, inputs, height, width];
     this.weight = unscoped(() => {
       const made = ops.aten.empty(shape, { memory_format: "channels_last" });
       noGrad(() => uniformByFanIn(fanIn)(made));
@@ -68,12 +78,12 @@ export class Conv2d extends Module {
       return made;
     });
     this.bias = (options.bias ?? true) ? parameter([outputs], uniformByFanIn(fanIn)) : null;
-    this.#stride = options.stride ?? 1;
-    this.#padding = options.padding ?? Math.floor(kernel / 2);
+    this.#stride = pair(options.stride ?? 1);
+    this.#padding = pair(options.padding ?? [Math.floor(height / 2), Math.floor(width / 2)]);
   }
 
   forward(x: Tensor): Tensor {
-    return ops.aten.conv2d(x, this.weight, this.bias, [this.#stride, this.#stride], [this.#padding, this.#padding]);
+    return ops.aten.conv2d(x, this.weight, this.bias, this.#stride, this.#padding);
   }
 }
 

@@ -98,7 +98,7 @@ function batchOf(
     planes: toUnitRange(tensor(images, { shape: [rows.length, size, size, 3] })),
     truth: {
       labels: tensor(Int32Array.from(classes), { shape: [rows.length, labels.attributes.length] }).to("int64"),
-      layout: layoutOf(conditionFor(dataset.condition).toPlanes(raster)),
+      layout: layoutOf(conditionFor(dataset.condition, size).toPlanes(raster)),
     },
   };
 }

@@ -56,7 +56,7 @@ async function readFidelity(
   { condition: spec, size }: PairDataset,
   { progress, cacheDir }: { progress: Progress; cacheDir?: string },
 ): Promise<Fidelity> {
-  const condition = conditionFor(spec);
+  const condition = conditionFor(spec, size);
   const kind = spec.kind === "semantic" ? "semantic" : "lines";
   const own = cacheDir === undefined ? {} : { cacheDir };
   const name = `reader-faces-${kind}-${size}`;
