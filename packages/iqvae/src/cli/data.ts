@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { didYouMean } from "../config/index.ts";
-import { dataContactSheet, IMAGE_SIZES, type OpenRequest } from "../data/index.ts";
+import { DATASETS, dataContactSheet, IMAGE_SIZES, type OpenRequest } from "../data/index.ts";
 import { openData } from "../training/train-run.ts";
 import { consoleProgress } from "./console.ts";
 import { optionsOf, whole } from "./options.ts";
@@ -12,22 +12,23 @@ interface DataOptions {
   readonly out?: string;
 }
 
-/** What each set is conditioned on when nothing is said. */
-const FIRST_CONDITION: Readonly<Record<string, string>> = { faces: "semantic", emoji: "edges" };
+function isDataset(name: string): name is OpenRequest["name"] {
+  return Object.hasOwn(DATASETS, name);
+}
 
 export function dataCommand(): Command {
   return new Command("data")
     .description("draw a data set if need be, and a picture of some of its pairs")
-    .argument("<name>", "faces or emoji")
-    .option("--condition <kind>", "semantic or lines for faces, edges for emoji")
+    .argument("<name>", `one of ${Object.keys(DATASETS).join(", ")}`)
+    .option("--condition <kind>", "semantic or lines for faces; every other set has one kind")
     .option("--size <pixels>", `one of ${IMAGE_SIZES.join(", ")}`, whole(1), 64)
-    .option("--count <pairs>", "how many faces", whole(1))
+    .option("--count <pairs>", "how many pairs, for sets that are drawn at random", whole(1))
     .option("--out <file.png>", "the picture (default: data-NAME.png)")
     .action(async (name: string, _: unknown, command: Command) => {
-      const { condition = FIRST_CONDITION[name] ?? "", size, count, out, json } = optionsOf<DataOptions>(command);
-      if (!Object.hasOwn(FIRST_CONDITION, name)) {
-        throw new Error(`There is no data set '${name}'; ${didYouMean(name, Object.keys(FIRST_CONDITION))}`);
+      if (!isDataset(name)) {
+        throw new Error(`There is no data set '${name}'; ${didYouMean(name, Object.keys(DATASETS))}`);
       }
+      const { condition = DATASETS[name][0], size, count, out, json } = optionsOf<DataOptions>(command);
       const progress = consoleProgress({ json });
       // openDataset checks each value and names the choices.
       const data = { name, condition, size, ...(count === undefined ? {} : { count }) } as OpenRequest;

@@ -1,7 +1,14 @@
-import { type ConditionSpec, FACE_CLASSES } from "../data/index.ts";
+import { type ConditionSpec, FACE_CLASSES, HAND_POINTS } from "../data/index.ts";
 import type { Config } from "./schema.ts";
 
 /** What the conditions of a configuration's data hold, without opening the data. */
 export function conditionSpec({ condition }: Config["data"]): ConditionSpec {
-  return condition === "semantic" ? { kind: condition, classes: FACE_CLASSES } : { kind: condition };
+  switch (condition) {
+    case "semantic":
+      return { kind: condition, classes: FACE_CLASSES };
+    case "keypoints":
+      return HAND_POINTS;
+    default:
+      return { kind: condition };
+  }
 }

@@ -68,6 +68,33 @@ const emoji: ConfigInput = {
   data: { name: "emoji", condition: "edges", size: 64 },
 };
 
+/** What the presets of the other conditions share: 64 pixels, an hour on two cores. */
+const hour = {
+  ...faces,
+  stage1: {
+    ...start.stage1,
+    model: {
+      image: { channels: 64, multipliers: [1, 2, 2], blocks: 1, patch: 2, codes: 1024, codeDim: 16 },
+      condition: { channels: 32, multipliers: [1, 2, 2], blocks: 1, patch: 2, codes: 512, codeDim: 16 },
+    },
+    steps: 5000,
+    batch: 16,
+    warmup: 100,
+  },
+  stage2: { ...start.stage2, model: { layers: 6, width: 256, heads: 8, dropout: 0.1 }, steps: 5000, warmup: 200 },
+  logEvery: 50,
+  evaluateEvery: 500,
+  checkpointEvery: 500,
+  sampleEvery: 1000,
+} satisfies ConfigInput;
+
+/** Hands from key points. */
+const hands: ConfigInput = {
+  ...hour,
+  name: "hands",
+  data: { name: "hands", condition: "keypoints", size: 64, count: 16_000 },
+};
+
 /** Everything at its smallest, over in seconds: for tests and for trying things out. */
 const tiny: ConfigInput = {
   name: "tiny",
@@ -101,7 +128,10 @@ const tiny: ConfigInput = {
 };
 
 /** The configurations that come with the program, by name. */
-export const presets = { start, faces, "faces-lines": facesLines, emoji, tiny } satisfies Record<string, ConfigInput>;
+export const presets = { start, faces, "faces-lines": facesLines, emoji, hands, tiny } satisfies Record<
+  string,
+  ConfigInput
+>;
 
 export type PresetName = keyof typeof presets;
 export const PRESET_NAMES = Object.keys(presets) as PresetName[];

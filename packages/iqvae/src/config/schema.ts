@@ -22,6 +22,12 @@ const data = z.discriminatedUnion("name", [
     condition: z.literal("edges"),
     size: z.literal([...IMAGE_SIZES]),
   }),
+  z.strictObject({
+    name: z.literal("hands"),
+    condition: z.literal("keypoints"),
+    size: z.literal([...IMAGE_SIZES]),
+    count: positive.max(10_000_000).default(12_000),
+  }),
 ]);
 
 const autoEncoder = z.strictObject({

@@ -21,8 +21,18 @@ export {
 } from "./faces/geometry.ts";
 export { drawColours, FACE_PALETTES, type FaceColours, SHAVED_SHARE } from "./faces/palettes.ts";
 export { recolourFace, renderFace, renderFaceCondition } from "./faces/recipe.ts";
+export { HAND_PALETTES, HAND_POINTS, relightHand } from "./hands/recipe.ts";
 export type { Licence } from "./licences.ts";
 export { epochOrder, Loader, type LoaderState } from "./loader.ts";
-export { cacheFolder, dataLicences, type OpenEmoji, type OpenFaces, type OpenRequest, openDataset } from "./open.ts";
+export {
+  cacheFolder,
+  DATASETS,
+  dataLicences,
+  type OpenEmoji,
+  type OpenFaces,
+  type OpenHands,
+  type OpenRequest,
+  openDataset,
+} from "./open.ts";
 export { type Random, seededRandom } from "./random.ts";
 export { readCondition, readImage, readLabelMap, readLines } from "./read-image.ts";

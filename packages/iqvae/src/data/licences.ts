@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 
 /** Whose drawings a data set is made of, and on what terms. */
 export interface Licence {
@@ -20,13 +20,12 @@ export function installedVersion(name: string): string {
   return (JSON.parse(readFileSync(join(packageFolder(name), "package.json"), "utf8")) as { version: string }).version;
 }
 
-/** The folder of an installed npm package, whatever its `exports` hide. */
+/** The folder of an installed npm package, whatever its `exports` and its `main` say. */
 export function packageFolder(name: string): string {
-  let folder = dirname(require.resolve(name));
-  while (!folder.endsWith(join("node_modules", name))) {
-    const parent = dirname(folder);
-    if (parent === folder) throw new Error(`packageFolder("${name}"): resolved, but not below node_modules/${name}.`);
-    folder = parent;
+  const places = require.resolve.paths(name) ?? [];
+  const folder = places.map((place) => join(place, name)).find((place) => existsSync(join(place, "package.json")));
+  if (folder === undefined) {
+    throw new Error(`packageFolder("${name}"): there is no such package below ${places.join(", ")}; run npm install.`);
   }
   return folder;
 }

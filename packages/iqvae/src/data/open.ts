@@ -2,12 +2,13 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { conditionFor, conditionLength } from "../conditions/index.ts";
+import { type ConditionKind, conditionFor, conditionLength } from "../conditions/index.ts";
 import { CacheRejected, openCache, type PairCache, recordLength, writeCache } from "./cache.ts";
 import { IMAGE_SIZES, type ImageSize, type PairDataset, type PairSplit } from "./dataset.ts";
 import { emojiRecipe } from "./emoji/recipe.ts";
 import type { FaceSplit } from "./faces/geometry.ts";
 import { facesRecipe } from "./faces/recipe.ts";
+import { handsRecipe } from "./hands/recipe.ts";
 import type { Licence } from "./licences.ts";
 import type { Recipe } from "./recipe.ts";
 
@@ -39,8 +40,25 @@ export interface OpenEmoji extends CommonRequest {
   readonly condition: "edges";
 }
 
+/** Hands: any number of them, decided by `seed`. */
+export interface OpenHands extends CommonRequest {
+  readonly name: "hands";
+  readonly condition: "keypoints";
+  /** How many pictures, both parts together. Default 12,000. */
+  readonly count?: number;
+  /** Default 0. */
+  readonly seed?: number;
+}
+
 /** What {@link openDataset} can open. */
-export type OpenRequest = OpenFaces | OpenEmoji;
+export type OpenRequest = OpenFaces | OpenEmoji | OpenHands;
+
+/** The built-in data sets, and what each can be conditioned on; the first is the default of the command line. */
+export const DATASETS: { readonly [name in OpenRequest["name"]]: readonly ConditionKind[] } = {
+  faces: ["semantic", "lines"],
+  emoji: ["edges"],
+  hands: ["keypoints"],
+};
 
 const DEFAULT_COUNT = 12_000;
 
@@ -80,24 +98,35 @@ export function dataLicences(): readonly Licence[] {
   const requests: OpenRequest[] = [
     { name: "faces", condition: "semantic", size: 32 },
     { name: "emoji", condition: "edges", size: 32 },
+    { name: "hands", condition: "keypoints", size: 32 },
   ];
   return requests.flatMap((request) => recipeOf(request).licences);
 }
 
 function recipeOf(request: OpenRequest): Recipe {
   // Requests come from configuration files too, so nothing that the types promise is taken for granted.
-  expectOneOf("name", request.name, ["faces", "emoji"]);
-  expectOneOf("size", request.size, IMAGE_SIZES);
-  if (request.name === "emoji") {
-    expectOneOf("condition", request.condition, ["edges"], " of emoji");
-    return emojiRecipe(request.size);
+  const { name, size } = request;
+  expectOneOf("name", name, Object.keys(DATASETS));
+  expectOneOf("size", size, IMAGE_SIZES);
+  expectOneOf("condition", request.condition, DATASETS[name], ` of ${name}`);
+  switch (request.name) {
+    case "emoji":
+      return emojiRecipe(size);
+    case "hands":
+      return handsRecipe({ size, ...numbered(request) });
+    case "faces": {
+      const { condition, split = "geometry" } = request;
+      expectOneOf("split", split, ["geometry", "unseen-parts"]);
+      return facesRecipe({ condition, size, split, ...numbered(request) });
+    }
   }
-  const { condition, size, count = DEFAULT_COUNT, seed = 0, split = "geometry" } = request;
-  expectOneOf("condition", condition, ["semantic", "lines"], " of faces");
-  expectOneOf("split", split, ["geometry", "unseen-parts"]);
+}
+
+/** Of a set that is drawn at random: how many pairs, and from which seed. */
+function numbered({ count = DEFAULT_COUNT, seed = 0 }: { readonly count?: number; readonly seed?: number }) {
   expectInteger("count", count, 1, 10_000_000);
   expectInteger("seed", seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
-  return facesRecipe({ condition, size, count, seed, split });
+  return { count, seed };
 }
 
 function expectOneOf<T>(what: string, value: T, choices: readonly T[], where = ""): void {
