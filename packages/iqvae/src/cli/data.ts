@@ -22,7 +22,11 @@ export function dataCommand(): Command {
     .argument("<name>", `one of ${Object.keys(DATASETS).join(", ")}`)
     .option("--condition <kind>", "semantic or lines for faces; every other set has one kind")
     .option("--size <pixels>", `one of ${IMAGE_SIZES.join(", ")}`, whole(1), 64)
-    .option("--count <pairs>", "how many pairs, for sets that are drawn at random", whole(1))
+    .option(
+      "--count <pairs>",
+      "how many pairs (default: 12000 of faces, hands and scenes, all of the others)",
+      whole(1),
+    )
     .option("--out <file.png>", "the picture (default: data-NAME.png)")
     .action(async (name: string, _: unknown, command: Command) => {
       if (!isDataset(name)) {

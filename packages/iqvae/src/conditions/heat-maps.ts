@@ -6,8 +6,10 @@ import { ops, type Tensor } from "@iqvae/torch";
  * Coordinates are shares of the side in [0, 1]; pixel `i` of `size` has its center at `(i + ½)/size`.
  */
 
-/** Standard deviation of a bump, in pixels: narrow enough to keep neighboring finger joints apart at 32 pixels. */
-export const SIGMA = 1.25;
+/** Standard deviation of a bump in pixels: about 3 % of the side, so that the joints of a finger stay apart. */
+function sigmaFor(size: number): number {
+  return size / 29;
+}
 
 /** A bump below this height is taken for none. */
 const VISIBLE = 0.3;
@@ -25,13 +27,15 @@ export function bumps(x: Tensor, y: Tensor, weight: Tensor, size: number): Tenso
     centers
       .sub(at.mul(size).unsqueeze(-1))
       .square()
-      .mul(-0.5 / SIGMA ** 2)
+      .mul(-0.5 / sigmaFor(size) ** 2)
       .exp(); // [B, K, size]
   return profile(y).mul(weight.unsqueeze(-1)).unsqueeze(-1).mul(profile(x).unsqueeze(-2));
 }
 
 /** What one bump sums to when squared: `Σ exp(−r²/σ²) ≈ πσ²`. The unit of the loss of heat maps. */
-export const BUMP_ENERGY = Math.PI * SIGMA ** 2;
+export function bumpEnergy(size: number): number {
+  return Math.PI * sigmaFor(size) ** 2;
+}
 
 /** Where the highest point of each plane is, and how high. */
 export interface Peaks {

@@ -1,4 +1,4 @@
-import { type ConditionSpec, FACE_CLASSES, HAND_POINTS } from "../data/index.ts";
+import { CAPTION, type ConditionSpec, FACE_CLASSES, HAND_POINTS, SCENE_LAYOUT, SPEECH } from "../data/index.ts";
 import type { Config } from "./schema.ts";
 
 /** What the conditions of a configuration's data hold, without opening the data. */
@@ -8,6 +8,12 @@ export function conditionSpec({ condition }: Config["data"]): ConditionSpec {
       return { kind: condition, classes: FACE_CLASSES };
     case "keypoints":
       return HAND_POINTS;
+    case "layout":
+      return SCENE_LAYOUT;
+    case "text":
+      return CAPTION;
+    case "audio":
+      return SPEECH;
     default:
       return { kind: condition };
   }

@@ -95,6 +95,36 @@ const hands: ConfigInput = {
   data: { name: "hands", condition: "keypoints", size: 64, count: 16_000 },
 };
 
+/** Fruit and flowers of five vendors, each in its box. */
+const scenes: ConfigInput = {
+  ...hour,
+  name: "scenes",
+  data: { name: "scenes", condition: "layout", size: 64, count: 16_000 },
+};
+
+/** Emoji of five vendors from what they are called. */
+const words: ConfigInput = {
+  ...hour,
+  name: "words",
+  data: { name: "words", condition: "text", size: 64 },
+  stage1: {
+    ...hour.stage1,
+    model: {
+      ...hour.stage1.model,
+      condition: { channels: 64, multipliers: [1, 2], blocks: 1, patch: 1, codes: 512, codeDim: 16 },
+    },
+    regularizer: { estimator: "sliced", weight: 0.2 },
+  },
+};
+
+/** Emoji of five vendors from their spoken names. */
+const speech: ConfigInput = {
+  ...hour,
+  name: "speech",
+  data: { name: "speech", condition: "audio", size: 64 },
+  stage1: { ...hour.stage1, regularizer: { estimator: "sliced", weight: 0.2 } },
+};
+
 /** Everything at its smallest, over in seconds: for tests and for trying things out. */
 const tiny: ConfigInput = {
   name: "tiny",
@@ -128,10 +158,17 @@ const tiny: ConfigInput = {
 };
 
 /** The configurations that come with the program, by name. */
-export const presets = { start, faces, "faces-lines": facesLines, emoji, hands, tiny } satisfies Record<
-  string,
-  ConfigInput
->;
+export const presets = {
+  start,
+  faces,
+  "faces-lines": facesLines,
+  emoji,
+  hands,
+  scenes,
+  words,
+  speech,
+  tiny,
+} satisfies Record<string, ConfigInput>;
 
 export type PresetName = keyof typeof presets;
 export const PRESET_NAMES = Object.keys(presets) as PresetName[];

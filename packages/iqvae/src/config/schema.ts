@@ -28,6 +28,25 @@ const data = z.discriminatedUnion("name", [
     size: z.literal([...IMAGE_SIZES]),
     count: positive.max(10_000_000).default(12_000),
   }),
+  z.strictObject({
+    name: z.literal("scenes"),
+    condition: z.literal("layout"),
+    size: z.literal([...IMAGE_SIZES]),
+    count: positive.max(10_000_000).default(12_000),
+  }),
+  z.strictObject({
+    name: z.literal("words"),
+    condition: z.literal("text"),
+    size: z.literal([...IMAGE_SIZES]),
+    /** The most pairs, spread over all that there are. */
+    count: positive.max(10_000_000).default(10_000_000),
+  }),
+  z.strictObject({
+    name: z.literal("speech"),
+    condition: z.literal("audio"),
+    size: z.literal([...IMAGE_SIZES]),
+    count: positive.max(10_000_000).default(10_000_000),
+  }),
 ]);
 
 const autoEncoder = z.strictObject({

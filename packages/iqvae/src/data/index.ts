@@ -32,7 +32,15 @@ export {
   type OpenFaces,
   type OpenHands,
   type OpenRequest,
+  type OpenScenes,
+  type OpenSpeech,
+  type OpenWords,
   openDataset,
 } from "./open.ts";
 export { type Random, seededRandom } from "./random.ts";
 export { readCondition, readImage, readLabelMap, readLines } from "./read-image.ts";
+export { SCENE_CLASSES, SCENE_GROUNDS, SCENE_LAYOUT } from "./scenes/recipe.ts";
+export { logMel } from "./speech/log-mel.ts";
+export { SPEECH } from "./speech/recipe.ts";
+export { readWav, type Waveform } from "./speech/wav.ts";
+export { CAPTION, captionsOf } from "./words/captions.ts";

@@ -11,6 +11,9 @@ import { facesRecipe } from "./faces/recipe.ts";
 import { handsRecipe } from "./hands/recipe.ts";
 import type { Licence } from "./licences.ts";
 import type { Recipe } from "./recipe.ts";
+import { scenesRecipe } from "./scenes/recipe.ts";
+import { speechRecipe } from "./speech/recipe.ts";
+import { wordsRecipe } from "./words/recipe.ts";
 
 interface CommonRequest {
   readonly size: ImageSize;
@@ -50,17 +53,47 @@ export interface OpenHands extends CommonRequest {
   readonly seed?: number;
 }
 
+/** Scenes of emoji: any number of them, decided by `seed`. */
+export interface OpenScenes extends CommonRequest {
+  readonly name: "scenes";
+  readonly condition: "layout";
+  /** How many scenes, both parts together. Default 12,000. */
+  readonly count?: number;
+  /** Default 0. */
+  readonly seed?: number;
+}
+
+/** Emoji and what they are called. */
+export interface OpenWords extends CommonRequest {
+  readonly name: "words";
+  readonly condition: "text";
+  /** The most pairs, spread over all that there are. Default: all. */
+  readonly count?: number;
+}
+
+/** Emoji and what they are called, spoken. */
+export interface OpenSpeech extends CommonRequest {
+  readonly name: "speech";
+  readonly condition: "audio";
+  /** The most pairs, spread over all that there are. Default: all. */
+  readonly count?: number;
+}
+
 /** What {@link openDataset} can open. */
-export type OpenRequest = OpenFaces | OpenEmoji | OpenHands;
+export type OpenRequest = OpenFaces | OpenEmoji | OpenHands | OpenScenes | OpenWords | OpenSpeech;
 
 /** The built-in data sets, and what each can be conditioned on; the first is the default of the command line. */
 export const DATASETS: { readonly [name in OpenRequest["name"]]: readonly ConditionKind[] } = {
   faces: ["semantic", "lines"],
   emoji: ["edges"],
   hands: ["keypoints"],
+  scenes: ["layout"],
+  words: ["text"],
+  speech: ["audio"],
 };
 
 const DEFAULT_COUNT = 12_000;
+const MOST_PAIRS = 10_000_000;
 
 /**
  * Opens a built-in data set; draws it first if it is not in the cache. Equal requests give equal bytes.
@@ -99,8 +132,10 @@ export function dataLicences(): readonly Licence[] {
     { name: "faces", condition: "semantic", size: 32 },
     { name: "emoji", condition: "edges", size: 32 },
     { name: "hands", condition: "keypoints", size: 32 },
+    { name: "speech", condition: "audio", size: 32 },
   ];
-  return requests.flatMap((request) => recipeOf(request).licences);
+  const licences = requests.flatMap((request) => recipeOf(request).licences);
+  return [...new Map(licences.map((licence) => [licence.package, licence])).values()];
 }
 
 function recipeOf(request: OpenRequest): Recipe {
@@ -114,6 +149,12 @@ function recipeOf(request: OpenRequest): Recipe {
       return emojiRecipe(size);
     case "hands":
       return handsRecipe({ size, ...numbered(request) });
+    case "scenes":
+      return scenesRecipe({ size, ...numbered(request) });
+    case "words":
+      return wordsRecipe({ size, count: limit(request) });
+    case "speech":
+      return speechRecipe({ size, count: limit(request) });
     case "faces": {
       const { condition, split = "geometry" } = request;
       expectOneOf("split", split, ["geometry", "unseen-parts"]);
@@ -122,9 +163,15 @@ function recipeOf(request: OpenRequest): Recipe {
   }
 }
 
+/** Of a set that is what it is: how much of it. */
+function limit({ count = MOST_PAIRS }: { readonly count?: number }): number {
+  expectInteger("count", count, 1, MOST_PAIRS);
+  return count;
+}
+
 /** Of a set that is drawn at random: how many pairs, and from which seed. */
 function numbered({ count = DEFAULT_COUNT, seed = 0 }: { readonly count?: number; readonly seed?: number }) {
-  expectInteger("count", count, 1, 10_000_000);
+  expectInteger("count", count, 1, MOST_PAIRS);
   expectInteger("seed", seed, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
   return { count, seed };
 }

@@ -17,3 +17,9 @@ export interface Recipe {
   readonly parts: Readonly<Record<string, string | number>>;
   prepare(): { readonly entries: readonly PairEntry[]; draw(index: number): Promise<Pair> };
 }
+
+/** At most `count` entries of a list, equally far apart. */
+export function spread<T>(list: readonly T[], count: number): readonly T[] {
+  if (count >= list.length) return list;
+  return Array.from({ length: count }, (_, i) => list[Math.floor((i * list.length) / count)]!);
+}

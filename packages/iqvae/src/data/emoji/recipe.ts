@@ -4,7 +4,7 @@ import type { ImageSize } from "../dataset.ts";
 import { installedVersion, type Licence, packageFolder } from "../licences.ts";
 import { rasterise, shrink } from "../raster.ts";
 import type { Recipe } from "../recipe.ts";
-import { EMOJI_VENDORS, type EmojiVendor, emojiIcons, emojiSvg, isConceptHeldOut } from "./concepts.ts";
+import { EMOJI_VENDORS, type EmojiIcon, type EmojiVendor, emojiIcons, emojiSvg, isConceptHeldOut } from "./concepts.ts";
 import { colourEdges } from "./edges.ts";
 
 /** Raise it whenever the pixels, the choice or the order of the pairs change. */
@@ -12,8 +12,8 @@ const VERSION = 2;
 
 /** How the `emoji` pairs are drawn. They are as many as the packages hold; nothing about them is random. */
 export function emojiRecipe(size: ImageSize): Recipe {
-  const licences = EMOJI_VENDORS.map(licenceOf);
-  const versions = Object.fromEntries(licences.map((licence) => [licence.package, licence.version]));
+  const licences = emojiLicences();
+  const versions = versionsOf(licences);
   return {
     name: "emoji",
     condition: { kind: "edges" },
@@ -26,12 +26,27 @@ export function emojiRecipe(size: ImageSize): Recipe {
         validation: isConceptHeldOut(concept),
       }));
       const draw = async (index: number) => {
-        const image = shrink(await rasterise(emojiSvg(icons[index]!, size * 2)), size, 2);
+        const image = await drawEmoji(icons[index]!, size);
         return { image, condition: colourEdges(image, size) };
       };
       return { entries, draw };
     },
   };
+}
+
+/** A drawing on white: RGB bytes `[size, size, 3]`. */
+export async function drawEmoji(icon: EmojiIcon, size: number): Promise<Uint8Array> {
+  return shrink(await rasterise(emojiSvg(icon, size * 2)), size, 2);
+}
+
+/** Whose drawings the emoji are. */
+export function emojiLicences(): readonly Licence[] {
+  return EMOJI_VENDORS.map(licenceOf);
+}
+
+/** Package by package, for the content key of a cache. */
+export function versionsOf(licences: readonly Licence[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(licences.map((licence) => [licence.package, licence.version]));
 }
 
 interface IconifyInfo {
