@@ -37,7 +37,11 @@ export function sampleCommand(): Command {
   return new Command("sample")
     .description("draw images for conditions with a trained run")
     .argument("<run>", "a run folder, or its name in runs/")
-    .option("--condition <file>", "an image that holds a condition; may be repeated", collect(String))
+    .option(
+      "--condition <file>",
+      "a file with a condition (image, JSON or WAV, as the kind asks for), or the text itself; may be repeated",
+      collect(String),
+    )
     .option("--index <number>", "a held-out pair whose condition to take; may be repeated", collect(whole(0)))
     .option("--count <images>", "images for each condition", whole(1), SAMPLES)
     .option("--seed <number>", "equal seeds draw equal images", whole(0), 0)

@@ -38,7 +38,8 @@ export {
   openDataset,
 } from "./open.ts";
 export { type Random, seededRandom } from "./random.ts";
-export { readCondition, readImage, readLabelMap, readLines } from "./read-image.ts";
+export { readCondition } from "./read-condition.ts";
+export { readImage, readLabelMap, readLines } from "./read-image.ts";
 export { SCENE_CLASSES, SCENE_GROUNDS, SCENE_LAYOUT } from "./scenes/recipe.ts";
 export { logMel } from "./speech/log-mel.ts";
 export { SPEECH } from "./speech/recipe.ts";

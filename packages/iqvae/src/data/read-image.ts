@@ -1,6 +1,6 @@
 import { access } from "node:fs/promises";
 import sharp, { type Metadata, type Sharp } from "sharp";
-import type { ConditionSpec, SemanticClass } from "./dataset.ts";
+import type { SemanticClass } from "./dataset.ts";
 import { plain } from "./raster.ts";
 
 /**
@@ -22,16 +22,6 @@ export async function readImage(path: string, size: number): Promise<Uint8Array>
       .toBuffer(),
   );
   return plain(pixels);
-}
-
-/**
- * Reads a condition as a person drew it, of exactly `size × size` pixels: a semantic map as {@link readLabelMap}, lines
- * and edges as {@link readLines}.
- *
- * @returns `[size, size]`, values as in a batch
- */
-export async function readCondition(path: string, spec: ConditionSpec, size: number): Promise<Uint8Array> {
-  return spec.kind === "semantic" ? await readLabelMap(path, spec.classes, size) : await readLines(path, size);
 }
 
 /**

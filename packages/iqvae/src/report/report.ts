@@ -80,7 +80,7 @@ function tiles(config: Config, records: readonly MetricsRecord[]): string {
   const entries: [string, number | undefined, (value: number) => string][] = [
     // Pixels lie in [−1, 1], so the peak is 2.
     ["reconstruction, PSNR", newest("stage1", "imageMse"), (mse) => `${(10 * Math.log10(4 / mse)).toFixed(1)} dB`],
-    ["condition pixels right", newest("stage1", "conditionAccuracy"), percent],
+    ["condition right", newest("stage1", "conditionAccuracy"), percent],
     [`image codes in use, of ${image.codes}`, newest("stage1", "imageActive"), percent],
     [`condition codes in use, of ${condition.codes}`, newest("stage1", "conditionActive"), percent],
     ["bits a token, held out", newest("stage2", "bits"), (bits) => bits.toFixed(2)],
@@ -125,8 +125,8 @@ const TITLES: Readonly<Record<string, string>> = {
   nll: "Negative log-likelihood",
   imageLoss: "Image ℓ1",
   imageMse: "Image squared error",
-  conditionLoss: "Condition cross-entropy",
-  conditionAccuracy: "Condition pixels right",
+  conditionLoss: "Condition loss",
+  conditionAccuracy: "Condition right",
   imageActive: "Image codes, share in use",
   conditionActive: "Condition codes, share in use",
 };

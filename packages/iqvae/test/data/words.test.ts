@@ -1,0 +1,54 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { textOf } from "../../src/conditions/index.ts";
+import { namedConcepts } from "../../src/data/emoji/annotations.ts";
+import { captionsOf, openDataset } from "../../src/data/index.ts";
+import { isDrawingHeldOut } from "../../src/data/words/recipe.ts";
+
+it("knows concepts by one word, each drawn by all vendors", () => {
+  const concepts = namedConcepts();
+  expect(concepts.length).toBeGreaterThan(300);
+  for (const { name, icons } of concepts) {
+    expect(name).toMatch(/^[a-z]+$/);
+    expect(icons.map(({ vendor }) => vendor)).toEqual(["openmoji", "twemoji", "noto", "fluent-emoji-flat", "emojione"]);
+    expect(icons.every(({ concept }) => concept === name)).toBe(true);
+  }
+  expect(concepts.find(({ name }) => name === "banana")?.keywords).toEqual(["fruit", "potassium"]);
+});
+
+it("captions by name and keywords, on both sides of the name, within 32 bytes", () => {
+  expect(captionsOf({ name: "banana", keywords: ["fruit", "potassium"], icons: [] })).toEqual([
+    "banana",
+    "banana fruit",
+    "potassium banana",
+  ]);
+  expect(
+    captionsOf({ name: "banana", keywords: ["a keyword that is far too long for this", "ripe"], icons: [] }),
+  ).toEqual(["banana", "banana ripe"]);
+});
+
+it("holds out drawings with all their captions, while training knows every concept", async () => {
+  const concepts = namedConcepts();
+  const held = concepts.flatMap(({ icons }) => icons).filter(isDrawingHeldOut);
+  const share = held.length / concepts.length / 5;
+  expect(share).toBeGreaterThan(0.07);
+  expect(share).toBeLessThan(0.13);
+  expect(concepts.every(({ icons }) => icons.some((icon) => !isDrawingHeldOut(icon)))).toBe(true);
+
+  const cacheDir = await mkdtemp(join(tmpdir(), "iqvae-words-"));
+  const dataset = await openDataset({ name: "words", condition: "text", size: 32, count: 300, cacheDir });
+  const drawings = (ids: readonly string[]) => new Set(ids.map((id) => id.split("/").slice(0, 2).join("/")));
+  const train = drawings(dataset.train.ids);
+  expect([...drawings(dataset.validation.ids)].filter((drawing) => train.has(drawing))).toEqual([]);
+  for (const part of [dataset.train, dataset.validation]) {
+    const { conditions } = part.batch([...Array(part.length).keys()]);
+    part.ids.forEach((id, i) => {
+      expect(textOf(conditions.subarray(32 * i, 32 * i + 32))).toBe(id.split("/")[2]);
+    });
+  }
+  expect(dataset.train.length + dataset.validation.length).toBe(300);
+  dataset.close();
+  await rm(cacheDir, { recursive: true });
+});
