@@ -81,7 +81,7 @@ const hour = {
     batch: 16,
     warmup: 100,
   },
-  stage2: { ...start.stage2, model: { layers: 6, width: 256, heads: 8, dropout: 0.1 }, steps: 5000, warmup: 200 },
+  stage2: { ...start.stage2, model: { layers: 6, width: 256, heads: 8, dropout: 0.1 }, steps: 5000, rate: 2e-3, warmup: 200 },
   logEvery: 50,
   evaluateEvery: 500,
   checkpointEvery: 500,
