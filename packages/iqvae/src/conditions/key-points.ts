@@ -2,7 +2,7 @@ import { ops, type Tensor } from "@iqvae/torch";
 import { Canvas } from "./canvas.ts";
 import { checkLength } from "./check.ts";
 import type { Condition } from "./condition.ts";
-import { bumpEnergy, bumps, peaks } from "./heat-maps.ts";
+import { bumps, heatMapError, peaks } from "./heat-maps.ts";
 import type { KeyPointSpec, Rgb } from "./spec.ts";
 
 /** A point counts as found within this share of the image's side (PCK, Yang & Ramanan 2013). */
@@ -43,8 +43,7 @@ export function keyPoints(spec: KeyPointSpec, size: number): Condition {
     toPlanes,
     toLogits: toPlanes,
     loss(logits, points) {
-      const error = logits.to("float32").sub(toPlanes(points)).square().sum();
-      return error.div(bumpEnergy(size) * count * points.shape[0]!);
+      return heatMapError(logits.to("float32"), toPlanes(points)).div(count * points.shape[0]!);
     },
     fromLogits(logits) {
       const { x, y, visible } = peaks(logits);

@@ -2,7 +2,7 @@ import { ops, type Tensor } from "@iqvae/torch";
 import { Canvas, GLYPH_ADVANCE } from "./canvas.ts";
 import { checkLength } from "./check.ts";
 import type { Condition } from "./condition.ts";
-import { bumpEnergy, bumps, isPeak, refine } from "./heat-maps.ts";
+import { bumps, heatMapError, isPeak, refine } from "./heat-maps.ts";
 import type { LayoutSpec } from "./spec.ts";
 
 /** Weight of the error of widths and heights, in shares of the side, beside that of the centers. */
@@ -32,13 +32,11 @@ export function layout(spec: LayoutSpec, size: number): Condition {
     loss(logits, boxes) {
       const read = readBoxes(boxes, classes);
       const { planes, near } = centers(read, size);
-      const error = logits.to("float32").sub(planes);
-      const heat = error.slice(1, 0, classes).square().sum();
-      const extent = error.slice(1, classes).abs().mul(near).sum();
+      const given = logits.to("float32");
+      const heat = heatMapError(given.slice(1, 0, classes), planes.slice(1, 0, classes));
+      const extent = given.slice(1, classes).sub(planes.slice(1, classes)).abs().mul(near).sum();
       const count = read.present.sum().clamp_min(1);
-      return heat
-        .div(count.mul(bumpEnergy(size)))
-        .add(extent.div(near.sum().mul(2).clamp_min(1)), { alpha: EXTENT_WEIGHT });
+      return heat.div(count).add(extent.div(near.sum().mul(2).clamp_min(1)), { alpha: EXTENT_WEIGHT });
     },
     fromLogits: (logits) => findBoxes(logits.to("float32"), spec, size),
     check,

@@ -172,7 +172,10 @@ describe("the cache", () => {
 
 describe("openDataset", () => {
   it.each([
-    [{ name: "cats" }, 'openDataset: name must be one of "faces", "emoji", "hands", "scenes", "words", "speech", not "cats".'],
+    [
+      { name: "cats" },
+      'openDataset: name must be one of "faces", "emoji", "hands", "scenes", "words", "speech", not "cats".',
+    ],
     [{ size: 48 }, "openDataset: size must be one of 32, 64, 128, not 48."],
     [{ condition: "edges" }, 'openDataset: condition of faces must be one of "semantic", "lines", not "edges".'],
     [{ name: "emoji" }, 'openDataset: condition of emoji must be one of "edges", not "semantic".'],

@@ -184,7 +184,7 @@ describe("spoken names", () => {
 
   it("are paired with drawings; held out are drawings and utterances alike", async () => {
     const cacheDir = await mkdtemp(join(tmpdir(), "iqvae-speech-"));
-    const dataset = await openDataset({ name: "speech", condition: "audio", size: 32, count: 120, cacheDir });
+    const dataset = await openDataset({ name: "speech", condition: "audio", size: 32, count: 40, cacheDir });
     const parts = (ids: readonly string[], pick: (parts: string[]) => string) =>
       new Set(ids.map((id) => pick(id.split("/"))));
     for (const pick of [([c, v]: string[]) => `${c}/${v}`, ([c, , u]: string[]) => `${c}/${u}`]) {
