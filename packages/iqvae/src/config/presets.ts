@@ -68,7 +68,7 @@ const emoji: ConfigInput = {
   data: { name: "emoji", condition: "edges", size: 64 },
 };
 
-/** What the presets of the other conditions share: 64 pixels, an hour on two cores. */
+/** What the presets of the other conditions share: 64 pixels; sized from single steps to take two cores an hour at most. */
 const hour = {
   ...faces,
   stage1: {
@@ -83,8 +83,8 @@ const hour = {
   },
   stage2: {
     ...start.stage2,
-    model: { layers: 6, width: 256, heads: 8, dropout: 0.1 },
-    steps: 5000,
+    model: { layers: 6, width: 192, heads: 6, dropout: 0.1 },
+    steps: 3000,
     rate: 2e-3,
     warmup: 200,
   },
@@ -99,6 +99,10 @@ const hands: ConfigInput = {
   ...hour,
   name: "hands",
   data: { name: "hands", condition: "keypoints", size: 64, count: 16_000 },
+  stage1: {
+    ...hour.stage1,
+    model: { ...hour.stage1.model, condition: { ...hour.stage1.model.condition, codes: 1024 } },
+  },
 };
 
 /** Fruit and flowers of five vendors, each in its box. */
