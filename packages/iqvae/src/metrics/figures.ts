@@ -78,13 +78,11 @@ export async function networkFigures(subject: Subject, networks: readonly Featur
 /** Sliced Wasserstein distance, level by level and in the mean. */
 export async function textureFigures({ drawn, real, seed, clock }: Subject): Promise<Figure[]> {
   const count = Math.min(drawn.count, real.reference.count);
-  const swd = await clock.time("SWD", () => ({
-    of: slicedWasserstein(firstOf(real.reference, count), firstOf(drawn, count), { seed }),
-    best:
-      real.own === undefined
-        ? undefined
-        : slicedWasserstein(firstOf(real.reference, count), firstOf(real.own, count), { seed }),
-  }));
+  const swd = await clock.time("SWD", () => {
+    const sets = [drawn, ...(real.own === undefined ? [] : [real.own])].map((set) => firstOf(set, count));
+    const [of, best] = slicedWasserstein(firstOf(real.reference, count), sets, { seed });
+    return { of: of!, best };
+  });
   return [
     ...swd.of.levels.map(
       ({ side, distance }, i): Figure => ({

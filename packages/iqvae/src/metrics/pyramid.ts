@@ -1,27 +1,24 @@
-import { ops, type Tensor, tensor } from "@iqvae/torch";
+import { ops, type Tensor } from "@iqvae/torch";
 
 /** One line of the 5 × 5 binomial filter of Burt & Adelson 1983. */
 const BINOMIAL = [1, 4, 6, 4, 1].map((value) => value / 16);
 
 /**
- * The Laplacian pyramid (Burt & Adelson 1983): what each level has beyond the next coarser one, and the coarsest level itself.
+ * One level of the Laplacian pyramid (Burt & Adelson 1983): what an image, halved `level` times, has beyond the next coarser
+ * one. The coarsest level is the halved image itself.
  *
- * @param planes `[B, C, H, W]`; `H` and `W` divide by `2^(levels − 1)`
- * @returns `levels` tensors from fine to coarse, each half as large as the one before
+ * @param planes `[B, C, H, W]`, contiguous; `H` and `W` divide by `2^(levels − 1)`
+ * @param level 0 (fine) to `levels − 1`
+ * @returns `[B, C, H / 2^level, W / 2^level]`
  */
-export function laplacianPyramid(planes: Tensor, levels: number): Tensor[] {
-  const out: Tensor[] = [];
+export function laplacianLevel(planes: Tensor, level: number, levels: number): Tensor {
   let fine = planes;
-  for (let level = 1; level < levels; level++) {
-    const coarse = halve(fine);
-    out.push(fine.sub(double(coarse)));
-    fine = coarse;
-  }
-  return [...out, fine];
+  for (let i = 0; i < level; i++) fine = halve(fine);
+  return level === levels - 1 ? fine : fine.sub(double(halve(fine)));
 }
 
 function halve(x: Tensor): Tensor {
-  return blur(x, 1).slice(2, 0, null, 2).slice(3, 0, null, 2);
+  return blur(x, 1).slice(2, 0, null, 2).slice(3, 0, null, 2).contiguous();
 }
 
 function double(x: Tensor): Tensor {
@@ -34,9 +31,15 @@ function double(x: Tensor): Tensor {
 
 /** Beyond the border the image is mirrored at its last pixel. */
 function blur(x: Tensor, gain: number): Tensor {
-  const [B, C, H, W] = x.shape as [number, number, number, number];
-  const line = tensor(BINOMIAL, { device: x.device }).to(x.dtype);
-  const padded = ops.aten.reflection_pad2d(x.reshape([B * C, 1, H, W]), [2, 2, 2, 2]);
-  const across = ops.aten.conv2d(padded, line.reshape([1, 1, 1, -1]));
-  return ops.aten.conv2d(across, line.mul(gain).reshape([1, 1, -1, 1])).reshape([B, C, H, W]);
+  const padded = ops.aten.reflection_pad2d(x, [2, 2, 2, 2]);
+  return weighted(weighted(padded, 3, 1), 2, gain);
+}
+
+/** The binomial mean along a dimension. As shifted sums: a convolution of single channels is several times slower. */
+function weighted(x: Tensor, dim: number, gain: number): Tensor {
+  const length = x.shape[dim]! - BINOMIAL.length + 1;
+  const shifted = (i: number) => x.slice(dim, i, i + length);
+  const sum = shifted(0).mul(gain * BINOMIAL[0]!);
+  for (let i = 1; i < BINOMIAL.length; i++) sum.add_(shifted(i), { alpha: gain * BINOMIAL[i]! });
+  return sum;
 }

@@ -2,7 +2,7 @@ import { inferenceMode, ops, scope, type Tensor, tensor } from "@iqvae/torch";
 import { seededRandom } from "../data/index.ts";
 import { toUnitRange } from "../models/iqvae.ts";
 import { forEachBatch, type ImageSet } from "./image-set.ts";
-import { laplacianPyramid } from "./pyramid.ts";
+import { laplacianLevel } from "./pyramid.ts";
 import { wasserstein1 } from "./wasserstein.ts";
 
 /** Side of a patch, patches of an image at each level, random directions (Karras et al. 2018, § 5). */
@@ -26,40 +26,47 @@ export interface SlicedWasserstein {
 }
 
 /**
- * Sliced Wasserstein distance of the local patches of two sets of images at each level of a Laplacian pyramid (Karras et al.
- * 2018, § 5): 128 patches of 7 × 7 of each image, channels normalized by their mean and spread over the set, 512 random
- * directions. Times 1,000. It tells whether textures and small structures are alike at a scale, not whether wholes are.
+ * Sliced Wasserstein distances of the local patches of sets of images from those of real ones, at each level of a Laplacian
+ * pyramid (Karras et al. 2018, § 5): 128 patches of 7 × 7 of each image, channels normalized by their mean and spread over the
+ * set, 512 random directions. Times 1,000. They tell whether textures and small structures are alike at a scale, not whether
+ * wholes are.
+ *
+ * Several sets at once share what the real images cost.
  *
  * @param options.seed decides patches and directions
+ * @returns as many as there are sets
  * @throws RangeError when the sets differ in count or size, or images are smaller than 16 pixels
  */
 export function slicedWasserstein(
   real: ImageSet,
-  drawn: ImageSet,
+  sets: readonly ImageSet[],
   options: { readonly seed: number; readonly onProgress?: (share: number) => void },
-): SlicedWasserstein {
+): SlicedWasserstein[] {
   const { seed, onProgress = () => {} } = options;
-  if (real.count !== drawn.count || real.size !== drawn.size)
-    throw new RangeError(
-      `slicedWasserstein takes two sets of equal count and size, but got ${real.count} of ${real.size} pixels and ` +
-        `${drawn.count} of ${drawn.size}; leave images out or resize them.`,
-    );
+  for (const set of sets)
+    if (real.count !== set.count || real.size !== set.size)
+      throw new RangeError(
+        `slicedWasserstein takes sets of equal count and size, but got ${real.count} of ${real.size} pixels and ` +
+          `${set.count} of ${set.size}; leave images out or resize them.`,
+      );
   const sides = levelSides(real.size);
   const levels = sides.map((side, level) =>
     scope(() =>
       inferenceMode(() => {
-        const ofSet = (images: ImageSet, name: string) => {
-          const positions = randomPositions(images.count, side, seededRandom("swd patches", name, seed, level));
+        const patches = [real, ...sets].map((images, i) => {
+          const positions = randomPositions(images.count, side, seededRandom("swd patches", i, seed, level));
           return levelPatches(images, { level, levels: sides.length, side, positions });
-        };
-        const [a, b] = [ofSet(real, "real"), ofSet(drawn, "drawn")];
+        });
         const directions = randomDirections(PATCH * PATCH * 3, DIRECTIONS, seededRandom("swd directions", seed, level));
-        const distance = patchDistance(a, b, directions, (share) => onProgress((level + share) / sides.length));
-        return { side, distance: UNIT * distance };
+        const report = (share: number) => onProgress((level + share) / sides.length);
+        return patchDistances(patches[0]!, patches.slice(1), directions, report);
       }),
     ),
   );
-  return { levels, mean: levels.reduce((sum, { distance }) => sum + distance, 0) / levels.length };
+  return sets.map((_, i) => {
+    const distances = levels.map((level, l) => ({ side: sides[l]!, distance: UNIT * level[i]! }));
+    return { levels: distances, mean: distances.reduce((sum, { distance }) => sum + distance, 0) / levels.length };
+  });
 }
 
 function levelSides(size: number): number[] {
@@ -100,7 +107,7 @@ function levelPatches(
   const out = ops.aten.empty([images.count * each, 3 * PATCH * PATCH], { device: "cpu" });
   forEachBatch(images, BATCH, (pixels, first) => {
     const B = pixels.shape[0]!;
-    const chosen = laplacianPyramid(toUnitRange(pixels).contiguous(), levels)[level]!;
+    const chosen = laplacianLevel(toUnitRange(pixels).contiguous(), level, levels);
     const corners = tensor(positions.subarray(first * each, (first + B) * each), { shape: [B, each] });
     out.slice(0, first * each, (first + B) * each).copy_(cutPatches(chosen, corners, side));
   });
@@ -127,36 +134,38 @@ export function cutPatches(planes: Tensor, corners: Tensor, side: number): Tenso
 }
 
 /**
- * Mean over directions of the Wasserstein-1 distance of two equally large sets of patches, after the channels of each set are
+ * Means over directions of the Wasserstein-1 distances of sets of patches from a reference, after the channels of each set are
  * normalized to mean 0 and spread 1.
  *
- * @param a `[N, C·49]`
- * @param b `[N, C·49]`
+ * @param reference `[N, C·49]`
+ * @param sets of the same shape
  * @param directions unit vectors float64 `[C·49, L]`
  */
-export function patchDistance(
-  a: Tensor,
-  b: Tensor,
+export function patchDistances(
+  reference: Tensor,
+  sets: readonly Tensor[],
   directions: Tensor,
   onProgress: (share: number) => void = () => {},
-): number {
-  const [N] = a.shape as [number, number];
+): number[] {
+  const N = reference.shape[0]!;
   const L = directions.shape[1]!;
-  const project = [a, b].map((patches) => projection(patches, directions));
-  let sum = 0;
+  const projections = [reference, ...sets].map((patches) => projection(patches, directions));
+  const sums = sets.map(() => 0);
   for (let first = 0; first < L; first += DIRECTIONS_AT_ONCE) {
     const last = Math.min(first + DIRECTIONS_AT_ONCE, L);
-    const [x, y] = project.map((projected) => scope(() => projected(first, last).read("float32"))) as [
-      Float32Array,
-      Float32Array,
-    ];
+    const projected = projections.map((project) => scope(() => project(first, last).read("float32")));
     for (let row = 0; row < last - first; row++) {
-      const [p, q] = [x, y].map((all) => all.subarray(row * N, (row + 1) * N)) as [Float32Array, Float32Array];
-      sum += wasserstein1(p, q);
+      const [own, ...others] = projected.map((all) => all.subarray(row * N, (row + 1) * N)) as [
+        Float32Array,
+        ...Float32Array[],
+      ];
+      wasserstein1(own, others).forEach((distance, i) => {
+        sums[i]! += distance;
+      });
     }
     onProgress(last / L);
   }
-  return sum / L;
+  return sums.map((sum) => sum / L);
 }
 
 /**
@@ -185,15 +194,17 @@ function projection(patches: Tensor, directions: Tensor): (first: number, last: 
 /** Rows that are summed in float64 at a time. */
 const ROWS = 1 << 16;
 
-/** Mean and spread of each channel over all patches, float64 `[C]`. */
+/** Mean and spread of each channel over all patches, float64 `[C]`. Pixels lie within [−2, 2], so sums of squares lose nothing. */
 function channelMoments(patches: Tensor, C: number): [Tensor, Tensor] {
-  const parts = patches.split(ROWS, 0);
-  const total = (map: (x: Tensor) => Tensor) =>
-    parts
-      .map((part) => scope(() => map(part.to("float64").reshape([part.shape[0]!, C, -1])).sum([0, 2])))
-      .reduce((sum, x) => sum.add(x));
-  const count = patches.numel / C;
-  const mean = total((x) => x).div(count);
-  const variance = total((x) => x.sub(mean.reshape([1, C, 1])).square()).div(count);
-  return [mean, variance.sqrt()];
+  const sums = patches.split(ROWS, 0).map((part) =>
+    scope(() => {
+      const x = part.to("float64").reshape([part.shape[0]!, C, -1]);
+      return ops.aten.stack([x.sum([0, 2]), x.square().sum([0, 2])]);
+    }),
+  );
+  const [mean, square] = sums
+    .reduce((a, b) => a.add(b))
+    .div(patches.numel / C)
+    .unbind() as [Tensor, Tensor];
+  return [mean, square.sub(mean.square()).sqrt()];
 }
