@@ -22,7 +22,7 @@ export interface Fidelity {
  * `faces` reads them out of the image; F1 for edges, which are computed from the image by the detector that the data set's own
  * edges come from.
  *
- * @returns `undefined` where there is no measure yet: maps of other data sets than `faces`
+ * @returns `undefined` where there is no measure yet: maps and lines of other data sets than `faces`, and other kinds
  */
 export async function fidelityOf(
   dataset: PairDataset,
