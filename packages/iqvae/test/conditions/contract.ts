@@ -67,7 +67,7 @@ export function conditionContract({ name, spec, size, samples, wrong, ignorance,
         batch.forEach((sample, i) => {
           expect([...back.subarray(i * sample.length, (i + 1) * sample.length)]).toEqual([...sample]);
         });
-      }, 60);
+      }, 25);
     });
 
     test("reads back from logits in bfloat16 and channels_last too", () => {
