@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { IMAGE_SIZES } from "../data/index.ts";
+import { IMAGE_SIZES, importSchema } from "../data/index.ts";
 import { regularizerSchema } from "../regularizer/index.ts";
 import { GUMBEL_DEFAULTS } from "../training/gumbel.ts";
 import { fastBfloat16 } from "./processor.ts";
@@ -47,6 +47,7 @@ const data = z.discriminatedUnion("name", [
     size: z.literal([...IMAGE_SIZES]),
     count: positive.max(10_000_000).default(10_000_000),
   }),
+  ...importSchema.options,
 ]);
 
 const autoEncoder = z.strictObject({
