@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { didYouMean } from "../config/index.ts";
-import { DATASETS, dataContactSheet, IMAGE_SIZES, type OpenRequest } from "../data/index.ts";
+import { DATASETS, dataContactSheet, IMAGE_SIZES, type OpenBuiltIn } from "../data/index.ts";
 import { openData } from "../training/train-run.ts";
 import { consoleProgress } from "./console.ts";
 import { optionsOf, whole } from "./options.ts";
@@ -12,7 +12,7 @@ interface DataOptions {
   readonly out?: string;
 }
 
-function isDataset(name: string): name is OpenRequest["name"] {
+function isDataset(name: string): name is OpenBuiltIn["name"] {
   return Object.hasOwn(DATASETS, name);
 }
 
@@ -35,7 +35,7 @@ export function dataCommand(): Command {
       const { condition = DATASETS[name][0], size, count, out, json } = optionsOf<DataOptions>(command);
       const progress = consoleProgress({ json });
       // openDataset checks each value and names the choices.
-      const data = { name, condition, size, ...(count === undefined ? {} : { count }) } as OpenRequest;
+      const data = { name, condition, size, ...(count === undefined ? {} : { count }) } as OpenBuiltIn;
       const dataset = await openData(data, progress);
       try {
         const path = out ?? `data-${name}.png`;

@@ -1,8 +1,19 @@
-import { CAPTION, type ConditionSpec, FACE_CLASSES, HAND_POINTS, SCENE_LAYOUT, SPEECH } from "../data/index.ts";
+import {
+  CAPTION,
+  type ConditionSpec,
+  FACE_CLASSES,
+  HAND_POINTS,
+  importedCondition,
+  isImport,
+  SCENE_LAYOUT,
+  SPEECH,
+} from "../data/index.ts";
 import type { Config } from "./schema.ts";
 
 /** What the conditions of a configuration's data hold, without opening the data. */
-export function conditionSpec({ condition }: Config["data"]): ConditionSpec {
+export function conditionSpec(data: Config["data"]): ConditionSpec {
+  if (isImport(data)) return importedCondition(data);
+  const { condition } = data;
   switch (condition) {
     case "semantic":
       return { kind: condition, classes: FACE_CLASSES };

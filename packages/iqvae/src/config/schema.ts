@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { IMAGE_SIZES } from "../data/index.ts";
+import { IMAGE_SIZES, importSchema } from "../data/index.ts";
 import { regularizerSchema } from "../regularizer/index.ts";
 import { NOISE_DEFAULTS, RANDOM_DEFAULTS, SCHEDULED_DEFAULTS } from "../training/exposure-controls.ts";
 import { GUMBEL_DEFAULTS } from "../training/gumbel.ts";
@@ -48,6 +48,7 @@ const data = z.discriminatedUnion("name", [
     size: z.literal([...IMAGE_SIZES]),
     count: positive.max(10_000_000).default(10_000_000),
   }),
+  ...importSchema.options,
 ]);
 
 const autoEncoder = z.strictObject({

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 /** A pair that is to be drawn. */
@@ -127,27 +127,37 @@ let asideCount = 0;
  * Writes a cache file aside, flushes it and renames it, so that a file of this name is always whole. If anything fails,
  * nothing is left behind.
  *
- * @param records the records in order: image `[H, W, 3]`, then condition
+ * @param records for each entry in order its record: image `[H, W, 3]`, then condition; `null` strikes the entry out
  * @throws Error that says what could not be written and what to do
  */
-export async function writeCache(path: string, header: CacheHeader, records: AsyncIterable<Uint8Array>): Promise<void> {
+export async function writeCache(
+  path: string,
+  header: CacheHeader,
+  records: AsyncIterable<Uint8Array | null>,
+): Promise<void> {
   const aside = `${path}.${process.pid}.${asideCount++}.part`;
-  const bytes = Buffer.from(JSON.stringify(header));
-  const headerLength = Buffer.alloc(4);
-  headerLength.writeUInt32LE(bytes.length);
+  const beginning = beginningOf(header);
   const checksum = createHash("sha256");
   try {
     await mkdir(dirname(path), { recursive: true });
     await removeAbandoned(path);
-    const file = await open(aside, "wx");
+    const file = await open(aside, "wx+");
     try {
       const write = async (part: Uint8Array) => {
         checksum.update(part);
         await file.writeFile(part);
       };
-      await write(Buffer.concat([Buffer.from(MAGIC), headerLength, bytes]));
-      for await (const record of records) await write(record);
-      await file.writeFile(checksum.digest());
+      await write(beginning);
+      const kept: PairEntry[] = [];
+      let index = 0;
+      for await (const record of records) {
+        const entry = header.entries[index++]!;
+        if (record === null) continue;
+        await write(record);
+        kept.push(entry);
+      }
+      if (kept.length === index) await file.writeFile(checksum.digest());
+      else await writeAnew(file, { ...header, entries: kept }, beginning.length);
       await file.sync();
     } finally {
       await file.close();
@@ -157,6 +167,28 @@ export async function writeCache(path: string, header: CacheHeader, records: Asy
     await rm(aside, { force: true }).catch(() => {});
     throw explain(error, path, header);
   }
+}
+
+/** What a cache file begins with; `length` fills it up with spaces after the header, which JSON ignores. */
+function beginningOf(header: CacheHeader, length?: number): Buffer {
+  const text = Buffer.from(JSON.stringify(header));
+  const bytes = Buffer.alloc(length ?? PREFIX + text.length, " ");
+  bytes.write(MAGIC, "latin1");
+  bytes.writeUInt32LE(bytes.length - PREFIX, MAGIC.length);
+  text.copy(bytes, PREFIX);
+  return bytes;
+}
+
+/**
+ * Puts a shorter list of entries in place of the one that a file begins with, and adds the checksum. Which pairs can be used is
+ * known only when all are read; so the records, which are the bulk, are written once.
+ */
+async function writeAnew(file: FileHandle, header: CacheHeader, length: number): Promise<void> {
+  const { size: end } = await file.stat();
+  await file.write(beginningOf(header, length), 0, length, 0);
+  const checksum = createHash("sha256");
+  hashRange(file.fd, 0, end, checksum);
+  await file.write(checksum.digest(), 0, CHECKSUM, end);
 }
 
 /** A writer writes all the time, so what has not changed for so long belongs to one that was killed. */

@@ -1,4 +1,5 @@
 import type { ConditionSpec } from "../conditions/spec.ts";
+import type { ImportReport } from "./importers/problems.ts";
 import type { Licence } from "./licences.ts";
 
 export type { ConditionSpec, Rgb, SemanticClass } from "../conditions/spec.ts";
@@ -37,6 +38,8 @@ export interface PairDataset {
   readonly train: PairSplit;
   readonly validation: PairSplit;
   readonly licences: readonly Licence[];
+  /** Of an import: what was read, and what was left out and why. */
+  readonly report?: ImportReport;
   /** Closes the cache file. No batch can be read afterwards. */
   close(): void;
 }

@@ -22,15 +22,20 @@ export {
 export { drawColours, FACE_PALETTES, type FaceColours, SHAVED_SHARE } from "./faces/palettes.ts";
 export { recolourFace, renderFace, renderFaceCondition } from "./faces/recipe.ts";
 export { HAND_PALETTES, HAND_POINTS, relightHand } from "./hands/recipe.ts";
+export { describeImport, type ImportReport, type ProblemKind, type ProblemSummary } from "./importers/problems.ts";
+export { IMPORTS, type ImportRequest, importSchema, isImport } from "./importers/requests.ts";
+export { importedCondition } from "./importers/specs.ts";
 export type { Licence } from "./licences.ts";
 export { epochOrder, Loader, type LoaderState } from "./loader.ts";
 export {
   cacheFolder,
   DATASETS,
   dataLicences,
+  type OpenBuiltIn,
   type OpenEmoji,
   type OpenFaces,
   type OpenHands,
+  type OpenImport,
   type OpenRequest,
   type OpenScenes,
   type OpenSpeech,

@@ -1,14 +1,17 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { type ConditionKind, conditionFor, conditionLength } from "../conditions/index.ts";
-import { CacheRejected, openCache, type PairCache, recordLength, writeCache } from "./cache.ts";
+import { CacheRejected, openCache, type PairCache, type PairEntry, recordLength, writeCache } from "./cache.ts";
 import { IMAGE_SIZES, type ImageSize, type PairDataset, type PairSplit } from "./dataset.ts";
 import { emojiRecipe } from "./emoji/recipe.ts";
 import type { FaceSplit } from "./faces/geometry.ts";
 import { facesRecipe } from "./faces/recipe.ts";
 import { handsRecipe } from "./hands/recipe.ts";
+import { describeImport, type ImportReport } from "./importers/problems.ts";
+import { importRecipe } from "./importers/recipe.ts";
+import { IMPORTS, type ImportInput, type ImportRequest, importSchema, isImport } from "./importers/requests.ts";
 import type { Licence } from "./licences.ts";
 import type { Recipe } from "./recipe.ts";
 import { scenesRecipe } from "./scenes/recipe.ts";
@@ -79,11 +82,17 @@ export interface OpenSpeech extends CommonRequest {
   readonly count?: number;
 }
 
+/** A built-in data set. */
+export type OpenBuiltIn = OpenFaces | OpenEmoji | OpenHands | OpenScenes | OpenWords | OpenSpeech;
+
+/** A data set in a folder of the user's. */
+export type OpenImport = CommonRequest & ImportInput;
+
 /** What {@link openDataset} can open. */
-export type OpenRequest = OpenFaces | OpenEmoji | OpenHands | OpenScenes | OpenWords | OpenSpeech;
+export type OpenRequest = OpenBuiltIn | OpenImport;
 
 /** The built-in data sets, and what each can be conditioned on; the first is the default of the command line. */
-export const DATASETS: { readonly [name in OpenRequest["name"]]: readonly ConditionKind[] } = {
+export const DATASETS: { readonly [name in OpenBuiltIn["name"]]: readonly ConditionKind[] } = {
   faces: ["semantic", "lines"],
   emoji: ["edges"],
   hands: ["keypoints"],
@@ -96,9 +105,10 @@ const DEFAULT_COUNT = 12_000;
 const MOST_PAIRS = 10_000_000;
 
 /**
- * Opens a built-in data set; draws it first if it is not in the cache. Equal requests give equal bytes.
+ * Opens a data set; draws it, or reads its files, first if it is not in the cache. Equal requests give equal bytes.
  *
- * @throws RangeError for a request that names something unknown; Error when the cache cannot be written
+ * @throws RangeError for a request that names something unknown; Error when the cache cannot be written, or a folder does
+ *   not hold what is to be imported
  */
 export async function openDataset(request: OpenRequest): Promise<PairDataset> {
   const recipe = recipeOf(request);
@@ -108,6 +118,7 @@ export async function openDataset(request: OpenRequest): Promise<PairDataset> {
   const path = resolve(folder, `${recipe.name}-${request.condition}-${request.size}-${digest}.pairs`);
 
   const cache = openIfWhole(path, key, request.onMessage ?? console.error) ?? (await draw(path, key, recipe, request));
+  const report = readReport(path);
   const side = request.size;
   const split = (validation: boolean) => splitOf(cache, validation);
   return {
@@ -117,6 +128,7 @@ export async function openDataset(request: OpenRequest): Promise<PairDataset> {
     licences: recipe.licences,
     train: split(false),
     validation: split(true),
+    ...(report === undefined ? {} : { report }),
     close: () => cache.close(),
   };
 }
@@ -128,7 +140,7 @@ export function cacheFolder(): string {
 
 /** Whose drawings the built-in data sets are made of. */
 export function dataLicences(): readonly Licence[] {
-  const requests: OpenRequest[] = [
+  const requests: OpenBuiltIn[] = [
     { name: "faces", condition: "semantic", size: 32 },
     { name: "emoji", condition: "edges", size: 32 },
     { name: "hands", condition: "keypoints", size: 32 },
@@ -139,9 +151,10 @@ export function dataLicences(): readonly Licence[] {
 }
 
 function recipeOf(request: OpenRequest): Recipe {
+  if (isImport(request)) return importRecipe(checkedImport(request));
   // Requests come from configuration files too, so nothing that the types promise is taken for granted.
   const { name, size } = request;
-  expectOneOf("name", name, Object.keys(DATASETS));
+  expectOneOf<string>("name", name, [...Object.keys(DATASETS), ...IMPORTS]);
   expectOneOf("size", size, IMAGE_SIZES);
   expectOneOf("condition", request.condition, DATASETS[name], ` of ${name}`);
   switch (request.name) {
@@ -161,6 +174,14 @@ function recipeOf(request: OpenRequest): Recipe {
       return facesRecipe({ condition, size, split, ...numbered(request) });
     }
   }
+}
+
+/** @throws RangeError for values that are none, and for keys that there are not */
+function checkedImport({ cacheDir: _, onProgress: __, onMessage: ___, ...request }: OpenImport): ImportRequest {
+  const parsed = importSchema.safeParse(request);
+  if (parsed.success) return parsed.data;
+  const reasons = parsed.error.issues.map(({ path, message }) => `${path.join(".") || request.name}: ${message}`);
+  throw new RangeError(`openDataset: ${reasons.join("; ")}.`);
 }
 
 /** Of a set that is what it is: how much of it. */
@@ -198,25 +219,53 @@ function openIfWhole(path: string, key: string, onMessage: (message: string) => 
 }
 
 async function draw(path: string, key: string, recipe: Recipe, request: OpenRequest): Promise<PairCache> {
-  const { entries, draw } = recipe.prepare();
-  const { size, onProgress } = request;
+  const { entries, draw, report } = recipe.prepare();
+  const { size, onProgress, onMessage = console.error } = request;
   const { check } = conditionFor(recipe.condition, size);
   const length = conditionLength(recipe.condition, size);
   // Left out where it is the default, so that files of former versions stay what they are.
   const header = { key, size, ...(length === size ** 2 ? {} : { conditionLength: length }), entries };
+  const drawn: PairEntry[] = [];
+  let summary: ImportReport | undefined;
   async function* records() {
     let done = 0;
-    for await (const { image, condition } of ahead(entries.length, draw)) {
-      check(condition);
-      const record = new Uint8Array(recordLength(header));
-      record.set(image);
-      record.set(condition, image.length);
-      yield record;
+    for await (const pair of ahead(entries.length, draw)) {
+      if (pair === null) yield null;
+      else {
+        check(pair.condition);
+        const record = new Uint8Array(recordLength(header));
+        record.set(pair.image);
+        record.set(pair.condition, pair.image.length);
+        drawn.push(entries[done]!);
+        yield record;
+      }
       onProgress?.(++done, entries.length);
     }
+    summary = report?.(drawn);
   }
   await writeCache(path, header, records());
+  if (summary !== undefined) {
+    writeReport(path, summary);
+    onMessage(describeImport(summary));
+  }
   return openCache(path, key)!;
+}
+
+/** What became of an import is kept beside its pairs. */
+function reportPath(cache: string): string {
+  return cache.replace(/\.pairs$/, ".report.json");
+}
+
+function writeReport(cache: string, report: ImportReport): void {
+  const path = reportPath(cache);
+  const aside = `${path}.${process.pid}.part`;
+  writeFileSync(aside, JSON.stringify(report, null, 2));
+  renameSync(aside, path);
+}
+
+function readReport(cache: string): ImportReport | undefined {
+  const path = reportPath(cache);
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as ImportReport) : undefined;
 }
 
 /** Results of `task(0) … task(length − 1)` in order, some of them under way at the same time. */

@@ -1,5 +1,6 @@
 import type { PairEntry } from "./cache.ts";
 import type { ConditionSpec } from "./dataset.ts";
+import type { ImportReport } from "./importers/problems.ts";
 import type { Licence } from "./licences.ts";
 
 /** An image `[H, W, 3]` and its condition, of the shape that its kind asks for. */
@@ -8,14 +9,28 @@ export interface Pair {
   readonly condition: Uint8Array;
 }
 
-/** How the pairs of a built-in data set are drawn. What it costs to know the pairs is paid by `prepare`. */
+/** The pairs of a data set, ready to be drawn. */
+export interface Prepared {
+  readonly entries: readonly PairEntry[];
+  /** A pair; `null` where an import has one that cannot be used. */
+  draw(index: number): Promise<Pair | null>;
+  /**
+   * Of an import, when all pairs have been drawn: what became of them.
+   *
+   * @param drawn those that could be used
+   * @throws Error when too few are left to train on
+   */
+  report?(drawn: readonly PairEntry[]): ImportReport;
+}
+
+/** How the pairs of a data set are drawn. What it costs to know the pairs is paid by `prepare`. */
 export interface Recipe {
   readonly name: string;
   readonly condition: ConditionSpec;
   readonly licences: readonly Licence[];
   /** All that decides the pixels and the split: the content key of the cache. */
   readonly parts: Readonly<Record<string, string | number>>;
-  prepare(): { readonly entries: readonly PairEntry[]; draw(index: number): Promise<Pair> };
+  prepare(): Prepared;
 }
 
 /** At most `count` entries of a list, equally far apart. */

@@ -1,0 +1,73 @@
+import { z } from "zod";
+import { IMAGE_SIZES } from "../dataset.ts";
+
+const positive = z.int().min(1);
+const common = {
+  /** The folder of the data set. */
+  path: z.string().min(1),
+  size: z.literal([...IMAGE_SIZES]),
+};
+const name = z.string().min(1);
+const color = z.string().regex(/^#[0-9a-f]{6}$/i, "must be a color such as '#ff8000'");
+/** Class numbers are bytes. */
+const MOST_CLASSES = 255;
+const names = z.array(name).min(1).max(MOST_CLASSES);
+
+const pairs = { name: z.literal("folder"), ...common };
+
+/** A folder of pairs: `condition/` and `image/`, with the same name before the ending. */
+const folder = z.discriminatedUnion("condition", [
+  z.strictObject({
+    ...pairs,
+    condition: z.literal("semantic"),
+    /** Names, where maps hold numbers; names and colors, where they are painted. */
+    classes: z.union([names, z.array(z.strictObject({ name, color })).min(1).max(MOST_CLASSES)]),
+  }),
+  z.strictObject({ ...pairs, condition: z.literal("lines") }),
+  z.strictObject({ ...pairs, condition: z.literal("edges") }),
+  z.strictObject({
+    ...pairs,
+    condition: z.literal("keypoints"),
+    points: names,
+    /** Pairs of points that a drawing connects, by number. */
+    bones: z.array(z.tuple([z.int().min(0), z.int().min(0)])).default([]),
+  }),
+  z.strictObject({
+    ...pairs,
+    condition: z.literal("layout"),
+    classes: names,
+    /** The most boxes of a layout. */
+    boxes: positive.max(64).default(8),
+  }),
+  z.strictObject({
+    ...pairs,
+    condition: z.literal("text"),
+    /** Bytes of a text, at most. */
+    length: positive.max(4096).default(128),
+  }),
+  z.strictObject({
+    ...pairs,
+    condition: z.literal("audio"),
+    bands: positive.max(128).default(32),
+    /** 20 ms each. */
+    frames: positive.max(4096).default(64),
+  }),
+]);
+
+/** What can be imported, and how it is conditioned. */
+export const importSchema = z.discriminatedUnion("name", [folder]);
+
+/** An import as people write it. */
+export type ImportInput = z.input<typeof importSchema>;
+/** An import with every value. */
+export type ImportRequest = z.output<typeof importSchema>;
+export type FolderRequest = z.output<typeof folder>;
+
+/** The names of what can be imported. */
+export const IMPORTS = ["folder"] as const satisfies readonly ImportRequest["name"][];
+
+export function isImport<T extends { readonly name: string }>(
+  request: T,
+): request is T & { name: ImportRequest["name"] } {
+  return (IMPORTS as readonly string[]).includes(request.name);
+}
