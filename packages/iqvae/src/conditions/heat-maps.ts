@@ -40,7 +40,7 @@ const TOP_WEIGHT = 30;
  * blank, whatever the size.
  *
  * Nearly all of a map is empty, and a network that draws nothing is nearly right: so errors count `1 + 30 h` times where the
- * map should have the height `h` [O]. After 300 steps on hands that finds 68 % of the points; equal weights find none.
+ * map should have the height `h` [O]. After 300 steps on hands that found 68 % of the points; equal weights found 8 % after 500.
  *
  * @param given, wanted float32 `[B, K, size, size]`
  */
