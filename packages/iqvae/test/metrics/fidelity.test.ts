@@ -60,7 +60,7 @@ describe("line F1", () => {
       expect(lineF1(raster(6, [x, y]), truth, 6)).toBe(1);
     expect(lineF1(raster(6, [4, 2]), truth, 6)).toBe(0);
     // The border does not wrap around.
-    expect(lineF1(raster(6, [5, 1]), raster(6, [0, 2]), 6)).toBe(0);
+    expect(lineF1(raster(6, [5, 1], [2, 4]), raster(6, [0, 2], [2, 4]), 6)).toBe(0.5);
   });
 
   test("weighs what is drawn too much against what is missing", () => {
