@@ -32,6 +32,8 @@ const settings = z.object({
   data: z.string(),
   size: z.number(),
   conditions: z.number(),
+  /** The part of the held-out pairs that conditions were taken from. */
+  within: z.object({ first: z.number(), end: z.number() }),
   samples: z.number(),
   seed: z.number(),
   temperature: z.number(),

@@ -63,7 +63,8 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
   const dataset = await openData(config.data, progress);
   const clock = new Clock(progress);
   try {
-    const rows = heldOut(dataset, options.conditions, options.within);
+    const within = options.within ?? { first: 0, end: dataset.validation.length };
+    const rows = heldOut(dataset, options.conditions, within);
     const networks = options.networks ?? [await openFeatureNetwork(ownNetwork(dataset), { progress })];
     const fidelity = options.fidelity ?? (await fidelityOf(dataset, { progress }));
     const drawn = await clock.time("drawing", () => drawAll(generator, dataset, rows, options, progress));
@@ -86,6 +87,7 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
         data: dataset.name,
         size: dataset.size,
         conditions: rows.length,
+        within,
         samples,
         seed,
         temperature: sampling.temperature ?? 1,

@@ -39,6 +39,7 @@ test("a run is scored from end to end, the same again, and without leaving tenso
     data: "faces",
     size: 32,
     conditions: 5,
+    within: { first: 0, end: expect.any(Number) },
     samples: 3,
     seed: 4,
     temperature: 1,
@@ -91,7 +92,17 @@ test("a run is scored from end to end, the same again, and without leaving tenso
 const score: RunScore = {
   format: 1,
   run: "runs/a",
-  settings: { data: "faces", size: 32, conditions: 5, samples: 3, seed: 4, temperature: 1, topK: null, topP: 1 },
+  settings: {
+    data: "faces",
+    size: 32,
+    conditions: 5,
+    within: { first: 0, end: 10 },
+    samples: 3,
+    seed: 4,
+    temperature: 1,
+    topK: null,
+    topP: 1,
+  },
   networks: { "attributes-faces-32": "aa", "vgg16-lpips": "bb" },
   figures: [
     { key: "frechet.x", label: "Fréchet distance (x)", value: 12.5, real: 1.25, better: "lower" },
@@ -126,6 +137,7 @@ test("only scores of equal settings and networks are comparable", () => {
   expect(comparable(score, { ...score, run: "runs/b", figures: [], networks })).toBe(true);
   expect(comparable(score, { ...score, networks: { ...networks, "vgg16-lpips": "cc" } })).toBe(false);
   expect(comparable(score, { ...score, settings: { ...score.settings, samples: 4 } })).toBe(false);
+  expect(comparable(score, { ...score, settings: { ...score.settings, within: { first: 5, end: 10 } } })).toBe(false);
 });
 
 test("the table shows runs side by side and what real images score", () => {
