@@ -61,10 +61,12 @@ export interface Pixels {
   readonly channels: number;
 }
 
-/** All pixels of a map, unscaled: one channel if it is gray, else RGB and perhaps opacity. */
-export async function allPixels({ path, bytes }: Picture): Promise<Pixels> {
+/** All pixels of a map, unscaled: gray, perhaps with opacity, or RGB, perhaps with opacity. */
+export async function allPixels({ path, bytes, metadata }: Picture): Promise<Pixels> {
+  // Gray pixels would come out as RGB otherwise.
+  const space = metadata.space === "b-w" ? "b-w" : "srgb";
   const { data, info } = await decoding(path, () =>
-    sharp(bytes).autoOrient().raw().toBuffer({ resolveWithObject: true }),
+    sharp(bytes).autoOrient().toColourspace(space).raw().toBuffer({ resolveWithObject: true }),
   );
   return { data: plain(data), width: info.width, height: info.height, channels: info.channels };
 }
