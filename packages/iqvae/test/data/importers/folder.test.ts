@@ -117,7 +117,7 @@ test("every kind of problem is named and counted, and the rest goes on", async (
   // The pixels of each name are still its own.
   for (const [id, { condition }] of pairsOf(dataset)) {
     const i = Number(id.slice(1));
-    expect(condition.subarray(0, 32).filter((label) => label === 0)).toHaveLength(Math.ceil((31.5 + (i % 5) - 2) / 2));
+    expect(condition.subarray(0, 32).filter((label) => label === 0)).toHaveLength(Math.floor((30 + (i % 5)) / 2));
   }
   dataset.close();
 
