@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { CELEBAMASK_PARTS } from "./class-names.ts";
 import { ending, listFiles, stem } from "./files.ts";
-import { allPixels, expectSameShape, nearestPixels, openPicture, squareImage } from "./pictures.ts";
+import { allPixels, expectSameShape, keepNearest, openPicture, squareImage } from "./pictures.ts";
 import { PairProblem } from "./problems.ts";
 import type { ImportOf } from "./requests.ts";
 import { type Source, splitByHash } from "./source.ts";
@@ -70,12 +70,15 @@ async function paintPart(
   expectSameShape(mask, image);
   const pixels = await allPixels(mask);
   const { data, channels } = pixels;
-  for (let at = 0; at < data.length; at += channels) {
+  const painted = new Uint8Array(data.length / channels);
+  for (let i = 0, at = 0; at < data.length; i++, at += channels) {
     const value = data[at]!;
-    if (value === 0 || value === 255) continue;
-    throw new PairProblem("unknown class or color", `${path} holds ${value}, but a mask holds 0 and 255`);
+    if (value !== 0 && value !== 255) {
+      throw new PairProblem("unknown class or color", `${path} holds ${value}, but a mask holds 0 and 255`);
+    }
+    painted[i] = value;
   }
-  nearestPixels(pixels, size).forEach((from, at) => {
-    if (data[from * channels] === 255) map[at] = label;
+  keepNearest(painted, pixels, size).forEach((value, at) => {
+    if (value === 255) map[at] = label;
   });
 }
