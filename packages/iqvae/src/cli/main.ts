@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { VERSION } from "../version.ts";
 import { dataCommand } from "./data.ts";
 import { doctorCommand } from "./doctor.ts";
+import { importCommand } from "./import.ts";
 import { likelihoodCommand } from "./likelihood.ts";
 import { metricsCommand } from "./metrics.ts";
 import { planCommand } from "./plan.ts";
@@ -28,6 +29,7 @@ for (const command of [
   planCommand(),
   metricsCommand(),
   dataCommand(),
+  importCommand(),
   reproduceCommand(),
   doctorCommand(),
 ]) {

@@ -80,8 +80,10 @@ function objectAt(schema: z.core.$ZodType, input: unknown): z.ZodObject | undefi
   if (!(schema instanceof z.ZodDiscriminatedUnion)) return undefined;
   const { discriminator } = schema.def;
   const chosen = (input as Record<string, unknown> | undefined)?.[discriminator];
-  return schema.options.find(
-    (option): option is z.ZodObject =>
-      option instanceof z.ZodObject && option.shape[discriminator]?.safeParse(chosen).success === true,
-  );
+  for (const option of schema.options) {
+    // A variant may have variants of its own; all of them share the key that chose it.
+    const object = objectAt(option, input);
+    if (object?.shape[discriminator]?.safeParse(chosen).success === true) return object;
+  }
+  return undefined;
 }

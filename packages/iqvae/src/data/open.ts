@@ -115,7 +115,7 @@ export async function openDataset(request: OpenRequest): Promise<PairDataset> {
   const key = JSON.stringify({ name: recipe.name, ...recipe.parts });
   const folder = request.cacheDir ?? cacheFolder();
   const digest = createHash("sha256").update(key).digest("hex").slice(0, 12);
-  const path = resolve(folder, `${recipe.name}-${request.condition}-${request.size}-${digest}.pairs`);
+  const path = resolve(folder, `${recipe.name}-${recipe.condition.kind}-${request.size}-${digest}.pairs`);
 
   const cache = openIfWhole(path, key, request.onMessage ?? console.error) ?? (await draw(path, key, recipe, request));
   const report = readReport(path);
@@ -239,7 +239,8 @@ async function draw(path: string, key: string, recipe: Recipe, request: OpenRequ
         drawn.push(entries[done]!);
         yield record;
       }
-      onProgress?.(++done, entries.length);
+      done++;
+      onProgress?.(done, entries.length);
     }
     summary = report?.(drawn);
   }

@@ -156,6 +156,9 @@ function boxesOf(document: unknown, classes: readonly { readonly name: string }[
   if (!Array.isArray(document)) throw new PairProblem("bad annotation", `${path} must be a list of boxes`);
   return document.map((entry: unknown, n) => {
     const { class: name, box } = (typeof entry === "object" && entry !== null ? entry : {}) as Record<string, unknown>;
+    if (typeof name !== "string") {
+      throw new PairProblem("bad annotation", `${path}: box ${n} must be { "class": name, "box": [ … ] }`);
+    }
     const label = classes.findIndex((known) => known.name === name);
     if (label < 0) {
       const text = JSON.stringify(name);

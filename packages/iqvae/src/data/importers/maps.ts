@@ -1,6 +1,6 @@
 import sharp from "sharp";
 import type { Rgb, SemanticClass } from "../../conditions/index.ts";
-import { allPixels, cropOf, decoding, nearestPixels, type Picture, type Pixels } from "./pictures.ts";
+import { allPixels, cropOf, decoding, keepNearest, type Picture, type Pixels } from "./pictures.ts";
 import { PairProblem } from "./problems.ts";
 
 /**
@@ -33,22 +33,23 @@ export async function squareMap(
       ? byColor(pixels, colorTable(picture, classes, style), picture.path)
       : // Fewer than 8 bits are spread over 0 … 255 when they are decoded.
         byNumber(pixels, isPalette ? 1 : 255 / (2 ** bitsPerSample - 1), classes, picture.path);
-  return Uint8Array.from(nearestPixels(pixels, size), (at) => labels[at]!);
+  return keepNearest(labels, pixels, size);
 }
 
 const UNKNOWN = 255;
 
 function byNumber({ data, channels, width }: Pixels, step: number, classes: readonly unknown[], path: string) {
-  const labels = new Uint8Array(data.length / channels);
-  for (let i = 0; i < labels.length; i++) {
-    const label = data[i * channels]! / step;
-    if (label >= classes.length) {
+  const count = classes.length;
+  const labels = channels === 1 && step === 1 ? data : new Uint8Array(data.length / channels);
+  for (let i = 0, at = 0; i < labels.length; i++, at += channels) {
+    const label = data[at]! / step;
+    if (label >= count) {
       throw new PairProblem(
         "unknown class or color",
-        `${path} holds ${label} at ${place(i, width)}, but there are ${classes.length} classes, numbered from 0`,
+        `${path} holds ${label} at ${place(i, width)}, but there are ${count} classes, numbered from 0`,
       );
     }
-    labels[i] = label;
+    if (labels !== data) labels[i] = label;
   }
   return labels;
 }

@@ -39,16 +39,12 @@ export function cropOf({ width, height }: { readonly width: number; readonly hei
  * @returns RGB bytes `[size, size, 3]`
  * @throws PairProblem for a picture that is not whole
  */
-export async function squareImage({ path, bytes }: Picture, size: number): Promise<Uint8Array> {
-  const pixels = await decoding(path, () =>
-    sharp(bytes)
-      .autoOrient()
-      .resize(size, size, { fit: "cover" })
-      .flatten({ background: "#fff" })
-      .toColourspace("srgb")
-      .raw()
-      .toBuffer(),
-  );
+export async function squareImage({ path, bytes, metadata }: Picture, size: number): Promise<Uint8Array> {
+  const pixels = await decoding(path, () => {
+    const upright = sharp(bytes).autoOrient().resize(size, size, { fit: "cover" });
+    const opaque = metadata.hasAlpha ? upright.flatten({ background: "#fff" }) : upright;
+    return opaque.toColourspace("srgb").raw().toBuffer();
+  });
   if (pixels.length !== size * size * 3) throw new PairProblem("corrupt file", `${path} has no three color channels`);
   return plain(pixels);
 }
@@ -61,10 +57,12 @@ export interface Pixels {
   readonly channels: number;
 }
 
-/** All pixels of a map, unscaled: one channel if it is gray, else RGB and perhaps opacity. */
-export async function allPixels({ path, bytes }: Picture): Promise<Pixels> {
+/** All pixels of a map, unscaled: gray, perhaps with opacity, or RGB, perhaps with opacity. */
+export async function allPixels({ path, bytes, metadata }: Picture): Promise<Pixels> {
+  // Gray pixels would come out as RGB otherwise.
+  const space = metadata.space === "b-w" ? "b-w" : "srgb";
   const { data, info } = await decoding(path, () =>
-    sharp(bytes).autoOrient().raw().toBuffer({ resolveWithObject: true }),
+    sharp(bytes).autoOrient().toColourspace(space).raw().toBuffer({ resolveWithObject: true }),
   );
   return { data: plain(data), width: info.width, height: info.height, channels: info.channels };
 }
@@ -91,15 +89,19 @@ export function expectSameShape(map: Picture, image: Picture): void {
   throw new PairProblem("size mismatch", `${a}, but ${b}`);
 }
 
-/** For each pixel of a picture that is cut to its middle and scaled to `size`, the number of the nearest pixel in it. */
-export function nearestPixels(shape: { readonly width: number; readonly height: number }, size: number): Uint32Array {
+/** Keeps one pixel of many: the nearest to each of a picture that is cut to its middle and scaled to `size`. */
+export function keepNearest(
+  labels: Uint8Array,
+  shape: { readonly width: number; readonly height: number },
+  size: number,
+): Uint8Array {
   const { left, top, side } = cropOf(shape);
   const nearest = (i: number) => Math.min(side - 1, Math.floor(((i + 0.5) * side) / size));
-  const columns = Array.from({ length: size }, (_, x) => left + nearest(x));
-  const places = new Uint32Array(size * size);
+  const columns = Uint32Array.from({ length: size }, (_, x) => left + nearest(x));
+  const kept = new Uint8Array(size * size);
   for (let y = 0, at = 0; y < size; y++) {
     const row = (top + nearest(y)) * shape.width;
-    for (let x = 0; x < size; x++, at++) places[at] = row + columns[x]!;
+    for (let x = 0; x < size; x++, at++) kept[at] = labels[row + columns[x]!]!;
   }
-  return places;
+  return kept;
 }

@@ -57,9 +57,12 @@ export class Problems {
   }
 
   summary(): ProblemSummary[] {
-    return [...this.#kinds]
-      .map(([kind, { count, named }]) => ({ kind, count, named }))
-      .sort((a, b) => b.count - a.count || (a.kind < b.kind ? -1 : 1));
+    return (
+      [...this.#kinds]
+        // Pairs are read several at a time, so they fail in any order.
+        .map(([kind, { count, named }]) => ({ kind, count, named: named.sort((a, b) => (a.pair < b.pair ? -1 : 1)) }))
+        .sort((a, b) => b.count - a.count || (a.kind < b.kind ? -1 : 1))
+    );
   }
 }
 

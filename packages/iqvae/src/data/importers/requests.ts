@@ -55,16 +55,43 @@ const folder = z.discriminatedUnion("condition", [
 ]);
 
 /** What can be imported, and how it is conditioned. */
-export const importSchema = z.discriminatedUnion("name", [folder]);
+export const importSchema = z.discriminatedUnion("name", [
+  folder,
+  /** Any folder of pictures; their edges are computed. */
+  z.strictObject({ name: z.literal("images"), ...common, condition: z.literal("edges").default("edges") }),
+  z.strictObject({ name: z.literal("ade20k"), ...common, condition: z.literal("semantic").default("semantic") }),
+  z.strictObject({ name: z.literal("celebamask-hq"), ...common, condition: z.literal("semantic").default("semantic") }),
+  z.strictObject({ name: z.literal("deepfashion"), ...common, condition: z.literal("keypoints").default("keypoints") }),
+  z.strictObject({ name: z.literal("coco-stuff"), ...common, condition: z.literal("layout").default("layout") }),
+  z.strictObject({
+    name: z.literal("cub-200-2011"),
+    ...common,
+    condition: z.literal("text").default("text"),
+    /** Bytes of a caption, at most; longer ones are left out. */
+    length: positive.max(4096).default(192),
+  }),
+  z.strictObject({ name: z.literal("sub-urmp"), ...common, condition: z.literal("audio").default("audio") }),
+]);
 
 /** An import as people write it. */
 export type ImportInput = z.input<typeof importSchema>;
 /** An import with every value. */
 export type ImportRequest = z.output<typeof importSchema>;
+/** The import of one name. */
+export type ImportOf<Name extends ImportRequest["name"]> = Extract<ImportRequest, { name: Name }>;
 export type FolderRequest = z.output<typeof folder>;
 
 /** The names of what can be imported. */
-export const IMPORTS = ["folder"] as const satisfies readonly ImportRequest["name"][];
+export const IMPORTS = [
+  "folder",
+  "images",
+  "ade20k",
+  "celebamask-hq",
+  "deepfashion",
+  "coco-stuff",
+  "cub-200-2011",
+  "sub-urmp",
+] as const satisfies readonly ImportRequest["name"][];
 
 export function isImport<T extends { readonly name: string }>(
   request: T,

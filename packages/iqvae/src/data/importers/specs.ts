@@ -1,4 +1,5 @@
-import type { ConditionSpec, Rgb, SemanticClass } from "../../conditions/index.ts";
+import type { AudioSpec, ConditionSpec, KeyPointSpec, LayoutSpec, Rgb, SemanticClass } from "../../conditions/index.ts";
+import { ADE20K_CLASSES, BODY_POINTS, CELEBAMASK_PARTS, COCO_CLASSES } from "./class-names.ts";
 import type { FolderRequest, ImportRequest } from "./requests.ts";
 
 /** What the conditions of an import hold, without looking at its files. */
@@ -6,6 +7,20 @@ export function importedCondition(request: ImportRequest): ConditionSpec {
   switch (request.name) {
     case "folder":
       return folderCondition(request);
+    case "images":
+      return { kind: "edges" };
+    case "ade20k":
+      return { kind: "semantic", classes: coloredClasses(ADE20K_CLASSES) };
+    case "celebamask-hq":
+      return { kind: "semantic", classes: coloredClasses(["background", ...CELEBAMASK_PARTS]) };
+    case "deepfashion":
+      return BODY;
+    case "coco-stuff":
+      return COCO_LAYOUT;
+    case "cub-200-2011":
+      return { kind: "text", length: request.length };
+    case "sub-urmp":
+      return PLAYING;
   }
 }
 
@@ -54,3 +69,34 @@ function distinctColor(label: number): Rgb {
   };
   return [channel(0), channel(8), channel(4)];
 }
+
+/** The body of OpenPose; bones are what it draws. */
+export const BODY: KeyPointSpec = {
+  kind: "keypoints",
+  points: BODY_POINTS,
+  bones: [
+    [1, 2],
+    [2, 3],
+    [3, 4],
+    [1, 5],
+    [5, 6],
+    [6, 7],
+    [1, 8],
+    [8, 9],
+    [9, 10],
+    [1, 11],
+    [11, 12],
+    [12, 13],
+    [1, 0],
+    [0, 14],
+    [14, 16],
+    [0, 15],
+    [15, 17],
+  ],
+};
+
+/** Layouts of COCO-Stuff. */
+export const COCO_LAYOUT: LayoutSpec = { kind: "layout", classes: coloredClasses(COCO_CLASSES), boxes: 8 };
+
+/** The half seconds of Sub-URMP, and a little silence: a number of frames that can be halved. */
+export const PLAYING: AudioSpec = { kind: "audio", bands: 32, frames: 32 };

@@ -1,0 +1,57 @@
+import { Command } from "commander";
+import { loadConfig } from "../config/index.ts";
+import { dataContactSheet, IMAGE_SIZES, IMPORTS, isImport, type OpenImport } from "../data/index.ts";
+import { openData } from "../training/train-run.ts";
+import { consoleProgress } from "./console.ts";
+import { collect, optionsOf, whole } from "./options.ts";
+
+interface ImportOptions {
+  readonly set?: string[];
+  readonly size: number;
+  readonly out?: string;
+}
+
+export function importCommand(): Command {
+  return new Command("import")
+    .description(
+      "read and check a data set of your own, before a training does, and draw a picture of some of its pairs",
+    )
+    .argument("<layout|config>", `one of ${IMPORTS.join(", ")}; or the JSON file of a configuration`)
+    .argument("[folder]", "where the data set lies, unless a configuration says so")
+    .option("--size <pixels>", `one of ${IMAGE_SIZES.join(", ")}, unless a configuration says so`, whole(1), 64)
+    .option("--set <key=value>", "another value of the configuration; may be repeated", collect(String))
+    .option("--out <file.png>", "the picture (default: data-NAME.png)")
+    .action(async (source: string, folder: string | undefined, _: unknown, command: Command) => {
+      const { set, size, out, json } = optionsOf<ImportOptions>(command);
+      const progress = consoleProgress({ json });
+      const data = requestOf(source, folder, size, set);
+      const dataset = await openData(data, progress);
+      try {
+        const path = out ?? `data-${dataset.name}.png`;
+        await dataContactSheet(dataset, path);
+        const { train, validation, problems } = dataset.report!;
+        const text = `${train} pairs for training, ${validation} held out. Some of them: ${path}`;
+        progress.tell(text, { event: "imported", name: dataset.name, train, validation, path, problems });
+      } finally {
+        dataset.close();
+      }
+    });
+}
+
+/** @throws Error for what is neither a layout with its folder nor a configuration of one */
+function requestOf(source: string, folder: string | undefined, size: number, set: string[] = []): OpenImport {
+  if ((IMPORTS as readonly string[]).includes(source) && source !== "folder") {
+    if (folder === undefined) throw new Error(`Say where ${source} lies: npx iqvae import ${source} FOLDER`);
+    // openDataset checks each value and names the choices.
+    return { name: source, path: folder, size } as OpenImport;
+  }
+  if (source === "folder") {
+    throw new Error(
+      'A folder of pairs needs a configuration, which names the kind of its conditions: npx iqvae import FILE.json, with "data": ' +
+        '{ "name": "folder", "path": …, "size": 64, "condition": … }',
+    );
+  }
+  const { data } = loadConfig(source, set);
+  if (isImport(data)) return data;
+  throw new Error(`The data of ${source} are built in; look at them with: npx iqvae data ${data.name}`);
+}

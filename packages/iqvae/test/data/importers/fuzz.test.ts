@@ -1,0 +1,173 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { listElements } from "../../../src/data/importers/json-stream.ts";
+import { PairProblem, Problems } from "../../../src/data/importers/problems.ts";
+import { type ImportRequest, importSchema } from "../../../src/data/importers/requests.ts";
+import { sourceOf } from "../../../src/data/importers/sources.ts";
+import { temporaryFolder } from "../../training/support.ts";
+import { jpeg, png, put, tree, wav } from "./trees.ts";
+
+const RUNS = 60;
+
+/** Damages a file: some bytes changed, and perhaps the end cut off. */
+const damage = (file: Buffer) =>
+  fc
+    .record({
+      changes: fc.array(fc.tuple(fc.nat(file.length - 1), fc.nat(255)), { maxLength: 12 }),
+      end: fc.oneof(fc.constant(file.length), fc.nat(file.length)),
+    })
+    .map(({ changes, end }) => {
+      const copy = Buffer.from(file);
+      for (const [at, value] of changes) copy[at] = value;
+      return copy.subarray(0, end);
+    });
+
+/** A pair that is read, or one that is refused as a problem; anything else would end the import. */
+async function readsOrRefuses(request: object): Promise<void> {
+  const source = sourceOf(importSchema.parse(request) as ImportRequest);
+  const { entries, read } = source.match(new Problems());
+  for (const index of entries.keys()) {
+    try {
+      const { image } = await read(index);
+      expect(image).toHaveLength(32 * 32 * 3);
+    } catch (error) {
+      expect(error instanceof PairProblem || error instanceof RangeError, String((error as Error).stack)).toBe(true);
+      expect((error as Error).message).not.toMatch(/undefined|\[object/);
+    }
+  }
+}
+
+describe("a damaged or arbitrary file is a problem of its pair, never more", () => {
+  test.each([
+    ["map.png", { condition: "semantic", classes: ["a", "b"] }, () => png(24, 24, (x) => [x % 2])],
+    [
+      "map.png",
+      { condition: "semantic", classes: ["a", "b"] },
+      () => png(24, 24, (x) => [x % 2, 0, 0], { palette: true }),
+    ],
+    ["drawing.jpg", { condition: "lines" }, () => jpeg(24, 24, (x) => [x * 9, 0, 0])],
+    ["sound.wav", { condition: "audio", bands: 8, frames: 8 }, () => Promise.resolve(wav(300, 0.02))],
+  ] as const)("%s, %j", async (name, kind, make) => {
+    const file = await make();
+    const image = await png(24, 24, () => [1, 2, 3]);
+    const stem = name.slice(0, name.indexOf("."));
+    const path = tree({ [`image/${stem}.png`]: image, [`condition/${name}`]: file });
+    const request = { name: "folder", path, size: 32, ...kind };
+    await fc.assert(
+      fc.asyncProperty(damage(file), async (bytes) => {
+        writeFileSync(join(path, "condition", name), bytes);
+        await readsOrRefuses(request);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test.each([
+    ["keypoints", { points: ["a", "b"] }],
+    ["layout", { classes: ["a", "b"], boxes: 3 }],
+  ])("JSON of %s", async (condition, over) => {
+    const path = tree({ "image/a.png": await png(30, 24, () => [1, 2, 3]), "condition/a.json": "" });
+    const share = fc.oneof(fc.double({ noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), fc.constant(1));
+    const likely = fc.oneof(
+      fc.array(fc.oneof(fc.tuple(share, share), fc.constant(null)), { minLength: 1, maxLength: 3 }),
+      fc.array(fc.record({ class: fc.constantFrom("a", "b", "c"), box: fc.tuple(share, share, share, share) }), {
+        maxLength: 5,
+      }),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.oneof(
+          likely.map((it) => JSON.stringify(it)),
+          fc.json(),
+          fc.string(),
+        ),
+        async (text) => {
+          put(path, { "condition/a.json": text });
+          await readsOrRefuses({ name: "folder", path, size: 32, condition, ...over });
+        },
+      ),
+      { numRuns: 2 * RUNS },
+    );
+  });
+
+  test("captions of any bytes", async () => {
+    const path = tree({ "image/a.png": await png(24, 24, () => [1, 2, 3]), "condition/a.txt": "" });
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.string({ unit: "binary" })), async (text) => {
+        put(path, { "condition/a.txt": text });
+        await readsOrRefuses({ name: "folder", path, size: 32, condition: "text", length: 24 });
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test("key points of DeepFashion", async () => {
+    const line = `a.png:${JSON.stringify(Array(18).fill(3))}:${JSON.stringify(Array(18).fill(4))}`;
+    const path = tree({ "a.png": await png(24, 24, () => [1, 2, 3]), "annotation-train.csv": line });
+    await fc.assert(
+      fc.asyncProperty(damage(Buffer.from(line)), async (bytes) => {
+        put(path, { "annotation-train.csv": bytes });
+        await readsOrRefuses({ name: "deepfashion", path, size: 32 });
+      }),
+      { numRuns: RUNS },
+    );
+  });
+});
+
+describe("lists of a JSON file, element by element", () => {
+  const path = () => join(temporaryFolder(), "annotations.json");
+
+  test("are those that JSON.parse gives", () => {
+    const file = path();
+    const document = fc.dictionary(
+      fc.string(),
+      fc.oneof(fc.array(fc.jsonValue({ maxDepth: 3 })), fc.jsonValue({ maxDepth: 2 })),
+    );
+    fc.assert(
+      fc.property(document, fc.constantFrom(0, 2), (value, space) => {
+        const text = JSON.stringify(value, null, space);
+        writeFileSync(file, text);
+        const known = JSON.parse(text) as Record<string, unknown>;
+        const lists = Object.entries(known).flatMap(([list, all]) =>
+          Array.isArray(all) ? all.map((each) => ({ list, value: each as unknown })) : [],
+        );
+        expect([...listElements(file)]).toEqual(lists);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("go on over the borders of blocks", () => {
+    const file = path();
+    const images = Array.from({ length: 40_000 }, (_, id) => ({
+      id,
+      file_name: `über "${id}" [\\`,
+      list: [id, { id }],
+    }));
+    writeFileSync(file, JSON.stringify({ info: { year: 1 }, images, end: [1] }));
+    let count = 0;
+    for (const { list, value } of listElements(file)) {
+      if (list === "images") expect(value).toEqual(images[count]);
+      count++;
+    }
+    expect(count).toBe(40_001);
+  });
+
+  test("damaged text is refused, or read where it is still JSON", () => {
+    const file = path();
+    const text = Buffer.from('{"a": [{"b": [1, 2]}, "x"], "c": {"d": []}, "e": [[]]}');
+    fc.assert(
+      fc.property(damage(text), (bytes) => {
+        writeFileSync(file, bytes);
+        try {
+          expect([...listElements(file)].every(({ list }) => typeof list === "string")).toBe(true);
+        } catch (error) {
+          expect((error as Error).message).toMatch(/annotations\.json is no JSON file of annotations: /);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
