@@ -95,7 +95,7 @@ describe("faces", () => {
 
   it("hides the unseen parts from training altogether", async () => {
     const request = { name: "faces", condition: "lines", size: 32, count: 60, cacheDir } as const;
-    const dataset = await openDataset({ ...request, split: "unseen-parts" });
+    const dataset = await openDataset({ ...request, split: "unseen-parts" as const });
     const unseen = (id: string) => {
       const { hair, head } = faceGeometryOf(id);
       return UNSEEN_PARTS.hair.some((part) => part === hair.id) || UNSEEN_PARTS.head.some((part) => part === head.id);
