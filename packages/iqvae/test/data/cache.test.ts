@@ -174,7 +174,7 @@ describe("openDataset", () => {
   it.each([
     [
       { name: "cats" },
-      'openDataset: name must be one of "faces", "emoji", "hands", "scenes", "words", "speech", not "cats".',
+      'openDataset: name must be one of "faces", "emoji", "hands", "scenes", "words", "speech", "folder", "images", "ade20k", "celebamask-hq", "deepfashion", "coco-stuff", "cub-200-2011", "sub-urmp", not "cats".',
     ],
     [{ size: 48 }, "openDataset: size must be one of 32, 64, 128, not 48."],
     [{ condition: "edges" }, 'openDataset: condition of faces must be one of "semantic", "lines", not "edges".'],
