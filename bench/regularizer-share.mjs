@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { manualSeed, ops, scope, setThreads } from "@iqvae/torch";
 import { semantic } from "../packages/iqvae/dist/conditions/semantic.js";
 import { presets } from "../packages/iqvae/dist/config/presets.js";
+import { FACE_CLASSES } from "../packages/iqvae/dist/data/index.js";
 import { createRegularizer } from "../packages/iqvae/dist/regularizer/index.js";
 import { Stage1Trainer } from "../packages/iqvae/dist/training/stage1.js";
 import { median } from "./measure.mjs";
@@ -17,7 +18,7 @@ setThreads(Number(values.threads));
 manualSeed(0);
 
 const { data, stage1 } = presets.start;
-const CLASSES = 13;
+const CLASSES = FACE_CLASSES.length;
 const GRID = 8;
 const split = {
   length: stage1.batch,
@@ -28,8 +29,8 @@ const split = {
 };
 const trainer = new Stage1Trainer(
   { ...stage1, steps: 16, precision: "bfloat16", regularizer: null },
-  { size: data.size, train: split, validation: split },
-  semantic(CLASSES),
+  { size: data.size, condition: { kind: "semantic", classes: FACE_CLASSES }, train: split, validation: split },
+  semantic(FACE_CLASSES, data.size),
 );
 const rows = Uint32Array.from({ length: stage1.batch }, (_, i) => i);
 const step = () => scope(() => trainer.step(rows));

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { manualSeed, scope, setThreads } from "@iqvae/torch";
 import { semantic } from "../packages/iqvae/dist/conditions/semantic.js";
+import { FACE_CLASSES } from "../packages/iqvae/dist/data/index.js";
 import { createRegularizer } from "../packages/iqvae/dist/regularizer/index.js";
 import { Stage1Trainer } from "../packages/iqvae/dist/training/stage1.js";
 
@@ -18,7 +19,7 @@ const { values } = parseArgs({
 });
 const [batch, steps, warmup] = [values.batch, values.steps, values.warmup].map(Number);
 const SIZE = 64;
-const CLASSES = 13;
+const CLASSES = FACE_CLASSES.length;
 const PAIRS = 512;
 setThreads(Number(values.threads));
 manualSeed(0);
@@ -55,8 +56,8 @@ const trainer = new Stage1Trainer(
     precision: values.precision,
     regularizer: { weight: 0.2, measure: createRegularizer({ estimator: "sliced" }) },
   },
-  { size: SIZE, train: split, validation: split },
-  semantic(CLASSES),
+  { size: SIZE, condition: { kind: "semantic", classes: FACE_CLASSES }, train: split, validation: split },
+  semantic(FACE_CLASSES, SIZE),
 );
 
 function step() {
