@@ -1,0 +1,33 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+
+const SMALL_TRANSFORMER = ["--layers", "1", "--width", "32", "--heads", "2", "--codes", "128", "--batch", "2"];
+
+/** Each with the smallest work that goes through all of it, and a figure that it must print. */
+const SCRIPTS: readonly [script: string, figure: string, flags: readonly string[]][] = [
+  ["op-overhead.mjs", "microseconds", []],
+  ["stage1-step.mjs", "peakMiB", ["--steps", "1", "--warmup", "3", "--batch", "2"]],
+  ["stage2-step.mjs", "tokens/s", ["--repeats", "1", "--inner", "1", "--tokens", "8", ...SMALL_TRANSFORMER]],
+  ["sample.mjs", "tokens/s", ["--repeats", "1", "--tokens", "8", ...SMALL_TRANSFORMER]],
+  ["gw-sliced.mjs", "seconds", []],
+  ["regularizer-share.mjs", "share", ["--repeats", "1"]],
+];
+
+test.each(SCRIPTS)(
+  "bench/%s runs and prints %s",
+  (script, figure, flags) => {
+    const path = fileURLToPath(new URL(`../../../../bench/${script}`, import.meta.url));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [path, "--threads", "1", ...flags], {
+      encoding: "utf8",
+    });
+    expect(status, stderr).toBe(0);
+    const figures = stdout
+      .split("\n")
+      .filter((line) => line.startsWith("{"))
+      .flatMap((line) => JSON.parse(line)[figure] ?? []);
+    expect(figures.length).toBeGreaterThan(0);
+    for (const value of figures) expect(value).toBeGreaterThan(0);
+  },
+  120_000,
+);
