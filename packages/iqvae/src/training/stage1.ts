@@ -4,7 +4,7 @@ import type { PairBatch, PairDataset, PairSplit } from "../data/index.ts";
 import { IqVae, type IqVaeConfig, toUnitRange } from "../models/iqvae.ts";
 import { type Quantizer, type QuantizerMode, usageOf } from "../models/quantizer.ts";
 import { type AdversarialConfig, Adversary, type Verdict } from "./losses/adversarial.ts";
-import { below, prefixed } from "./losses/names.ts";
+import { below, prefixed } from "./names.ts";
 import type { StepMetrics, Trainer } from "./trainer.ts";
 
 export interface Stage1Settings {

@@ -1,6 +1,7 @@
 import { AdamW, autocast, clipScale, Ema, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
 import type { Transformer } from "../models/transformer.ts";
 import { type Exposure, exposedLogits } from "./exposure.ts";
+import { below, prefixed } from "./names.ts";
 import { RunningMeans } from "./running-means.ts";
 import type { TokenPairs } from "./token-pairs.ts";
 import type { StepMetrics, Trainer } from "./trainer.ts";
@@ -167,9 +168,9 @@ export class Stage2Trainer implements Trainer {
 
   tensors(): Map<string, Tensor> {
     return new Map([
-      ...prefixed("model", this.#parameters),
-      ...prefixed("ema", this.#ema.tensors()),
-      ...prefixed("optimizer", this.#optimizer.tensors()),
+      ...prefixed("model.", this.#parameters),
+      ...prefixed("ema.", this.#ema.tensors()),
+      ...prefixed("optimizer.", this.#optimizer.tensors()),
     ]);
   }
 
@@ -181,9 +182,9 @@ export class Stage2Trainer implements Trainer {
     const { step } = state;
     if (typeof step !== "number" || !Number.isInteger(step) || step < 0)
       throw new TypeError(`Stage2Trainer.restore needs a state with a whole 'step', but got ${JSON.stringify(state)}`);
-    this.model.loadStateDict(unprefixed("model", tensors));
-    this.#ema.restore(unprefixed("ema", tensors));
-    this.#optimizer.restore(unprefixed("optimizer", tensors), step);
+    this.model.loadStateDict(below("model.", tensors));
+    this.#ema.restore(below("ema.", tensors));
+    this.#optimizer.restore(below("optimizer.", tensors), step);
     this.#step = step;
   }
 }
@@ -191,19 +192,6 @@ export class Stage2Trainer implements Trainer {
 /** Mean over all predictions, in float32: logits `[B, n, K]`, targets int64 `[B, n]`. */
 function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
   return ops.aten.cross_entropy_loss(logits.flatten(0, 1).to("float32"), targets.flatten());
-}
-
-function prefixed(prefix: string, tensors: ReadonlyMap<string, Tensor>): [string, Tensor][] {
-  return [...tensors].map(([name, value]) => [`${prefix}.${name}`, value]);
-}
-
-function unprefixed(prefix: string, tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
-  const start = `${prefix}.`;
-  return new Map(
-    [...tensors].flatMap(([name, value]) =>
-      name.startsWith(start) ? [[name.slice(start.length), value] as const] : [],
-    ),
-  );
 }
 
 function checkShape(split: string, model: Transformer, pairs: TokenPairs): void {

@@ -8,6 +8,7 @@ import { IqVae } from "../models/iqvae.ts";
 import { type TokenShape, Transformer, type TransformerConfig } from "../models/transformer.ts";
 import { createRegularizer } from "../regularizer/index.ts";
 import { perceptualLoss } from "./losses/perceptual.ts";
+import { below } from "./names.ts";
 import { Stage1Trainer } from "./stage1.ts";
 import { Stage2Trainer } from "./stage2.ts";
 import type { TokenPairs } from "./token-pairs.ts";
@@ -105,9 +106,4 @@ export function restoreModels(
   // The averaged weights are those that were evaluated.
   transformer.loadStateDict(below("ema.", weights.stage2));
   return { iqvae, transformer };
-}
-
-function below(prefix: string, tensors: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
-  const inside = [...tensors].filter(([name]) => name.startsWith(prefix));
-  return new Map(inside.map(([name, value]) => [name.slice(prefix.length), value]));
 }

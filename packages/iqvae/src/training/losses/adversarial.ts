@@ -1,6 +1,6 @@
 import { AdamW, grad, noGrad, ops, type Tensor } from "@iqvae/torch";
 import { Discriminator, type DiscriminatorConfig } from "../../models/discriminator.ts";
-import { below, prefixed } from "./names.ts";
+import { below, prefixed } from "../names.ts";
 
 /** How the discriminator takes part in stage 1. */
 export interface AdversarialConfig extends DiscriminatorConfig {

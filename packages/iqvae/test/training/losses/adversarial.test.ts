@@ -14,7 +14,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Discriminator, leastSide } from "../../../src/models/discriminator.ts";
 import { Adversary, adaptiveWeight, hingeLoss } from "../../../src/training/losses/adversarial.ts";
-import { below, prefixed } from "../../../src/training/losses/names.ts";
+import { below, prefixed } from "../../../src/training/names.ts";
 
 const goldens = unscoped(
   () => readSafetensors(fileURLToPath(new URL("../../goldens/losses.safetensors", import.meta.url))).tensors,
