@@ -6,7 +6,7 @@ import { openData } from "../training/train-run.ts";
 
 /** A condition and what to show before its samples. */
 export interface Chosen {
-  /** What to call it: its file, or the number of its pair. */
+  /** What to call it: its file, or the number and id of its pair. */
   readonly name: string;
   readonly raster: Uint8Array;
   readonly tiles: readonly Uint8Array[];
@@ -44,7 +44,7 @@ export async function fromHeldOut(
       throw new RangeError(`--index ${outside}: there are ${length} held-out pairs, 0 to ${length - 1}.`);
     }
     return heldOutPairs(dataset, rows).map(({ raster, condition, image }, i) => ({
-      name: `pair ${rows[i]}`,
+      name: `pair ${rows[i]}, ${dataset.validation.ids[rows[i]!]}`,
       raster,
       tiles: [condition, image],
       image,

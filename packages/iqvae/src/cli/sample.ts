@@ -133,7 +133,7 @@ async function drawer(
 ): Promise<(options: SampleOptions) => SheetRow[]> {
   const rasters = chosen.map(({ raster }) => raster);
   const rows = (images: readonly (readonly Uint8Array[])[]): SheetRow[] =>
-    chosen.map(({ tiles }, i) => ({ tiles: [...tiles, ...(images[i] ?? [])] }));
+    chosen.map(({ name, tiles }, i) => ({ label: name, tiles: [...tiles, ...(images[i] ?? [])] }));
   switch (way.kind) {
     case "plain":
       return (options) => rows(generator.draw(rasters, options));
@@ -141,6 +141,7 @@ async function drawer(
       const given = await givenImages(way, generator.config.data.size, chosen);
       return (options) =>
         generator.complete(rasters, given, options).map((images, i) => ({
+          label: chosen[i]!.name,
           tiles: [...chosen[i]!.tiles, shownGiven(given[i]!), ...images],
         }));
     }
@@ -154,7 +155,7 @@ async function drawer(
         );
       return (options) => {
         const images = generator.blend(from.raster, to.raster, steps(way.count), { ...options, samples: 1 }).flat();
-        return [{ tiles: [from.tiles[0]!, ...images, to.tiles[0]!] }];
+        return [{ label: `${from.name} → ${to.name}`, tiles: [from.tiles[0]!, ...images, to.tiles[0]!] }];
       };
     }
     case "larger": {
