@@ -15,7 +15,17 @@ export {
   setThreads,
   torchVersion,
 } from "./modes.ts";
-export { buffer, Conv2d, Embedding, GroupNorm, groupNorm, LayerNorm, Linear, parameter } from "./nn/layers.ts";
+export {
+  buffer,
+  Conv2d,
+  dropoutAdd,
+  Embedding,
+  GroupNorm,
+  groupNorm,
+  LayerNorm,
+  Linear,
+  parameter,
+} from "./nn/layers.ts";
 export { Module } from "./nn/module.ts";
 export { callOperator, hasOperator, ops } from "./ops.ts";
 export { AdamW, type AdamWOptions, clipScale } from "./optim/adamw.ts";

@@ -1,4 +1,15 @@
-import { Embedding, LayerNorm, Linear, Module, noGrad, ops, parameter, scope, type Tensor } from "@iqvae/torch";
+import {
+  dropoutAdd,
+  Embedding,
+  LayerNorm,
+  Linear,
+  Module,
+  noGrad,
+  ops,
+  parameter,
+  scope,
+  type Tensor,
+} from "@iqvae/torch";
 import { CausalAttention } from "./attention.ts";
 
 /** The size of the network. */
@@ -46,13 +57,13 @@ class Block extends Module {
 
   /** `[B, T, C]` → `[B, T − first, C]`: only the positions from `first` on are computed to the end. */
   forward(x: Tensor, training: boolean, first = 0): Tensor {
-    const drop = (y: Tensor): Tensor => (training && this.#dropout > 0 ? ops.aten.dropout(y, this.#dropout, true) : y);
+    const join = (change: Tensor, kept: Tensor): Tensor => dropoutAdd(change, kept, training ? this.#dropout : 0);
     // In a scope: what the way back does not need can go at once, which is about half.
     return scope(() => {
       const kept = first === 0 ? x : x.slice(1, first);
-      const attended = kept.add(drop(this.attention.forward(this.norm1.forward(x), first)));
+      const attended = join(this.attention.forward(this.norm1.forward(x), first), kept);
       const hidden = ops.aten.gelu(this.expand.forward(this.norm2.forward(attended)));
-      return attended.add(drop(this.contract.forward(hidden)));
+      return join(this.contract.forward(hidden), attended);
     });
   }
 }
@@ -139,7 +150,7 @@ export class Transformer extends Module {
     this.#checkLength(given, n);
     const embedded = ops.aten.cat([this.conditionEmbedding.forward(condition), image], 1);
     let x = embedded.add(this.positions.slice(0, 0, given + n)); // [B, T, C]
-    if (training && this.config.dropout > 0) x = ops.aten.dropout(x, this.config.dropout, true);
+    if (training) x = dropoutAdd(x, null, this.config.dropout);
     // Nobody looks at the condition's outputs of the last layer: there they serve as keys and values only.
     this.blocks.forEach((block, i) => {
       x = block.forward(x, training, i === this.blocks.length - 1 ? given - 1 : 0);

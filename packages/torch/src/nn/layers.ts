@@ -148,3 +148,18 @@ export class GroupNorm extends Module {
 export function groupNorm(x: Tensor, groups: number, weight: Tensor, bias: Tensor, eps: number, silu: boolean): Tensor {
   return ops.iqvae.group_norm_silu(x, weight, bias, groups, eps, silu);
 }
+
+/**
+ * Dropout of `x` (Srivastava et al. 2014) and the addition to what passes by it: values are zeroed with probability `p`, the
+ * others divided by `1 − p`. One fused kernel on the CPU, in float32 or bfloat16 with a float32 residual, whose masks follow
+ * from the default generator and not from the number of threads.
+ *
+ * @param residual of the shape of `x`, or `null`
+ * @param p in `[0, 1)`; with 0 no random number is drawn
+ * @throws RangeError for another `p`; Error for a residual of another shape
+ */
+export function dropoutAdd(x: Tensor, residual: Tensor | null, p: number): Tensor {
+  if (!(p >= 0 && p < 1)) throw new RangeError(`dropoutAdd: the share to drop must be in [0, 1), but is ${p}`);
+  if (p > 0) return ops.iqvae.dropout_add(x, residual, p);
+  return residual === null ? x : residual.add(x);
+}
