@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { AudioSpec } from "../../conditions/spec.ts";
 import { annotationLicence, namedConcepts } from "../emoji/annotations.ts";
-import { drawEmoji, emojiLicences, versionsOf } from "../emoji/recipe.ts";
+import { drawEmoji, emojiLicences, emojiPlaceOf, versionsOf } from "../emoji/recipe.ts";
 import { installedVersion, type Licence } from "../licences.ts";
 import { type Recipe, spread } from "../recipe.ts";
 import { isDrawingHeldOut, type WordsRequest } from "../words/recipe.ts";
@@ -9,7 +9,7 @@ import { FLITE_PACKAGE, speak, VOICES, type Voice } from "./flite.ts";
 import { logMel } from "./log-mel.ts";
 
 /** Raise it whenever the pixels, the sounds or the order of the pairs change. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** What speech is conditioned on: 1.28 seconds. */
 export const SPEECH: AudioSpec = { kind: "audio", bands: 32, frames: 64 };
@@ -18,8 +18,6 @@ export const SPEECH: AudioSpec = { kind: "audio", bands: 32, frames: 64 };
 const STRETCHES = [0.85, 1, 1.2] as const;
 /** Utterances of a concept that only held-out pairs have. */
 const HELD_OUT_UTTERANCES = 2;
-/** Utterances that a drawing is paired with. */
-const EACH = 4;
 
 interface Utterance {
   readonly name: string;
@@ -27,7 +25,10 @@ interface Utterance {
   readonly stretch: number;
 }
 
-/** How the `speech` pairs are made: drawings of a concept, its name spoken by several voices at several speeds. */
+/**
+ * How the `speech` pairs are made: drawings of a concept in several places and sizes, each with its name as one of several
+ * voices speaks it at one of several speeds.
+ */
 export function speechRecipe({ size, count }: WordsRequest): Recipe {
   const licences = [...emojiLicences(), annotationLicence(), fliteLicence()];
   return {
@@ -38,19 +39,17 @@ export function speechRecipe({ size, count }: WordsRequest): Recipe {
     prepare() {
       const all = namedConcepts().flatMap(({ name, icons }) => {
         const utterances = utterancesOf(name);
-        return icons.flatMap((icon, vendor) => {
+        return icons.flatMap((icon) => {
           const validation = isDrawingHeldOut(icon);
-          const heard = validation
-            ? utterances.slice(0, HELD_OUT_UTTERANCES)
-            : turned(utterances.slice(HELD_OUT_UTTERANCES), vendor * EACH).slice(0, EACH);
-          return heard.map((utterance) => ({ icon, utterance, validation }));
+          const heard = validation ? utterances.slice(0, HELD_OUT_UTTERANCES) : utterances.slice(HELD_OUT_UTTERANCES);
+          return heard.map((utterance) => {
+            const id = `${icon.concept}/${icon.vendor}/${utterance.voice}-${utterance.stretch}`;
+            return { id, icon, utterance, validation };
+          });
         });
       });
       const pairs = spread(all, count);
-      const entries = pairs.map(({ icon, utterance: { voice, stretch }, validation }) => ({
-        id: `${icon.concept}/${icon.vendor}/${voice}-${stretch}`,
-        validation,
-      }));
+      const entries = pairs.map(({ id, validation }) => ({ id, validation }));
       const spoken = new Map<string, Promise<Uint8Array>>();
       const hear = ({ name, voice, stretch }: Utterance): Promise<Uint8Array> => {
         const key = `${name}/${voice}/${stretch}`;
@@ -59,8 +58,8 @@ export function speechRecipe({ size, count }: WordsRequest): Recipe {
         return known;
       };
       const draw = async (index: number) => {
-        const { icon, utterance } = pairs[index]!;
-        const [image, condition] = await Promise.all([drawEmoji(icon, size), hear(utterance)]);
+        const { id, icon, utterance } = pairs[index]!;
+        const [image, condition] = await Promise.all([drawEmoji(icon, size, emojiPlaceOf(id)), hear(utterance)]);
         return { image, condition };
       };
       return { entries, draw };
@@ -73,11 +72,6 @@ function utterancesOf(name: string): readonly Utterance[] {
   const all = VOICES.flatMap((voice) => STRETCHES.map((stretch) => ({ name, voice, stretch })));
   const rank = (utterance: Utterance) => createHash("sha256").update(JSON.stringify(utterance)).digest("hex");
   return all.sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
-}
-
-/** The list from its `first` entry on, then from its beginning. */
-function turned<T>(list: readonly T[], first: number): readonly T[] {
-  return list.map((_, i) => list[(first + i) % list.length]!);
 }
 
 function fliteLicence(): Licence {

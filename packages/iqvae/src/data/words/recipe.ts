@@ -1,13 +1,16 @@
 import { createHash } from "node:crypto";
 import type { ImageSize } from "../dataset.ts";
 import { annotationLicence } from "../emoji/annotations.ts";
-import { drawEmoji, emojiLicences, versionsOf } from "../emoji/recipe.ts";
+import { drawEmoji, emojiLicences, emojiPlaceOf, versionsOf } from "../emoji/recipe.ts";
 import { installedVersion } from "../licences.ts";
 import { type Recipe, spread } from "../recipe.ts";
 import { CAPTION, captionedConcepts } from "./captions.ts";
 
 /** Raise it whenever the pixels, the captions or the order of the pairs change. */
-const VERSION = 1;
+const VERSION = 2;
+
+/** Places in which each drawing stands with each caption. */
+const PLACES = 3;
 
 export interface WordsRequest {
   readonly size: ImageSize;
@@ -15,7 +18,10 @@ export interface WordsRequest {
   readonly count: number;
 }
 
-/** How the `words` pairs are drawn: every drawing with every caption of its concept. Nothing about them is random. */
+/**
+ * How the `words` pairs are drawn: every drawing with every caption of its concept, in several places and sizes. There are few
+ * drawings: a transformer soon knows them by heart, and then looks at what is drawn so far and no more at the words.
+ */
 export function wordsRecipe({ size, count }: WordsRequest): Recipe {
   const licences = [...emojiLicences(), annotationLicence()];
   return {
@@ -25,16 +31,21 @@ export function wordsRecipe({ size, count }: WordsRequest): Recipe {
     licences,
     prepare() {
       const all = captionedConcepts().flatMap(({ concept, captions, bytes }) =>
-        concept.icons.flatMap((icon) => captions.map((caption, i) => ({ icon, caption, condition: bytes[i]! }))),
+        concept.icons.flatMap((icon) =>
+          captions.flatMap((caption, i) =>
+            Array.from({ length: PLACES }, (_, place) => ({
+              icon,
+              id: `${icon.concept}/${icon.vendor}/${caption}/${place}`,
+              condition: bytes[i]!,
+            })),
+          ),
+        ),
       );
       const pairs = spread(all, count);
-      const entries = pairs.map(({ icon, caption }) => ({
-        id: `${icon.concept}/${icon.vendor}/${caption}`,
-        validation: isDrawingHeldOut(icon),
-      }));
+      const entries = pairs.map(({ icon, id }) => ({ id, validation: isDrawingHeldOut(icon) }));
       const draw = async (index: number) => {
-        const { icon, condition } = pairs[index]!;
-        return { image: await drawEmoji(icon, size), condition };
+        const { icon, id, condition } = pairs[index]!;
+        return { image: await drawEmoji(icon, size, emojiPlaceOf(id)), condition };
       };
       return { entries, draw };
     },
