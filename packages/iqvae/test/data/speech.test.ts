@@ -182,15 +182,14 @@ describe("spoken names", () => {
     }
   });
 
-  it("are paired with drawings; held out are drawings and utterances alike", async () => {
+  it("are paired with every drawing; held out are utterances", async () => {
     const cacheDir = await mkdtemp(join(tmpdir(), "iqvae-speech-"));
     const dataset = await openDataset({ name: "speech", condition: "audio", size: 32, count: 40, cacheDir });
-    const parts = (ids: readonly string[], pick: (parts: string[]) => string) =>
-      new Set(ids.map((id) => pick(id.split("/"))));
-    for (const pick of [([c, v]: string[]) => `${c}/${v}`, ([c, , u]: string[]) => `${c}/${u}`]) {
-      const train = parts(dataset.train.ids, pick);
-      expect([...parts(dataset.validation.ids, pick)].filter((one) => train.has(one))).toEqual([]);
-    }
+    const utterances = (ids: readonly string[]) =>
+      new Set(ids.map((id) => id.split("/")).map(([concept, , utterance]) => `${concept}/${utterance}`));
+    const train = utterances(dataset.train.ids);
+    expect(dataset.validation.length).toBeGreaterThan(0);
+    expect([...utterances(dataset.validation.ids)].filter((one) => train.has(one))).toEqual([]);
     expect(dataset.licences.map(({ licence }) => licence)).toContain("BSD-4-Clause");
     expect(dataset.train.batch([0]).conditions.length).toBe(2048);
     dataset.close();

@@ -142,23 +142,11 @@ export function isConceptHeldOut(concept: string): boolean {
 /** Space around a drawing, as a share of its side: none of its edges may lie on the image's border. */
 const MARGIN = 0.04;
 
-/** Where a drawing stands in its picture. */
-export interface EmojiPlace {
-  /** Its side as a share of what fits in, above 0 and up to 1. */
-  readonly zoom: number;
-  /** The share of the free margin that lies to its left, and above it. */
-  readonly left: number;
-  readonly top: number;
-}
-
-const WHOLE: EmojiPlace = { zoom: 1, left: 0.5, top: 0.5 };
-
-/** A drawing on white as an SVG document of `pixels` a side; as large as fits, if it is not told its place. */
-export function emojiSvg({ body, width, height }: EmojiIcon, pixels: number, place = WHOLE): string {
-  const own = Math.max(width, height) * (1 + 2 * MARGIN);
-  const side = own / place.zoom;
-  const x = (width - own) / 2 - place.left * (side - own);
-  const y = (height - own) / 2 - place.top * (side - own);
+/** A drawing as an SVG document on white, centred in a square of `pixels` × `pixels`. */
+export function emojiSvg({ body, width, height }: EmojiIcon, pixels: number): string {
+  const side = Math.max(width, height) * (1 + 2 * MARGIN);
+  const x = (width - side) / 2;
+  const y = (height - side) / 2;
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" ` +
     `width="${pixels}" height="${pixels}" viewBox="${x} ${y} ${side} ${side}">` +

@@ -2,18 +2,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ImageSize } from "../dataset.ts";
 import { installedVersion, type Licence, packageFolder } from "../licences.ts";
-import { seededRandom } from "../random.ts";
 import { rasterise, shrink } from "../raster.ts";
 import type { Recipe } from "../recipe.ts";
-import {
-  EMOJI_VENDORS,
-  type EmojiIcon,
-  type EmojiPlace,
-  type EmojiVendor,
-  emojiIcons,
-  emojiSvg,
-  isConceptHeldOut,
-} from "./concepts.ts";
+import { EMOJI_VENDORS, type EmojiIcon, type EmojiVendor, emojiIcons, emojiSvg, isConceptHeldOut } from "./concepts.ts";
 import { colourEdges } from "./edges.ts";
 
 /** Raise it whenever the pixels, the choice or the order of the pairs change. */
@@ -44,17 +35,8 @@ export function emojiRecipe(size: ImageSize): Recipe {
 }
 
 /** A drawing on white: RGB bytes `[size, size, 3]`. */
-export async function drawEmoji(icon: EmojiIcon, size: number, place?: EmojiPlace): Promise<Uint8Array> {
-  return shrink(await rasterise(emojiSvg(icon, size * 2, place)), size, 2);
-}
-
-/** The smallest side of a drawing that is told its place, as a share of what fits in. */
-const SMALLEST = 0.7;
-
-/** A place for a drawing, decided by `id` alone: sizes and positions are equally likely and independent. */
-export function emojiPlaceOf(id: string): EmojiPlace {
-  const random = seededRandom("emoji place", id);
-  return { zoom: SMALLEST + (1 - SMALLEST) * random(), left: random(), top: random() };
+export async function drawEmoji(icon: EmojiIcon, size: number): Promise<Uint8Array> {
+  return shrink(await rasterise(emojiSvg(icon, size * 2)), size, 2);
 }
 
 /** Whose drawings the emoji are. */

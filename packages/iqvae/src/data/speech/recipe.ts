@@ -1,22 +1,22 @@
 import { createHash } from "node:crypto";
 import type { AudioSpec } from "../../conditions/spec.ts";
 import { annotationLicence, namedConcepts } from "../emoji/annotations.ts";
-import { drawEmoji, emojiLicences, emojiPlaceOf, versionsOf } from "../emoji/recipe.ts";
+import { drawEmoji, emojiLicences, versionsOf } from "../emoji/recipe.ts";
 import { installedVersion, type Licence } from "../licences.ts";
 import { type Recipe, spread } from "../recipe.ts";
-import { isDrawingHeldOut, type WordsRequest } from "../words/recipe.ts";
+import type { WordsRequest } from "../words/recipe.ts";
 import { FLITE_PACKAGE, speak, VOICES, type Voice } from "./flite.ts";
 import { logMel } from "./log-mel.ts";
 
 /** Raise it whenever the pixels, the sounds or the order of the pairs change. */
-const VERSION = 2;
+const VERSION = 3;
 
 /** What speech is conditioned on: 1.28 seconds. */
 export const SPEECH: AudioSpec = { kind: "audio", bands: 32, frames: 64 };
 
 /** Lengths of sounds: faster than the voice's own, its own, slower. */
 const STRETCHES = [0.85, 1, 1.2] as const;
-/** Utterances of a concept that only held-out pairs have. */
+/** Utterances of a concept that are held out, with all drawings. */
 const HELD_OUT_UTTERANCES = 2;
 
 interface Utterance {
@@ -26,8 +26,8 @@ interface Utterance {
 }
 
 /**
- * How the `speech` pairs are made: drawings of a concept in several places and sizes, each with its name as one of several
- * voices speaks it at one of several speeds.
+ * How the `speech` pairs are made: every drawing of a concept with its name as each of several voices speaks it at each of
+ * several speeds.
  */
 export function speechRecipe({ size, count }: WordsRequest): Recipe {
   const licences = [...emojiLicences(), annotationLicence(), fliteLicence()];
@@ -37,19 +37,16 @@ export function speechRecipe({ size, count }: WordsRequest): Recipe {
     parts: { version: VERSION, ...versionsOf(licences), sharp: installedVersion("sharp"), size, count },
     licences,
     prepare() {
-      const all = namedConcepts().flatMap(({ name, icons }) => {
-        const utterances = utterancesOf(name);
-        return icons.flatMap((icon) => {
-          const validation = isDrawingHeldOut(icon);
-          const heard = validation ? utterances.slice(0, HELD_OUT_UTTERANCES) : utterances.slice(HELD_OUT_UTTERANCES);
-          return heard.map((utterance) => {
-            const id = `${icon.concept}/${icon.vendor}/${utterance.voice}-${utterance.stretch}`;
-            return { id, icon, utterance, validation };
-          });
-        });
+      const all = namedConcepts().flatMap(({ name, icons }, number) => {
+        const heard = utterancesOf(name).map((utterance, i) => ({ utterance, validation: i < HELD_OUT_UTTERANCES }));
+        // Each concept begins with another, so that every choice of pairs has both kinds.
+        return icons.flatMap((icon) => turned(heard, number).map((each) => ({ icon, ...each })));
       });
       const pairs = spread(all, count);
-      const entries = pairs.map(({ id, validation }) => ({ id, validation }));
+      const entries = pairs.map(({ icon, utterance: { voice, stretch }, validation }) => ({
+        id: `${icon.concept}/${icon.vendor}/${voice}-${stretch}`,
+        validation,
+      }));
       const spoken = new Map<string, Promise<Uint8Array>>();
       const hear = ({ name, voice, stretch }: Utterance): Promise<Uint8Array> => {
         const key = `${name}/${voice}/${stretch}`;
@@ -58,8 +55,8 @@ export function speechRecipe({ size, count }: WordsRequest): Recipe {
         return known;
       };
       const draw = async (index: number) => {
-        const { id, icon, utterance } = pairs[index]!;
-        const [image, condition] = await Promise.all([drawEmoji(icon, size, emojiPlaceOf(id)), hear(utterance)]);
+        const { icon, utterance } = pairs[index]!;
+        const [image, condition] = await Promise.all([drawEmoji(icon, size), hear(utterance)]);
         return { image, condition };
       };
       return { entries, draw };
@@ -72,6 +69,11 @@ function utterancesOf(name: string): readonly Utterance[] {
   const all = VOICES.flatMap((voice) => STRETCHES.map((stretch) => ({ name, voice, stretch })));
   const rank = (utterance: Utterance) => createHash("sha256").update(JSON.stringify(utterance)).digest("hex");
   return all.sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
+}
+
+/** The list from its entry number `first` on, around its end. */
+function turned<T>(list: readonly T[], first: number): readonly T[] {
+  return list.map((_, i) => list[(first + i) % list.length]!);
 }
 
 function fliteLicence(): Licence {

@@ -1,16 +1,13 @@
 import { createHash } from "node:crypto";
 import type { ImageSize } from "../dataset.ts";
 import { annotationLicence } from "../emoji/annotations.ts";
-import { drawEmoji, emojiLicences, emojiPlaceOf, versionsOf } from "../emoji/recipe.ts";
+import { drawEmoji, emojiLicences, versionsOf } from "../emoji/recipe.ts";
 import { installedVersion } from "../licences.ts";
 import { type Recipe, spread } from "../recipe.ts";
 import { CAPTION, captionedConcepts } from "./captions.ts";
 
 /** Raise it whenever the pixels, the captions or the order of the pairs change. */
-const VERSION = 2;
-
-/** Places in which each drawing stands with each caption. */
-const PLACES = 3;
+const VERSION = 3;
 
 export interface WordsRequest {
   readonly size: ImageSize;
@@ -18,10 +15,7 @@ export interface WordsRequest {
   readonly count: number;
 }
 
-/**
- * How the `words` pairs are drawn: every drawing with every caption of its concept, in several places and sizes. There are few
- * drawings: a transformer soon knows them by heart, and then looks at what is drawn so far and no more at the words.
- */
+/** How the `words` pairs are drawn: every drawing with every caption of its concept. Nothing about them is random. */
 export function wordsRecipe({ size, count }: WordsRequest): Recipe {
   const licences = [...emojiLicences(), annotationLicence()];
   return {
@@ -31,21 +25,16 @@ export function wordsRecipe({ size, count }: WordsRequest): Recipe {
     licences,
     prepare() {
       const all = captionedConcepts().flatMap(({ concept, captions, bytes }) =>
-        concept.icons.flatMap((icon) =>
-          captions.flatMap((caption, i) =>
-            Array.from({ length: PLACES }, (_, place) => ({
-              icon,
-              id: `${icon.concept}/${icon.vendor}/${caption}/${place}`,
-              condition: bytes[i]!,
-            })),
-          ),
-        ),
+        concept.icons.flatMap((icon) => captions.map((caption, i) => ({ icon, caption, condition: bytes[i]! }))),
       );
       const pairs = spread(all, count);
-      const entries = pairs.map(({ icon, id }) => ({ id, validation: isDrawingHeldOut(icon) }));
+      const entries = pairs.map(({ icon, caption }) => ({
+        id: `${icon.concept}/${icon.vendor}/${caption}`,
+        validation: isCaptionHeldOut(icon.concept, caption),
+      }));
       const draw = async (index: number) => {
-        const { icon, id, condition } = pairs[index]!;
-        return { image: await drawEmoji(icon, size, emojiPlaceOf(id)), condition };
+        const { icon, condition } = pairs[index]!;
+        return { image: await drawEmoji(icon, size), condition };
       };
       return { entries, draw };
     },
@@ -53,9 +42,10 @@ export function wordsRecipe({ size, count }: WordsRequest): Recipe {
 }
 
 /**
- * Whether one vendor's drawing of a concept is held out: one in ten. The concept's other drawings are not, since nobody can
- * draw a word never heard of; what is asked for is a picture of the concept, not that very drawing.
+ * Whether a caption is held out, with all drawings: one in seven of those that are not just the name, a tenth of all pairs. The
+ * drawings are in training under the concept's other captions, since nobody can draw a word never heard of; what is asked for
+ * is that other words for it lead to the same pictures.
  */
-export function isDrawingHeldOut({ concept, vendor }: { readonly concept: string; readonly vendor: string }): boolean {
-  return createHash("sha256").update(`${vendor}/${concept}`).digest().readUInt32LE(0) % 10 === 0;
+export function isCaptionHeldOut(concept: string, caption: string): boolean {
+  return caption !== concept && createHash("sha256").update(caption).digest().readUInt32LE(0) % 7 === 0;
 }
