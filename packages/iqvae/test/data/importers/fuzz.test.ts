@@ -7,22 +7,9 @@ import { PairProblem, Problems } from "../../../src/data/importers/problems.ts";
 import { type ImportRequest, importSchema } from "../../../src/data/importers/requests.ts";
 import { sourceOf } from "../../../src/data/importers/sources.ts";
 import { temporaryFolder } from "../../training/support.ts";
-import { jpeg, png, put, tree, wav } from "./trees.ts";
+import { damage, jpeg, png, put, tree, wav } from "./trees.ts";
 
 const RUNS = 60;
-
-/** Damages a file: some bytes changed, and perhaps the end cut off. */
-const damage = (file: Buffer) =>
-  fc
-    .record({
-      changes: fc.array(fc.tuple(fc.nat(file.length - 1), fc.nat(255)), { maxLength: 12 }),
-      end: fc.oneof(fc.constant(file.length), fc.nat(file.length)),
-    })
-    .map(({ changes, end }) => {
-      const copy = Buffer.from(file);
-      for (const [at, value] of changes) copy[at] = value;
-      return copy.subarray(0, end);
-    });
 
 /** A pair that is read, or one that is refused as a problem; anything else would end the import. */
 async function readsOrRefuses(request: object): Promise<void> {
