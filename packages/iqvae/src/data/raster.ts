@@ -15,32 +15,21 @@ export function plain(bytes: Buffer): Uint8Array {
 }
 
 /**
- * Averages blocks of `factor × factor` pixels.
+ * Averages blocks of 2 × 2 pixels.
  *
- * @param pixels RGB bytes `[size·factor, size·factor, 3]`
+ * @param pixels RGB bytes `[2·size, 2·size, 3]`
  * @returns RGB bytes `[size, size, 3]`
  */
-export function shrink(pixels: Uint8Array, size: number, factor: number): Uint8Array {
-  const stride = size * factor * 3;
-  const area = factor * factor;
+export function halve(pixels: Uint8Array, size: number): Uint8Array {
+  const stride = size * 6;
   const out = new Uint8Array(size * size * 3);
+  // Written out, this takes a quarter of the time that loops over the block and its channels take.
   for (let y = 0, at = 0; y < size; y++) {
-    for (let x = 0; x < size; x++, at += 3) {
-      // Three sums side by side take half the time of a loop over channels.
-      let r = area >> 1;
-      let [g, b] = [r, r];
-      const corner = (y * stride + 3 * x) * factor;
-      const end = corner + factor * stride;
-      for (let row = corner; row < end; row += stride) {
-        for (let pixel = row; pixel < row + 3 * factor; pixel += 3) {
-          r += pixels[pixel]!;
-          g += pixels[pixel + 1]!;
-          b += pixels[pixel + 2]!;
-        }
-      }
-      out[at] = r / area;
-      out[at + 1] = g / area;
-      out[at + 2] = b / area;
+    for (let x = 0, top = 2 * y * stride; x < size; x++, at += 3, top += 6) {
+      const low = top + stride;
+      out[at] = (pixels[top]! + pixels[top + 3]! + pixels[low]! + pixels[low + 3]! + 2) >> 2;
+      out[at + 1] = (pixels[top + 1]! + pixels[top + 4]! + pixels[low + 1]! + pixels[low + 4]! + 2) >> 2;
+      out[at + 2] = (pixels[top + 2]! + pixels[top + 5]! + pixels[low + 2]! + pixels[low + 5]! + 2) >> 2;
     }
   }
   return out;

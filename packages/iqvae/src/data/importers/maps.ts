@@ -1,6 +1,7 @@
 import sharp from "sharp";
 import type { Rgb, SemanticClass } from "../../conditions/index.ts";
 import { allPixels, cropOf, decoding, keepNearest, type Picture, type Pixels } from "./pictures.ts";
+import { allBelow } from "./png.ts";
 import { PairProblem } from "./problems.ts";
 
 /**
@@ -34,29 +35,26 @@ export async function squareMap(
 const UNKNOWN = 255;
 
 function byNumber({ data, channels, width }: Pixels, count: number, path: string): Uint8Array {
-  const labels = channels === 1 ? data : new Uint8Array(data.length / channels);
-  for (let i = 0, at = 0; i < labels.length; i++, at += channels) {
-    const label = data[at]!;
-    if (label >= count) {
-      throw new PairProblem(
-        "unknown class or color",
-        `${path} holds ${label} at ${place(i, width)}, but there are ${count} classes, numbered from 0`,
-      );
-    }
-    labels[i] = label;
-  }
-  return labels;
+  const labels = channels === 1 ? data : data.filter((_, at) => at % channels === 0);
+  if (allBelow(labels, count)) return labels;
+  const at = labels.findIndex((label) => label >= count);
+  throw new PairProblem(
+    "unknown class or color",
+    `${path} holds ${labels[at]} at ${place(at, width)}, but there are ${count} classes, numbered from 0`,
+  );
 }
 
 type ColorTable = ReadonlyMap<number, number>;
 
 function byIndex({ data, width }: Pixels, palette: readonly Rgb[], table: ColorTable, path: string): Uint8Array {
   const labels = Uint8Array.from(palette, (color) => table.get(keyOf(color)) ?? UNKNOWN);
-  return data.map((index, i) => {
-    const label = labels[index]!;
-    if (label === UNKNOWN) throw unknownColor(keyOf(palette[index]!), i, width, path);
-    return label;
-  });
+  const out = new Uint8Array(data.length);
+  for (let i = 0; i < out.length; i++) {
+    const label = labels[data[i]!]!;
+    if (label === UNKNOWN) throw unknownColor(keyOf(palette[data[i]!]!), i, width, path);
+    out[i] = label;
+  }
+  return out;
 }
 
 function byColor({ data, channels, width }: Pixels, table: ColorTable, path: string): Uint8Array {

@@ -1,6 +1,6 @@
 import sharp, { type Metadata } from "sharp";
 import type { Rgb } from "../../conditions/index.ts";
-import { plain, shrink } from "../raster.ts";
+import { halve, plain } from "../raster.ts";
 import { readWhole } from "./files.ts";
 import { plainJpeg } from "./jpeg.ts";
 import { type PlainPng, paletteOf, plainPng, pngPixels } from "./png.ts";
@@ -56,21 +56,20 @@ export function cropOf({ width, height }: { readonly width: number; readonly hei
 export async function squareImage(picture: Picture, size: number): Promise<Uint8Array> {
   const { path, bytes } = picture;
   const crop = cropOf(picture);
+  const isSquare = picture.width === picture.height;
   // For small pictures, setting sharp up to scale takes longer than the scaling. Half the size is the mean of four pixels, which
-  // is also what it does with a JPEG file.
+  // is also what it does with a JPEG file; an extract that takes all is not free either.
   const factor = crop.side === 2 * size ? 2 : 1;
   const pixels = await decoding(path, () => {
-    const upright = sharp(bytes).autoOrient();
-    const square =
-      factor === 1
-        ? upright.resize(size, size, { fit: "cover" })
-        : upright.extract({ ...crop, width: crop.side, height: crop.side });
+    let square = sharp(bytes).autoOrient();
+    if (factor === 1) square = square.resize(size, size, { fit: "cover" });
+    else if (!isSquare) square = square.extract({ ...crop, width: crop.side, height: crop.side });
     return square.flatten({ background: "#fff" }).toColourspace("srgb").raw().toBuffer();
   });
   if (pixels.length !== (factor * size) ** 2 * 3) {
     throw new PairProblem("corrupt file", `${path} has no three color channels`);
   }
-  return factor === 1 ? plain(pixels) : shrink(pixels, size, factor);
+  return factor === 1 ? plain(pixels) : halve(pixels, size);
 }
 
 /** Pixels as they are in the file. */

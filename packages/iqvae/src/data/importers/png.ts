@@ -147,7 +147,8 @@ function unpacked(bytes: Uint8Array, stride: number, width: number, height: numb
   return out;
 }
 
-function allBelow(numbers: Uint8Array, limit: number): boolean {
+/** Whether bytes are all below a limit; a loop, since a callback for each pixel of a map takes ten times as long. */
+export function allBelow(numbers: Uint8Array, limit: number): boolean {
   let most = 0;
   for (let i = 0; i < numbers.length; i++) if (numbers[i]! > most) most = numbers[i]!;
   return most < limit;
