@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { loadConfig } from "../config/index.ts";
+import { didYouMean, loadConfig } from "../config/index.ts";
 import { dataContactSheet, IMAGE_SIZES, IMPORTS, isImport, type OpenImport } from "../data/index.ts";
 import { openData } from "../training/train-run.ts";
 import { consoleProgress } from "./console.ts";
@@ -51,6 +51,8 @@ function requestOf(source: string, folder: string | undefined, size: number, set
         '{ "name": "folder", "path": …, "size": 64, "condition": … }',
     );
   }
+  // A configuration says itself where its data lie.
+  if (folder !== undefined) throw new Error(`There is no layout '${source}'; ${didYouMean(source, IMPORTS)}`);
   const { data } = loadConfig(source, set);
   if (isImport(data)) return data;
   throw new Error(`The data of ${source} are built in; look at them with: npx iqvae data ${data.name}`);

@@ -5,7 +5,7 @@ import type { Licence } from "./licences.ts";
 export type { ConditionSpec, Rgb, SemanticClass } from "../conditions/spec.ts";
 
 /** Side of the square images, in pixels. */
-export const IMAGE_SIZES = [32, 64, 128] as const;
+export const IMAGE_SIZES = [32, 64, 128, 256] as const;
 export type ImageSize = (typeof IMAGE_SIZES)[number];
 
 /** `B` pairs of an image and its condition. */

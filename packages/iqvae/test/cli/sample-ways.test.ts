@@ -61,7 +61,7 @@ describe("sample", () => {
   test.each([
     [["--blend"], "--blend takes two conditions, but got 4. Name two with --index or --condition.\n"],
     [["--blend", "--size", "64"], "--blend and --size draw in different ways. Give one of them.\n"],
-    [["--size", "48"], "--size 48: expected a size above the 32 pixels of the training, one of 64, 128.\n"],
+    [["--size", "48"], "--size 48: expected a size above the 32 pixels of the training, one of 64, 128, 256.\n"],
     [["--mask", "none.png"], "none.png: there is no such file that can be read.\n"],
     [
       ["--index", "1", "--complete", "a.png", "--complete", "b.png"],

@@ -90,7 +90,7 @@ describe("a mistake is named with the nearest valid choice", () => {
       "unknown key 'stage1.adversarial.wieght'; did you mean 'weight'?",
     ],
     ["a precision", ["precision=bfloat"], "precision is \"bfloat\"; did you mean 'bfloat16'?"],
-    ["a size", ["data.size=48"], "data.size is 48; choose one of 32, 64, 128"],
+    ["a size", ["data.size=48"], "data.size is 48; choose one of 32, 64, 128, 256"],
     ["a condition", ["data.condition=semantics"], "data.condition is \"semantics\"; did you mean 'semantic'?"],
     [
       "a condition of emoji",
@@ -112,7 +112,7 @@ describe("a mistake is named with the nearest valid choice", () => {
       ["stage1.model.image.channels=30"],
       "stage1.model.image.channels is 30, but must be a multiple of 8; the nearest is 32",
     ],
-    ["a missing value", ["data.name=emoji"], "data.size is missing; choose one of 32, 64, 128"],
+    ["a missing value", ["data.name=emoji"], "data.size is missing; choose one of 32, 64, 128, 256"],
   ])("%s", (_, settings, problem) => {
     expect(() => loadConfig("tiny", settings)).toThrow(`\n  ${problem}`);
   });

@@ -176,7 +176,7 @@ describe("openDataset", () => {
       { name: "cats" },
       'openDataset: name must be one of "faces", "emoji", "hands", "scenes", "words", "speech", "folder", "images", "ade20k", "celebamask-hq", "deepfashion", "coco-stuff", "cub-200-2011", "sub-urmp", not "cats".',
     ],
-    [{ size: 48 }, "openDataset: size must be one of 32, 64, 128, not 48."],
+    [{ size: 48 }, "openDataset: size must be one of 32, 64, 128, 256, not 48."],
     [{ condition: "edges" }, 'openDataset: condition of faces must be one of "semantic", "lines", not "edges".'],
     [{ name: "emoji" }, 'openDataset: condition of emoji must be one of "edges", not "semantic".'],
     [{ split: "random" }, 'openDataset: split must be one of "geometry", "unseen-parts", not "random".'],

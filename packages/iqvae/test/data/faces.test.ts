@@ -125,7 +125,7 @@ describe("the semantic map", () => {
     return [-1, 0, 1].every((dy) => [-1, 0, 1].every((dx) => map[at + dy * size + dx] === map[at]));
   };
 
-  it.each([32, 64, 128] as const)(
+  it.each([32, 64, 128, 256] as const)(
     "lies on the image at %i px: background on background, hair on hair",
     async (size) => {
       const hairy = new Set(

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ImageSize } from "../dataset.ts";
 import { installedVersion, type Licence, packageFolder } from "../licences.ts";
-import { rasterise, shrink } from "../raster.ts";
+import { halve, rasterise } from "../raster.ts";
 import type { Recipe } from "../recipe.ts";
 import { EMOJI_VENDORS, type EmojiIcon, type EmojiVendor, emojiIcons, emojiSvg, isConceptHeldOut } from "./concepts.ts";
 import { colourEdges } from "./edges.ts";
@@ -36,7 +36,7 @@ export function emojiRecipe(size: ImageSize): Recipe {
 
 /** A drawing on white: RGB bytes `[size, size, 3]`. */
 export async function drawEmoji(icon: EmojiIcon, size: number): Promise<Uint8Array> {
-  return shrink(await rasterise(emojiSvg(icon, size * 2)), size, 2);
+  return halve(await rasterise(emojiSvg(icon, size * 2)), size);
 }
 
 /** Whose drawings the emoji are. */

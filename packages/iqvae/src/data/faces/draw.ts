@@ -1,5 +1,5 @@
 import { faceToSvgString, svgs } from "facesjs";
-import { inkOf, rasterise, shrink } from "../raster.ts";
+import { halve, inkOf, rasterise } from "../raster.ts";
 import type { FaceGeometry } from "./geometry.ts";
 import type { FaceColours } from "./palettes.ts";
 
@@ -94,7 +94,7 @@ export async function drawFace(drawing: FaceDrawing, colours: FaceColours, size:
     .map((group) => group.svg)
     .join("")
     .replace(/\$\[(\w+)\]/g, (_, name: string) => paints[name]!);
-  return shrink(await rasterise(page(size * 2, colours.background, body)), size, 2);
+  return halve(await rasterise(page(size * 2, colours.background, body)), size);
 }
 
 /** A pixel is voted on by `VOTES × VOTES` points, so that a part's edge lies where it lies in the image. */

@@ -1,5 +1,5 @@
 import type { Rgb } from "../dataset.ts";
-import { shrink } from "../raster.ts";
+import { halve } from "../raster.ts";
 import { HAND_JOINTS, type HandModel } from "./model.ts";
 import { compose, dot, type Motion, move, rotation, turn, unit, type Vec3 } from "./vectors.ts";
 
@@ -38,8 +38,6 @@ export interface PosedHand {
 
 /** Distance of the camera, in meters. */
 const DISTANCE = 0.6;
-/** Pictures are drawn this many times larger and averaged. */
-const SUPERSAMPLING = 2;
 
 /** Moves the hand into its pose (linear blend skinning) and in front of the camera (perspective). */
 export function placeHand(model: HandModel, motions: readonly Motion[], view: HandView): PosedHand {
@@ -115,7 +113,8 @@ const DIFFUSE = 0.68;
  * @returns RGB bytes `[size, size, 3]`, and the depth of what is seen `[side, side]`, infinite for the background
  */
 export function renderHand(hand: PosedHand, look: HandLook, size: number): { image: Uint8Array; depth: Float32Array } {
-  const side = size * SUPERSAMPLING;
+  // Twice as large, and averaged in the end.
+  const side = 2 * size;
   const pixels = new Uint8Array(side * side * 3);
   for (let at = 0; at < pixels.length; at += 3) pixels.set(look.background, at);
   const depth = new Float32Array(side * side).fill(Infinity);
@@ -132,7 +131,7 @@ export function renderHand(hand: PosedHand, look: HandLook, size: number): { ima
       depth,
     });
   }
-  return { image: shrink(pixels, size, SUPERSAMPLING), depth };
+  return { image: halve(pixels, size), depth };
 }
 
 function fillTriangle(

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { CELEBAMASK_PARTS } from "./class-names.ts";
 import { ending, listFiles, stem } from "./files.ts";
-import { allPixels, expectSameShape, keepNearest, openPicture, squareImage } from "./pictures.ts";
+import { allPixels, expectSameShape, keepNearest, openPicture, type Picture, squareImage } from "./pictures.ts";
 import { PairProblem } from "./problems.ts";
 import type { ImportOf } from "./requests.ts";
 import { type Source, splitByHash } from "./source.ts";
@@ -59,26 +59,21 @@ export function celebamaskSource({ path: root, size }: ImportOf<"celebamask-hq">
 }
 
 /** Writes a label wherever a mask is white. Masks are black and white; anything between is no mask. */
-async function paintPart(
-  map: Uint8Array,
-  label: number,
-  path: string,
-  image: Awaited<ReturnType<typeof openPicture>>,
-  size: number,
-): Promise<void> {
+async function paintPart(map: Uint8Array, label: number, path: string, image: Picture, size: number): Promise<void> {
   const mask = await openPicture(path);
   expectSameShape(mask, image);
-  const pixels = await allPixels(mask);
-  const { data, channels } = pixels;
-  const painted = new Uint8Array(data.length / channels);
+  const { data, channels, bits, palette, ...shape } = await allPixels(mask);
+  const colors = channels === 1 ? palette : undefined;
+  const white = colors === undefined ? 2 ** bits - 1 : 255;
+  const painted = new Uint8Array(shape.width * shape.height);
   for (let i = 0, at = 0; at < data.length; i++, at += channels) {
-    const value = data[at]!;
-    if (value !== 0 && value !== 255) {
-      throw new PairProblem("unknown class or color", `${path} holds ${value}, but a mask holds 0 and 255`);
+    const value = colors === undefined ? data[at]! : colors[data[at]!]![0];
+    if (value !== 0 && value !== white) {
+      throw new PairProblem("unknown class or color", `${path} holds ${value}, but a mask holds 0 and ${white}`);
     }
     painted[i] = value;
   }
-  keepNearest(painted, pixels, size).forEach((value, at) => {
-    if (value === 255) map[at] = label;
+  keepNearest(painted, shape, size).forEach((value, at) => {
+    if (value !== 0) map[at] = label;
   });
 }

@@ -7,6 +7,9 @@ import { PairProblem } from "./problems.ts";
 /** Endings of pictures, in lower case. */
 export const PICTURES = [".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif"] as const;
 
+/** Endings of sounds. Only WAV files can be read, but a user hears so of each of the others, not that a partner is missing. */
+export const SOUNDS = [".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"] as const;
+
 /**
  * All files below a folder, those of its folders included; hidden ones are left out.
  *

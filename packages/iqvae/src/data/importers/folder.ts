@@ -3,7 +3,7 @@ import { type ConditionSpec, textBytes } from "../../conditions/index.ts";
 import { logMel } from "../speech/log-mel.ts";
 import { readWav } from "../speech/wav.ts";
 import { boxBytes, cutBoxes, isNumber, type Point, pointBytes } from "./annotations.ts";
-import { ending, listFiles, PICTURES, readJson, readText, readWhole, stem } from "./files.ts";
+import { ending, listFiles, PICTURES, readJson, readText, readWhole, SOUNDS, stem } from "./files.ts";
 import { squareLines, squareMap } from "./maps.ts";
 import { expectSameShape, openPicture, type Picture, squareImage } from "./pictures.ts";
 import { PairProblem, type Problems } from "./problems.ts";
@@ -18,7 +18,7 @@ const ENDINGS: { readonly [kind in FolderRequest["condition"]]: readonly string[
   keypoints: [".json"],
   layout: [".json"],
   text: [".txt"],
-  audio: [".wav"],
+  audio: SOUNDS,
 };
 
 /** A folder of pairs: `condition/` and `image/`, files of one pair with the same name before the ending. */

@@ -1,6 +1,7 @@
 import sharp from "sharp";
 import type { Rgb, SemanticClass } from "../../conditions/index.ts";
 import { allPixels, cropOf, decoding, keepNearest, type Picture, type Pixels } from "./pictures.ts";
+import { allBelow } from "./png.ts";
 import { PairProblem } from "./problems.ts";
 
 /**
@@ -22,53 +23,49 @@ export async function squareMap(
   style: MapStyle,
   size: number,
 ): Promise<Uint8Array> {
-  const { depth, bitsPerSample = 8, isPalette } = picture.metadata;
-  if (depth !== "uchar") {
-    const bits = picture.metadata.bitsPerSample ?? depth;
-    throw new PairProblem("unknown class or color", `${picture.path} has ${bits} bits a pixel; save it with 8`);
-  }
+  const { path } = picture;
   const pixels = await allPixels(picture);
-  const labels =
-    pixels.channels > 2
-      ? byColor(pixels, colorTable(picture, classes, style), picture.path)
-      : // Fewer than 8 bits are spread over 0 … 255 when they are decoded.
-        byNumber(pixels, isPalette ? 1 : 255 / (2 ** bitsPerSample - 1), classes, picture.path);
+  const { channels, palette } = pixels;
+  if (channels <= 2 && palette === undefined) return keepNearest(byNumber(pixels, classes.length, path), pixels, size);
+  const table = colorTable(path, palette, classes, style);
+  const labels = channels === 1 ? byIndex(pixels, palette!, table, path) : byColor(pixels, table, path);
   return keepNearest(labels, pixels, size);
 }
 
 const UNKNOWN = 255;
 
-function byNumber({ data, channels, width }: Pixels, step: number, classes: readonly unknown[], path: string) {
-  const count = classes.length;
-  const labels = channels === 1 && step === 1 ? data : new Uint8Array(data.length / channels);
-  for (let i = 0, at = 0; i < labels.length; i++, at += channels) {
-    const label = data[at]! / step;
-    if (label >= count) {
-      throw new PairProblem(
-        "unknown class or color",
-        `${path} holds ${label} at ${place(i, width)}, but there are ${count} classes, numbered from 0`,
-      );
-    }
-    if (labels !== data) labels[i] = label;
-  }
-  return labels;
+function byNumber({ data, channels, width }: Pixels, count: number, path: string): Uint8Array {
+  const labels = channels === 1 ? data : data.filter((_, at) => at % channels === 0);
+  if (allBelow(labels, count)) return labels;
+  const at = labels.findIndex((label) => label >= count);
+  throw new PairProblem(
+    "unknown class or color",
+    `${path} holds ${labels[at]} at ${place(at, width)}, but there are ${count} classes, numbered from 0`,
+  );
 }
 
-function byColor({ data, channels, width }: Pixels, labels: ReadonlyMap<number, number>, path: string): Uint8Array {
+type ColorTable = ReadonlyMap<number, number>;
+
+function byIndex({ data, width }: Pixels, palette: readonly Rgb[], table: ColorTable, path: string): Uint8Array {
+  const labels = Uint8Array.from(palette, (color) => table.get(keyOf(color)) ?? UNKNOWN);
+  const out = new Uint8Array(data.length);
+  for (let i = 0; i < out.length; i++) {
+    const label = labels[data[i]!]!;
+    if (label === UNKNOWN) throw unknownColor(keyOf(palette[data[i]!]!), i, width, path);
+    out[i] = label;
+  }
+  return out;
+}
+
+function byColor({ data, channels, width }: Pixels, table: ColorTable, path: string): Uint8Array {
   const out = new Uint8Array(data.length / channels);
   // Neighbors are mostly of one color, so most look-ups are spared.
   let [last, label] = [-1, UNKNOWN];
   for (let i = 0, at = 0; i < out.length; i++, at += channels) {
     const color = (data[at]! << 16) | (data[at + 1]! << 8) | data[at + 2]!;
     if (color !== last) {
-      const found = labels.get(color);
-      if (found === undefined) {
-        const text = color.toString(16).padStart(6, "0");
-        throw new PairProblem(
-          "unknown class or color",
-          `${path} has the color #${text} at ${place(i, width)}, which stands for no class`,
-        );
-      }
+      const found = table.get(color);
+      if (found === undefined) throw unknownColor(color, i, width, path);
       [last, label] = [color, found];
     }
     out[i] = label;
@@ -76,8 +73,25 @@ function byColor({ data, channels, width }: Pixels, labels: ReadonlyMap<number, 
   return out;
 }
 
-function colorTable({ bytes, path }: Picture, classes: readonly SemanticClass[], style: MapStyle) {
-  const colors = style === "colors" ? classes.map(({ color }) => color) : paletteOf(bytes)?.slice(0, classes.length);
+function unknownColor(color: number, at: number, width: number, path: string): PairProblem {
+  const text = color.toString(16).padStart(6, "0");
+  return new PairProblem(
+    "unknown class or color",
+    `${path} has the color #${text} at ${place(at, width)}, which stands for no class`,
+  );
+}
+
+function keyOf([r, g, b]: Rgb): number {
+  return (r << 16) | (g << 8) | b;
+}
+
+function colorTable(
+  path: string,
+  palette: readonly Rgb[] | undefined,
+  classes: readonly SemanticClass[],
+  style: MapStyle,
+): ColorTable {
+  const colors = style === "colors" ? classes.map(({ color }) => color) : palette?.slice(0, classes.length);
   if (colors === undefined) {
     throw new PairProblem(
       "unknown class or color",
@@ -85,32 +99,11 @@ function colorTable({ bytes, path }: Picture, classes: readonly SemanticClass[],
     );
   }
   const table = new Map<number, number>();
-  colors.forEach(([r, g, b], label) => {
-    const key = (r << 16) | (g << 8) | b;
+  colors.forEach((color, label) => {
     // Of a color that a palette holds twice, the decoded pixels do not tell which is meant; the first is what writers use.
-    if (!table.has(key)) table.set(key, label);
+    if (!table.has(keyOf(color))) table.set(keyOf(color), label);
   });
   return table;
-}
-
-/** The palette of a PNG file (PNG specification, 11.2.3 PLTE), if it has one. */
-export function paletteOf(bytes: Uint8Array): Rgb[] | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const SIGNATURE = 8;
-  for (let at = SIGNATURE; at + 12 <= bytes.length; ) {
-    const length = view.getUint32(at);
-    const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
-    if (at + 12 + length > bytes.length || type === "IDAT") return undefined;
-    const body = bytes.subarray(at + 8, at + 8 + length);
-    if (type === "PLTE")
-      return Array.from({ length: Math.floor(length / 3) }, (_, i) => [
-        body[3 * i]!,
-        body[3 * i + 1]!,
-        body[3 * i + 2]!,
-      ]);
-    at += 12 + length;
-  }
-  return undefined;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { logMel } from "../speech/log-mel.ts";
 import { readWav } from "../speech/wav.ts";
-import { ending, listFiles, readWhole } from "./files.ts";
+import { ending, listFiles, readWhole, SOUNDS } from "./files.ts";
 import { partners } from "./folder.ts";
 import { openPicture, squareImage } from "./pictures.ts";
 import type { ImportOf } from "./requests.ts";
@@ -11,7 +11,7 @@ import { PLAYING } from "./specs.ts";
 /** Sub-URMP: half seconds of one instrument's sound, and a picture of its player; `img/` and `chunk/`, with its split. */
 export function subUrmpSource({ path: root, size }: ImportOf<"sub-urmp">): Source {
   const images = listFiles(root, "img").filter((file) => ending(file) === ".jpg");
-  const sounds = listFiles(root, "chunk").filter((file) => ending(file) === ".wav");
+  const sounds = listFiles(root, "chunk").filter((file) => SOUNDS.includes(ending(file) as ".wav"));
   return {
     condition: PLAYING,
     files: [...images, ...sounds],

@@ -92,6 +92,7 @@ function reader(view: DataView, code: number, bits: number): ((at: number) => nu
 
 function refuse(name: string, reason: string): never {
   throw new RangeError(
-    `${name} cannot be read: ${reason}. Expected a whole WAV file of 8 to 32 bit integers or 32 or 64 bit floats.`,
+    `${name} cannot be read: ${reason}. Expected a whole WAV file of 8 to 32 bit integers or 32 or 64 bit floats; convert ` +
+      `others, MP3 too: ffmpeg -i sound.mp3 sound.wav`,
   );
 }

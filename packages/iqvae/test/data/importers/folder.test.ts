@@ -174,9 +174,15 @@ test("sounds", async () => {
     ...(await conditions("wav", (i) => wav(300 + 100 * i))),
     "condition/s0.wav": wav(500).subarray(0, 1000),
     "condition/s1.wav": "RIFF",
+    "condition/s2.mp3": Buffer.from([0xff, 0xfb, 0x90, 0x00, 1, 2, 3, 4]),
   });
+  rmSync(join(path, "condition/s2.wav"));
   const { dataset } = await importOf(request(path, { condition: "audio", bands: 32, frames: 16 }));
-  expect(dataset.report!.problems.map(({ kind, count }) => [kind, count])).toEqual([["bad annotation", 2]]);
+  const { problems } = dataset.report!;
+  expect(problems.map(({ kind, count }) => [kind, count])).toEqual([["bad annotation", 3]]);
+  expect(problems[0]!.named[2]!.reason).toMatch(
+    /s2\.mp3 cannot be read: .* Expected a whole WAV file .*; convert others, MP3 too: ffmpeg -i sound\.mp3 sound\.wav$/,
+  );
   const loudest = (id: string) => pairsOf(dataset).get(id)!.condition.indexOf(255);
   expect(loudest("s20")).toBeGreaterThan(loudest("s3"));
   dataset.close();

@@ -7,22 +7,9 @@ import { PairProblem, Problems } from "../../../src/data/importers/problems.ts";
 import { type ImportRequest, importSchema } from "../../../src/data/importers/requests.ts";
 import { sourceOf } from "../../../src/data/importers/sources.ts";
 import { temporaryFolder } from "../../training/support.ts";
-import { jpeg, png, put, tree, wav } from "./trees.ts";
+import { damage, jpeg, png, put, tree, wav } from "./trees.ts";
 
 const RUNS = 60;
-
-/** Damages a file: some bytes changed, and perhaps the end cut off. */
-const damage = (file: Buffer) =>
-  fc
-    .record({
-      changes: fc.array(fc.tuple(fc.nat(file.length - 1), fc.nat(255)), { maxLength: 12 }),
-      end: fc.oneof(fc.constant(file.length), fc.nat(file.length)),
-    })
-    .map(({ changes, end }) => {
-      const copy = Buffer.from(file);
-      for (const [at, value] of changes) copy[at] = value;
-      return copy.subarray(0, end);
-    });
 
 /** A pair that is read, or one that is refused as a problem; anything else would end the import. */
 async function readsOrRefuses(request: object): Promise<void> {
@@ -59,6 +46,77 @@ describe("a damaged or arbitrary file is a problem of its pair, never more", () 
       fc.asyncProperty(damage(file), async (bytes) => {
         writeFileSync(join(path, "condition", name), bytes);
         await readsOrRefuses(request);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test.each([
+    ["a.jpg", 64, () => jpeg(64, 64, (x, y) => [x * y, x, y])],
+    ["a.jpg", 40, () => jpeg(40, 70, (x, y) => [x * y, x, y])],
+    ["a.png", 64, () => png(64, 64, (x, y) => [x * y, x, y])],
+  ] as const)("the image %s, %i pixels wide", async (name, _, make) => {
+    const file = await make();
+    const path = tree({ [name]: file });
+    await fc.assert(
+      fc.asyncProperty(damage(file), async (bytes) => {
+        writeFileSync(join(path, name), bytes);
+        await readsOrRefuses({ name: "images", path, size: 32 });
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test("masks of CelebAMask-HQ", async () => {
+    const mask = await png(24, 24, (x) => (x < 9 ? [255, 255, 255] : [0, 0, 0]), { palette: true });
+    const file = "CelebAMask-HQ-mask-anno/0/00000_skin.png";
+    const path = tree({ "CelebA-HQ-img/0.png": await png(24, 24, () => [1, 2, 3]), [file]: mask });
+    await fc.assert(
+      fc.asyncProperty(damage(mask), async (bytes) => {
+        put(path, { [file]: bytes });
+        await readsOrRefuses({ name: "celebamask-hq", path, size: 32 });
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test("annotations of COCO", async () => {
+    const text = JSON.stringify({
+      images: [{ id: 1, file_name: "a.png", width: 24, height: 24 }],
+      annotations: [1, 2, 3].map((id) => ({ id, image_id: 1, category_id: id, bbox: [id, id, 12, 12] })),
+      categories: ["person", "bicycle", "car"].map((name, i) => ({ id: i + 1, name })),
+    });
+    const file = "annotations/instances_train2017.json";
+    const path = tree({ "train2017/a.png": await png(24, 24, () => [1, 2, 3]), [file]: text });
+    await readsOrRefuses({ name: "coco-stuff", path, size: 32 });
+    await fc.assert(
+      fc.asyncProperty(damage(Buffer.from(text)), async (bytes) => {
+        put(path, { [file]: bytes });
+        try {
+          await readsOrRefuses({ name: "coco-stuff", path, size: 32 });
+        } catch (error) {
+          // All pairs depend on the list.
+          expect((error as Error).message).toMatch(/json is no JSON file of annotations: /);
+        }
+      }),
+      { numRuns: 5 * RUNS },
+    );
+  });
+
+  test("captions and lists of CUB-200-2011", async () => {
+    const files = {
+      "images.txt": "1 b/a.jpg\n",
+      "train_test_split.txt": "1 1\n",
+      "text_c10/b/a.txt": Array.from({ length: 10 }, (_, i) => `a small bird, ${i}`).join("\n"),
+    };
+    const path = tree({ ...files, "images/b/a.jpg": await jpeg(24, 24, () => [1, 2, 3]) });
+    const damaged = fc.record(
+      Object.fromEntries(Object.entries(files).map(([name, text]) => [name, damage(Buffer.from(text))])),
+    );
+    await fc.assert(
+      fc.asyncProperty(damaged, async (files) => {
+        put(path, files);
+        await readsOrRefuses({ name: "cub-200-2011", path, size: 32 });
       }),
       { numRuns: RUNS },
     );

@@ -1,6 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import fc from "fast-check";
 import sharp from "sharp";
+import { crc32 } from "../../../src/data/importers/png.ts";
 import { type OpenImport, openDataset, type PairDataset } from "../../../src/data/index.ts";
 import { temporaryFolder } from "../../training/support.ts";
 
@@ -91,3 +93,43 @@ export function wav(hertz: number, seconds = 0.4): Buffer {
     file.writeInt16LE(Math.round(20_000 * Math.sin((2 * Math.PI * hertz * i) / rate)), 44 + 2 * i);
   return file;
 }
+
+/** A PNG file put together by hand; its compressed rows lie in as many chunks as `parts` says. */
+export function pngFile(
+  header: { width: number; height: number; bits: number; kind: number; interlacing?: number },
+  before: readonly Buffer[],
+  data: Buffer,
+  parts = 1,
+): Buffer {
+  const { width, height, bits, kind, interlacing = 0 } = header;
+  const body = Buffer.alloc(13);
+  body.writeUInt32BE(width, 0);
+  body.writeUInt32BE(height, 4);
+  body.set([bits, kind, 0, 0, interlacing], 8);
+  const step = Math.ceil(data.length / parts);
+  const rows = Array.from({ length: parts }, (_, i) => chunk("IDAT", data.subarray(i * step, (i + 1) * step)));
+  const signature = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
+  return Buffer.concat([signature, chunk("IHDR", body), ...before, ...rows, chunk("IEND", Buffer.alloc(0))]);
+}
+
+/** A chunk of a PNG file with its checksum. */
+export function chunk(type: string, body: Buffer): Buffer {
+  const content = Buffer.concat([Buffer.from(type, "latin1"), body]);
+  const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
+  length.writeUInt32BE(body.length);
+  sum.writeUInt32BE(crc32(content));
+  return Buffer.concat([length, content, sum]);
+}
+
+/** Damages a file: some bytes changed, and perhaps the end cut off. */
+export const damage = (file: Buffer): fc.Arbitrary<Buffer> =>
+  fc
+    .record({
+      changes: fc.array(fc.tuple(fc.nat(file.length - 1), fc.nat(255)), { maxLength: 12 }),
+      end: fc.oneof(fc.constant(file.length), fc.nat(file.length)),
+    })
+    .map(({ changes, end }) => {
+      const copy = Buffer.from(file);
+      for (const [at, value] of changes) copy[at] = value;
+      return copy.subarray(0, end);
+    });

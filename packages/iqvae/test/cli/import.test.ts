@@ -1,0 +1,125 @@
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import sharp from "sharp";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { png, put } from "../data/importers/trees.ts";
+import { Workspace } from "./program.ts";
+
+const workspace = new Workspace();
+afterAll(() => workspace.remove());
+
+const names = Array.from({ length: 24 }, (_, i) => `s${i}`);
+const semantic = { name: "folder", path: "own", size: 32, condition: "semantic", classes: ["sky", "sea"] };
+
+/** A configuration file with these data. */
+function configured(file: string, data: object): string {
+  writeFileSync(workspace.at(file), JSON.stringify({ preset: "tiny", name: "own", data }));
+  return file;
+}
+
+beforeAll(async () => {
+  const image = await png(64, 64, (x) => (x < 32 ? [200, 30, 30] : [30, 30, 200]));
+  const map = await png(64, 64, (x) => [x < 32 ? 0 : 1]);
+  const files = names.flatMap((name) => [
+    [`image/${name}.png`, image] as const,
+    [`condition/${name}.png`, map] as const,
+  ]);
+  put(workspace.at("own"), Object.fromEntries(files));
+});
+
+describe("import", () => {
+  test("reads a folder that a configuration names, says what it found, and draws it", async () => {
+    const { code, out, err } = await workspace.run("import", configured("own.json", semantic), "--out", "sheet.png");
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toMatch(/folder from .*own: 20 pairs for training, 4 held out; nothing was left out\.\n/);
+    expect(out).toMatch(/20 pairs for training, 4 held out\. Some of them: sheet\.png\n$/);
+    const { data, info } = await sharp(workspace.at("sheet.png")).raw().toBuffer({ resolveWithObject: true });
+    expect(info.width).toBe(12 * 132 + 4);
+    // The pictures are there, not only their frames.
+    const isRed = (at: number) => data[at] === 200 && data[at + 1] === 30;
+    expect(Array.from({ length: info.width * info.height }, (_, i) => i * info.channels).some(isRed)).toBe(true);
+  });
+
+  test("names and counts what is broken, for machines too, and goes on with the rest", async () => {
+    const broken = { ...semantic, path: "broken" };
+    const image = readFileSync(workspace.at("own/image/s0.png"));
+    const map = readFileSync(workspace.at("own/condition/s0.png"));
+    const files = names.map((name) => [`image/${name}.png`, image] as const);
+    const maps = names.map((name) => [`condition/${name}.png`, map] as const);
+    put(workspace.at("broken"), {
+      ...Object.fromEntries([...files, ...maps]),
+      "image/s0.png": image.subarray(0, image.length / 2),
+      "condition/s1.png": await png(64, 64, () => [7]),
+      "condition/s2.png": "no picture",
+    });
+    rmSync(join(workspace.at("broken"), "condition/s3.png"));
+
+    const { code, out, err } = await workspace.run("import", configured("broken.json", broken), "--json");
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    const last = JSON.parse(out.trimEnd().split("\n").at(-1)!) as Record<string, unknown>;
+    expect(last).toMatchObject({ event: "imported", name: "folder", path: "data-folder.png" });
+    expect(Number(last.train) + Number(last.validation)).toBe(20);
+    expect(last.problems).toEqual([
+      { kind: "corrupt file", count: 2, named: [named("s0"), named("s2")] },
+      { kind: "missing partner", count: 1, named: [named("s3")] },
+      { kind: "unknown class or color", count: 1, named: [named("s1")] },
+    ]);
+
+    const text = await workspace.run("import", configured("broken.json", { ...broken, size: 64 }));
+    expect(text.out).toContain("4 left out:\n  corrupt file: 2\n    s0: ");
+    expect(text.out).toContain("s1.png holds 7 at x = 0, y = 0, but there are 2 classes, numbered from 0");
+  });
+
+  const named = (pair: string) => ({ pair, reason: expect.stringContaining(`${pair}.png`) });
+
+  test("reads a public layout from its folder, at the size that is asked for", async () => {
+    const image = readFileSync(workspace.at("own/image/s0.png"));
+    put(workspace.at("pictures"), Object.fromEntries(names.map((name) => [`${name}.png`, image])));
+    const { code, out } = await workspace.run("import", "images", "pictures", "--size", "256");
+    expect(code).toBe(0);
+    expect(out).toMatch(/pairs for training, \d+ held out\. Some of them: data-images\.png\n$/);
+  });
+
+  test.each<[string, string[], string | RegExp]>([
+    ["an unknown layout", ["ade20", "own"], "There is no layout 'ade20'; did you mean 'ade20k'?\n"],
+    [
+      "neither a layout nor a configuration",
+      ["ade20"],
+      /^'ade20' is neither a preset nor a file; choose one of start, /,
+    ],
+    ["a layout without its folder", ["ade20k"], "Say where ade20k lies: npx iqvae import ade20k FOLDER\n"],
+    [
+      "a folder of pairs without a configuration",
+      ["folder", "own"],
+      /^A folder of pairs needs a configuration, .*FILE\.json/,
+    ],
+    [
+      "a layout that the folder does not have",
+      ["ade20k", "own"],
+      /own\/images is not there\. Give the folder of the data set that holds images\//,
+    ],
+    ["data that are built in", ["tiny"], "The data of tiny are built in; look at them with: npx iqvae data faces\n"],
+    ["another size", ["images", "own", "--size", "33"], /^openDataset: size: .*32\|64\|128\|256\.\n$/],
+  ])("refuses %s", async (_, args, message) => {
+    const { code, out, err } = await workspace.run("import", ...args);
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    if (typeof message === "string") expect(err).toBe(message);
+    else expect(err).toMatch(message);
+    expect(err).not.toMatch(/\n\s+at /);
+  });
+
+  test("refuses a configuration whose data are wrong, and one that is no JSON", async () => {
+    const wrong = configured("wrong.json", { ...semantic, classes: [] });
+    expect((await workspace.run("import", wrong)).err).toMatch(/data\.classes/);
+    writeFileSync(workspace.at("cut.json"), '{ "preset": "tiny", "da');
+    const { code, err } = await workspace.run("import", "cut.json");
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringMatching(/^cut\.json is no JSON file/) });
+  });
+
+  test("fails when nothing can be used, with the reasons", async () => {
+    put(workspace.at("none"), { "image/a.png": "no picture", "condition/a.png": "neither" });
+    const { code, err } = await workspace.run("import", configured("none.json", { ...semantic, path: "none" }));
+    expect(code).toBe(1);
+    expect(err).toMatch(/no pair can be used\. What is wrong:\n {2}corrupt file: 1\n {4}a: /);
+  });
+});
