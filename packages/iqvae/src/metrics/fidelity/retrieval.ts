@@ -1,10 +1,11 @@
 import { autocast, noGrad, scope, type Tensor, tensor } from "@iqvae/torch";
 import { type Condition, conditionFor } from "../../conditions/index.ts";
 import { conceptOf } from "../../data/concepts.ts";
-import type { PairDataset } from "../../data/index.ts";
+import { type PairDataset, seededRandom } from "../../data/index.ts";
 import { toUnitRange } from "../../models/iqvae.ts";
 import { trainedNetwork } from "../features/train-network.ts";
 import { forEachBatch, type ImageSet, imageSet } from "../image-set.ts";
+import { varied } from "./augment.ts";
 import type { Fidelity, FidelityOptions } from "./fidelity.ts";
 import { lent } from "./reading.ts";
 import { Shelf, separate } from "./shelf.ts";
@@ -35,6 +36,7 @@ export async function retrievalFidelity(
   const condition = conditionFor(spec, size);
   const name = `retriever-${dataset.name}-${spec.kind}-${size}`;
   const what = `own ${spec.kind} found among ${choices}`;
+  const random = seededRandom(name);
   const { network, digest } = await trainedNetwork({
     name,
     parts: { data: dataset.key },
@@ -47,7 +49,7 @@ export async function retrievalFidelity(
       const { images, conditions } = train.batch(rows);
       const concepts = separate(conditions, rows.length).map((one, i) => conceptOf(dataset, train.ids[rows[i]!]!, one));
       return towers.loss(
-        toUnitRange(tensor(images, { shape: [rows.length, size, size, 3] })),
+        varied(toUnitRange(tensor(images, { shape: [rows.length, size, size, 3] })), random),
         condition.toPlanes(tensor(conditions, { shape: [rows.length, ...condition.shape] })),
         tensor(Int32Array.from(concepts, (concept) => concepts.indexOf(concept))),
       );
@@ -105,7 +107,7 @@ function dot(a: Float32Array, b: Float32Array): number {
 
 function embedImages(towers: Towers, images: ImageSet): Float32Array[] {
   const out: Float32Array[] = [];
-  forEachBatch(images, BATCH, (pixels) => out.push(...rowsOf(() => towers.image.forward(toUnitRange(pixels)))));
+  forEachBatch(images, BATCH, (pixels) => out.push(...rowsOf(() => towers.embedImages(toUnitRange(pixels)))));
   return out;
 }
 
@@ -115,7 +117,7 @@ function embedConditions(towers: Towers, condition: Condition, samples: readonly
     const some = samples.slice(first, first + BATCH);
     scope(() => {
       const bytes = tensor(Buffer.concat(some), { shape: [some.length, ...condition.shape] });
-      out.push(...rowsOf(() => towers.condition.forward(condition.toPlanes(bytes))));
+      out.push(...rowsOf(() => towers.embedConditions(condition.toPlanes(bytes))));
     });
   }
   return out;
