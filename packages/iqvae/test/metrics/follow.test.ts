@@ -1,15 +1,19 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { manualSeed, type Tensor, tensor } from "@iqvae/torch";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { layoutBytes } from "../../src/conditions/index.ts";
+import { conditionFor, layoutBytes } from "../../src/conditions/index.ts";
 import { conceptOf } from "../../src/data/concepts.ts";
-import type { PairDataset } from "../../src/data/index.ts";
+import { type PairDataset, seededRandom } from "../../src/data/index.ts";
 import { agreementOf } from "../../src/metrics/fidelity/agreement.ts";
+import { varied } from "../../src/metrics/fidelity/augment.ts";
 import { fidelityOf } from "../../src/metrics/fidelity/fidelity.ts";
 import { Shelf, separate } from "../../src/metrics/fidelity/shelf.ts";
+import { Towers } from "../../src/metrics/fidelity/towers.ts";
 import { imageSet } from "../../src/metrics/image-set.ts";
+import { toUnitRange } from "../../src/models/iqvae.ts";
 import { silent } from "../../src/training/progress.ts";
 import { SIDE, SPECS, squares } from "./squares.ts";
 
@@ -172,6 +176,33 @@ test("a shelf holds each condition once, and finds others of other concepts alon
   expect(seen.size).toBeGreaterThan(length / 2);
   // The same text twice is one condition.
   expect(new Shelf(squares("text")).conditions).toHaveLength(8);
+});
+
+test("pairs of one concept do not count against each other in training", () => {
+  const condition = conditionFor(SPECS.text, SIDE);
+  manualSeed(1);
+  const towers = new Towers(condition);
+  const { images, conditions } = squares("text").train.batch([0, 1, 2, 3]);
+  const planes = toUnitRange(tensor(images, { shape: [4, SIDE, SIDE, 3] }));
+  const given = condition.toPlanes(tensor(conditions, { shape: [4, ...condition.shape] }));
+  const loss = (...concepts: number[]) => towers.loss(planes, given, tensor(concepts)).item();
+  expect(loss(5, 5, 5, 5)).toBeCloseTo(0, 5);
+  expect(loss(0, 1, 2, 3)).toBeGreaterThan(0.2);
+  expect(loss(0, 0, 2, 3)).toBeLessThan(loss(0, 1, 2, 3));
+});
+
+test("images are moved differently, equally for equal seeds, and what is plain stays plain", () => {
+  const { images } = squares("lines").train.batch([0, 0]);
+  const planes = toUnitRange(tensor(images, { shape: [2, SIDE, SIDE, 3] }));
+  const values = (seed: number) => varied(planes, seededRandom(seed)).contiguous().read("float32");
+  expect(values(1)).toEqual(values(1));
+  expect(values(1)).not.toEqual(values(2));
+  const [first, second] = varied(planes, seededRandom(1)).unbind() as [Tensor, Tensor];
+  expect(first.sub(second).abs().max().item()).toBeGreaterThan(0.5);
+  // Most of a square stays where it was.
+  expect(first.sub(planes.select(0, 0)).abs().mean().item()).toBeLessThan(0.2);
+  const plain = planes.mul(0).add(0.25);
+  expect(varied(plain, seededRandom(1)).sub(plain).abs().max().item()).toBeLessThan(1e-5);
 });
 
 test("pairs of one concept, by data set", () => {
