@@ -7,12 +7,14 @@ import { afterAll, describe, expect, test } from "vitest";
 import { conditionFor, layoutBytes } from "../../src/conditions/index.ts";
 import { conceptOf } from "../../src/data/concepts.ts";
 import { type PairDataset, seededRandom } from "../../src/data/index.ts";
-import { agreementOf } from "../../src/metrics/fidelity/agreement.ts";
+import { Clock } from "../../src/metrics/clock.ts";
+import { agreementOf, type FidelityFigure } from "../../src/metrics/fidelity/agreement.ts";
 import { varied } from "../../src/metrics/fidelity/augment.ts";
 import { fidelityOf } from "../../src/metrics/fidelity/fidelity.ts";
 import { Shelf, separate } from "../../src/metrics/fidelity/shelf.ts";
 import { Towers } from "../../src/metrics/fidelity/towers.ts";
-import { imageSet } from "../../src/metrics/image-set.ts";
+import { fidelityFigures } from "../../src/metrics/figures.ts";
+import { type ImageSet, imageSet } from "../../src/metrics/image-set.ts";
 import { toUnitRange } from "../../src/models/iqvae.ts";
 import { silent } from "../../src/training/progress.ts";
 import { SIDE, SPECS, squares } from "./squares.ts";
@@ -118,6 +120,25 @@ test("each data set has a network of its own, trained on its training split, whi
   expect(rowsOf.train).toBe(128);
   expect(trained()).toHaveLength(2);
 }, 30_000);
+
+test("each drawn image is held against its own condition, whatever its bytes are", async () => {
+  const dataset = squares("keypoints");
+  const rows = [4, 7];
+  const { conditions } = dataset.validation.batch(rows);
+  const drawn = imageSet(dataset.train.batch([0, 1, 2, 3, 4, 5]).images, SIDE);
+  const given: Uint8Array[] = [];
+  const score = (set: ImageSet, bytes: Uint8Array): FidelityFigure[] => {
+    given.push(bytes);
+    return [{ key: "fidelity", label: "images", value: set.count, better: "higher" }];
+  };
+  const real = { reference: drawn, own: undefined };
+  const subject = { dataset, rows, samples: 3, seed: 0, drawn, real, clock: new Clock(silent) };
+  const figures = await fidelityFigures(subject, { networks: {}, score });
+  expect(figures).toEqual([{ key: "fidelity", label: "images", value: 6, real: 2, better: "higher" }]);
+  const [one, other] = separate(conditions, 2).map((bytes) => [...bytes]) as [number[], number[]];
+  expect([...given[0]!]).toEqual([...one, ...one, ...one, ...other, ...other, ...other]);
+  expect(given[1]).toEqual(conditions);
+});
 
 test("points and boxes: means over images, by hand", () => {
   const points = agreementOf(SPECS.keypoints, 64)!;

@@ -13,7 +13,7 @@ import { Towers } from "./towers.ts";
 
 /** Conditions that an image chooses among: its own and others, fewer where there are not as many concepts. */
 const CHOICES = 32;
-const STEPS = 1_500;
+const STEPS = 1_000;
 /** Held-out pairs that the towers are tested on. */
 const EVALUATED = 512;
 const BATCH = 64;
