@@ -11,7 +11,10 @@ const TEMPERATURE = 0.07;
 const NEVER = -1e4;
 
 const IMAGE: AutoencoderConfig = { channels: 48, multipliers: [1, 2, 4], blocks: 1, patch: 4 };
-const SEQUENCE: AutoencoderConfig = { channels: 64, multipliers: [1, 2, 3], blocks: 1, patch: 1 };
+const LETTERS: AutoencoderConfig = { channels: 64, multipliers: [1, 2, 3], blocks: 1, patch: 1 };
+const SOUND: AutoencoderConfig = { channels: 32, multipliers: [1, 2, 3], blocks: 1, patch: 2 };
+/** Bands of pitch that are told apart in a sound. */
+const PITCHES = 4;
 
 /**
  * Planes `[B, C, H, W]` → unit vectors float32 `[B, D]`. Of each feature the largest value counts, wherever it is: with means
@@ -21,17 +24,21 @@ class Tower extends Module {
   readonly encoder: Encoder;
   readonly norm: GroupNorm;
   readonly head: Linear;
+  readonly #rows: number;
 
-  constructor(inputs: number, config: AutoencoderConfig, axes: Axes) {
+  /** @param rows parts of the height whose largest values are kept apart */
+  constructor(inputs: number, config: AutoencoderConfig, axes: Axes, rows = 1) {
     super();
     this.encoder = new Encoder(inputs, config, axes);
     this.norm = new GroupNorm(GROUPS, this.encoder.width, { silu: true });
-    this.head = new Linear(this.encoder.width, DIMS);
+    this.head = new Linear(this.encoder.width * rows, DIMS);
+    this.#rows = rows;
   }
 
   forward(planes: Tensor): Tensor {
-    const features = this.norm.forward(this.encoder.forward(planes)).amax([2, 3]);
-    const x = this.head.forward(features).to("float32");
+    const features = this.norm.forward(this.encoder.forward(planes)).to("float32");
+    const [largest] = ops.aten.adaptive_max_pool2d(features, [this.#rows, 1]);
+    const x = this.head.forward(largest.flatten(1)).to("float32");
     return x.div(x.square().sum([1], true).add(1e-12).sqrt());
   }
 }
@@ -41,11 +48,12 @@ export class Towers extends Module {
   readonly image: Tower;
   readonly condition: Tower;
 
-  /** @param condition of kind `text` or `audio`: letters, or bands of a spectrogram, are the channels of a sequence */
-  constructor({ inputChannels, planes: [height] }: Condition) {
+  /** @param condition of kind `text` or `audio` */
+  constructor({ kind, inputChannels }: Condition) {
     super();
     this.image = new Tower(3, IMAGE, "both");
-    this.condition = new Tower(inputChannels * height, SEQUENCE, "width");
+    this.condition =
+      kind === "text" ? new Tower(inputChannels, LETTERS, "width") : new Tower(inputChannels, SOUND, "both", PITCHES);
   }
 
   /** Planes `[B, 3, H, W]` in [−1, 1] → unit vectors float32 `[B, D]`. */
@@ -55,9 +63,8 @@ export class Towers extends Module {
 
   /** Planes of conditions `[B, C, H, W]` → unit vectors float32 `[B, D]`. */
   embedConditions(planes: Tensor): Tensor {
-    const [B, C, H, W] = planes.shape as [number, number, number, number];
-    const sequences = planes.reshape([B, C * H, 1, W]);
-    return this.condition.forward(sequences.contiguous({ memory_format: "channels_last" }));
+    // Most of a spectrogram is silence, at −1.
+    return this.condition.forward(planes.sub(planes.mean([1, 2, 3], true)));
   }
 
   /**
