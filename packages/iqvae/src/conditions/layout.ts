@@ -231,7 +231,8 @@ function drawBoxes(boxes: Uint8Array, { classes }: LayoutSpec, side: number): Ui
 
 /**
  * Boxes of equal classes are matched greedily, the best overlap first. `agreement`: the sum of overlaps (intersection over
- * union) over the larger number of boxes. `found`: the share of true boxes with an overlap of at least ½.
+ * union) over the larger number of boxes. `found`: the share of true boxes with an overlap of at least ½. `f1`: twice the
+ * number of those over the number of all boxes, true ones and guessed ones.
  */
 function compare(truth: Uint8Array, guess: Uint8Array): Readonly<Record<string, number>> {
   const [expected, given] = [rowsOf(truth), rowsOf(guess)];
@@ -249,7 +250,12 @@ function compare(truth: Uint8Array, guess: Uint8Array): Readonly<Record<string, 
     found += Number(overlap >= 0.5);
   }
   const most = Math.max(expected.length, given.length);
-  return { agreement: most === 0 ? 1 : sum / most, found: expected.length === 0 ? 1 : found / expected.length };
+  const all = expected.length + given.length;
+  return {
+    agreement: most === 0 ? 1 : sum / most,
+    found: expected.length === 0 ? 1 : found / expected.length,
+    f1: all === 0 ? 1 : (2 * found) / all,
+  };
 }
 
 function overlapOf(a: Box, b: Box): number {

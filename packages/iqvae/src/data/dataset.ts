@@ -33,6 +33,8 @@ export interface PairSplit {
 /** Pairs of image and condition, in two parts that share nothing. */
 export interface PairDataset {
   readonly name: string;
+  /** All that decides its bytes and its split: data sets of equal keys are equal. */
+  readonly key: string;
   readonly size: ImageSize;
   readonly condition: ConditionSpec;
   readonly train: PairSplit;

@@ -123,6 +123,7 @@ export async function openDataset(request: OpenRequest): Promise<PairDataset> {
   const split = (validation: boolean) => splitOf(cache, validation);
   return {
     name: recipe.name,
+    key,
     size: side,
     condition: recipe.condition,
     licences: recipe.licences,

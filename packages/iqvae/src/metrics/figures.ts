@@ -1,3 +1,4 @@
+import { conditionLength } from "../conditions/index.ts";
 import type { PairDataset } from "../data/index.ts";
 import { type Calibration, calibration } from "./calibration.ts";
 import type { Clock } from "./clock.ts";
@@ -108,11 +109,10 @@ export async function fidelityFigures(
 ): Promise<Figure[]> {
   if (fidelity === undefined) return [];
   const { images, conditions } = dataset.validation.batch(rows);
-  const value = await clock.time("fidelity", () =>
-    fidelity.score(drawn, repeated(conditions, dataset.size ** 2, samples)),
-  );
+  const length = conditionLength(dataset.condition, dataset.size);
+  const drawnWell = await clock.time("fidelity", () => fidelity.score(drawn, repeated(conditions, length, samples)));
   const real = fidelity.score(imageSet(images, dataset.size), conditions);
-  return [{ key: "fidelity", label: fidelity.name, value, real, better: "higher" }];
+  return drawnWell.map((figure, i) => ({ ...figure, real: real[i]!.value }));
 }
 
 /** Every block of `length` bytes `times` times over. */

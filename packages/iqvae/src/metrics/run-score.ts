@@ -45,7 +45,7 @@ const runScore = z.object({
   format: z.literal(1),
   run: z.string(),
   settings,
-  /** Digests of the feature networks by name. */
+  /** Digests by name of the feature networks, and of those that fidelity is measured with. */
   networks: z.record(z.string(), z.string()),
   figures: z.array(figure),
   /** Colors region by region, of `faces`: of the drawn images and of true ones. */

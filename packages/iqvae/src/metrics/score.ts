@@ -94,7 +94,10 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
         topK: sampling.topK ?? null,
         topP: sampling.topP ?? 1,
       },
-      networks: Object.fromEntries(networks.map(({ name, digest }) => [name, digest])),
+      networks: {
+        ...Object.fromEntries(networks.map(({ name, digest }) => [name, digest])),
+        ...fidelity?.networks,
+      },
       figures: [...figures, ...calibrationFigures(colors), ...modelRows(models)],
       calibration: colors,
       seconds: clock.seconds,

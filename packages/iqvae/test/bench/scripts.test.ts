@@ -13,6 +13,7 @@ const SCRIPTS: readonly [script: string, figure: string, flags: readonly string[
   ["gw-sliced.mjs", "seconds", []],
   ["regularizer-share.mjs", "share", ["--repeats", "1"]],
   ["import.mjs", "pairs/s", ["--repeats", "1", "--pairs", "30"]],
+  ["metrics.mjs", "processor seconds", ["--images", "32", "--size", "32", "--pairs", "100"]],
 ];
 
 test.each(SCRIPTS)(

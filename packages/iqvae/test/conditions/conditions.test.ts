@@ -196,9 +196,12 @@ describe("layout", () => {
   test("fidelity by hand: overlaps of equal classes over the larger number of boxes", () => {
     const truth = bytes([0, 0, 0, 100, 100], [1, 0, 0, 50, 50]);
     const guess = bytes([0, 50, 0, 100, 100], [2, 0, 0, 50, 50], [1, 0, 0, 50, 40]);
-    const { agreement, found } = condition.fidelity(truth, guess);
+    const { agreement, found, f1 } = condition.fidelity(truth, guess);
     expect(agreement).toBeCloseTo((1 / 3 + 0.8) / 3, 9);
     expect(found).toBe(1 / 2);
+    expect(f1).toBe(2 / 5);
+    expect(condition.fidelity(bytes(), bytes())).toEqual({ agreement: 1, found: 1, f1: 1 });
+    expect(condition.fidelity(bytes(), guess).f1).toBe(0);
   });
 
   test("orders boxes by class, then from top to bottom", () => {

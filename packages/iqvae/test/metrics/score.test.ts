@@ -25,9 +25,9 @@ function instruments(): Pick<ScoreOptions, "networks" | "fidelity"> {
   );
   const score: NonNullable<ScoreOptions["fidelity"]>["score"] = (images, conditions) => {
     expect(conditions.length).toBe(images.count * images.size ** 2);
-    return images.count / 100;
+    return [{ key: "fidelity", label: "count", value: images.count / 100, better: "higher" }];
   };
-  return { networks: [network], fidelity: { name: "count", score } };
+  return { networks: [network], fidelity: { networks: { counter: "def" }, score } };
 }
 
 test("a run is scored from end to end, the same again, and without leaving tensors behind", async () => {
@@ -46,7 +46,7 @@ test("a run is scored from end to end, the same again, and without leaving tenso
     topK: null,
     topP: 1,
   });
-  expect(score.networks).toEqual({ "attributes-test": "abc" });
+  expect(score.networks).toEqual({ "attributes-test": "abc", counter: "def" });
   expect(score.figures.map(({ key }) => key)).toEqual([
     "frechet.attributes-test",
     "precision.attributes-test",

@@ -43,6 +43,7 @@ function squares(count: number, seed: number): PairSplit {
 
 const data: PairDataset = {
   name: "squares",
+  key: "squares",
   size: SIZE,
   condition: {
     kind: "semantic",

@@ -1,6 +1,5 @@
 import { Conv2d, GroupNorm, Module, ops, type Tensor } from "@iqvae/torch";
 
-const WIDTHS = [24, 48, 96] as const;
 const GROUPS = 8;
 
 class Block extends Module {
@@ -28,13 +27,16 @@ export class ConditionReader extends Module {
   readonly up: Block[];
   readonly head: Conv2d;
 
-  /** @param outputs channels of the logits: see `Condition.outputChannels` */
-  constructor(outputs: number) {
+  /**
+   * @param outputs channels of the logits: see `Condition.outputChannels`
+   * @param widths channels of each level; each level after the first halves the grid
+   */
+  constructor(outputs: number, widths: readonly number[]) {
     super();
-    this.down = WIDTHS.map((width, i) => new Block(i === 0 ? 3 : WIDTHS[i - 1]!, width, i === 0 ? 1 : 2));
-    this.bottom = new Block(WIDTHS.at(-1)!, WIDTHS.at(-1)!);
-    this.up = WIDTHS.slice(0, -1).map((width, i) => new Block(width + WIDTHS[i + 1]!, width));
-    this.head = new Conv2d(WIDTHS[0], outputs, 3);
+    this.down = widths.map((width, i) => new Block(i === 0 ? 3 : widths[i - 1]!, width, i === 0 ? 1 : 2));
+    this.bottom = new Block(widths.at(-1)!, widths.at(-1)!);
+    this.up = widths.slice(0, -1).map((width, i) => new Block(width + widths[i + 1]!, width));
+    this.head = new Conv2d(widths[0]!, outputs, 3);
   }
 
   forward(planes: Tensor): Tensor {
