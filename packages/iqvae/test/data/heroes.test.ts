@@ -70,8 +70,11 @@ describe("drawing a hero", () => {
   const at = (x: number, y: number) => y * SIDE + x;
 
   it("anchors layers at (32, 54), covers by opacity, in order, and cuts off what is outside", () => {
-    const layers = [dot([0, 0, 0, 255], 0, 0), dot([255, 255, 255, 51], 0, 0), dot([9, 9, 9, 255], 40, 0)];
-    const picture = drawHero(layers, "run/0/0");
+    const dots = [dot([0, 0, 0, 255], 0, 0), dot([255, 255, 255, 51], 0, 0), dot([9, 9, 9, 255], 40, 0)];
+    const picture = drawHero(
+      dots.map((layer) => ({ part: "feet", layer })),
+      "run/0/0",
+    );
     for (let pixel = 0; pixel < SIDE * SIDE; pixel++) {
       const expected = pixel === at(32, 54) ? [51, 51, 51] : HERO_GROUND;
       expect([...picture.subarray(3 * pixel, 3 * pixel + 3)], `pixel ${pixel}`).toEqual([...expected]);
@@ -88,7 +91,7 @@ describe("drawing a hero", () => {
     const map = drawParts(layers, "run/0/0");
     expect([map[at(32, 54)], map[at(30, 53)]]).toEqual([1, 5]);
     expect(map.filter((label) => label > 0).length).toBe(2);
-    expect(() => drawHero([dot([0, 0, 0, 0], 0, 0)], "run/0/1")).toThrow(
+    expect(() => drawHero([{ part: "feet", layer: dot([0, 0, 0, 0], 0, 0) }], "run/0/1")).toThrow(
       "heroes: a layer has no drawing of the pose run/0/1.",
     );
   });

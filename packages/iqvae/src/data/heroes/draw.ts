@@ -1,7 +1,7 @@
 import type { SemanticClass } from "../../conditions/spec.ts";
 import type { ImageSize, Rgb } from "../dataset.ts";
 import { shrink } from "../raster.ts";
-import { HERO_PARTS, type Layer } from "./wardrobe.ts";
+import { HERO_PARTS, type HeroPart, type Layer } from "./wardrobe.ts";
 
 /** Side of the pictures as they were drawn, in pixels. */
 export const SIDE = 64;
@@ -23,6 +23,12 @@ export const HERO_CLASSES: readonly SemanticClass[] = [
   { name: "head", color: [76, 154, 42] },
 ];
 
+/** What a part of a hero wears. */
+export interface PartLayer {
+  readonly part: HeroPart;
+  readonly layer: Layer;
+}
+
 /** Calls `visit` for each pixel of a layer that falls into the picture, with its place there and its place in the layer. */
 function visitPixels(layer: Layer, pose: string, visit: (at: number, source: number) => void): void {
   const frame = layer.frames.get(pose);
@@ -41,10 +47,10 @@ function visitPixels(layer: Layer, pose: string, visit: (at: number, source: num
  * @param layers the lowest first
  * @returns RGB bytes `[64, 64, 3]`
  */
-export function drawHero(layers: readonly Layer[], pose: string): Uint8Array {
+export function drawHero(layers: readonly PartLayer[], pose: string): Uint8Array {
   const picture = new Uint8Array(SIDE * SIDE * 3);
   for (let at = 0; at < picture.length; at += 3) picture.set(HERO_GROUND, at);
-  for (const layer of layers) {
+  for (const { layer } of layers) {
     visitPixels(layer, pose, (at, source) => {
       const opacity = layer.pixels[source + 3]! / 255;
       for (let channel = 0; channel < 3; channel++) {
@@ -59,13 +65,10 @@ export function drawHero(layers: readonly Layer[], pose: string): Uint8Array {
 /**
  * Which part is seen where.
  *
- * @param layers the lowest first, and what part each is
+ * @param layers the lowest first
  * @returns `[64, 64]` numbers into {@link HERO_CLASSES}
  */
-export function drawParts(
-  layers: readonly { readonly part: (typeof HERO_PARTS)[number]; readonly layer: Layer }[],
-  pose: string,
-): Uint8Array {
+export function drawParts(layers: readonly PartLayer[], pose: string): Uint8Array {
   const map = new Uint8Array(SIDE * SIDE);
   for (const { part, layer } of layers) {
     const label = 1 + HERO_PARTS.indexOf(part);

@@ -4,7 +4,7 @@ import type { ImageSize } from "../dataset.ts";
 import { choose, type Random, seededRandom } from "../random.ts";
 import { plain } from "../raster.ts";
 import type { Recipe } from "../recipe.ts";
-import { drawHero, drawParts, HERO_CLASSES, imageOfSize, mapOfSize } from "./draw.ts";
+import { drawHero, drawParts, HERO_CLASSES, imageOfSize, mapOfSize, type PartLayer } from "./draw.ts";
 import { type FlareGame, flareGame, heroLicence } from "./flare-game.ts";
 import { HERO_POINTS, keyPointsOfHero } from "./key-points.ts";
 import { heldOutPoses } from "./split.ts";
@@ -89,7 +89,7 @@ export function drawOutfit(body: HeroBody, random: Random): Outfit {
 }
 
 /** Layers of a hero from the lowest to the highest. */
-function layersOf(wardrobe: Wardrobe, { body, pose }: Hero, outfit: Outfit) {
+export function layersOf(wardrobe: Wardrobe, { body, pose }: Hero, outfit: Outfit): Promise<readonly PartLayer[]> {
   const order = wardrobe.drawingOrder[Number(pose.split("/")[2])]!;
   return Promise.all(order.map(async (part) => ({ part, layer: await wardrobe.layer(body, outfit[part]) })));
 }
@@ -102,14 +102,7 @@ async function partsOf(wardrobe: Wardrobe, hero: Hero): Promise<Uint8Array> {
 }
 
 async function dressed(wardrobe: Wardrobe, hero: Hero, outfit: Outfit, size: ImageSize): Promise<Uint8Array> {
-  const layers = await layersOf(wardrobe, hero, outfit);
-  return imageOfSize(
-    drawHero(
-      layers.map(({ layer }) => layer),
-      hero.pose,
-    ),
-    size,
-  );
+  return imageOfSize(drawHero(await layersOf(wardrobe, hero, outfit), hero.pose), size);
 }
 
 /**
