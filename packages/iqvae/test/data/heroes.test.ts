@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -244,7 +244,7 @@ describe("the heroes data set", () => {
     rmSync(folder, { recursive: true });
   });
   const open = (request: Partial<OpenHeroes> = {}) =>
-    openDataset({ name: "heroes", condition: "semantic", size: 64, count: 300, cacheDir: folder, ...request });
+    openDataset({ name: "heroes", condition: "semantic", size: 64, count: 160, cacheDir: folder, ...request });
   const all = ({ train, validation }: Awaited<ReturnType<typeof open>>) =>
     new Map([train, validation].flatMap((part) => part.ids.map((id, i) => [id, part.batch([i])] as const)));
 
@@ -297,7 +297,13 @@ describe("the heroes data set", () => {
     const [small, large, other] = [await open({ count: 20 }), await open({ count: 40 }), await open({ seed: 1 })];
     const many = all(large);
     for (const [id, pair] of all(small)) expect(many.get(id)).toEqual(pair);
-    expect([...all(other).keys()].every((id) => id.startsWith("hero-1-"))).toBe(true);
+    const others = all(other);
+    expect([...others.keys()].every((id) => id.startsWith("hero-1-"))).toBe(true);
+    const chestOf = ({ images, conditions }: ReturnType<typeof small.train.batch>) =>
+      images[3 * conditions.indexOf(4) + 1];
+    const garments = (set: typeof others, seed: number) =>
+      Array.from({ length: 40 }, (_, i) => chestOf(set.get(`hero-${seed}-${i}`)!));
+    expect(garments(others, 1)).not.toEqual(garments(many, 0));
     for (const set of [small, large, other]) set.close();
   });
 
@@ -370,6 +376,9 @@ describe("the heroes data set", () => {
     (await open(again)).close();
     expect(drawn).toBe(0);
     const helm = join(drawings, "animations/avatar/male/plate_helm.txt");
+    writeFileSync(helm, readFileSync(helm, "utf8").replace("duration=800ms", "duration=900ms"));
+    (await open(again)).close();
+    expect(drawn).toBe(8);
     writeFileSync(helm, "image=images/avatar/male/leather_hood.png\nframe=0,0,0,0,1,1,0,0\n");
     await expect(open({ ...again, count: 200 })).rejects.toThrow(/^heroes: a layer has no drawing of the pose /);
     writeFileSync(helm, "image=images/avatar/male/leather_hood.png\nframe=0,0,9999,0,1,1,0,0\n");

@@ -9,9 +9,10 @@ export const HERO_PACKAGE = "flare-game";
 /** Names a folder that the package was unpacked into, where it is not to be fetched. */
 export const HERO_VARIABLE = "IQVAE_FLARE_GAME";
 
-/** The parts of the package that are used: the drawings, and whose they are. */
 const DRAWINGS = "usr/share/games/flare/mods/fantasycore";
 const DOCUMENTS = `usr/share/doc/${HERO_PACKAGE}`;
+/** What is used of the package, a fifth of it: the drawings, and whose they are. */
+const USED = [...["images/avatar", "animations/avatar", "engine"].map((folder) => `${DRAWINGS}/${folder}`), DOCUMENTS];
 
 /** The unpacked Debian package `flare-game`. */
 export interface FlareGame {
@@ -95,7 +96,7 @@ async function unpack(folder: string): Promise<void> {
   const archive = readdirSync(folder).find((name) => name.endsWith(".deb"));
   if (archive === undefined) throw new Error("apt-get download left no .deb file");
   await run("dpkg", ["-x", archive, "all"], { cwd: folder });
-  for (const part of [DRAWINGS, DOCUMENTS]) {
+  for (const part of USED) {
     const target = join(folder, "kept", part);
     mkdirSync(dirname(target), { recursive: true });
     renameSync(join(folder, "all", part), target);

@@ -56,6 +56,9 @@ export function heroesRecipe({ condition, size, count, seed }: HeroesRequest, ga
         maps.set(pose, await Promise.all(HERO_BODIES.map((body) => partsOf(wardrobe, { body, pose }))));
       }
       const heldOut = heldOutPoses(maps);
+      const conditionOf = (map: Uint8Array) =>
+        condition === "keypoints" ? keyPointsOfHero(map) : mapOfSize(map, size);
+      const conditions = new Map([...maps].map(([pose, bodies]) => [pose, bodies.map(conditionOf)]));
       const heroes = Array.from({ length: count }, (_, index) => heroOf(seed, index, poses));
       const entries = heroes.map(({ pose }, index) => ({
         id: `hero-${seed}-${index}`,
@@ -63,10 +66,10 @@ export function heroesRecipe({ condition, size, count, seed }: HeroesRequest, ga
       }));
       const draw = async (index: number) => {
         const hero = heroes[index]!;
-        const map = maps.get(hero.pose)![HERO_BODIES.indexOf(hero.body)]!;
+        const outfit = drawOutfit(hero.body, seededRandom("hero outfit", seed, index));
         return {
-          image: await dressed(wardrobe, hero, drawOutfit(hero.body, seededRandom("hero outfit", seed, index)), size),
-          condition: condition === "keypoints" ? keyPointsOfHero(map) : mapOfSize(map, size),
+          image: await dressed(wardrobe, hero, outfit, size),
+          condition: conditions.get(hero.pose)![HERO_BODIES.indexOf(hero.body)]!,
         };
       };
       return { entries, draw };
