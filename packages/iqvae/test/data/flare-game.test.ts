@@ -1,5 +1,14 @@
 import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -109,6 +118,14 @@ describe("the package of heroes", () => {
       "fetched: dpkg-deb: error: not a Debian format archive. On",
     );
     expect(readdirSync(cache)).toEqual([]);
+  });
+
+  it("what a killed process left goes, what another one writes stays", async () => {
+    fakeTools();
+    for (const name of ["old", "new"]) mkdirSync(join(cache, `flare-game.${name}.part`, "all"), { recursive: true });
+    utimesSync(join(cache, "flare-game.old.part"), new Date(0), new Date(0));
+    await flareGame(cache, () => {});
+    expect(readdirSync(cache)).toEqual(["flare-game", "flare-game.new.part"]);
   });
 
   it("two that fetch at once both get it", async () => {

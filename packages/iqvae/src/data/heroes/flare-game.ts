@@ -1,8 +1,10 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
+import { removeAbandoned } from "../cache.ts";
 import type { Licence } from "../licences.ts";
 
 export const HERO_PACKAGE = "flare-game";
@@ -47,12 +49,14 @@ export async function flareGame(cache: string, onMessage: (message: string) => v
     );
   }
   onMessage(`The data set heroes is drawn from the Debian package ${HERO_PACKAGE}, which is fetched now (123 MB).`);
-  mkdirSync(cache, { recursive: true });
-  const aside = mkdtempSync(join(cache, `${HERO_PACKAGE}.part-`));
+  const target = join(cache, HERO_PACKAGE);
+  const aside = `${target}.${randomUUID()}.part`;
   try {
+    mkdirSync(aside, { recursive: true });
+    await removeAbandoned(target);
     await download(aside);
     await unpack(aside);
-    moveInto(join(cache, HERO_PACKAGE), join(aside, "kept"));
+    moveInto(target, join(aside, "kept"));
   } catch (error) {
     throw new Error(
       `The data set heroes needs the Debian package ${HERO_PACKAGE}, which could not be fetched: ${reasonOf(error)}. ` +
