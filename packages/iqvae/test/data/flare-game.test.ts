@@ -107,12 +107,14 @@ describe("the package of heroes", () => {
     );
   });
 
-  it("is asked for where there is no apt, and where the archive is damaged", async () => {
+  it("is asked for where there is no apt, no folder for it, or a damaged archive", async () => {
     const tools = process.env.PATH;
     vi.stubEnv("PATH", root);
     vi.spyOn(process, "getuid").mockReturnValue(1000);
     await expect(flareGame(cache, () => {})).rejects.toThrow("could not be fetched: spawn apt-get ENOENT. On Debian");
     vi.stubEnv("PATH", tools);
+    writeFileSync(join(root, "file"), "");
+    await expect(flareGame(join(root, "file"), () => {})).rejects.toThrow("could not be fetched: ENOTDIR");
     fakeTools({ dpkg: 'echo "dpkg-deb: error: not a Debian format archive" >&2; exit 2' });
     await expect(flareGame(cache, () => {})).rejects.toThrow(
       "fetched: dpkg-deb: error: not a Debian format archive. On",

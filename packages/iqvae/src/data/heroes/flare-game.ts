@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
@@ -66,7 +67,8 @@ export async function flareGame(cache: string, onMessage: (message: string) => v
       { cause: error },
     );
   } finally {
-    rmSync(aside, { recursive: true, force: true });
+    // What cannot be removed must not hide why the fetch failed.
+    await rm(aside, { recursive: true, force: true }).catch(() => {});
   }
   return flareGameAtHand(cache)!;
 }
