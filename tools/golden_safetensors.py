@@ -1,4 +1,4 @@
-"""Files as the reference implementation writes them; test/safetensors.test.ts knows their content."""
+"""Files as the reference implementation writes them; test/safetensors-support.ts knows their content."""
 
 import torch
 from safetensors.torch import save_file

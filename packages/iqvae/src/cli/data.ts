@@ -20,11 +20,14 @@ export function dataCommand(): Command {
   return new Command("data")
     .description("draw a data set if need be, and a picture of some of its pairs")
     .argument("<name>", `one of ${Object.keys(DATASETS).join(", ")}`)
-    .option("--condition <kind>", "semantic or lines for faces; every other set has one kind")
+    .option(
+      "--condition <kind>",
+      "semantic or lines for faces, keypoints or semantic for heroes; every other set has one kind",
+    )
     .option("--size <pixels>", `one of ${IMAGE_SIZES.join(", ")}`, whole(1), 64)
     .option(
       "--count <pairs>",
-      "how many pairs (default: 12000 of faces, hands and scenes, all of the others)",
+      "how many pairs (default: 12000 of faces, hands, heroes and scenes, all of the others)",
       whole(1),
     )
     .option("--out <file.png>", "the picture (default: data-NAME.png)")

@@ -3,6 +3,7 @@ import {
   type ConditionSpec,
   FACE_CLASSES,
   HAND_POINTS,
+  heroSpec,
   importedCondition,
   isImport,
   SCENE_LAYOUT,
@@ -13,6 +14,7 @@ import type { Config } from "./schema.ts";
 /** What the conditions of a configuration's data hold, without opening the data. */
 export function conditionSpec(data: Config["data"]): ConditionSpec {
   if (isImport(data)) return importedCondition(data);
+  if (data.name === "heroes") return heroSpec(data.condition);
   const { condition } = data;
   switch (condition) {
     case "semantic":

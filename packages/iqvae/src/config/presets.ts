@@ -90,6 +90,13 @@ const hands: ConfigInput = {
   },
 };
 
+/** Heroes of a game from key points. */
+const heroes: ConfigInput = {
+  ...hands,
+  name: "heroes",
+  data: { name: "heroes", condition: "keypoints", size: 64, count: 16_000 },
+};
+
 /** Fruit and flowers of five vendors, each in its box. */
 const scenes: ConfigInput = {
   ...hour,
@@ -164,6 +171,7 @@ export const presets = {
   "faces-lines": facesLines,
   emoji,
   hands,
+  heroes,
   scenes,
   words,
   speech,

@@ -30,6 +30,12 @@ const data = z.discriminatedUnion("name", [
     count: positive.max(10_000_000).default(12_000),
   }),
   z.strictObject({
+    name: z.literal("heroes"),
+    condition: z.enum(["keypoints", "semantic"]),
+    size: z.literal([...IMAGE_SIZES]),
+    count: positive.max(10_000_000).default(12_000),
+  }),
+  z.strictObject({
     name: z.literal("scenes"),
     condition: z.literal("layout"),
     size: z.literal([...IMAGE_SIZES]),

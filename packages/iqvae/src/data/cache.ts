@@ -194,13 +194,14 @@ async function writeAnew(file: FileHandle, header: CacheHeader, length: number):
 /** A writer writes all the time, so what has not changed for so long belongs to one that was killed. */
 const ABANDONED_MS = 10 * 60_000;
 
-async function removeAbandoned(path: string): Promise<void> {
+/** Removes files and folders `PATH.….part` that a killed process left. */
+export async function removeAbandoned(path: string): Promise<void> {
   const folder = dirname(path);
   for (const name of await readdir(folder)) {
     if (!name.startsWith(`${basename(path)}.`) || !name.endsWith(".part")) continue;
     const part = join(folder, name);
     const { mtimeMs } = await stat(part);
-    if (Date.now() - mtimeMs > ABANDONED_MS) await rm(part, { force: true });
+    if (Date.now() - mtimeMs > ABANDONED_MS) await rm(part, { recursive: true, force: true });
   }
 }
 

@@ -1,3 +1,4 @@
+export { cacheFolder } from "./cache-folder.ts";
 export { contactSheet, dataContactSheet, drawCondition, type SheetRow } from "./contact-sheet.ts";
 export type {
   ConditionSpec,
@@ -22,19 +23,23 @@ export {
 export { drawColours, FACE_PALETTES, type FaceColours, SHAVED_SHARE } from "./faces/palettes.ts";
 export { recolourFace, renderFace, renderFaceCondition } from "./faces/recipe.ts";
 export { HAND_PALETTES, HAND_POINTS, relightHand } from "./hands/recipe.ts";
+export { HERO_CLASSES, HERO_GROUND } from "./heroes/draw.ts";
+export { HERO_POINTS } from "./heroes/key-points.ts";
+export { dressHero, heroSpec } from "./heroes/recipe.ts";
+export { HERO_BODIES, HERO_OUTFITS, HERO_PARTS, type HeroBody, type HeroPart } from "./heroes/wardrobe.ts";
 export { describeImport, type ImportReport, type ProblemKind, type ProblemSummary } from "./importers/problems.ts";
 export { IMPORTS, type ImportRequest, importSchema, isImport } from "./importers/requests.ts";
 export { importedCondition } from "./importers/specs.ts";
 export type { Licence } from "./licences.ts";
 export { epochOrder, Loader, type LoaderState } from "./loader.ts";
 export {
-  cacheFolder,
   DATASETS,
   dataLicences,
   type OpenBuiltIn,
   type OpenEmoji,
   type OpenFaces,
   type OpenHands,
+  type OpenHeroes,
   type OpenImport,
   type OpenRequest,
   type OpenScenes,

@@ -1,14 +1,17 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { type ConditionKind, conditionFor, conditionLength } from "../conditions/index.ts";
 import { CacheRejected, openCache, type PairCache, type PairEntry, recordLength, writeCache } from "./cache.ts";
+import { cacheFolder } from "./cache-folder.ts";
 import { IMAGE_SIZES, type ImageSize, type PairDataset, type PairSplit } from "./dataset.ts";
 import { emojiRecipe } from "./emoji/recipe.ts";
 import type { FaceSplit } from "./faces/geometry.ts";
 import { facesRecipe } from "./faces/recipe.ts";
 import { handsRecipe } from "./hands/recipe.ts";
+import { flareGame, flareGameAtHand, heroLicence } from "./heroes/flare-game.ts";
+import { type HeroCondition, heroesRecipe } from "./heroes/recipe.ts";
 import { describeImport, type ImportReport } from "./importers/problems.ts";
 import { importRecipe } from "./importers/recipe.ts";
 import { IMPORTS, type ImportInput, type ImportRequest, importSchema, isImport } from "./importers/requests.ts";
@@ -24,7 +27,7 @@ interface CommonRequest {
   readonly cacheDir?: string;
   /** Called while pairs are drawn for the first time; not at all when they come from the cache. */
   readonly onProgress?: (done: number, total: number) => void;
-  /** Called with a sentence when a cache file had to be thrown away. Default: standard error. */
+  /** Called with a sentence when a cache file had to be thrown away or a package is fetched. Default: standard error. */
   readonly onMessage?: (message: string) => void;
 }
 
@@ -66,6 +69,16 @@ export interface OpenScenes extends CommonRequest {
   readonly seed?: number;
 }
 
+/** Heroes of a game in poses and outfits: any number of them, decided by `seed`. Drawn from a package that is fetched. */
+export interface OpenHeroes extends CommonRequest {
+  readonly name: "heroes";
+  readonly condition: HeroCondition;
+  /** How many pictures, both parts together. Default 12,000. */
+  readonly count?: number;
+  /** Default 0. */
+  readonly seed?: number;
+}
+
 /** Emoji and what they are called. */
 export interface OpenWords extends CommonRequest {
   readonly name: "words";
@@ -83,7 +96,7 @@ export interface OpenSpeech extends CommonRequest {
 }
 
 /** A built-in data set. */
-export type OpenBuiltIn = OpenFaces | OpenEmoji | OpenHands | OpenScenes | OpenWords | OpenSpeech;
+export type OpenBuiltIn = OpenFaces | OpenEmoji | OpenHands | OpenHeroes | OpenScenes | OpenWords | OpenSpeech;
 
 /** A data set in a folder of the user's. */
 export type OpenImport = CommonRequest & ImportInput;
@@ -96,6 +109,7 @@ export const DATASETS: { readonly [name in OpenBuiltIn["name"]]: readonly Condit
   faces: ["semantic", "lines"],
   emoji: ["edges"],
   hands: ["keypoints"],
+  heroes: ["keypoints", "semantic"],
   scenes: ["layout"],
   words: ["text"],
   speech: ["audio"],
@@ -107,13 +121,13 @@ const MOST_PAIRS = 10_000_000;
 /**
  * Opens a data set; draws it, or reads its files, first if it is not in the cache. Equal requests give equal bytes.
  *
- * @throws RangeError for a request that names something unknown; Error when the cache cannot be written, or a folder does
- *   not hold what is to be imported
+ * @throws RangeError for a request that names something unknown; Error when the cache cannot be written, a folder does not
+ *   hold what is to be imported, or the package of heroes cannot be had
  */
 export async function openDataset(request: OpenRequest): Promise<PairDataset> {
-  const recipe = recipeOf(request);
-  const key = JSON.stringify({ name: recipe.name, ...recipe.parts });
   const folder = request.cacheDir ?? cacheFolder();
+  const recipe = await recipeOf(request, folder);
+  const key = JSON.stringify({ name: recipe.name, ...recipe.parts });
   const digest = createHash("sha256").update(key).digest("hex").slice(0, 12);
   const path = resolve(folder, `${recipe.name}-${recipe.condition.kind}-${request.size}-${digest}.pairs`);
 
@@ -134,30 +148,40 @@ export async function openDataset(request: OpenRequest): Promise<PairDataset> {
   };
 }
 
-/** Where cache files lie when nothing else is said: `IQVAE_CACHE`, else `.cache/iqvae` below the workspace root. */
-export function cacheFolder(): string {
-  return process.env.IQVAE_CACHE ?? join(workspaceRoot(), ".cache", "iqvae");
-}
-
-/** Whose drawings the built-in data sets are made of. */
+/** Whose drawings the built-in data sets are made of; those of heroes where they have been fetched. */
 export function dataLicences(): readonly Licence[] {
-  const requests: OpenBuiltIn[] = [
+  const requests: OpenFromNpm[] = [
     { name: "faces", condition: "semantic", size: 32 },
     { name: "emoji", condition: "edges", size: 32 },
     { name: "hands", condition: "keypoints", size: 32 },
     { name: "speech", condition: "audio", size: 32 },
   ];
-  const licences = requests.flatMap((request) => recipeOf(request).licences);
+  const game = flareGameAtHand(cacheFolder());
+  const licences = [
+    ...requests.flatMap((request) => npmRecipe(request).licences),
+    ...(game === undefined ? [] : [heroLicence(game)]),
+  ];
   return [...new Map(licences.map((licence) => [licence.package, licence])).values()];
 }
 
-function recipeOf(request: OpenRequest): Recipe {
+async function recipeOf(request: OpenRequest, folder: string): Promise<Recipe> {
   if (isImport(request)) return importRecipe(checkedImport(request));
   // Requests come from configuration files too, so nothing that the types promise is taken for granted.
   const { name, size } = request;
   expectOneOf<string>("name", name, [...Object.keys(DATASETS), ...IMPORTS]);
   expectOneOf("size", size, IMAGE_SIZES);
   expectOneOf("condition", request.condition, DATASETS[name], ` of ${name}`);
+  if (request.name !== "heroes") return npmRecipe(request);
+  const { condition, onMessage = console.error } = request;
+  const numbers = numbered(request);
+  return heroesRecipe({ condition, size, ...numbers }, await flareGame(folder, onMessage));
+}
+
+/** The sets whose drawings come with the program. */
+type OpenFromNpm = Exclude<OpenBuiltIn, OpenHeroes>;
+
+function npmRecipe(request: OpenFromNpm): Recipe {
+  const { size } = request;
   switch (request.name) {
     case "emoji":
       return emojiRecipe(size);
@@ -220,7 +244,7 @@ function openIfWhole(path: string, key: string, onMessage: (message: string) => 
 }
 
 async function draw(path: string, key: string, recipe: Recipe, request: OpenRequest): Promise<PairCache> {
-  const { entries, draw, report } = recipe.prepare();
+  const { entries, draw, report } = await recipe.prepare();
   const { size, onProgress, onMessage = console.error } = request;
   const { check } = conditionFor(recipe.condition, size);
   const length = conditionLength(recipe.condition, size);
@@ -313,13 +337,4 @@ function splitOf(cache: PairCache, validation: boolean): PairSplit {
       return { images, conditions };
     },
   };
-}
-
-/** The nearest folder upwards whose package.json has workspaces, so that all commands share one cache. */
-function workspaceRoot(): string {
-  for (let folder = process.cwd(); ; folder = dirname(folder)) {
-    const manifest = join(folder, "package.json");
-    if (existsSync(manifest) && "workspaces" in (JSON.parse(readFileSync(manifest, "utf8")) as object)) return folder;
-    if (dirname(folder) === folder) return process.cwd();
-  }
 }

@@ -30,7 +30,7 @@ export interface Recipe {
   readonly licences: readonly Licence[];
   /** All that decides the pixels and the split: the content key of the cache. */
   readonly parts: Readonly<Record<string, string | number>>;
-  prepare(): Prepared;
+  prepare(): Prepared | Promise<Prepared>;
 }
 
 /** At most `count` entries of a list, equally far apart. */

@@ -22,9 +22,9 @@ test.each<[string, (size: ImageSize) => Recipe]>([
   ["speech", (size) => speechRecipe({ size, count: 6 })],
 ])("%s: a pair of 256 pixels is the same picture as its smaller ones", async (_, recipe) => {
   const index = 3;
-  const large = (await recipe(LARGEST).prepare().draw(index))!;
+  const large = (await (await recipe(LARGEST).prepare()).draw(index))!;
   for (const size of IMAGE_SIZES.filter((each) => each < LARGEST)) {
-    const small = (await recipe(size).prepare().draw(index))!;
+    const small = (await (await recipe(size).prepare()).draw(index))!;
     const shrunk = halvedTo(size, large.image);
     const off = shrunk.reduce((sum, value, i) => sum + Math.abs(value - small.image[i]!), 0) / shrunk.length;
     expect(off, `${size} pixels`).toBeLessThan(2);
