@@ -4,7 +4,7 @@ import { type Calibration, calibration } from "./calibration.ts";
 import type { Clock } from "./clock.ts";
 import type { FeatureNetwork } from "./features/network.ts";
 import type { Fidelity } from "./fidelity/fidelity.ts";
-import { featureFigures, featuresOf, meanDiversity } from "./image-figures.ts";
+import { featureDistance, featureFigures, featuresOf, meanDiversity } from "./image-figures.ts";
 import { type ImageSet, imageSet } from "./image-set.ts";
 import type { ModelFigures } from "./model-figures.ts";
 import { faceMaps, type RealImages } from "./real-images.ts";
@@ -21,31 +21,44 @@ export interface Subject {
   /** `samples` images of each condition, one condition after the other. */
   readonly drawn: ImageSet;
   readonly real: RealImages;
+  /** The images of the held-out pairs, and what stage 1 makes of them: the best that stage 2 could draw. */
+  readonly heldOut: { readonly images: ImageSet; readonly reconstructions: ImageSet };
   readonly clock: Clock;
 }
 
 /** Fréchet distance, precision, recall and diversity under each network. */
 export async function networkFigures(subject: Subject, networks: readonly FeatureNetwork[]): Promise<Figure[]> {
-  const { drawn, real, samples, dataset, clock } = subject;
+  const { drawn, real, heldOut, samples, dataset, clock } = subject;
   const figures: Figure[] = [];
   for (const network of networks) {
     const features = await clock.time(`features ${network.name}`, () => ({
       reference: featuresOf(network, real.reference),
       drawn: featuresOf(network, drawn),
       own: real.own === undefined ? undefined : featuresOf(network, real.own),
+      heldOut: featuresOf(network, heldOut.images),
+      reconstructed: featuresOf(network, heldOut.reconstructions),
     }));
-    const { of, best } = await clock.time(`Fréchet ${network.name}`, () => ({
+    const { of, best, limit } = await clock.time(`Fréchet ${network.name}`, () => ({
       of: featureFigures(features.reference, features.drawn),
       best: features.own === undefined ? undefined : featureFigures(features.reference, features.own),
+      limit: [features.reconstructed, features.heldOut].map((set) => featureDistance(features.reference, set)),
     }));
     for (const tensor of Object.values(features)) tensor?.dispose();
     const { name } = network;
+    const [distance, ofNetwork] = name === "inception-v3-fid" ? ["FID", ""] : ["Fréchet distance", ` (${name})`];
     figures.push(
       {
         key: `frechet.${name}`,
-        label: name === "inception-v3-fid" ? "FID" : `Fréchet distance (${name})`,
+        label: `${distance}${ofNetwork}`,
         value: of.frechet,
         real: best?.frechet ?? null,
+        better: "lower",
+      },
+      {
+        key: `frechet.reconstructions.${name}`,
+        label: `${distance} of reconstructions${ofNetwork}`,
+        value: limit[0]!,
+        real: limit[1]!,
         better: "lower",
       },
       ...(["precision", "recall"] as const).map(
@@ -104,14 +117,14 @@ function firstOf({ pixels, size }: ImageSet, count: number): ImageSet {
 
 /** How well the drawn images follow their conditions; for real images, how well the real ones follow theirs. */
 export async function fidelityFigures(
-  { dataset, rows, samples, drawn, clock }: Subject,
+  { dataset, rows, samples, drawn, heldOut, clock }: Subject,
   fidelity: Fidelity | undefined,
 ): Promise<Figure[]> {
   if (fidelity === undefined) return [];
-  const { images, conditions } = dataset.validation.batch(rows);
+  const { conditions } = dataset.validation.batch(rows);
   const length = conditionLength(dataset.condition, dataset.size);
   const drawnWell = await clock.time("fidelity", () => fidelity.score(drawn, repeated(conditions, length, samples)));
-  const real = fidelity.score(imageSet(images, dataset.size), conditions);
+  const real = fidelity.score(heldOut.images, conditions);
   return drawnWell.map((figure, i) => ({ ...figure, real: real[i]!.value }));
 }
 

@@ -30,12 +30,14 @@ export function featuresOf(
   return out;
 }
 
+/** The Fréchet distance of features `[N, D]` and `[M, D]`. */
+export function featureDistance(real: Tensor, other: Tensor): number {
+  return scope(() => frechetDistance(momentsOf(real), momentsOf(other)));
+}
+
 /** @param real features `[N, D]`. @param drawn features `[M, D]` */
 export function featureFigures(real: Tensor, drawn: Tensor): FeatureFigures {
-  return scope(() => ({
-    frechet: frechetDistance(momentsOf(real), momentsOf(drawn)),
-    ...precisionRecall(real, drawn),
-  }));
+  return { frechet: featureDistance(real, drawn), ...scope(() => precisionRecall(real, drawn)) };
 }
 
 /** Conditions that diversity is averaged over: enough for a standard error of a few percent of the spread between them. */

@@ -6,6 +6,7 @@ import type { IqVae } from "../models/iqvae.ts";
 import { usageOf } from "../models/quantizer.ts";
 import type { Transformer } from "../models/transformer.ts";
 import { inPrecision } from "../training/precision.ts";
+import { forEachBatch, type ImageSet, imageSet } from "./image-set.ts";
 import { psnr, ssim } from "./reconstruction.ts";
 
 /** What a run's models make of held-out pairs, without drawing anything. */
@@ -65,6 +66,19 @@ export function modelFigures(
     bitsPerToken: sums.nats / pairs / Math.LN2,
     codebook: { image: usageOf(used.image, 1), condition: usageOf(used.condition, 1) },
   };
+}
+
+/** What stage 1 makes of images. */
+export function reconstructionsOf(iqvae: IqVae, { precision }: Config, images: ImageSet): ImageSet {
+  const pixels = new Uint8Array(images.pixels.length);
+  const length = pixels.length / images.count;
+  forEachBatch(images, BATCH, (batch, first) => {
+    const painted = inferenceMode(() =>
+      inPrecision({ precision }, () => iqvae.decodeImage(iqvae.encodeImage(batch)).read("uint8")),
+    );
+    pixels.set(painted, first * length);
+  });
+  return imageSet(pixels, images.size);
 }
 
 /** Mean over tokens of the negative log-likelihood in nats: conditions int64 `[B, conditionTokens]`, images `[B, imageTokens]`. */

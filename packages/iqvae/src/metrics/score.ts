@@ -18,8 +18,8 @@ import {
   type Subject,
   textureFigures,
 } from "./figures.ts";
-import { type ImageSet, joinImages } from "./image-set.ts";
-import { modelFigures } from "./model-figures.ts";
+import { type ImageSet, imageSet, joinImages } from "./image-set.ts";
+import { modelFigures, reconstructionsOf } from "./model-figures.ts";
 import { realImages } from "./real-images.ts";
 import type { RunScore } from "./run-score.ts";
 
@@ -70,7 +70,18 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
     const drawn = await clock.time("drawing", () => drawAll(generator, dataset, rows, options, progress));
     const ids = rows.map((row) => dataset.validation.ids[row]!);
     const real = await clock.time("real images", () => realImages(dataset, ids, samples, seed));
-    const subject: Subject = { dataset, rows, samples, seed, drawn, real, clock };
+    const images = imageSet(dataset.validation.batch(rows).images, dataset.size);
+    const reconstructions = reconstructionsOf(generator.models.iqvae, config, images);
+    const subject: Subject = {
+      dataset,
+      rows,
+      samples,
+      seed,
+      drawn,
+      real,
+      heldOut: { images, reconstructions },
+      clock,
+    };
     const figures = [
       ...(await networkFigures(subject, networks)),
       ...(await textureFigures(subject)),

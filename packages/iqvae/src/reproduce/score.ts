@@ -29,7 +29,7 @@ export async function openJudges(dataset: PairDataset, progress: Progress): Prom
 }
 
 /** Raise it whenever the same run would get other figures. */
-const VERSION = 1;
+const VERSION = 2;
 /** Conditions that images are drawn for, at most, and images for each. */
 const CONDITIONS = 512;
 const SAMPLES = 4;
@@ -68,11 +68,11 @@ export async function scoreOf(
   return figures;
 }
 
-function keyOf(run: RunFolder, part: Part, { network }: Judges): string {
+function keyOf(run: RunFolder, part: Part, { network, fidelity }: Judges): string {
   const best = bestCheckpoint(run.checkpoints, "stage2");
   if (best === undefined) throw new Error(`${run.path} has no checkpoint of stage 2 to score.`);
   const description = createHash("sha256").update(readFileSync(best)).digest("hex");
-  const parts = [VERSION, part, CONDITIONS, SAMPLES, SEED, network.digest, description];
+  const parts = [VERSION, part, CONDITIONS, SAMPLES, SEED, network.digest, fidelity?.networks, description];
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }
 

@@ -124,7 +124,7 @@ test("each data set has a network of its own, trained on its training split, whi
 test("each drawn image is held against its own condition, whatever its bytes are", async () => {
   const dataset = squares("keypoints");
   const rows = [4, 7];
-  const { conditions } = dataset.validation.batch(rows);
+  const { images, conditions } = dataset.validation.batch(rows);
   const drawn = imageSet(dataset.train.batch([0, 1, 2, 3, 4, 5]).images, SIDE);
   const given: Uint8Array[] = [];
   const score = (set: ImageSet, bytes: Uint8Array): FidelityFigure[] => {
@@ -132,7 +132,9 @@ test("each drawn image is held against its own condition, whatever its bytes are
     return [{ key: "fidelity", label: "images", value: set.count, better: "higher" }];
   };
   const real = { reference: drawn, own: undefined };
-  const subject = { dataset, rows, samples: 3, seed: 0, drawn, real, clock: new Clock(silent) };
+  const own = imageSet(images, SIDE);
+  const heldOut = { images: own, reconstructions: own };
+  const subject = { dataset, rows, samples: 3, seed: 0, drawn, real, heldOut, clock: new Clock(silent) };
   const figures = await fidelityFigures(subject, { networks: {}, score });
   expect(figures).toEqual([{ key: "fidelity", label: "images", value: 6, real: 2, better: "higher" }]);
   const [one, other] = separate(conditions, 2).map((bytes) => [...bytes]) as [number[], number[]];

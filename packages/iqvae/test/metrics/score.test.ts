@@ -49,6 +49,7 @@ test("a run is scored from end to end, the same again, and without leaving tenso
   expect(score.networks).toEqual({ "attributes-test": "abc", counter: "def" });
   expect(score.figures.map(({ key }) => key)).toEqual([
     "frechet.attributes-test",
+    "frechet.reconstructions.attributes-test",
     "precision.attributes-test",
     "recall.attributes-test",
     "diversity.attributes-test",
@@ -70,8 +71,8 @@ test("a run is scored from end to end, the same again, and without leaving tenso
   for (const { key, value } of score.figures) expect(Number.isFinite(value), key).toBe(true);
   const of = (key: string) => score.figures.find((figure) => figure.key === key)!;
   // A model that has learnt nearly nothing is worse than true images of the same conditions.
-  for (const key of ["frechet.attributes-test", "swd", "colors.totalVariation"])
-    expect(of(key).value, key).toBeGreaterThan(of(key).real!);
+  const distances = ["frechet.attributes-test", "frechet.reconstructions.attributes-test", "swd"];
+  for (const key of [...distances, "colors.totalVariation"]) expect(of(key).value, key).toBeGreaterThan(of(key).real!);
   expect(of("fidelity")).toMatchObject({ value: 15 / 100, real: 5 / 100 });
   expect(of("bitsPerToken").value).toBeGreaterThan(0);
   expect(of("bitsPerToken").value).toBeLessThan(2 * Math.log2(config.stage1.model.image.codes));
