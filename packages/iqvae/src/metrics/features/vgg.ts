@@ -1,4 +1,4 @@
-import { ops, scope, type Tensor, tensor, unscoped } from "@iqvae/torch";
+import { buffer, ops, scope, type Tensor, tensor } from "@iqvae/torch";
 import { toUnitRange } from "../../models/iqvae.ts";
 import type { FeatureLayer, FeatureNetwork } from "./network.ts";
 import { isOfficial } from "./official.ts";
@@ -69,11 +69,11 @@ export async function openVgg16(path: string): Promise<FeatureNetwork> {
 /** VGG-16 of the given weights: see {@link openVgg16}. */
 export function vgg16({ tensors, metadata, digest }: FixedWeights): FeatureNetwork {
   const official = isOfficial("vgg16-lpips", metadata);
-  const [shift, scale] = unscoped(() => [SHIFT, SCALE].map((values) => tensor(values).reshape([1, 3, 1, 1]))) as [
+  const [shift, scale] = [SHIFT, SCALE].map((values) => buffer(() => tensor(values).reshape([1, 3, 1, 1]))) as [
     Tensor,
     Tensor,
   ];
-  const heads = unscoped(() => BLOCKS.map((_, i) => tensors.get(`lin${i}.model.1.weight`)!.reshape([-1])));
+  const heads = BLOCKS.map((_, i) => buffer(() => tensors.get(`lin${i}.model.1.weight`)!.reshape([-1])));
 
   const activations = (planes: Tensor): Tensor[] => {
     let x = planes.sub(shift).div(scale);
