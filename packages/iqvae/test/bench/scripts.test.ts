@@ -12,6 +12,7 @@ const SCRIPTS: readonly [script: string, figure: string, flags: readonly string[
   ["sample.mjs", "tokens/s", ["--repeats", "1", "--tokens", "8", ...SMALL_TRANSFORMER]],
   ["gw-sliced.mjs", "seconds", []],
   ["regularizer-share.mjs", "share", ["--repeats", "1"]],
+  ["plan-step.mjs", "ratio", ["--preset", "tiny", "--steps", "1"]],
 ];
 
 test.each(SCRIPTS)(

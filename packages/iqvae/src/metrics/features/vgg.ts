@@ -5,7 +5,7 @@ import { isOfficial } from "./official.ts";
 import { type FixedWeights, readWeights } from "./weights.ts";
 
 /** Output channels of the convolutions between two poolings (Simonyan & Zisserman 2015, table 1, column D). */
-const BLOCKS = [
+export const BLOCKS = [
   [64, 64],
   [128, 128],
   [256, 256, 256],
@@ -81,7 +81,8 @@ export function vgg16({ tensors, metadata, digest }: FixedWeights): FeatureNetwo
       if (i > 0) x = ops.aten.max_pool2d(x, [2, 2]);
       for (const { number } of block) {
         const [weight, bias] = [`features.${number}.weight`, `features.${number}.bias`].map((key) => tensors.get(key)!);
-        x = ops.aten.conv2d(x, weight!, bias!, [1, 1], [1, 1]).relu();
+        // In place: the way back asks for what the rectifier gives, not for what it gets.
+        x = ops.aten.conv2d(x, weight!, bias!, [1, 1], [1, 1]).relu_();
       }
       return x;
     });
