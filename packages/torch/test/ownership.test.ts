@@ -1,5 +1,17 @@
 import { setImmediate } from "node:timers/promises";
-import { Generator, liveTensors, ops, scope, Tensor, tensor, unscoped } from "@iqvae/torch";
+import {
+  AdamW,
+  buffer,
+  Ema,
+  Generator,
+  liveTensors,
+  ops,
+  parameter,
+  scope,
+  Tensor,
+  tensor,
+  unscoped,
+} from "@iqvae/torch";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { collectUntil } from "./collect.ts";
@@ -348,5 +360,26 @@ describe("the garbage collector", () => {
     const probe = () => new Generator(0).index;
     await collectUntil(() => probe() < 20);
     expect(probe()).toBeLessThan(20);
+  });
+});
+
+describe("what lives outside of scopes", () => {
+  test("is what was asked for, without what its making needed", () => {
+    const parameters = new Map([
+      ["matrix", parameter([3, 2], (weight) => weight.copy_(aten.ones([2, 3]).t()))],
+      ["vector", parameter([2], (bias) => bias.zero_())],
+    ]);
+    const state = (made: { tensors(): Map<string, Tensor> }) => [...made.tensors().values()];
+    const makings: (() => readonly Tensor[])[] = [
+      () => [parameter([2, 3], (weight) => weight.copy_(aten.ones([3, 2]).t()))],
+      () => [buffer(() => aten.ones([2]).mul(3).exp())],
+      () => state(new AdamW(parameters)),
+      () => state(new Ema(parameters)),
+    ];
+    for (const making of makings) {
+      let made: readonly Tensor[] = [];
+      expect(left(() => (made = making())) - made.length, making.toString()).toBe(0);
+      expect(left(() => scope(() => void making())) - made.length, making.toString()).toBe(0);
+    }
   });
 });

@@ -1,4 +1,4 @@
-import { getThreads, setThreads } from "@iqvae/torch";
+import { getThreads, setDefaultDevice, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import type { PairDataset } from "../data/index.ts";
 import {
@@ -14,7 +14,7 @@ import type { Progress } from "../training/progress.ts";
 import { openRun, type RunFolder } from "../training/run-folder.ts";
 import { openData } from "../training/train-run.ts";
 import { consoleProgress } from "./console.ts";
-import { numberAbove, optionsOf, whole } from "./options.ts";
+import { DEVICE, device, numberAbove, optionsOf, whole } from "./options.ts";
 
 interface MetricsCommandOptions {
   readonly against?: string;
@@ -27,6 +27,7 @@ interface MetricsCommandOptions {
   readonly inception?: string;
   readonly vgg?: string;
   readonly threads?: number;
+  readonly device: string;
 }
 
 export function metricsCommand(): Command {
@@ -43,11 +44,13 @@ export function metricsCommand(): Command {
     .option("--inception <file>", "weights of Inception-v3, for FID proper")
     .option("--vgg <file>", "weights of VGG-16 with LPIPS heads, for LPIPS proper")
     .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
+    .option(...DEVICE, device, "cpu")
     .addHelpText("after", `\n${weightsHelp()}`)
     .action(async (path: string, _: unknown, command: Command) => {
       const options = optionsOf<MetricsCommandOptions>(command);
       const progress = consoleProgress(options);
       setThreads(options.threads ?? getThreads());
+      setDefaultDevice(options.device);
       const runs = [path, ...(options.against === undefined ? [] : [options.against])].map(openRun);
       const scores: RunScore[] = [];
       for (const run of runs) {

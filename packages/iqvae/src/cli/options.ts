@@ -1,3 +1,4 @@
+import { cudaDeviceCount, torchVersion } from "@iqvae/torch";
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 
@@ -32,6 +33,25 @@ export function numberAbove(above: number, most = Number.POSITIVE_INFINITY): (te
       `Expected a number above ${above}${Number.isFinite(most) ? `, at most ${most}` : ""}.`,
     );
   };
+}
+
+/** What a command says of {@link device}; the default is `cpu`. */
+export const DEVICE = ["--device <name>", "cpu, cuda or cuda:NUMBER"] as const;
+
+/** A parser of devices that this machine has. */
+export function device(text: string): string {
+  const [, name, number = "0"] = /^(cpu|cuda)(?::(\d+))?$/.exec(text) ?? [];
+  if (name === undefined || (name === "cpu" && text !== "cpu"))
+    throw new InvalidArgumentError("Expected cpu, cuda or cuda:NUMBER.");
+  if (name === "cpu") return text;
+  const count = cudaDeviceCount();
+  if (count === 0)
+    throw new InvalidArgumentError(
+      `libtorch ${torchVersion} sees no CUDA device. Build against one with CUDA (docs/architecture.md, "Which libtorch"), ` +
+        "or leave the option out.",
+    );
+  if (Number(number) >= count) throw new InvalidArgumentError(`The last CUDA device is cuda:${count - 1}.`);
+  return `cuda:${Number(number)}`;
 }
 
 /** Collects the values of an option that may be given several times. */

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
-import { setThreads } from "@iqvae/torch";
+import { availableParallelism, loadavg } from "node:os";
+import { getThreads, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { didYouMean, loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { PAPER_PRESET_NAMES, PAPER_PRESETS } from "../config/paper.ts";
@@ -33,6 +34,7 @@ export function planCommand(): Command {
       const progress = consoleProgress({ json });
       if (threads !== undefined) setThreads(threads);
       const planned = plannedFrom(source, set);
+      const [load] = loadavg();
       const made = plan(planned, { measure, utilization });
       const counted = countParameters(planned);
       for (const stage of ["stage1", "stage2"] as const) {
@@ -42,7 +44,8 @@ export function planCommand(): Command {
               `the plan does not describe this network.`,
           );
       }
-      progress.tell(describe(made).join("\n"), { event: "plan", ...facts(made) });
+      const circumstances = { threads: getThreads(), load: load!, cores: availableParallelism() };
+      progress.tell(describe(made, circumstances).join("\n"), { event: "plan", ...facts(made), ...circumstances });
     });
 }
 
@@ -58,7 +61,17 @@ function plannedFrom(source: string, set: readonly string[]): Planned {
   return plannedOf(loadConfig(source, set));
 }
 
-function describe({ planned, utilization, stage1, stage2, unmeasured }: Plan): string[] {
+/** Under which a step was timed: a load above 0 is work of others. */
+interface Circumstances {
+  readonly threads: number;
+  readonly load: number;
+  readonly cores: number;
+}
+
+function describe(
+  { planned, utilization, stage1, stage2, unmeasured }: Plan,
+  { threads, load, cores }: Circumstances,
+): string[] {
   const rows = [
     ["", "parameters", "a step", "operations", "peak memory", "here", `H100 at ${Math.round(100 * utilization)} %`],
     row("stage 1", stage1, "pairs"),
@@ -71,6 +84,12 @@ function describe({ planned, utilization, stage1, stage2, unmeasured }: Plan): s
       cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  "),
     ),
     ...(unmeasured === undefined ? [] : [`Not timed here: ${unmeasured}.`]),
+    ...(stage1.here === undefined
+      ? []
+      : [
+          `Here: from the quickest of some passes on made-up data, threads: ${threads}; ` +
+            `the load before was ${load.toFixed(1)} on ${cores} cores.`,
+        ]),
   ];
 }
 

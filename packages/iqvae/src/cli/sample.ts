@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { setThreads } from "@iqvae/torch";
+import { setDefaultDevice, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { contactSheet, IMAGE_SIZES, type OpenRequest, type SheetRow } from "../data/index.ts";
 import { ImageGenerator } from "../generator.ts";
@@ -10,7 +10,7 @@ import { heldOut, SAMPLES } from "../training/pictures.ts";
 import { openRun, type RunFolder } from "../training/run-folder.ts";
 import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, numberAbove, optionsOf, whole } from "./options.ts";
+import { collect, DEVICE, device, numberAbove, optionsOf, whole } from "./options.ts";
 
 interface SampleCommandOptions {
   readonly condition?: string[];
@@ -28,6 +28,7 @@ interface SampleCommandOptions {
   readonly size?: number;
   readonly out?: string;
   readonly threads?: number;
+  readonly device: string;
 }
 
 /** Held-out conditions when none are named. */
@@ -56,10 +57,12 @@ export function sampleCommand(): Command {
     .option("--size <pixels>", "draw larger images than were trained, through a sliding window", whole(1))
     .option("--out <file.png>", "the picture (default: samples/sample.png in the run folder)")
     .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
+    .option(...DEVICE, device, "cpu")
     .action(async (path: string, _: unknown, command: Command) => {
       const options = optionsOf<SampleCommandOptions>(command);
       const progress = consoleProgress(options);
       if (options.threads !== undefined) setThreads(options.threads);
+      setDefaultDevice(options.device);
       const run = openRun(path);
       const way = wayOf(options, run);
       const generator = ImageGenerator.load(run);

@@ -1,15 +1,17 @@
+import { setDefaultDevice } from "@iqvae/torch";
 import { Command } from "commander";
 import { loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { createRun, freeRunPath, openRun, RUNS } from "../training/run-folder.ts";
 import { standingOf } from "../training/standing.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, optionsOf, whole } from "./options.ts";
+import { collect, DEVICE, device, optionsOf, whole } from "./options.ts";
 import { trainAttended } from "./training.ts";
 
 interface TrainOptions {
   readonly name?: string;
   readonly set?: string[];
   readonly threads?: number;
+  readonly device: string;
 }
 
 export function trainCommand(): Command {
@@ -19,8 +21,10 @@ export function trainCommand(): Command {
     .option("--name <name>", "name of the run folder in runs/ (default: that of the configuration)")
     .option("--set <key=value>", "another value, e.g. stage1.steps=200; may be repeated", collect(String))
     .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
+    .option(...DEVICE, device, "cpu")
     .action(async (source: string, _: unknown, command: Command) => {
-      const { name, set, threads, json } = optionsOf<TrainOptions>(command);
+      const { name, set, threads, device, json } = optionsOf<TrainOptions>(command);
+      setDefaultDevice(device);
       const progress = consoleProgress({ json });
       const config = loadConfig(source, [
         ...(set ?? []),
@@ -40,8 +44,10 @@ export function resumeCommand(): Command {
     .description("go on with a run that was interrupted, as if it had not been")
     .argument("<run>", "a run folder, or its name in runs/")
     .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
+    .option(...DEVICE, device, "cpu")
     .action(async (path: string, _: unknown, command: Command) => {
-      const { threads, json } = optionsOf<TrainOptions>(command);
+      const { threads, device, json } = optionsOf<TrainOptions>(command);
+      setDefaultDevice(device);
       const progress = consoleProgress({ json });
       const run = openRun(path);
       const { stage, step, steps, finished } = standingOf(run);

@@ -1,11 +1,13 @@
 import type { VqConfig } from "../models/iqvae.ts";
 import type { Planned, PlannedCondition } from "../plan/planned.ts";
+import { estimatorSchema } from "../regularizer/index.ts";
 import { GUMBEL_DEFAULTS } from "../training/gumbel.ts";
 
 /**
  * Trainings at the paper's scale, to plan with: 256 pixels a side, 16-fold reduction [S], and where the paper's sizes are not
  * known, those of taming-transformers [L Esser et al. 2021]: 128 channels, 1,024 codes of 256 dimensions, 24 layers of 1,024
- * features and 16 heads. Their data sets are brought by users; what a preset says of one is a description.
+ * features and 16 heads, LPIPS on VGG-16 and a discriminator that sees patches of 70 pixels. Data sets and the weights of
+ * VGG-16 are brought by users; what a preset says of its data is a description.
  */
 const F16: VqConfig = {
   channels: 128,
@@ -16,6 +18,9 @@ const F16: VqConfig = {
   codeDim: 256,
 };
 
+/** The discriminator of taming-transformers. When it joins is ours [O]. */
+const ADVERSARIAL = { weight: 0.8, startShare: 0.5, rate: 2e-4, channels: 64, layers: 3 };
+
 function atPaperScale(name: string, data: string, condition: PlannedCondition): Planned {
   return {
     name,
@@ -23,6 +28,9 @@ function atPaperScale(name: string, data: string, condition: PlannedCondition): 
     size: 256,
     image: F16,
     condition,
+    perceptual: "vgg16-lpips",
+    adversarial: ADVERSARIAL,
+    regularizer: condition.kind === "planes" ? estimatorSchema.parse({ estimator: "sliced" }) : { estimator: "none" },
     stage1Batch: 16,
     transformer: { layers: 24, width: 1024, heads: 16, dropout: 0 },
     exposure: GUMBEL_DEFAULTS,

@@ -25,7 +25,10 @@ interface CommonRequest {
   readonly size: ImageSize;
   /** Where cache files lie. Default: `IQVAE_CACHE`, else `.cache/iqvae` below the workspace root. */
   readonly cacheDir?: string;
-  /** Called while pairs are drawn for the first time; not at all when they come from the cache. */
+  /**
+   * Called while pairs are drawn for the first time; not at all when they come from the cache. What it throws ends the drawing, and
+   * nothing is left behind.
+   */
   readonly onProgress?: (done: number, total: number) => void;
   /** Called with a sentence when a cache file had to be thrown away or a package is fetched. Default: standard error. */
   readonly onMessage?: (message: string) => void;

@@ -1,4 +1,4 @@
-import { callOperator, type DType, hasOperator, Linear, Module, ops, type Tensor, unscoped } from "@iqvae/torch";
+import { buffer, callOperator, type DType, hasOperator, Linear, Module, ops, type Tensor } from "@iqvae/torch";
 
 /**
  * Additive causal masks by size, type and device: row `i` is 0 at columns `0 … i` and −∞ after. They live as long as the
@@ -10,7 +10,7 @@ export function causalMask(tokens: number, dtype: DType, device: string): Tensor
   const key = `${tokens} ${dtype} ${device}`;
   let mask = masks.get(key);
   if (mask === undefined) {
-    mask = unscoped(() => ops.aten.full([tokens, tokens], -Infinity, { device }).triu(1).to(dtype));
+    mask = buffer(() => ops.aten.full([tokens, tokens], -Infinity, { device }).triu(1).to(dtype));
     masks.set(key, mask);
   }
   return mask;

@@ -14,6 +14,11 @@ const GROUPS = 8;
 const WIDEST = 8;
 const INITIAL_STD = 0.02;
 
+/** Channels after the stem and after each of the layers. */
+export function discriminatorWidths({ channels, layers }: DiscriminatorConfig): number[] {
+  return Array.from({ length: layers + 1 }, (_, level) => channels * Math.min(WIDEST, 2 ** level));
+}
+
 /** A convolution, normalized, with a leak instead of a hard zero. */
 class Layer extends Module {
   readonly conv: Conv2d;
@@ -26,7 +31,8 @@ class Layer extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return ops.aten.leaky_relu(this.norm.forward(this.conv.forward(x)), SLOPE);
+    // In place: the way back asks for what the leak gives, not for what it gets.
+    return ops.aten.leaky_relu_(this.norm.forward(this.conv.forward(x)), SLOPE);
   }
 }
 
@@ -42,14 +48,14 @@ export class Discriminator extends Module {
 
   constructor({ channels, layers }: DiscriminatorConfig) {
     super();
-    const width = (level: number) => channels * Math.min(WIDEST, 2 ** level);
+    const widths = discriminatorWidths({ channels, layers });
     this.stem = new Conv2d(3, channels, KERNEL, { stride: 2, padding: 1 });
     this.layers = Array.from(
       { length: layers },
       // All but the last halve the picture, as the stem does.
-      (_, i) => new Layer(width(i), width(i + 1), i < layers - 1 ? 2 : 1),
+      (_, i) => new Layer(widths[i]!, widths[i + 1]!, i < layers - 1 ? 2 : 1),
     );
-    this.head = new Conv2d(width(layers), 1, KERNEL, { padding: 1 });
+    this.head = new Conv2d(widths[layers]!, 1, KERNEL, { padding: 1 });
     noGrad(() => this.#initialize());
   }
 
@@ -63,7 +69,7 @@ export class Discriminator extends Module {
 
   /** Planes `[B, 3, H, W]` in [−1, 1] → one logit a patch, `[B, 1, h, w]`: above 0 it looks real. */
   forward(planes: Tensor): Tensor {
-    const first = ops.aten.leaky_relu(this.stem.forward(planes), SLOPE);
+    const first = ops.aten.leaky_relu_(this.stem.forward(planes), SLOPE);
     return this.head.forward(this.layers.reduce((x, layer) => layer.forward(x), first));
   }
 }

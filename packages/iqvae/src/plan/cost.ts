@@ -1,4 +1,5 @@
 import { autoencoderLayers, type LayerCost, total, transformerLayers } from "./layers.ts";
+import { lossLayers } from "./losses.ts";
 import { type Planned, plannedTokens } from "./planned.ts";
 
 /** What a stage's training costs. */
@@ -14,14 +15,14 @@ export interface StageCost {
 
 /** Bytes at the worst moment of a step. */
 export interface MemoryCost {
-  /** Weights, moments of the optimizer, running averages: there all the time. */
+  /** Weights, moments of the optimizers, running averages, networks that are not trained: there all the time. */
   readonly lasting: number;
   /** What comes on top at the worst moment of the way back: what is kept for it, gradients, what passes. */
   readonly step: number;
   readonly peak: number;
 }
 
-/** Bytes a parameter: weights and the two moments of AdamW, float32; stage 2 has averaged weights, too. */
+/** Bytes a trained value: weights and the two moments of AdamW, float32; stage 2 has averaged weights, too. */
 const LASTING = { stage1: 12, stage2: 16 } as const;
 
 /**
@@ -30,20 +31,24 @@ const LASTING = { stage1: 12, stage2: 16 } as const;
  */
 const HEAP = 1.35;
 
-export function stage1Layers({ image, condition, size }: Planned): LayerCost[] {
-  const layers = autoencoderLayers(3, 3, image, [size, size]);
-  if (condition.kind === "tokens") return layers;
-  const { inputs, outputs, model } = condition;
-  return [...layers, ...autoencoderLayers(inputs, outputs, model, condition.size)];
+/** Both halves, or the one that there is, and the losses. */
+export function stage1Layers(planned: Planned, batch = planned.stage1Batch): LayerCost[] {
+  const { image, condition, size } = planned;
+  const halves = [autoencoderLayers(3, 3, image, [size, size])];
+  if (condition.kind === "planes") {
+    const { inputs, outputs, model } = condition;
+    halves.push(autoencoderLayers(inputs, outputs, model, condition.size));
+  }
+  return [...halves.flat(), ...lossLayers(planned, batch)];
 }
 
 export function stage2Layers(planned: Planned): LayerCost[] {
   return transformerLayers(planned.transformer, plannedTokens(planned));
 }
 
-/** Stage 1, without its regularizer and the way back of k-means: both are small. */
+/** Stage 1 once the discriminator has joined, if there is one; without k-means, which places the codes once. */
 export function stage1Cost(planned: Planned, batch = planned.stage1Batch): StageCost {
-  const layers = stage1Layers(planned);
+  const layers = stage1Layers(planned, batch);
   return {
     parameters: total(layers, ({ parameters }) => parameters),
     operations: batch * total(layers, ({ forward, backward }) => forward + backward),
@@ -115,16 +120,17 @@ function memory(
 ): MemoryCost {
   const value = precision === "bfloat16" ? 2 : 4;
   // Autocast keeps a rounded copy of each weight until the end of the step.
-  const copies = precision === "bfloat16" ? 2 * total(layers, ({ parameters }) => parameters) : 0;
+  const copies = precision === "bfloat16" ? 2 * total(layers, ({ parameters, fixed }) => parameters + fixed) : 0;
   let kept = total(layers, (layer) => batch * (value * layer.kept + 4 * layer.keptFloat32));
   let gradients = 0;
   let worst = 0;
   for (const layer of layers.toReversed()) {
-    worst = Math.max(worst, kept + gradients + 4 * layer.parameters + batch * value * layer.passing);
+    const passing = batch * (value * layer.passing + 4 * layer.passingFloat32);
+    worst = Math.max(worst, kept + gradients + 4 * layer.parameters + passing);
     kept -= batch * (value * layer.kept + 4 * layer.keptFloat32);
     gradients += 4 * layer.parameters;
   }
-  const lasting = lastingBytes * total(layers, ({ parameters }) => parameters);
+  const lasting = total(layers, ({ parameters, fixed }) => lastingBytes * parameters + 4 * fixed);
   const step = HEAP * (Math.max(worst, gradients) + copies);
   return { lasting, step, peak: lasting + step };
 }

@@ -9,6 +9,8 @@ export interface LayerCost {
   readonly name: string;
   /** Trained values. */
   readonly parameters: number;
+  /** Weights that are not trained. */
+  readonly fixed: number;
   /** Operations of the forward pass: two for each multiplication with its addition, of products and convolutions alone. */
   readonly forward: number;
   /** Operations of the backward pass: as many again for the gradient of each side that has one. */
@@ -19,20 +21,31 @@ export interface LayerCost {
   readonly keptFloat32: number;
   /** Values, in the precision of products, that the way back makes and lets go of while it passes the layer. */
   readonly passing: number;
+  /** The same in float32 whatever the precision. */
+  readonly passingFloat32: number;
 }
 
-const NOTHING = { parameters: 0, forward: 0, backward: 0, kept: 0, keptFloat32: 0, passing: 0 };
+export const NOTHING = {
+  parameters: 0,
+  fixed: 0,
+  forward: 0,
+  backward: 0,
+  kept: 0,
+  keptFloat32: 0,
+  passing: 0,
+  passingFloat32: 0,
+};
 
 /** The planes of one level: their height and width, and the axes that convolutions act along. */
-interface Level {
+export interface Level {
   readonly size: Sides;
   readonly axes: Axes;
 }
 
-const area = ([height, width]: Sides) => height * width;
+export const area = ([height, width]: Sides) => height * width;
 
 /** The level whose planes are `factor` times as large along the network's axes. */
-function scaled({ size, axes }: Level, factor: number): Level {
+export function scaled({ size, axes }: Level, factor: number): Level {
   const [vertical, horizontal] = sides(factor, axes, 1);
   return { size: [size[0] * vertical, size[1] * horizontal], axes };
 }
@@ -50,7 +63,7 @@ interface Convolution {
 }
 
 /** A convolution, which keeps its input. */
-function convolution(name: string, { from, to, kernel, at, stride = 1, first = false }: Convolution): LayerCost {
+export function convolution(name: string, { from, to, kernel, at, stride = 1, first = false }: Convolution): LayerCost {
   const taps = area(sides(kernel, at.axes, 1));
   const forward = 2 * from * to * taps * area(at.size);
   const kept = from * area(scaled(at, stride).size);
@@ -66,7 +79,7 @@ function convolution(name: string, { from, to, kernel, at, stride = 1, first = f
 }
 
 /** Group norm and SiLU in one: keeps what comes in. */
-function norm(name: string, channels: number, at: Level): LayerCost {
+export function norm(name: string, channels: number, at: Level): LayerCost {
   const values = channels * area(at.size);
   return { ...NOTHING, name, parameters: 2 * channels, kept: values, passing: 2 * values };
 }

@@ -1,81 +1,5 @@
-import { AdamW, autocast, type Module, ops, scope, type Tensor } from "@iqvae/torch";
-import { axesOf, type Sides } from "../models/autoencoder.ts";
-import { VqAutoencoder } from "../models/iqvae.ts";
-import { type TokenShape, Transformer, type TransformerConfig } from "../models/transformer.ts";
 import { type Planned, plannedTokens } from "./planned.ts";
-
-/** A network with made-up data: what a training step does to it, without a data set. */
-export interface Trial {
-  /** Forward and backward; gradients are left. */
-  pass(): void;
-  /** What the optimizer does with them. */
-  update(): void;
-  readonly parameters: number;
-  dispose(): void;
-}
-
-/** Both halves of stage 1, or the one that there is. */
-export function stage1Trial({ image, condition, size, precision }: Planned, batch: number): Trial {
-  const halves = [{ model: new VqAutoencoder(3, 3, image), inputs: 3, outputs: 3, size: [size, size] as Sides }];
-  if (condition.kind === "planes") halves.push({ ...condition, model: conditionHalf(condition) });
-  const half = (each: (typeof halves)[number]): Tensor => {
-    const planes = (channels: number) => ops.aten.rand([batch, ...each.size, channels]).permute([0, 3, 1, 2]);
-    const target = planes(each.outputs);
-    const { reconstruction, quantized } = each.model.forward(planes(each.inputs), "use");
-    return ops.aten.l1_loss(reconstruction.to("float32"), target).add(quantized.commitment);
-  };
-  const parts = halves.map(({ model }) => model);
-  return trial(parts, precision, () => halves.map(half).reduce((sum, loss) => sum.add(loss)));
-}
-
-/** The half of the condition, for planes or sequences. */
-export function conditionHalf({
-  inputs,
-  outputs,
-  model,
-  size,
-}: Extract<Planned["condition"], { kind: "planes" }>): VqAutoencoder {
-  return new VqAutoencoder(inputs, outputs, model, axesOf(size));
-}
-
-/** The transformer on sequences of made-up tokens. */
-export function stage2Trial(
-  config: TransformerConfig,
-  tokens: TokenShape,
-  precision: Planned["precision"],
-  batch: number,
-): Trial {
-  const model = new Transformer(config, tokens);
-  const random = (codes: number, count: number) => ops.aten.randint(codes, [batch, count], { dtype: "int64" });
-  return trial([model], precision, () => {
-    const images = random(tokens.imageCodes, tokens.imageTokens);
-    const condition = random(tokens.conditionCodes, tokens.conditionTokens);
-    const logits = model.forward(condition, images.slice(1, 0, tokens.imageTokens - 1), { training: true });
-    return ops.aten.cross_entropy_loss(logits.flatten(0, 1).to("float32"), images.flatten());
-  });
-}
-
-function trial(parts: readonly Module[], precision: Planned["precision"], loss: () => Tensor): Trial {
-  const parameters = new Map(
-    parts.flatMap((part, i) => [...part.namedParameters()].map(([name, value]) => [`${i}.${name}`, value] as const)),
-  );
-  const optimizer = new AdamW(parameters);
-  return {
-    parameters: parts.reduce((sum, part) => sum + part.parameterCount(), 0),
-    pass: () =>
-      scope(() => {
-        optimizer.zeroGrad();
-        const value = scope(() => (precision === "bfloat16" ? autocast({ dtype: "bfloat16" }, loss) : loss()));
-        value.backward();
-      }),
-    update: () => scope(() => optimizer.step(1e-4)),
-    dispose: () => {
-      optimizer.zeroGrad();
-      for (const tensor of optimizer.tensors().values()) tensor.dispose();
-      for (const part of parts) for (const tensor of part.stateDict().values()) tensor.dispose();
-    },
-  };
-}
+import { stage1Trial, stage2Trial, type Trial } from "./trial.ts";
 
 /** Seconds of one step on this machine. */
 export interface StepTimes {
@@ -83,35 +7,73 @@ export interface StepTimes {
   readonly stage2: number;
 }
 
+/** Items of a timed pass at most, and the seconds that it may take so that there is more than one. */
+const MOST_ITEMS = 16;
+const PASS = 0.25;
+/** Seconds that the repeats of a measurement take; slow passes are repeated once. */
+const REPEATS = 1.5;
+
 /**
- * Times a step of each stage from a short measurement: a pass of one pair through stage 1, and passes of one sequence through
- * transformers of one and of two layers, whose difference is a layer. Passes count as often as the batch is large; the
+ * Times a step of each stage on made-up data, in some seconds: passes through stage 1, and through transformers of one and of two
+ * layers, whose difference is a layer. The quickest of some repeats counts, after one that prepares kernels and memory: it is
+ * the one that other work on the machine disturbed least. Passes of a few items count as often as they go into the batch; the
  * optimizer's time goes with the parameters.
+ *
+ * @param extraPasses what second passes add, as a share of the first ones
  */
 export function measureStepTimes(planned: Planned, extraPasses: number): StepTimes {
   const tokens = plannedTokens(planned);
   const { transformer, precision, stage1Batch, stage2Batch, accumulate } = planned;
-  const first = timed(stage1Trial(planned, 1));
-  const [one, two] = [1, 2].map((layers) => timed(stage2Trial({ ...transformer, layers }, tokens, precision, 1)));
+  const first = timed(stage1Batch, (batch) => stage1Trial(planned, batch));
+  const [one, two] = [1, 2].map((layers) =>
+    timed(stage2Batch, (batch) => stage2Trial({ ...transformer, layers }, tokens, precision, batch)),
+  );
   const layer = { pass: Math.max(0, two!.pass - one!.pass), update: Math.max(0, two!.update - one!.update) };
   const whole = (part: "pass" | "update") => one![part] + (transformer.layers - 1) * layer[part];
   return {
-    stage1: first.pass * stage1Batch + first.update,
-    stage2: whole("pass") * stage2Batch * accumulate * (1 + extraPasses) + whole("update"),
+    stage1: first.pass + first.update,
+    stage2: whole("pass") * accumulate * (1 + extraPasses) + whole("update"),
   };
 }
 
-/** The first pass prepares kernels and memory; the better of the next two counts. */
-function timed(subject: Trial): { pass: number; update: number } {
-  const seconds = (body: () => void): number => {
-    const begin = performance.now();
-    body();
-    return (performance.now() - begin) / 1000;
-  };
-  subject.pass();
-  subject.update();
-  const runs = [0, 1].map(() => ({ pass: seconds(subject.pass), update: seconds(subject.update) }));
-  subject.dispose();
-  const best = (part: "pass" | "update") => Math.min(...runs.map((run) => run[part]));
-  return { pass: best("pass"), update: best("update") };
+export interface Timed {
+  /** Of a whole batch. */
+  readonly pass: number;
+  readonly update: number;
+}
+
+/**
+ * Times a batch of trials.
+ *
+ * @param make a trial of so many items; it is disposed here
+ */
+export function timed(batch: number, make: (batch: number) => Trial): Timed {
+  const single = warmed(make(1));
+  const items = Math.max(1, Math.min(batch, MOST_ITEMS, Math.floor(PASS / secondsOf(single.pass))));
+  const trial = items === 1 ? single : warmed(make(items));
+  const { pass, update } = quickest(trial);
+  for (const each of new Set([single, trial])) each.dispose();
+  return { pass: (pass * batch) / items, update };
+}
+
+function warmed(trial: Trial): Trial {
+  trial.pass();
+  trial.update();
+  return trial;
+}
+
+function quickest(trial: Trial): Timed {
+  const best = { pass: Number.POSITIVE_INFINITY, update: Number.POSITIVE_INFINITY };
+  const begin = performance.now();
+  do {
+    best.pass = Math.min(best.pass, secondsOf(trial.pass));
+    best.update = Math.min(best.update, secondsOf(trial.update));
+  } while (performance.now() - begin < 1000 * REPEATS);
+  return best;
+}
+
+function secondsOf(body: () => void): number {
+  const begin = performance.now();
+  body();
+  return (performance.now() - begin) / 1000;
 }

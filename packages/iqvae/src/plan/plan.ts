@@ -1,10 +1,12 @@
 import { freemem } from "node:os";
 import { getDefaultDevice, type Module, setDefaultDevice } from "@iqvae/torch";
+import { Discriminator } from "../models/discriminator.ts";
 import { VqAutoencoder } from "../models/iqvae.ts";
 import { Transformer } from "../models/transformer.ts";
 import { type StageCost, stage1Cost, stage2Cost } from "./cost.ts";
-import { conditionHalf, measureStepTimes } from "./measure.ts";
+import { measureStepTimes } from "./measure.ts";
 import { type Planned, plannedTokens } from "./planned.ts";
+import { conditionHalf } from "./trial.ts";
 
 /** Operations a second of an H100 SXM in bfloat16, dense (NVIDIA's data sheet). */
 export const H100 = 989e12;
@@ -64,13 +66,14 @@ function twoLayers(planned: Planned): Planned {
  * have shapes and no memory.
  */
 export function countParameters(planned: Planned): { stage1: number; stage2: number } {
-  const { image, condition, transformer } = planned;
+  const { image, condition, transformer, adversarial } = planned;
   const before = getDefaultDevice();
   setDefaultDevice("meta");
   try {
     const stage1 = count(new VqAutoencoder(3, 3, image));
     const other = condition.kind === "planes" ? count(conditionHalf(condition)) : 0;
-    return { stage1: stage1 + other, stage2: count(new Transformer(transformer, plannedTokens(planned))) };
+    const judge = adversarial === null ? 0 : count(new Discriminator(adversarial));
+    return { stage1: stage1 + other + judge, stage2: count(new Transformer(transformer, plannedTokens(planned))) };
   } finally {
     setDefaultDevice(before);
   }

@@ -6,6 +6,7 @@ import type { VqConfig } from "../models/iqvae.ts";
 import type { TokenShape, TransformerConfig } from "../models/transformer.ts";
 import type { Exposure } from "../training/exposure.ts";
 import { transformerConfig } from "../training/stages.ts";
+import type { PlannedLosses } from "./losses.ts";
 
 /** How a condition comes in: through an auto-encoder of planes, or as tokens that are there already (words, boxes). */
 export type PlannedCondition =
@@ -20,7 +21,7 @@ export type PlannedCondition =
   | { readonly kind: "tokens"; readonly count: number; readonly codes: number };
 
 /** All of a training that decides what it costs. */
-export interface Planned {
+export interface Planned extends PlannedLosses {
   readonly name: string;
   /** What it is trained on, for people. */
   readonly data: string;
@@ -54,6 +55,9 @@ export function plannedOf(config: Config): Planned {
       outputs: outputChannels,
       model: stage1.model.condition,
     },
+    perceptual: stage1.perceptual?.network.kind ?? null,
+    adversarial: stage1.adversarial,
+    regularizer: stage1.regularizer,
     stage1Batch: stage1.batch,
     transformer: transformerConfig(stage2),
     exposure: stage2.exposure,

@@ -51,6 +51,8 @@ export function scaleOf(dX: Tensor, dC: Tensor): number {
   return Math.sqrt(dX.square().mean().item() * dC.square().mean().item());
 }
 
+export const PLAN_DEFAULTS = { epsilon: 0.01, steps: 40, sinkhornSteps: 50, tolerance: 1e-4 } as const;
+
 /** The entropy to begin with, and what is kept of it a step: without, nearly equal spaces are often matched wrongly. */
 const ANNEALING = { from: 0.1, factor: 0.7 };
 
@@ -59,7 +61,7 @@ const ANNEALING = { from: 0.1, factor: 0.7 };
  * exact, its row sums to the tolerance.
  */
 export function entropicPlan(dX: Tensor, dC: Tensor, options: PlanOptions = {}): Tensor {
-  const { epsilon = 0.01, steps = 40, sinkhornSteps = 50, tolerance = 1e-4 } = options;
+  const { epsilon, steps, sinkhornSteps, tolerance } = { ...PLAN_DEFAULTS, ...options };
   const [n, m] = [dX.shape[0]!, dC.shape[0]!];
   return noGrad(() =>
     scope(() => {

@@ -68,10 +68,9 @@ const STEPS_A_BLOCK = 16;
 const SMALLEST = 1e-30;
 
 /** Gumbel noise, step after step. */
-export interface GumbelNoise {
+export interface GumbelNoise extends Disposable {
   /** The noise of the next step, `[B, K]`; valid until the next call. */
   next(): Tensor;
-  dispose(): void;
 }
 
 /** Gumbel noise of a batch of sequences, each from a generator of its own, so that no sequence depends on its neighbours. */
@@ -105,7 +104,7 @@ export class GumbelStream implements GumbelNoise {
     if (this.#noise !== this.#exponential) this.#noise.copy_(this.#exponential);
   }
 
-  dispose(): void {
+  [Symbol.dispose](): void {
     this.#exponential.dispose();
     this.#noise.dispose();
   }
@@ -140,9 +139,9 @@ export class GumbelBetween implements GumbelNoise {
     ).to(from.dtype);
   }
 
-  dispose(): void {
-    this.#from.dispose();
-    this.#to.dispose();
+  [Symbol.dispose](): void {
+    this.#from[Symbol.dispose]();
+    this.#to[Symbol.dispose]();
   }
 }
 

@@ -84,7 +84,7 @@ function drawBatch(
       device,
     ),
   );
-  const noise = noiseOf(batch, imageCodes, device, options);
+  using noise = noiseOf(batch, imageCodes, device, options);
   const tokens = ops.aten.zeros([batch.seeds.length, imageTokens], { dtype: "int64", device });
   let last: Tensor | undefined;
   for (let t = 0; t < imageTokens; t++) {
@@ -97,7 +97,6 @@ function drawBatch(
     last = tokens.select(1, t);
     onProgress((t + 1) / imageTokens);
   }
-  noise.dispose();
   return tokens;
 }
 

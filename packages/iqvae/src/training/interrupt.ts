@@ -1,3 +1,5 @@
+import type { Progress } from "./progress.ts";
+
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 type StopSignal = (typeof SIGNALS)[number];
 
@@ -33,4 +35,27 @@ export class Interrupt {
   close(): void {
     for (const signal of SIGNALS) process.off(signal, this.#listener);
   }
+}
+
+/** Thrown out of a task that was asked to stop; what it had done so far is let go of. */
+export class InterruptedError extends Error {
+  override readonly name = "InterruptedError";
+}
+
+/**
+ * Passes on what it is told, and throws an {@link InterruptedError} out of the next update once a stop was requested. For tasks that
+ * leave nothing half done when an update throws, and begin anew the next time: drawing data, encoding it.
+ */
+export function interruptible(progress: Progress, interrupt: Pick<Interrupt, "requested">): Progress {
+  return {
+    begin: (task, total, done) => progress.begin(task, total, done),
+    update: (done, figures) => {
+      progress.update(done, figures);
+      if (!interrupt.requested) return;
+      progress.end();
+      throw new InterruptedError("asked to stop");
+    },
+    end: () => progress.end(),
+    tell: (sentence, event) => progress.tell(sentence, event),
+  };
 }

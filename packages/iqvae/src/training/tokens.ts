@@ -8,7 +8,8 @@ import { load } from "./stage1.ts";
 import { tokenShape } from "./stages.ts";
 import { TokenPairs, tokenArray } from "./token-pairs.ts";
 
-const BATCH = 64;
+/** Pairs encoded between two looks at Ctrl-C: more would make large models deaf, and be hardly faster. */
+const BATCH = 16;
 const SPLITS = ["train", "validation"] as const;
 
 /** Both splits of a data set as tokens. */

@@ -2,7 +2,7 @@ import { manualSeed } from "@iqvae/torch";
 import { Loader, type OpenRequest, openDataset, type PairDataset } from "../data/index.ts";
 import { listCheckpoints, readCheckpoint } from "./checkpoint.ts";
 import { makeFolder } from "./files.ts";
-import type { Interrupt } from "./interrupt.ts";
+import { type Interrupt, InterruptedError, interruptible } from "./interrupt.ts";
 import { lockRun } from "./lock.ts";
 import { train } from "./loop.ts";
 import { openPerceptualNetwork } from "./losses/perceptual.ts";
@@ -22,7 +22,8 @@ export interface Companions {
 /**
  * Trains a run to its end, from wherever it stands: data, stage 1, tokens, stage 2.
  *
- * @returns `interrupted` when it was asked to stop; all is saved then
+ * @returns `interrupted` when it was asked to stop. All that was trained is saved then; data that were being drawn, or encoded,
+ *   are begun anew the next time.
  * @throws as {@link train}
  */
 export async function trainRun(run: RunFolder, companions: Companions): Promise<"finished" | "interrupted"> {
@@ -33,12 +34,15 @@ export async function trainRun(run: RunFolder, companions: Companions): Promise<
   const events = new EventLog(run.tensorboard);
   run.log.mirror(events);
   try {
-    const dataset = await openData(run.config.data, companions.progress);
+    const dataset = await openData(run.config.data, interruptible(companions.progress, companions.interrupt));
     try {
       return await trainStages(run, dataset, events, companions);
     } finally {
       dataset.close();
     }
+  } catch (error) {
+    if (error instanceof InterruptedError) return "interrupted";
+    throw error;
   } finally {
     run.log.mirror(undefined);
     events.close();
@@ -72,7 +76,8 @@ async function trainStages(
   { progress, interrupt }: Companions,
 ): Promise<"finished" | "interrupted"> {
   const { config } = run;
-  const network = await openPerceptualNetwork(config, progress);
+  const preparation = interruptible(progress, interrupt);
+  const network = await openPerceptualNetwork(config, preparation);
   // Each stage has a seed of its own, so that the second begins alike whether or not the first was interrupted.
   manualSeed(config.seed);
   const first = createStage1Trainer(config, dataset, network);
@@ -92,7 +97,7 @@ async function trainStages(
   });
   if (outcome === "interrupted" || interrupt.requested) return "interrupted";
 
-  const tokens = await encodeData(run, first.model, dataset, progress);
+  const tokens = await encodeData(run, first.model, dataset, preparation);
   manualSeed(config.seed + 1);
   const second = createStage2Trainer(config, tokens);
   return await train({

@@ -14,6 +14,7 @@ const SCRIPTS: readonly [script: string, figure: string, flags: readonly string[
   ["regularizer-share.mjs", "share", ["--repeats", "1"]],
   ["import.mjs", "pairs/s", ["--repeats", "1", "--pairs", "30"]],
   ["metrics.mjs", "processor seconds", ["--images", "32", "--size", "32", "--pairs", "100"]],
+  ["plan-step.mjs", "ratio", ["--preset", "tiny", "--steps", "1"]],
 ];
 
 test.each(SCRIPTS)(

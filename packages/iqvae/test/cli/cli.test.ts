@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { cudaDeviceCount, torchVersion } from "@iqvae/torch";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { listCheckpoints } from "../../src/training/checkpoint.ts";
@@ -116,6 +117,17 @@ describe("an unknown command or option", () => {
     [
       ["sample", "tiny", "--top-p", "1.5"],
       "error: option '--top-p <share>' argument '1.5' is invalid. Expected a number above 0, at most 1.\n",
+    ],
+    [
+      ["train", "tiny", "--device", "cpu:1"],
+      "error: option '--device <name>' argument 'cpu:1' is invalid. Expected cpu, cuda or cuda:NUMBER.\n",
+    ],
+    [
+      ["sample", "tiny", "--device", "cuda:99"],
+      cudaDeviceCount() > 0
+        ? `error: option '--device <name>' argument 'cuda:99' is invalid. The last CUDA device is cuda:${cudaDeviceCount() - 1}.\n`
+        : `error: option '--device <name>' argument 'cuda:99' is invalid. libtorch ${torchVersion} sees no CUDA device. Build ` +
+          'against one with CUDA (docs/architecture.md, "Which libtorch"), or leave the option out.\n',
     ],
     [["data", "face"], "There is no data set 'face'; did you mean 'faces'?\n"],
   ])("%j", async (args, err) => {

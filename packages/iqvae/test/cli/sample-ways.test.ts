@@ -124,6 +124,7 @@ describe("plan", () => {
     const { out: json } = await workspace.run("plan", "tiny", "--json", "--utilization", "0.5");
     const made = JSON.parse(json) as { stage1: Record<string, number>; stage2: Record<string, number> };
     expect(made.stage1.here).toBeGreaterThan(0);
+    expect(made).toMatchObject({ threads: expect.any(Number), load: expect.any(Number), cores: expect.any(Number) });
     expect(made.stage2.operations! / made.stage2.h100!).toBeCloseTo(0.5 * 989e12, -6);
   });
 

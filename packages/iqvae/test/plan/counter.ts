@@ -41,13 +41,15 @@ export function counting(body: () => void): Counted {
         (mask: Tensor, a: Tensor, b: Tensor, ...rest: unknown[]) =>
           note(call(mask, a, b, ...rest), last(a), a, b),
     ),
-    patched(
-      Tensor.prototype,
-      "bmm",
-      (call) =>
-        function (this: Tensor, b: Tensor): Tensor {
-          return note(call.call(this, b), last(this), this, b);
-        },
+    ...["bmm", "matmul"].map((name) =>
+      patched(
+        Tensor.prototype,
+        name,
+        (call) =>
+          function (this: Tensor, b: Tensor): Tensor {
+            return note(call.call(this, b), last(this), this, b);
+          },
+      ),
     ),
   ];
   try {

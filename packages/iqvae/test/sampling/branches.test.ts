@@ -20,7 +20,7 @@ function byHand(seed: bigint, logitsAt: (before: Tensor, t: number) => Tensor): 
         const token = logitsAt(tokens, t).add(noise.next()).argmax(-1);
         tokens = ops.aten.cat([tokens, token.unsqueeze(0).view([1, 1])], 1);
       }
-      noise.dispose();
+      noise[Symbol.dispose]();
       return Array.from(tokens.read("int64"), Number);
     }),
   );

@@ -87,7 +87,7 @@ test("tokens are drawn as the softmax says, and never a dropped one", () => {
     const rounds = 100;
     for (let i = 0; i < rounds; i++)
       for (const token of drawTokens(logits, noise.next(), { topK: 3 }).read("int64")) counts[Number(token)]! += 1;
-    noise.dispose();
+    noise[Symbol.dispose]();
     const weights = row.map((x) => (x >= 0.3 ? Math.exp(x) : 0));
     const total = weights.reduce((a, b) => a + b);
     const drawn = B * rounds;
@@ -107,7 +107,7 @@ describe("noise", () => {
     scope(() => {
       const noise = new GumbelStream(seeds, 7, "cpu");
       const out = Array.from({ length: steps }, () => numbers(noise.next()));
-      noise.dispose();
+      noise[Symbol.dispose]();
       return out;
     });
 

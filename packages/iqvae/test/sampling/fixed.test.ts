@@ -137,7 +137,7 @@ describe("a sliding window", () => {
         const logits = noGrad(() => aligned.forward(seen, before).select(1, local));
         expect(tokens[t], `${row}, ${column}`).toBe(logits.add(noise.next()).argmax(-1).item());
       }
-      noise.dispose();
+      noise[Symbol.dispose]();
     });
   });
 

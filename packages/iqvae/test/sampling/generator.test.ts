@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { inferenceMode, manualSeed, noGrad, scope, tensor } from "@iqvae/torch";
+import { inferenceMode, liveTensors, manualSeed, noGrad, scope, tensor } from "@iqvae/torch";
 import * as fc from "fast-check";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
@@ -11,7 +11,8 @@ import { ImageGenerator } from "../../src/generator.ts";
 import { IqVae } from "../../src/models/iqvae.ts";
 import { Transformer } from "../../src/models/transformer.ts";
 import { givenTokens, readMask, readPartialImage, withoutHole } from "../../src/sampling/completion.ts";
-import { tokenShape, transformerConfig } from "../../src/training/stages.ts";
+import { prefixed } from "../../src/training/names.ts";
+import { restoreModels, tokenShape, transformerConfig } from "../../src/training/stages.ts";
 import { temporaryFolder } from "../training/support.ts";
 
 const SIZE = 32;
@@ -172,4 +173,38 @@ describe("other ways to draw", () => {
     expect(found!.nats).toBeCloseTo(nats, 2);
     expect(found!.map).toHaveLength(16);
   });
+});
+
+test("a generator leaves no tensor behind, but the weights of its models", () => {
+  const left = (body: () => unknown): number => {
+    const before = liveTensors();
+    body();
+    return liveTensors() - before;
+  };
+  const { image: shown, mask } = { image: picture(), mask: new Uint8Array(SIZE * SIZE).fill(1, 0, 256) };
+  const ways = {
+    draw: () => generator.draw([one, two], { guidance: 2 }),
+    complete: () => generator.complete([one], [{ image: shown, mask }]),
+    blend: () => generator.blend(one, two, [0.5], { noise: { kind: "between", to: 3, share: 0.5 } }),
+    drawLarger: () => generator.drawLarger([one], { size: { height: SIZE, width: SIZE } }),
+    likelihood: () => generator.likelihood([one], [shown]),
+    "draw, given up": () =>
+      expect(() =>
+        generator.draw([one], {
+          onProgress: () => {
+            throw new Error("enough");
+          },
+        }),
+      ).toThrow("enough"),
+  };
+  for (const [name, way] of Object.entries(ways)) {
+    way(); // causal masks live as long as the program
+    expect(left(way), name).toBe(0);
+  }
+  const weights = {
+    stage1: new Map(prefixed("model.", iqvae.stateDict())),
+    stage2: new Map(prefixed("ema.", transformer.stateDict())),
+  };
+  const tensors = iqvae.stateDict().size + transformer.stateDict().size;
+  expect(left(() => restoreModels(config, spec, weights))).toBe(tensors);
 });

@@ -10,7 +10,7 @@ const stream = (seed: bigint, codes = 20_000) => new GumbelStream([seed], codes,
 function between(share: number, codes = 20_000): Float32Array {
   const noise = new GumbelBetween(stream(1n, codes), stream(2n, codes), share);
   const values = scope(() => noise.next().read("float32"));
-  noise.dispose();
+  noise[Symbol.dispose]();
   return values;
 }
 

@@ -1,6 +1,6 @@
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
-import { unscoped } from "../scope.ts";
+import { scope, unscoped } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
 
@@ -8,15 +8,15 @@ import { Module } from "./module.ts";
 export function parameter(shape: readonly number[], initialize: (tensor: Tensor) => void): Tensor {
   return unscoped(() => {
     const made = ops.aten.empty(shape);
-    noGrad(() => initialize(made));
+    scope(() => noGrad(() => initialize(made)));
     made.requiresGrad = true;
     return made;
   });
 }
 
-/** A tensor that is part of the state but not trained. */
+/** A tensor that is part of the state but not trained. It outlives every scope; what `make` needed on the way does not. */
 export function buffer(make: () => Tensor): Tensor {
-  return unscoped(make);
+  return unscoped(() => scope(make));
 }
 
 /** PyTorch's default for linear and convolutional layers: uniform in ±1/√fanIn. */

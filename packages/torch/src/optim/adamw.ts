@@ -40,8 +40,7 @@ export class AdamW {
     const plain: Group = { decay: 0, parameters: [], firsts: [], seconds: [] };
     this.#names = [...parameters.keys()];
     for (const [name, parameter] of parameters) {
-      const first = unscoped(() => ops.aten.zeros_like(parameter.detach()));
-      const second = unscoped(() => ops.aten.zeros_like(parameter.detach()));
+      const [first, second] = [zerosLike(parameter), zerosLike(parameter)];
       const group = options.decayAll || parameter.ndim >= 2 ? decayed : plain;
       group.parameters.push(parameter);
       group.firsts.push(first);
@@ -126,4 +125,9 @@ export function clipScale(parameters: Iterable<Tensor>, most: number): { scale: 
       return { scale, norm };
     }),
   );
+}
+
+/** In the memory layout of `parameter`, and as lasting as it. */
+function zerosLike(parameter: Tensor): Tensor {
+  return unscoped(() => noGrad(() => ops.aten.zeros_like(parameter)));
 }

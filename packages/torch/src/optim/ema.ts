@@ -12,7 +12,7 @@ export class Ema {
   constructor(parameters: ReadonlyMap<string, Tensor>) {
     this.#names = [...parameters.keys()];
     this.#weights = [...parameters.values()];
-    this.#averages = unscoped(() => noGrad(() => this.#weights.map((weight) => weight.detach().clone())));
+    this.#averages = unscoped(() => noGrad(() => this.#weights.map((weight) => weight.clone())));
   }
 
   update(decay: number): void {
@@ -47,7 +47,7 @@ export class Ema {
   #swap(): void {
     noGrad(() => {
       this.#weights.forEach((weight, i) => {
-        const kept = weight.detach().clone();
+        const kept = weight.clone();
         weight.copy_(this.#averages[i]!);
         this.#averages[i]!.copy_(kept);
         kept.dispose();

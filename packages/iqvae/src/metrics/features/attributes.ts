@@ -4,7 +4,7 @@ import type { Attribute } from "./attribute-labels.ts";
 import type { FeatureLayer, FeatureNetwork } from "./network.ts";
 
 /** Channels of each level; each level after the first halves the grid. */
-const WIDTHS = [32, 64, 128, 192] as const;
+export const WIDTHS = [32, 64, 128, 192] as const;
 const GROUPS = 8;
 /** The condition is told in a grid of this many cells a side. */
 const CELLS = 4;

@@ -127,7 +127,9 @@ class Inception {
   readonly #kernels: ReadonlyMap<string, { readonly weight: Tensor; readonly bias: Tensor }>;
 
   constructor(tensors: ReadonlyMap<string, Tensor>) {
-    this.#kernels = unscoped(() => noGrad(() => new Map(KERNELS.map(([name]) => [name, folded(name, tensors)]))));
+    this.#kernels = unscoped(() =>
+      scope(() => noGrad(() => new Map(KERNELS.map(([name]) => [name, folded(name, tensors)])))),
+    );
   }
 
   /** Planes `[B, 3, H, W]` in [−1, 1] → the outputs of the four parts that pytorch-fid tells apart. */

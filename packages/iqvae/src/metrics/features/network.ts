@@ -1,4 +1,4 @@
-import { noGrad, type Tensor } from "@iqvae/torch";
+import { noGrad, scope, type Tensor } from "@iqvae/torch";
 
 /** One activation of a network that the perceptual distance looks at. */
 export interface FeatureLayer {
@@ -41,20 +41,30 @@ export function perceptualDistance(network: FeatureNetwork, a: Tensor, b: Tensor
       `perceptualDistance takes two batches of equal shape [B, 3, H, W], but got ${a} and ${b}; resize one of them.`,
     );
   }
-  const targets = noGrad(() => unitLayers(network, b));
-  const parts = unitLayers(network, a).map(({ unit, weights }, i) => {
-    const squared = unit.sub(targets[i]!.unit).square();
-    const weighted = weights === null ? squared : squared.mul(weights.reshape([1, -1, 1, 1]));
-    return weighted.sum([1]).mean([1, 2]);
+  return scope(() => {
+    const targets = scope(() => noGrad(() => network.layers(b)));
+    // A scope for each layer: what its comparison needs is several times as large as the layer.
+    const parts = network.layers(a).map(({ activation, weights }, i) =>
+      scope(() => {
+        const target = noGrad(() => unitChannels(targets[i]!.activation));
+        const squared = unitChannels(activation).sub(target).square();
+        const weighted = weights === null ? squared : squared.mul(weights.reshape([1, -1, 1, 1]));
+        return weighted.sum([1]).mean([1, 2]);
+      }),
+    );
+    return parts.reduce((sum, part) => sum.add(part));
   });
-  return parts.reduce((sum, part) => sum.add(part));
 }
 
 /** The layers of a network with channels of unit length at every position, float32 `[B, C, h, w]`. */
 export function unitLayers(network: FeatureNetwork, planes: Tensor): { unit: Tensor; weights: Tensor | null }[] {
-  return network.layers(planes).map(({ activation, weights }) => {
+  return network.layers(planes).map(({ activation, weights }) => ({ unit: unitChannels(activation), weights }));
+}
+
+function unitChannels(activation: Tensor): Tensor {
+  return scope(() => {
     // In float32: squares of bfloat16 lose the small channels.
     const x = activation.to("float32");
-    return { unit: x.div(x.square().sum([1], true).sqrt().add(SMALLEST_NORM)), weights };
+    return x.div(x.square().sum([1], true).sqrt().add(SMALLEST_NORM));
   });
 }

@@ -116,9 +116,9 @@ async function train<M extends Module>(
         nats.backward();
         const { scale } = clipScale(parameters.values(), CLIP);
         optimizer.step(warmupCosine({ step, total: steps, warmup: 50, peak, floor: peak / 50 }), scale);
-        return step % 10 === 9 ? nats.item() : undefined;
+        return nats.item();
       });
-      if (value !== undefined) progress.update(step + 1, { loss: value });
+      progress.update(step + 1, { loss: value });
       // Lets a progress bar draw and Ctrl-C through.
       await new Promise(setImmediate);
     }

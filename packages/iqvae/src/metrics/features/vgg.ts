@@ -1,11 +1,11 @@
-import { ops, scope, type Tensor, tensor, unscoped } from "@iqvae/torch";
+import { buffer, ops, scope, type Tensor, tensor } from "@iqvae/torch";
 import { toUnitRange } from "../../models/iqvae.ts";
 import type { FeatureLayer, FeatureNetwork } from "./network.ts";
 import { isOfficial } from "./official.ts";
 import { type FixedWeights, readWeights } from "./weights.ts";
 
 /** Output channels of the convolutions between two poolings (Simonyan & Zisserman 2015, table 1, column D). */
-const BLOCKS = [
+export const BLOCKS = [
   [64, 64],
   [128, 128],
   [256, 256, 256],
@@ -69,11 +69,11 @@ export async function openVgg16(path: string): Promise<FeatureNetwork> {
 /** VGG-16 of the given weights: see {@link openVgg16}. */
 export function vgg16({ tensors, metadata, digest }: FixedWeights): FeatureNetwork {
   const official = isOfficial("vgg16-lpips", metadata);
-  const [shift, scale] = unscoped(() => [SHIFT, SCALE].map((values) => tensor(values).reshape([1, 3, 1, 1]))) as [
+  const [shift, scale] = [SHIFT, SCALE].map((values) => buffer(() => tensor(values).reshape([1, 3, 1, 1]))) as [
     Tensor,
     Tensor,
   ];
-  const heads = unscoped(() => BLOCKS.map((_, i) => tensors.get(`lin${i}.model.1.weight`)!.reshape([-1])));
+  const heads = BLOCKS.map((_, i) => buffer(() => tensors.get(`lin${i}.model.1.weight`)!.reshape([-1])));
 
   const activations = (planes: Tensor): Tensor[] => {
     let x = planes.sub(shift).div(scale);
@@ -81,7 +81,8 @@ export function vgg16({ tensors, metadata, digest }: FixedWeights): FeatureNetwo
       if (i > 0) x = ops.aten.max_pool2d(x, [2, 2]);
       for (const { number } of block) {
         const [weight, bias] = [`features.${number}.weight`, `features.${number}.bias`].map((key) => tensors.get(key)!);
-        x = ops.aten.conv2d(x, weight!, bias!, [1, 1], [1, 1]).relu();
+        // In place: the way back asks for what the rectifier gives, not for what it gets.
+        x = ops.aten.conv2d(x, weight!, bias!, [1, 1], [1, 1]).relu_();
       }
       return x;
     });

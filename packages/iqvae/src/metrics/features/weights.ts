@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { noGrad, readSafetensors, readSafetensorsHeader, type Tensor, unscoped } from "@iqvae/torch";
+import { noGrad, readSafetensors, readSafetensorsHeader, scope, type Tensor, unscoped } from "@iqvae/torch";
 
 /** Fixed weights of a network by name, and what they are known by. */
 export interface FixedWeights {
@@ -36,10 +36,12 @@ export async function readWeights(
         `Make the file with: python3 tools/convert-weights.py ${network}`,
     );
   }
-  const { tensors, metadata } = unscoped(() => {
-    const read = readSafetensors(path, { names: shapes.keys() });
-    return { ...read, tensors: noGrad(() => new Map([...read.tensors].map(([name, x]) => [name, fixed(x)]))) };
-  });
+  const { tensors, metadata } = unscoped(() =>
+    scope(() => {
+      const read = readSafetensors(path, { names: shapes.keys() });
+      return { ...read, tensors: noGrad(() => new Map([...read.tensors].map(([name, x]) => [name, fixed(x)]))) };
+    }),
+  );
   return { tensors, metadata, digest: await fileDigest(path) };
 }
 

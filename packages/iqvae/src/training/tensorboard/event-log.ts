@@ -22,8 +22,8 @@ type Told = Event extends infer E ? (E extends Event ? Omit<E, "wallTime"> : nev
 
 /**
  * A run for TensorBoard, beside its log: `tensorboard --logdir runs`. Each stage and split has a folder of its own, so that
- * training and held-out curves share a chart and the steps of the stages do not mix. Every session writes new files; where a
- * session goes on from a checkpoint, it says so, and TensorBoard drops what an interrupted one told beyond it.
+ * training and held-out curves share a chart and the steps of the stages do not mix. Every session writes new files and says from
+ * which step on it tells anew, and TensorBoard drops what an interrupted one told beyond it.
  */
 export class EventLog implements MetricsSink {
   readonly #folder: string;
@@ -51,7 +51,7 @@ export class EventLog implements MetricsSink {
     for (const split of ["train", "validation"] as const) {
       // Steps up to that of the checkpoint stay, so what is void begins with the next.
       if (filesIn(this.#path(stage, split)).length > 0)
-        this.#file(stage, split).write({ kind: "restart", step: step + 1 });
+        this.#file(stage, split).write({ kind: "start", step: step + 1 });
     }
   }
 
@@ -72,8 +72,10 @@ export class EventLog implements MetricsSink {
     const path = this.#path(stage, split);
     let file = this.#files.get(path);
     if (file === undefined) {
+      const first = filesIn(path).length === 0;
       file = new EventFile(path);
       this.#files.set(path, file);
+      if (first) file.write({ kind: "start", step: 0 });
     }
     return file;
   }

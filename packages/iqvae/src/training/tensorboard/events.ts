@@ -7,8 +7,11 @@ export type Event = {
   readonly step: number;
 } & (
   | { readonly kind: "version" }
-  /** A training goes on here: what was told of this step and later ones is void. */
-  | { readonly kind: "restart" }
+  /**
+   * A training begins, or goes on here: what was told of this step and later ones is void. TensorBoard's slow loader takes the
+   * first one for the beginning, whatever its step, and drops nothing.
+   */
+  | { readonly kind: "start" }
   | { readonly kind: "scalars"; readonly values: Readonly<Record<string, number>> }
   | {
       readonly kind: "image";
@@ -42,7 +45,7 @@ function content(event: Event): Buffer {
   switch (event.kind) {
     case "version":
       return bytes(3, Buffer.from("brain.Event:2"));
-    case "restart":
+    case "start":
       return bytes(7, integer(1, START));
     case "scalars": {
       const values = Object.entries(event.values).map(([tag, value]) =>

@@ -44,7 +44,7 @@ test("events are, byte for byte, those that TensorBoard writes", () => {
   const golden = readFileSync(new URL("../../goldens/events.tfevents", import.meta.url));
   const ours = [
     encodeEvent({ kind: "version", wallTime: 1.5e9, step: 0 }),
-    encodeEvent({ kind: "restart", wallTime: 1.5e9 + 0.25, step: 7 }),
+    encodeEvent({ kind: "start", wallTime: 1.5e9 + 0.25, step: 7 }),
     encodeEvent({
       kind: "scalars",
       wallTime: 1.5e9 + 1,
@@ -91,12 +91,12 @@ describe("the event files of a run", () => {
     events.close();
 
     const [train] = files(join(folder, "tensorboard"), "stage1", "train");
-    expect(train).toHaveLength(3);
+    expect(train).toHaveLength(4);
     expect(said(train!, "brain.Event:2")).toBe(1);
     expect(said(train!, "stage1/loss")).toBe(2);
     expect(said(train!, "stage1/rate")).toBe(2);
     const [held] = files(join(folder, "tensorboard"), "stage1", "validation");
-    expect(held).toHaveLength(3);
+    expect(held).toHaveLength(4);
     expect(held!.at(-1)!.includes(readFileSync(picture))).toBe(true);
     expect(held!.at(-1)!.includes(Buffer.from([0x08, 0xac, 0x02, 0x10, 7, 0x18, 3]))).toBe(true); // 300 high, 7 wide, RGB
   });
@@ -114,9 +114,11 @@ describe("the event files of a run", () => {
     session(5);
     const sessions = files(folder, "stage1", "train"); // in the order in which TensorBoard reads them
     expect(sessions.map((events) => said(events, "stage1/loss"))).toEqual([3, 2, 1]);
-    const restart = (step: number) => Buffer.from([0x10, step, 0x3a, 2, 8, 1]); // step, session log: start
-    expect(sessions.map((events) => events[1]!.subarray(9).equals(restart(3)))).toEqual([false, true, false]);
-    expect(sessions[2]![1]!.subarray(9).equals(restart(5))).toBe(true);
+    // Step, session log: start. TensorBoard's slow loader drops nothing at the first one, so the first session has one, too.
+    const start = (step: number) => [...(step === 0 ? [] : [0x10, step]), 0x3a, 2, 8, 1];
+    expect(sessions.map((events) => [...events[1]!.subarray(9)])).toEqual([0, 3, 5].map(start));
+    const starts = sessions.flat().filter((event) => event.subarray(-4).equals(Buffer.from(start(0))));
+    expect(starts).toHaveLength(3);
   });
 
   test("come later even where the clock was turned back", () => {
