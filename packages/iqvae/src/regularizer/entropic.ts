@@ -51,6 +51,7 @@ export function scaleOf(dX: Tensor, dC: Tensor): number {
   return Math.sqrt(dX.square().mean().item() * dC.square().mean().item());
 }
 
+/** The defaults of {@link PlanOptions}. */
 export const PLAN_DEFAULTS = { epsilon: 0.01, steps: 40, sinkhornSteps: 50, tolerance: 1e-4 } as const;
 
 /** The entropy to begin with, and what is kept of it a step: without, nearly equal spaces are often matched wrongly. */
