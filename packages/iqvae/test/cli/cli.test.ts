@@ -179,8 +179,8 @@ describe("sample", () => {
     };
     const first = await draw("a.png");
     const { width, height } = await sharp(first).metadata();
-    // Five tiles of 128 pixels and two rows, with four pixels around each.
-    expect([width, height]).toEqual([5 * 132 + 4, 2 * 132 + 4]);
+    // Five tiles of 128 pixels and two rows, with four pixels around each and sixteen for what is drawn.
+    expect([width, height]).toEqual([5 * 132 + 4, 2 * (132 + 16) + 4]);
     expect(await draw("b.png")).toEqual(first);
     expect(await draw("c.png", "--seed", "1")).not.toEqual(first);
   });
@@ -206,7 +206,7 @@ describe("sample", () => {
       last: "1 condition, 2 images each: d.png",
     });
     const { width, height } = await sharp(workspace.at("d.png")).metadata();
-    expect([width, height]).toEqual([3 * 132 + 4, 132 + 4]);
+    expect([width, height]).toEqual([3 * 132 + 4, 132 + 16 + 4]);
   });
 
   const grey = (value: number, size = 32) =>
