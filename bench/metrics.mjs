@@ -15,6 +15,7 @@ import {
   networkFigures,
   textureFigures,
 } from "../packages/iqvae/dist/metrics/figures.js";
+import { imageSet } from "../packages/iqvae/dist/metrics/image-set.js";
 import { fidelityOf } from "../packages/iqvae/dist/metrics/index.js";
 import { realImages } from "../packages/iqvae/dist/metrics/real-images.js";
 import { silent } from "../packages/iqvae/dist/training/progress.js";
@@ -63,7 +64,9 @@ const fidelity = await fidelityOf({ ...dataset, name: "bench" }, options).finall
 
 const drawn = (await realImages(dataset, ids, samples, 1)).own;
 const real = await clock.time("real images", () => realImages(dataset, ids, samples, 0));
-const subject = { dataset, rows, samples, seed: 0, drawn, real, clock };
+const images = imageSet(dataset.validation.batch(rows).images, dataset.size);
+const heldOut = { images, reconstructions: images };
+const subject = { dataset, rows, samples, seed: 0, drawn, real, heldOut, clock };
 await networkFigures(subject, networks);
 await textureFigures(subject);
 await clock.time("fidelity", () => fidelityFigures({ ...subject, clock: { time: (_, body) => body() } }, fidelity));

@@ -121,6 +121,7 @@ const words: ConfigInput = {
       condition: { channels: 64, multipliers: [1, 2], blocks: 1, patch: 1, codes: 512, codeDim: 16 },
     },
     regularizer: { estimator: "sliced", weight: 0.2 },
+    steps: 3500,
   },
   stage2: guidable,
 };

@@ -1,15 +1,16 @@
 import { createHash } from "node:crypto";
 import type { AudioSpec } from "../../conditions/spec.ts";
-import { annotationLicence, namedConcepts } from "../emoji/annotations.ts";
+import { annotationLicence } from "../emoji/annotations.ts";
 import { drawEmoji, emojiLicences, versionsOf } from "../emoji/recipe.ts";
 import { installedVersion, type Licence } from "../licences.ts";
 import { type Recipe, spread } from "../recipe.ts";
+import { spokenConcepts } from "../words/captions.ts";
 import type { WordsRequest } from "../words/recipe.ts";
 import { FLITE_PACKAGE, speak, VOICES, type Voice } from "./flite.ts";
 import { logMel } from "./log-mel.ts";
 
 /** Raise it whenever the pixels, the sounds or the order of the pairs change. */
-const VERSION = 3;
+const VERSION = 4;
 
 /** What speech is conditioned on: 1.28 seconds. */
 export const SPEECH: AudioSpec = { kind: "audio", bands: 32, frames: 64 };
@@ -37,7 +38,7 @@ export function speechRecipe({ size, count }: WordsRequest): Recipe {
     parts: { version: VERSION, ...versionsOf(licences), sharp: installedVersion("sharp"), size, count },
     licences,
     prepare() {
-      const all = namedConcepts().flatMap(({ name, icons }, number) => {
+      const all = spokenConcepts().flatMap(({ name, icons }, number) => {
         const heard = utterancesOf(name).map((utterance, i) => ({ utterance, validation: i < HELD_OUT_UTTERANCES }));
         // Each concept begins with another, so that every choice of pairs has both kinds.
         return icons.flatMap((icon) => turned(heard, number).map((each) => ({ icon, ...each })));

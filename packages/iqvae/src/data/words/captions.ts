@@ -1,6 +1,7 @@
 import { textBytes } from "../../conditions/index.ts";
 import type { TextSpec } from "../../conditions/spec.ts";
 import { type NamedConcept, namedConcepts } from "../emoji/annotations.ts";
+import { emojiGroups } from "../emoji/groups.ts";
 
 /** What words are conditioned on. */
 export const CAPTION: TextSpec = { kind: "text", length: 32 };
@@ -18,9 +19,18 @@ export function captionsOf({ name, keywords }: NamedConcept): readonly string[] 
   return [name, ...chosen.map((word, i) => (i % 2 === 0 ? `${name} ${word}` : `${word} ${name}`))];
 }
 
-/** All concepts with their captions, as bytes too. */
+/** What words and speech are about. With all groups there are thrice as many names, too many to learn within an hour [O]. */
+const GROUPS = ["animals", "food"];
+
+/** The concepts that words and speech name: animals, plants, food and drink. */
+export function spokenConcepts(): readonly NamedConcept[] {
+  const groups = emojiGroups();
+  return namedConcepts().filter(({ name }) => GROUPS.includes(groups.get(name)!));
+}
+
+/** These concepts with their captions, as bytes too. */
 export function captionedConcepts() {
-  return namedConcepts().map((concept) => {
+  return spokenConcepts().map((concept) => {
     const captions = captionsOf(concept);
     return { concept, captions, bytes: captions.map((caption) => textBytes(caption, CAPTION)) };
   });

@@ -7,7 +7,7 @@ import { type Recipe, spread } from "../recipe.ts";
 import { CAPTION, captionedConcepts } from "./captions.ts";
 
 /** Raise it whenever the pixels, the captions or the order of the pairs change. */
-const VERSION = 3;
+const VERSION = 4;
 
 export interface WordsRequest {
   readonly size: ImageSize;

@@ -1,9 +1,7 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { svgs } from "facesjs";
-import { EMOJI_VENDORS, emojiIcons } from "../../data/emoji/concepts.ts";
+import { EMOJI_VENDORS } from "../../data/emoji/concepts.ts";
+import { emojiGroups } from "../../data/emoji/groups.ts";
 import { drawColours, FACE_PALETTES, faceGeometryOf, seededRandom } from "../../data/index.ts";
-import { packageFolder } from "../../data/licences.ts";
 
 /** One thing about an image that has a class, such as the id of the hair. */
 export interface Attribute {
@@ -68,7 +66,7 @@ function remembered(labelsOf: (id: string) => readonly number[]): (id: string) =
 
 /** Who drew an emoji, and which of Unicode's groups it belongs to. */
 function emojiLabels(): AttributeLabels {
-  const groups = conceptGroups();
+  const groups = emojiGroups();
   const names = [...new Set(groups.values())].sort();
   return {
     attributes: [
@@ -80,36 +78,4 @@ function emojiLabels(): AttributeLabels {
       return [(EMOJI_VENDORS as readonly string[]).indexOf(vendor), names.indexOf(groups.get(concept) ?? "")];
     },
   };
-}
-
-/** emojione sorts in its own way, so it has no say. */
-const SORTED_ALIKE = EMOJI_VENDORS.filter((vendor) => vendor !== "emojione");
-
-/** The group that most vendors put a concept's drawings into, such as `animals`. */
-function conceptGroups(): Map<string, string> {
-  const byIcon = new Map<string, string>(
-    SORTED_ALIKE.flatMap((vendor) => groupsOf(vendor).map(([name, group]) => [`${vendor}/${name}`, group] as const)),
-  );
-  const votes = new Map<string, Map<string, number>>();
-  for (const { vendor, name, concept } of emojiIcons()) {
-    const group = byIcon.get(`${vendor}/${name}`);
-    if (group === undefined) continue;
-    const counts = votes.get(concept) ?? new Map<string, number>();
-    votes.set(concept, counts.set(group, (counts.get(group) ?? 0) + 1));
-  }
-  return new Map([...votes].map(([concept, counts]) => [concept, mostVoted(counts)]));
-}
-
-function groupsOf(vendor: string): [string, string][] {
-  const file = join(packageFolder(`@iconify-json/${vendor}`), "metadata.json");
-  const { categories = {} } = JSON.parse(readFileSync(file, "utf8")) as { categories?: Record<string, string[]> };
-  return Object.entries(categories).flatMap(([category, icons]) => {
-    // "Animals & Nature" here is "Animals Nature" there; the first word tells them all apart.
-    const group = /^[A-Za-z]+/.exec(category)![0].toLowerCase();
-    return group === "extras" ? [] : icons.map((icon): [string, string] => [icon, group]);
-  });
-}
-
-function mostVoted(counts: ReadonlyMap<string, number>): string {
-  return [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))[0]![0];
 }
