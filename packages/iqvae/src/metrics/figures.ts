@@ -3,7 +3,7 @@ import type { PairDataset } from "../data/index.ts";
 import { type Calibration, calibration } from "./calibration.ts";
 import type { Clock } from "./clock.ts";
 import type { FeatureNetwork } from "./features/network.ts";
-import type { Fidelity } from "./fidelity/fidelity.ts";
+import type { Fidelity } from "./fidelity/measure.ts";
 import { featureDistance, featureFigures, featuresOf, meanDiversity } from "./image-figures.ts";
 import { type ImageSet, imageSet } from "./image-set.ts";
 import type { ModelFigures } from "./model-figures.ts";

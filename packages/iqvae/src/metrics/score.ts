@@ -8,7 +8,8 @@ import { openData } from "../training/train-run.ts";
 import { Clock } from "./clock.ts";
 import type { FeatureNetwork } from "./features/network.ts";
 import { type FeatureNetworkSpec, openFeatureNetwork } from "./features/open.ts";
-import { type Fidelity, fidelityOf } from "./fidelity/fidelity.ts";
+import { fidelityOf } from "./fidelity/fidelity.ts";
+import type { Fidelity } from "./fidelity/measure.ts";
 import {
   calibrationFigures,
   faceCalibration,

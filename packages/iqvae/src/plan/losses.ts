@@ -1,4 +1,3 @@
-import type { Config } from "../config/index.ts";
 import { WIDTHS as ATTRIBUTE_WIDTHS } from "../metrics/features/attributes.ts";
 import { BLOCKS as VGG16_BLOCKS } from "../metrics/features/vgg.ts";
 import type { Sides } from "../models/autoencoder.ts";
@@ -7,14 +6,6 @@ import { PLAN_DEFAULTS } from "../regularizer/entropic.ts";
 import type { EstimatorConfig } from "../regularizer/index.ts";
 import { area, convolution, type LayerCost, type Level, NOTHING, norm, scaled, total } from "./layers.ts";
 import { type Planned, plannedTokens } from "./planned.ts";
-
-/** What looks at the reconstruction beside the difference of pixels, and what ties both halves together. */
-export interface PlannedLosses {
-  /** The network of the perceptual term. */
-  readonly perceptual: NonNullable<Config["stage1"]["perceptual"]>["network"]["kind"] | null;
-  readonly adversarial: Config["stage1"]["adversarial"];
-  readonly regularizer: Config["stage1"]["regularizer"];
-}
 
 /** The layers of the losses, in the order in which a step calls them. */
 export function lossLayers(planned: Planned, batch: number): LayerCost[] {

@@ -6,7 +6,6 @@ import type { VqConfig } from "../models/iqvae.ts";
 import type { TokenShape, TransformerConfig } from "../models/transformer.ts";
 import type { Exposure } from "../training/exposure.ts";
 import { transformerConfig } from "../training/stages.ts";
-import type { PlannedLosses } from "./losses.ts";
 
 /** How a condition comes in: through an auto-encoder of planes, or as tokens that are there already (words, boxes). */
 export type PlannedCondition =
@@ -21,7 +20,7 @@ export type PlannedCondition =
   | { readonly kind: "tokens"; readonly count: number; readonly codes: number };
 
 /** All of a training that decides what it costs. */
-export interface Planned extends PlannedLosses {
+export interface Planned {
   readonly name: string;
   /** What it is trained on, for people. */
   readonly data: string;
@@ -29,6 +28,10 @@ export interface Planned extends PlannedLosses {
   readonly size: number;
   readonly image: VqConfig;
   readonly condition: PlannedCondition;
+  /** The network of the perceptual term. */
+  readonly perceptual: NonNullable<Config["stage1"]["perceptual"]>["network"]["kind"] | null;
+  readonly adversarial: Config["stage1"]["adversarial"];
+  readonly regularizer: Config["stage1"]["regularizer"];
   /** Pairs of a step of stage 1. */
   readonly stage1Batch: number;
   readonly transformer: TransformerConfig;

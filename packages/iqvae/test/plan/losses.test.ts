@@ -6,7 +6,7 @@ import { perceptualDistance } from "../../src/metrics/features/network.ts";
 import { VGG16_SHAPES, vgg16 } from "../../src/metrics/features/vgg.ts";
 import { stage1Cost } from "../../src/plan/cost.ts";
 import { total } from "../../src/plan/layers.ts";
-import { lossLayers, type PlannedLosses } from "../../src/plan/losses.ts";
+import { lossLayers } from "../../src/plan/losses.ts";
 import { countParameters } from "../../src/plan/plan.ts";
 import { type Planned, plannedOf, plannedTokens } from "../../src/plan/planned.ts";
 import { createRegularizer, type EstimatorInput, estimatorSchema } from "../../src/regularizer/index.ts";
@@ -15,7 +15,8 @@ import { hashedWeights } from "../metrics/goldens.ts";
 import { type Counted, counting } from "./counter.ts";
 
 const BATCH = 2;
-const NONE: PlannedLosses = { perceptual: null, adversarial: null, regularizer: { estimator: "none" } };
+type Losses = Pick<Planned, "perceptual" | "adversarial" | "regularizer">;
+const NONE: Losses = { perceptual: null, adversarial: null, regularizer: { estimator: "none" } };
 const start: Planned = { ...plannedOf(loadConfig("start")), ...NONE };
 const ADVERSARIAL = { weight: 0.8, startShare: 0.5, rate: 1e-4, channels: 16, layers: 2 };
 
@@ -23,7 +24,7 @@ const pictures = (): Tensor => ops.aten.rand([BATCH, start.size, start.size, 3])
 const withGradient = (x: Tensor): Tensor => x.detach().requires_grad_();
 
 /** What the plan says of a batch. */
-function planned(losses: Partial<PlannedLosses>): Counted {
+function planned(losses: Partial<Losses>): Counted {
   const layers = lossLayers({ ...start, ...losses }, BATCH);
   return {
     forward: BATCH * total(layers, (layer) => layer.forward),

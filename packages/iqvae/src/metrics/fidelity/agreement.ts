@@ -1,10 +1,7 @@
 import { type Condition, conditionFor } from "../../conditions/index.ts";
 import type { ConditionSpec } from "../../data/index.ts";
-import type { Figure } from "../run-score.ts";
+import type { FidelityFigure } from "./measure.ts";
 import { lineF1, meanIou } from "./overlap.ts";
-
-/** One figure of how well images follow their conditions. The first of several has the key `fidelity`. */
-export type FidelityFigure = Pick<Figure, "key" | "label" | "value" | "better">;
 
 /**
  * How well conditions that were read out of images agree with those that the images were drawn for. Maps and lines are counted

@@ -5,8 +5,7 @@ import { toUnitRange } from "../../models/iqvae.ts";
 import { drawing } from "../features/open.ts";
 import { trainedNetwork } from "../features/train-network.ts";
 import { forEachBatch, type ImageSet } from "../image-set.ts";
-import type { FidelityFigure } from "./agreement.ts";
-import type { Fidelity, FidelityOptions } from "./fidelity.ts";
+import type { Fidelity, FidelityFigure, FidelityOptions } from "./measure.ts";
 import { ConditionReader } from "./reader.ts";
 
 /** Faces that their reader learns from, so that all runs on faces have the same. */

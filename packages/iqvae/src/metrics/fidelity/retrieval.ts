@@ -6,7 +6,7 @@ import { toUnitRange } from "../../models/iqvae.ts";
 import { trainedNetwork } from "../features/train-network.ts";
 import { forEachBatch, type ImageSet, imageSet } from "../image-set.ts";
 import { varied } from "./augment.ts";
-import type { Fidelity, FidelityOptions } from "./fidelity.ts";
+import type { Fidelity, FidelityOptions } from "./measure.ts";
 import { lent } from "./reading.ts";
 import { Shelf, separate } from "./shelf.ts";
 import { Towers } from "./towers.ts";
