@@ -32,7 +32,7 @@ const start: ConfigInput = {
   sampleEvery: 500,
 };
 
-/** What the presets at 64 pixels share: two cores take half an hour to an hour for them. */
+/** What the presets at 64 pixels share: an hour of two cores at most; those that were tried took one thread 20 to 40 minutes. */
 const hour = {
   ...start,
   stage1: {
