@@ -1,8 +1,8 @@
-import sharp, { type Metadata } from "sharp";
+import sharp, { type Metadata, type Sharp } from "sharp";
 import type { Rgb } from "../../conditions/index.ts";
 import { halve, plain } from "../raster.ts";
 import { readWhole } from "./files.ts";
-import { plainJpeg } from "./jpeg.ts";
+import { jpegPixels, plainJpeg } from "./jpeg.ts";
 import { type PlainPng, paletteOf, plainPng, pngPixels } from "./png.ts";
 import { PairProblem } from "./problems.ts";
 
@@ -15,6 +15,8 @@ export interface Picture {
   readonly height: number;
   /** Of a common file, whose pixels can be read without sharp. */
   readonly png?: PlainPng;
+  /** Whether it is a JPEG file of the common kind, the same. */
+  readonly jpeg?: boolean;
 }
 
 /** The largest square in the middle of a picture, in its pixels: what an image is cut to. */
@@ -34,7 +36,9 @@ export async function openPicture(path: string): Promise<Picture> {
   const bytes = await readWhole(path);
   const png = plainPng(bytes);
   if (png !== undefined) return { path, bytes, width: png.width, height: png.height, png };
-  const { width, height } = plainJpeg(bytes) ?? (await metadataOf(path, bytes)).autoOrient;
+  const jpeg = plainJpeg(bytes);
+  if (jpeg !== undefined) return { path, bytes, ...jpeg, jpeg: true };
+  const { width, height } = (await metadataOf(path, bytes)).autoOrient;
   return { path, bytes, width, height };
 }
 
@@ -54,22 +58,60 @@ export function cropOf({ width, height }: { readonly width: number; readonly hei
  * @throws PairProblem for a picture that is not whole
  */
 export async function squareImage(picture: Picture, size: number): Promise<Uint8Array> {
-  const { path, bytes } = picture;
-  const crop = cropOf(picture);
-  const isSquare = picture.width === picture.height;
+  const { side } = cropOf(picture);
   // For small pictures, setting sharp up to scale takes longer than the scaling. Half the size is the mean of four pixels, which
-  // is also what it does with a JPEG file; an extract that takes all is not free either.
-  const factor = crop.side === 2 * size ? 2 : 1;
+  // is also what it does with a JPEG file.
+  const isSmall = side <= LARGEST_BY_HAND;
+  if (isSmall && side === size) return await middleOf(picture);
+  if (isSmall && side === 2 * size) return halve(await middleOf(picture), size);
+  if (isSmall && side === 4 * size) return halve(halve(await middleOf(picture), 2 * size), size);
+  const pixels = await decoding(picture.path, () =>
+    finished(sharp(picture.bytes).autoOrient().resize(size, size, { fit: "cover" })),
+  );
+  return expectRgb(picture, pixels, size);
+}
+
+/** Side in pixels. From larger JPEG files sharp decodes no more than it needs. */
+const LARGEST_BY_HAND = 512;
+
+/** The largest square in the middle, unscaled. */
+async function middleOf(picture: Picture): Promise<Uint8Array> {
+  const { path, bytes, width, height } = picture;
+  const crop = cropOf(picture);
+  const all = await pixelsByHand(picture);
+  if (all?.length === width * height * 3) return cut(all, width, crop);
   const pixels = await decoding(path, () => {
-    let square = sharp(bytes).autoOrient();
-    if (factor === 1) square = square.resize(size, size, { fit: "cover" });
-    else if (!isSquare) square = square.extract({ ...crop, width: crop.side, height: crop.side });
-    return square.flatten({ background: "#fff" }).toColourspace("srgb").raw().toBuffer();
+    const upright = sharp(bytes).autoOrient();
+    // An extract that takes all is not free.
+    return finished(width === height ? upright : upright.extract({ ...crop, width: crop.side, height: crop.side }));
   });
-  if (pixels.length !== (factor * size) ** 2 * 3) {
-    throw new PairProblem("corrupt file", `${path} has no three color channels`);
+  return expectRgb(picture, pixels, crop.side);
+}
+
+/** RGB bytes of all of a picture, or `undefined` where it takes sharp. */
+async function pixelsByHand({ bytes, png, jpeg }: Picture): Promise<Uint8Array | undefined> {
+  if (jpeg) return await jpegPixels(bytes);
+  return png?.channels === 3 ? pngPixels(png) : undefined;
+}
+
+/** A square of RGB bytes `[…, width, 3]`. */
+function cut(pixels: Uint8Array, width: number, { left, top, side }: Crop): Uint8Array {
+  if (width === side) return pixels.subarray(top * width * 3, (top + side) * width * 3);
+  const square = new Uint8Array(side * side * 3);
+  for (let y = 0; y < side; y++) {
+    const first = ((top + y) * width + left) * 3;
+    square.set(pixels.subarray(first, first + side * 3), y * side * 3);
   }
-  return factor === 1 ? plain(pixels) : halve(pixels, size);
+  return square;
+}
+
+function finished(image: Sharp): Promise<Buffer> {
+  return image.flatten({ background: "#fff" }).toColourspace("srgb").raw().toBuffer();
+}
+
+function expectRgb({ path }: Picture, pixels: Buffer, size: number): Uint8Array {
+  if (pixels.length === size * size * 3) return plain(pixels);
+  throw new PairProblem("corrupt file", `${path} has no three color channels`);
 }
 
 /** Pixels as they are in the file. */

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { deflateSync } from "node:zlib";
 import fc from "fast-check";
 import sharp from "sharp";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { plainJpeg } from "../../../src/data/importers/jpeg.ts";
 import { openPicture, squareImage } from "../../../src/data/importers/pictures.ts";
 import { plainPng, pngPixels } from "../../../src/data/importers/png.ts";
@@ -182,12 +182,45 @@ describe("the middle of a picture", () => {
     expect(Buffer.compare(image, expected)).toBe(0);
   });
 
-  test("of a JPEG file at half its size is nearly what sharp scales", async () => {
-    const file = await jpeg(48, 32, (x, y) => [(x * 5) & 255, (y * 8) & 255, ((x + y) * 3) & 255]);
+  test.each([
+    ["at its size", 1, 2],
+    ["at half its size", 2, 3],
+    ["at a quarter of its size", 4, 3],
+  ])("of a JPEG file %s is nearly what sharp makes", async (_, factor, most) => {
+    const file = await jpeg(3 * factor * side, factor * side, (x, y) => [(x * 5) & 255, (y * 8) & 255, (x + y) & 255]);
     const image = await middle("a.jpg", file);
     const scaled = await sharp(file).resize(side, side, { fit: "cover" }).raw().toBuffer();
     const apart = image.map((value, i) => Math.abs(value - scaled[i]!));
-    expect(apart.reduce((sum, value) => sum + value) / apart.length).toBeLessThan(3);
+    expect(apart.reduce((sum, value) => sum + value) / apart.length).toBeLessThan(most);
+  });
+
+  test("of a gray JPEG file is as bright in all three channels", async () => {
+    const gray = sharp(await jpeg(side, side, (x) => [x * 16, 0, 0])).greyscale();
+    const image = await middle("a.jpg", await gray.jpeg().toBuffer());
+    const bright = await gray.raw().toBuffer();
+    image.forEach((value, i) => {
+      expect(Math.abs(value - bright[Math.floor(i / 3)]!)).toBeLessThan(12);
+    });
+  });
+
+  test("of a JPEG file comes from sharp where libjpeg-turbo cannot be loaded", async () => {
+    const file = await jpeg(side, side, (x, y) => [x * 16, y * 16, 0]);
+    vi.resetModules();
+    vi.doMock("@julusian/jpeg-turbo", () => {
+      throw new Error("no build for this machine");
+    });
+    try {
+      const { jpegPixels } = await import("../../../src/data/importers/jpeg.ts");
+      expect(await jpegPixels(file)).toBeUndefined();
+      const { openPicture, squareImage } = await import("../../../src/data/importers/pictures.ts");
+      const path = join(temporaryFolder(), "a.jpg");
+      writeFileSync(path, file);
+      const image = await squareImage(await openPicture(path), side);
+      expect(Buffer.compare(image, await sharp(file).raw().toBuffer())).toBe(0);
+    } finally {
+      vi.doUnmock("@julusian/jpeg-turbo");
+      vi.resetModules();
+    }
   });
 
   test.each([32, 20])("is upright as its EXIF data say, scaled to 16 from %i", async (short) => {
