@@ -54,6 +54,8 @@ export interface AudioSpec {
   /** How a waveform becomes the spectrogram. */
   readonly bands: number;
   readonly frames: number;
+  /** Spread the frames over the whole sound, so that a word spoken slowly looks like the same word spoken fast. */
+  readonly stretch?: boolean;
 }
 
 export type ConditionKind = ConditionSpec["kind"];

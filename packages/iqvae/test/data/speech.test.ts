@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { AudioSpec } from "../../src/conditions/spec.ts";
 import { logMel, openDataset, readWav, SPEECH } from "../../src/data/index.ts";
 import { speak, VOICES } from "../../src/data/speech/flite.ts";
 import { melFilters, RATE } from "../../src/data/speech/log-mel.ts";
@@ -34,6 +35,9 @@ describe("powerSpectrum", () => {
   });
 });
 
+/** Frames of 20 ms, whatever the length of the sound. */
+const SPACED = { kind: "audio", bands: SPEECH.bands, frames: SPEECH.frames } as const;
+
 describe("logMel", () => {
   const tone = (hertz: number, seconds: number, rate = RATE) => ({
     samples: Float32Array.from(
@@ -55,7 +59,7 @@ describe("logMel", () => {
       const band = weights.indexOf(Math.max(...weights));
       for (const rate of [RATE, 22_050, 44_100]) {
         expect(
-          Math.abs(loudestBand(logMel(tone(hertz, 0.5, rate), SPEECH), 5) - band),
+          Math.abs(loudestBand(logMel(tone(hertz, 0.5, rate), SPACED), 5) - band),
           `${hertz} at ${rate}`,
         ).toBeLessThanOrEqual(rate === RATE ? 0 : 1);
       }
@@ -65,12 +69,12 @@ describe("logMel", () => {
   it("does not depend on loudness, and tells 10 dB by 255/7 steps", () => {
     const sound = tone(440, 0.5);
     const quiet = { ...sound, samples: sound.samples.map((sample) => sample / 16) };
-    expect(logMel(quiet, SPEECH)).toEqual(logMel(sound, SPEECH));
+    expect(logMel(quiet, SPACED)).toEqual(logMel(sound, SPACED));
     const fading = {
       ...sound,
       samples: sound.samples.map((sample, i) => (i < 4000 ? sample : sample * Math.sqrt(0.1))),
     };
-    const bytes = logMel(fading, SPEECH);
+    const bytes = logMel(fading, SPACED);
     const band = loudestBand(bytes, 3);
     expect(bytes[band * SPEECH.frames + 3]! - bytes[band * SPEECH.frames + 18]!).toBeCloseTo(255 / 7, -0.5);
   });
@@ -79,11 +83,25 @@ describe("logMel", () => {
     const { samples } = tone(440, 0.3);
     const late = new Float32Array(samples.length + 8000);
     late.set(samples, 5000);
-    const bytes = logMel({ samples: late, rate: RATE }, SPEECH);
-    expect(loudestBand(bytes, 1)).toBe(loudestBand(logMel({ samples, rate: RATE }, SPEECH), 1));
+    const bytes = logMel({ samples: late, rate: RATE }, SPACED);
+    expect(loudestBand(bytes, 1)).toBe(loudestBand(logMel({ samples, rate: RATE }, SPACED), 1));
     for (let band = 0; band < SPEECH.bands; band++) expect(bytes[band * SPEECH.frames + 30]).toBe(0);
-    expect(logMel({ samples: new Float32Array(4000), rate: RATE }, SPEECH).every((level) => level === 0)).toBe(true);
-    expect(logMel({ samples: new Float32Array(0), rate: RATE }, SPEECH).length).toBe(2048);
+    expect(logMel({ samples: new Float32Array(4000), rate: RATE }, SPACED).every((level) => level === 0)).toBe(true);
+    expect(logMel({ samples: new Float32Array(0), rate: RATE }, SPACED).length).toBe(2048);
+  });
+
+  it("spreads the frames over the whole sound on demand", async () => {
+    const [fast, slow] = await Promise.all([0.85, 1.2].map((stretch) => speak("crocodile", "slt", stretch)));
+    const apart = (spec: AudioSpec) => {
+      const [a, b] = [logMel(fast!, spec), logMel(slow!, spec)];
+      return a.reduce((sum, level, i) => sum + Math.abs(level - b[i]!), 0) / a.length;
+    };
+    expect(apart(SPEECH)).toBeLessThan(apart(SPACED) / 2);
+    // The last frame is the end of the sound, not silence; and what is shorter than a window fills all frames alike.
+    const { samples } = tone(440, 0.3);
+    const rising = { samples: samples.map((sample, i) => (sample * i) / samples.length), rate: RATE };
+    expect(loudestBand(logMel(rising, SPEECH), SPEECH.frames - 1)).toBe(loudestBand(logMel(rising, SPACED), 5));
+    expect(new Set(logMel({ samples: samples.subarray(0, 300), rate: RATE }, { ...SPEECH, bands: 1 })).size).toBe(1);
   });
 });
 

@@ -49,8 +49,9 @@ const folder = z.discriminatedUnion("condition", [
     ...pairs,
     condition: z.literal("audio"),
     bands: positive.max(128).default(32),
-    /** 20 ms each. */
+    /** 20 ms each, or spread over the whole sound. */
     frames: positive.max(4096).default(64),
+    stretch: z.boolean().default(false),
   }),
 ]);
 

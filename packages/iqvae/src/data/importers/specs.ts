@@ -38,7 +38,12 @@ function folderCondition(request: FolderRequest): ConditionSpec {
     case "text":
       return { kind: "text", length: request.length };
     case "audio":
-      return { kind: "audio", bands: request.bands, frames: request.frames };
+      return {
+        kind: "audio",
+        bands: request.bands,
+        frames: request.frames,
+        ...(request.stretch && { stretch: true }),
+      };
   }
 }
 

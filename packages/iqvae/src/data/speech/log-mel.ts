@@ -13,17 +13,19 @@ const RANGE = 70;
 
 /**
  * A sound as a log-mel spectrogram: Hann windows, power spectrum, triangular bands on the mel scale (Davis & Mermelstein 1980,
- * in O'Shaughnessy's form), decibels below the loudest band. Silence at both ends is cut off; what is longer than the frames
- * is cut, what is shorter is followed by silence.
+ * in O'Shaughnessy's form), decibels below the loudest band. Silence at both ends is cut off. Then either windows follow each other
+ * at 20 ms, what is longer than the frames is cut, and what is shorter is followed by silence; or, with `stretch`, as many windows
+ * as there are frames are spread evenly over the sound.
  *
  * @returns bytes `[bands, frames]`, the lowest band first: 255 is the loudest, 0 is 70 dB below and less
  */
-export function logMel(sound: Waveform, { bands, frames }: AudioSpec): Uint8Array {
+export function logMel(sound: Waveform, { bands, frames, stretch = false }: AudioSpec): Uint8Array {
   const samples = withoutSilence(resample(sound));
   const filters = melFilters(bands);
+  const hop = stretch ? Math.max(0, samples.length - WINDOW) / Math.max(1, frames - 1) : HOP;
   const powers = new Float64Array(bands * frames);
   for (let frame = 0; frame < frames; frame++) {
-    const begin = frame * HOP;
+    const begin = Math.round(frame * hop);
     if (begin >= samples.length) break;
     const spectrum = powerSpectrum(
       Float64Array.from({ length: SPECTRUM }, (_, i) => (i < WINDOW ? hann(i) * (samples[begin + i] ?? 0) : 0)),

@@ -10,10 +10,13 @@ import { FLITE_PACKAGE, speak, VOICES, type Voice } from "./flite.ts";
 import { logMel } from "./log-mel.ts";
 
 /** Raise it whenever the pixels, the sounds or the order of the pairs change. */
-const VERSION = 4;
+const VERSION = 5;
 
-/** What speech is conditioned on: 1.28 seconds. */
-export const SPEECH: AudioSpec = { kind: "audio", bands: 32, frames: 64 };
+/**
+ * What speech is conditioned on: a word, however long it takes. At its own speed, the nearest utterance that is known was of the
+ * same concept for 31 % of the held-out utterances; spread over all frames, for 98 %.
+ */
+export const SPEECH: AudioSpec = { kind: "audio", bands: 32, frames: 64, stretch: true };
 
 /** Lengths of sounds: faster than the voice's own, its own, slower. */
 const STRETCHES = [0.85, 1, 1.2] as const;
