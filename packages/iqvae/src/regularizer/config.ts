@@ -7,6 +7,8 @@ const distance = z.enum(DISTANCES).default("cosine");
 /** Feature vectors drawn at every step from all positions of the batch. */
 const samples = (count: number) => z.int().min(2).default(count);
 const normalise = z.boolean().default(false);
+/** Which encoders learn from it: both, or the condition's alone, which then follows an image that is left to its own task. */
+const gradient = z.enum(["both", "condition"]).default("both");
 
 /** The estimators that {@link createRegularizer} makes. */
 export const estimatorSchema = z.discriminatedUnion("estimator", [
@@ -21,8 +23,9 @@ export const estimatorSchema = z.discriminatedUnion("estimator", [
      */
     features: z.enum(["unit", "raw"]).default("unit"),
     normalise,
+    gradient,
   }),
-  z.strictObject({ estimator: z.literal("paired"), weight, samples: samples(512), distance }),
+  z.strictObject({ estimator: z.literal("paired"), weight, samples: samples(512), distance, gradient }),
   z.strictObject({
     estimator: z.literal("entropic"),
     weight,
@@ -31,6 +34,7 @@ export const estimatorSchema = z.discriminatedUnion("estimator", [
     /** Weight of the plan's entropy, relative to the mean squared distance. */
     epsilon: z.number().positive().default(0.01),
     normalise,
+    gradient,
   }),
 ]);
 

@@ -30,7 +30,8 @@ export function createRegularizer(config: EstimatorInput): Regularizer {
     return scope(() => {
       const draw = (shape: readonly number[]) => drawPositions(places(shape), parsed.samples, zX.device, generator);
       const atX = draw(x);
-      return estimator(featuresAt(zX, atX), featuresAt(zC, aligned ? atX : draw(c)), generator);
+      const image = parsed.gradient === "both" ? zX : zX.detach();
+      return estimator(featuresAt(image, atX), featuresAt(zC, aligned ? atX : draw(c)), generator);
     });
   };
 }

@@ -20,12 +20,14 @@ describe("regularizerSchema", () => {
       directions: 50,
       features: "unit",
       normalise: false,
+      gradient: "both",
     });
     expect(regularizerSchema.parse({ estimator: "paired" })).toEqual({
       estimator: "paired",
       weight: 0.2,
       samples: 512,
       distance: "cosine",
+      gradient: "both",
     });
     expect(regularizerSchema.parse({ estimator: "entropic" })).toEqual({
       estimator: "entropic",
@@ -34,6 +36,7 @@ describe("regularizerSchema", () => {
       distance: "cosine",
       epsilon: 0.01,
       normalise: false,
+      gradient: "both",
     });
     expect(regularizerSchema.parse({ estimator: "none" })).toEqual({ estimator: "none" });
   });
@@ -94,6 +97,20 @@ describe("createRegularizer", () => {
     flat.requiresGrad = true;
     const wanted = grad([paired()(flat, rows(zC))], [flat])[0]!;
     expect(relativeError(rows(came), wanted)).toBeLessThan(1e-10);
+  });
+
+  test.each(["paired", "sliced", "entropic"] as const)("%s can leave the image's encoder alone", (estimator) => {
+    const sides = [zX, zC].map((map) => map.clone());
+    for (const side of sides) side.requiresGrad = true;
+    const gradients = (gradient: "both" | "condition") => {
+      const value = createRegularizer({ estimator, gradient })(sides[0]!, sides[1]!, new Generator(3));
+      return { value: value.item(), sides: grad([value], sides) };
+    };
+    const [both, one] = [gradients("both"), gradients("condition")];
+    expect(one.value).toBe(both.value);
+    expect(one.sides[0] ?? null).toBeNull();
+    expect(both.sides[0]!.abs().max().item()).toBeGreaterThan(0);
+    expect(relativeError(one.sides[1]!, both.sides[1]!)).toBeLessThan(1e-12);
   });
 
   test("draws each side by itself when the grids differ", () => {
