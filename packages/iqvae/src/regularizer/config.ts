@@ -7,8 +7,8 @@ const distance = z.enum(DISTANCES).default("cosine");
 /** Feature vectors drawn at every step from all positions of the batch. */
 const samples = (count: number) => z.int().min(2).default(count);
 const normalise = z.boolean().default(false);
-/** Which encoders learn from it: both, or the condition's alone, which then follows an image that is left to its own task. */
-const gradient = z.enum(["both", "condition"]).default("both");
+/** Which encoders learn from it: both, or one alone, which then follows the other, which is left to its own task. */
+const gradient = z.enum(["both", "condition", "image"]).default("both");
 
 /** The estimators that {@link createRegularizer} makes. */
 export const estimatorSchema = z.discriminatedUnion("estimator", [

@@ -30,8 +30,9 @@ export function createRegularizer(config: EstimatorInput): Regularizer {
     return scope(() => {
       const draw = (shape: readonly number[]) => drawPositions(places(shape), parsed.samples, zX.device, generator);
       const atX = draw(x);
-      const image = parsed.gradient === "both" ? zX : zX.detach();
-      return estimator(featuresAt(image, atX), featuresAt(zC, aligned ? atX : draw(c)), generator);
+      const image = parsed.gradient === "condition" ? zX.detach() : zX;
+      const condition = parsed.gradient === "image" ? zC.detach() : zC;
+      return estimator(featuresAt(image, atX), featuresAt(condition, aligned ? atX : draw(c)), generator);
     });
   };
 }
