@@ -10,9 +10,9 @@ import { FACE_CLASSES, openDataset } from "../packages/iqvae/dist/data/index.js"
 import { attributeLabels } from "../packages/iqvae/dist/metrics/features/attribute-labels.js";
 import { AttributesNetwork, attributesFeatures } from "../packages/iqvae/dist/metrics/features/attributes.js";
 import {
-  faceCalibration,
   fidelityFigures,
   networkFigures,
+  openFigures,
   textureFigures,
 } from "../packages/iqvae/dist/metrics/figures.js";
 import { imageSet } from "../packages/iqvae/dist/metrics/image-set.js";
@@ -70,7 +70,7 @@ const subject = { dataset, rows, samples, seed: 0, drawn, real, heldOut, clock }
 await networkFigures(subject, networks);
 await textureFigures(subject);
 await clock.time("fidelity", () => fidelityFigures({ ...subject, clock: { time: (_, body) => body() } }, fidelity));
-await faceCalibration(subject, ids);
+await openFigures(subject, ids);
 dataset.close();
 const all = Object.values(seconds).reduce((sum, part) => sum + part, 0);
 console.log(JSON.stringify({ images: conditions * samples, "processor seconds": all, parts: seconds }));

@@ -25,7 +25,7 @@ export { recolourFace, renderFace, renderFaceCondition } from "./faces/recipe.ts
 export { HAND_PALETTES, HAND_POINTS, relightHand } from "./hands/recipe.ts";
 export { HERO_CLASSES, HERO_GROUND } from "./heroes/draw.ts";
 export { HERO_POINTS } from "./heroes/key-points.ts";
-export { dressHero, heroSpec } from "./heroes/recipe.ts";
+export { dressHero, type HeroLooks, heroLooks, heroSpec } from "./heroes/recipe.ts";
 export { HERO_BODIES, HERO_OUTFITS, HERO_PARTS, type HeroBody, type HeroPart } from "./heroes/wardrobe.ts";
 export { describeImport, type ImportReport, type ProblemKind, type ProblemSummary } from "./importers/problems.ts";
 export { IMPORTS, type ImportRequest, importSchema, isImport } from "./importers/requests.ts";
@@ -55,3 +55,4 @@ export { logMel } from "./speech/log-mel.ts";
 export { SPEECH } from "./speech/recipe.ts";
 export { readWav, type Waveform } from "./speech/wav.ts";
 export { CAPTION, captionsOf } from "./words/captions.ts";
+export { drawingsOf } from "./words/drawings.ts";

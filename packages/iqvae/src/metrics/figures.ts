@@ -1,13 +1,14 @@
 import { conditionLength } from "../conditions/index.ts";
 import type { PairDataset } from "../data/index.ts";
-import { type Calibration, calibration } from "./calibration.ts";
+import { calibration } from "./calibration/calibrate.ts";
+import type { Calibration } from "./calibration/spread.ts";
 import type { Clock } from "./clock.ts";
 import type { FeatureNetwork } from "./features/network.ts";
 import type { Fidelity } from "./fidelity/measure.ts";
 import { featureDistance, featureFigures, featuresOf, meanDiversity } from "./image-figures.ts";
 import { type ImageSet, imageSet } from "./image-set.ts";
 import type { ModelFigures } from "./model-figures.ts";
-import { faceMaps, type RealImages } from "./real-images.ts";
+import type { RealImages } from "./real-images.ts";
 import type { Figure, RunScore } from "./run-score.ts";
 import { slicedWasserstein } from "./swd.ts";
 
@@ -28,7 +29,7 @@ export interface Subject {
 
 /** Fréchet distance, precision, recall and diversity under each network. */
 export async function networkFigures(subject: Subject, networks: readonly FeatureNetwork[]): Promise<Figure[]> {
-  const { drawn, real, heldOut, samples, dataset, clock } = subject;
+  const { drawn, real, heldOut, samples, clock } = subject;
   const figures: Figure[] = [];
   for (const network of networks) {
     const features = await clock.time(`features ${network.name}`, () => ({
@@ -73,7 +74,7 @@ export async function networkFigures(subject: Subject, networks: readonly Featur
     );
     // Inception was never meant for perceptual distances.
     if (name.startsWith("inception")) continue;
-    const own = dataset.name === "faces" ? real.own : undefined;
+    const own = real.isOfConditions ? real.own : undefined;
     const spread = await clock.time(`diversity ${name}`, () => ({
       of: meanDiversity(network, drawn, samples),
       best: own === undefined ? null : meanDiversity(network, own, samples),
@@ -136,38 +137,27 @@ function repeated(blocks: Uint8Array, length: number, times: number): Uint8Array
   return out;
 }
 
-/** How colors are spread, of the drawn faces and of true ones of the same conditions. */
-export async function faceCalibration({ dataset, samples, drawn, real, clock }: Subject, ids: readonly string[]) {
-  return await clock.time("calibration", async () => {
-    const maps = await faceMaps(ids, dataset.size);
-    const spread = (set: ImageSet): Calibration => {
-      const length = set.size ** 2 * 3;
-      const image = (i: number) => set.pixels.subarray(i * length, (i + 1) * length);
-      const faces = maps.map((map, c) => ({
-        map,
-        images: Array.from({ length: samples }, (_, s) => image(c * samples + s)),
-      }));
-      return calibration(faces, set.size);
-    };
-    return { drawn: spread(drawn), real: spread(real.own!) };
-  });
+/** How what conditions leave open is spread in the drawn images and in true ones of the same conditions. */
+export async function openFigures({ dataset, drawn, real, clock }: Subject, ids: readonly string[]) {
+  return await clock.time("calibration", async () => ({
+    drawn: await calibration(dataset.name, ids, drawn),
+    real: await calibration(dataset.name, ids, real.own!),
+  }));
 }
 
-/** The means over regions of a calibration. */
-export function calibrationFigures(colors: RunScore["calibration"]): Figure[] {
-  if (colors === null) return [];
-  const { drawn, real } = colors;
+/** The means over traits of a calibration. @param what it is of, such as `colors` */
+export function calibrationFigures(what: string, { drawn, real }: NonNullable<RunScore["calibration"]>): Figure[] {
   const row = (key: keyof Calibration["mean"], label: string, better: Figure["better"]): Figure => ({
-    key: `colors.${key}`,
+    key: `${what}.${key}`,
     label,
     value: drawn.mean[key],
     real: real.mean[key],
     better,
   });
   return [
-    row("totalVariation", "colors of a condition, total variation", "lower"),
-    row("pooledTotalVariation", "colors of all, total variation", "lower"),
-    row("coverage", "colors of a condition, coverage", "higher"),
+    row("totalVariation", `${what} of a condition, total variation`, "lower"),
+    row("pooledTotalVariation", `${what} of all, total variation`, "lower"),
+    row("coverage", `${what} of a condition, coverage`, "higher"),
   ];
 }
 

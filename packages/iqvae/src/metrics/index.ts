@@ -1,4 +1,5 @@
-export { type Calibration, calibration, type DrawnFaces, type RegionCalibration } from "./calibration.ts";
+export { calibration } from "./calibration/calibrate.ts";
+export type { Calibration, TraitCalibration } from "./calibration/spread.ts";
 export { diversity } from "./diversity.ts";
 export { type FeatureLayer, type FeatureNetwork, perceptualDistance } from "./features/network.ts";
 export { OFFICIAL_NETWORKS } from "./features/official.ts";

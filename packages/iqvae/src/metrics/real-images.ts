@@ -1,9 +1,11 @@
 import {
+  drawingsOf,
+  dressHero,
   faceGeometryOf,
   type ImageSize,
   type PairDataset,
+  type Random,
   recolourFace,
-  renderFaceCondition,
   seededRandom,
 } from "../data/index.ts";
 import { permutation } from "../data/random.ts";
@@ -14,12 +16,31 @@ export interface RealImages {
   /** As many images of the training split as are drawn, or all where there are fewer. */
   readonly reference: ImageSet;
   /**
-   * Real images that could stand in the place of the drawn ones, to see what is the best that a figure can be. `faces`: true
-   * images of the very conditions, in colors drawn anew. Otherwise further images of the training split; `undefined` where
-   * they do not suffice.
+   * Real images that could stand in the place of the drawn ones, to see what is the best that a figure can be: true images of
+   * the very conditions, where what these leave open can be drawn anew. Otherwise further images of the training split;
+   * `undefined` where they do not suffice.
    */
   readonly own: ImageSet | undefined;
+  /** Whether `own` are of the very conditions. */
+  readonly isOfConditions: boolean;
 }
+
+/** True images of a pair's condition, RGB bytes `[count, size, size, 3]`. */
+type Draw = (id: string, count: number, size: ImageSize, random: Random) => Promise<Uint8Array>;
+
+const oneOf: Draw = async (id, count, size, random) => {
+  const drawings = await drawingsOf(id, size);
+  const chosen = Array.from({ length: count }, () => drawings[Math.floor(random() * drawings.length)]!);
+  return joinImages(chosen, size).pixels;
+};
+
+/** The data sets of which true images of a condition can be drawn. */
+const TRUE_IMAGES: Readonly<Record<string, Draw>> = {
+  faces: (id, count, size, random) => recolourFace(faceGeometryOf(id), count, size, random),
+  heroes: dressHero,
+  words: oneOf,
+  speech: oneOf,
+};
 
 /** @param ids of the conditions. @param samples images of each */
 export async function realImages(
@@ -32,19 +53,13 @@ export async function realImages(
   const order = permutation(train.length, seededRandom("metrics reference", seed));
   const wanted = ids.length * samples;
   const reference = imageSet(train.batch(order.subarray(0, wanted)).images, size);
-  if (name === "faces") return { reference, own: await trueFaces(ids, samples, size, seed) };
+  const draw = TRUE_IMAGES[name];
+  if (draw !== undefined) {
+    const images: Uint8Array[] = [];
+    for (const id of ids) images.push(await draw(id, samples, size, seededRandom("metrics colors", seed, id)));
+    return { reference, own: joinImages(images, size), isOfConditions: true };
+  }
   const rest = order.subarray(wanted, 2 * wanted);
-  return { reference, own: rest.length < wanted ? undefined : imageSet(train.batch(rest).images, size) };
-}
-
-async function trueFaces(ids: readonly string[], samples: number, size: ImageSize, seed: number): Promise<ImageSet> {
-  const images: Uint8Array[] = [];
-  for (const id of ids)
-    images.push(await recolourFace(faceGeometryOf(id), samples, size, seededRandom("metrics colors", seed, id)));
-  return joinImages(images, size);
-}
-
-/** The semantic maps of faces, whatever the condition was. */
-export async function faceMaps(ids: readonly string[], size: ImageSize): Promise<Uint8Array[]> {
-  return await Promise.all(ids.map((id) => renderFaceCondition(faceGeometryOf(id), "semantic", size)));
+  const own = rest.length < wanted ? undefined : imageSet(train.batch(rest).images, size);
+  return { reference, own, isOfConditions: false };
 }

@@ -14,7 +14,7 @@ const figure = z.object({
   better: z.enum(["lower", "higher"]),
 });
 
-const regionCalibration = z.object({
+const traitCalibration = z.object({
   totalVariation: z.number(),
   pooledTotalVariation: z.number(),
   coverage: z.number(),
@@ -23,8 +23,8 @@ const regionCalibration = z.object({
 });
 
 const calibration = z.object({
-  regions: z.record(z.string(), regionCalibration),
-  mean: regionCalibration.omit({ readings: true }),
+  traits: z.record(z.string(), traitCalibration),
+  mean: traitCalibration.omit({ readings: true }),
 });
 
 /** What was drawn. Figures of runs that were scored with other settings or networks must not be compared. */
@@ -48,7 +48,7 @@ const runScore = z.object({
   /** Digests by name of the feature networks, and of those that fidelity is measured with. */
   networks: z.record(z.string(), z.string()),
   figures: z.array(figure),
-  /** Colors region by region, of `faces`: of the drawn images and of true ones. */
+  /** What conditions leave open, where the truth is known, trait by trait: of the drawn images and of true ones. */
   calibration: z.object({ drawn: calibration, real: calibration }).nullable(),
   /** Wall time of each part. */
   seconds: z.record(z.string(), z.number()),

@@ -5,6 +5,7 @@ import { heldOut } from "../training/pictures.ts";
 import { type Progress, silent } from "../training/progress.ts";
 import type { RunFolder } from "../training/run-folder.ts";
 import { openData } from "../training/train-run.ts";
+import { leftOpen } from "./calibration/calibrate.ts";
 import { Clock } from "./clock.ts";
 import type { FeatureNetwork } from "./features/network.ts";
 import { type FeatureNetworkSpec, openFeatureNetwork } from "./features/open.ts";
@@ -12,10 +13,10 @@ import { fidelityOf } from "./fidelity/fidelity.ts";
 import type { Fidelity } from "./fidelity/measure.ts";
 import {
   calibrationFigures,
-  faceCalibration,
   fidelityFigures,
   modelRows,
   networkFigures,
+  openFigures,
   type Subject,
   textureFigures,
 } from "./figures.ts";
@@ -88,7 +89,8 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
       ...(await textureFigures(subject)),
       ...(await fidelityFigures(subject, fidelity)),
     ];
-    const colors = dataset.name === "faces" ? await faceCalibration(subject, ids) : null;
+    const open = leftOpen(dataset.name);
+    const calibrated = open === undefined ? null : await openFigures(subject, ids);
     const models = await clock.time("models", () =>
       modelFigures(generator.models, config, dataset.validation, MODEL_PAIRS),
     );
@@ -110,8 +112,8 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
         ...Object.fromEntries(networks.map(({ name, digest }) => [name, digest])),
         ...fidelity?.networks,
       },
-      figures: [...figures, ...calibrationFigures(colors), ...modelRows(models)],
-      calibration: colors,
+      figures: [...figures, ...(open && calibrated ? calibrationFigures(open, calibrated) : []), ...modelRows(models)],
+      calibration: calibrated,
       seconds: clock.seconds,
     };
   } finally {

@@ -17,6 +17,9 @@ import {
   openDataset,
   seededRandom,
 } from "../../src/data/index.ts";
+import { calibration } from "../../src/metrics/calibration/calibrate.ts";
+import { joinImages } from "../../src/metrics/image-set.ts";
+import { realImages } from "../../src/metrics/real-images.ts";
 import { tinyColor, writeTinyFlare } from "./tiny-flare.ts";
 
 const digest = (bytes: Uint8Array) => createHash("sha1").update(bytes).digest("hex");
@@ -138,6 +141,24 @@ describe("the heroes data set", () => {
     await expect(dressHero("hand-0-3", 1, 32, seededRandom("clothes"))).rejects.toThrow(
       'dressHero("hand-0-3"): expected an id of the data set heroes, such as "hero-0-17".',
     );
+    dataset.close();
+  });
+
+  it("the calibration reads the garments of true images, and catches one outfit for all", async () => {
+    const dataset = await open();
+    const ids = dataset.train.ids.slice(0, 3);
+    const { own } = await realImages(dataset, ids, 200, 1);
+    const { traits, mean } = await calibration("heroes", ids, own!);
+    expect(new Set(Object.keys(traits).map((name) => name.split(" ")[0]))).toEqual(new Set(HERO_PARTS));
+    expect(mean.coverage).toBe(1);
+    expect(mean.totalVariation).toBeLessThan(0.2);
+    const same = ids.flatMap((_, c) => Array(8).fill(dataset.train.batch([c]).images) as Uint8Array[]);
+    const stuck = await calibration("heroes", ids, joinImages(same, 64));
+    for (const [name, { totalVariation, coverage }] of Object.entries(stuck.traits)) {
+      const modes = name === "head (female)" ? 7 : 8;
+      expect(totalVariation, name).toBeCloseTo(1 - 1 / modes, 10);
+      expect(coverage, name).toBeCloseTo(1 / modes, 10);
+    }
     dataset.close();
   });
 

@@ -8,7 +8,11 @@ import {
   renderFaceCondition,
   seededRandom,
 } from "../../src/data/index.ts";
-import { calibration } from "../../src/metrics/calibration.ts";
+import { calibration } from "../../src/metrics/calibration/calibrate.ts";
+import { colorReadings } from "../../src/metrics/calibration/colors.ts";
+import { spreadOf } from "../../src/metrics/calibration/spread.ts";
+import { imageSet } from "../../src/metrics/image-set.ts";
+import { realImages } from "../../src/metrics/real-images.ts";
 
 const SIZE = 32;
 const SAMPLES = 24;
@@ -24,6 +28,9 @@ function split(pixels: Uint8Array): Uint8Array[] {
   return Array.from({ length: pixels.length / length }, (_, i) => pixels.subarray(i * length, (i + 1) * length));
 }
 
+const colorsOf = (faces: readonly { map: Uint8Array; images: readonly Uint8Array[] }[]) =>
+  spreadOf(faces.flatMap(({ map, images }) => colorReadings(map, images, SIZE)));
+
 describe("calibration of colors", () => {
   test("true images cover their palettes as often as true draws do", async () => {
     const faces = await Promise.all(
@@ -32,15 +39,15 @@ describe("calibration of colors", () => {
         images: split(await recolourFace(geometry, SAMPLES, SIZE, seededRandom("calibration", i))),
       })),
     );
-    const { regions, mean } = calibration(faces, SIZE);
-    expect(Object.keys(regions)).toEqual(["skin", "hair", "jersey", "background"]);
+    const { traits, mean } = colorsOf(faces);
+    expect(Object.keys(traits)).toEqual(["skin", "hair", "jersey", "background"]);
     for (const name of ["skin", "background"]) {
-      const { coverage, expectedCoverage, pooledTotalVariation } = regions[name]!;
+      const { coverage, expectedCoverage, pooledTotalVariation } = traits[name]!;
       expect(coverage, name).toBeCloseTo(expectedCoverage, 1);
       expect(pooledTotalVariation, name).toBeLessThan(0.1);
     }
     expect(mean.coverage).toBeGreaterThan(0.85 * mean.expectedCoverage);
-    expect(regions.background!.readings).toBe(20 * SAMPLES);
+    expect(traits.background!.readings).toBe(20 * SAMPLES);
   });
 
   test("one color for all is as far from the palette as can be", async () => {
@@ -56,13 +63,13 @@ describe("calibration of colors", () => {
         return { map, images: Array.from({ length: SAMPLES }, () => image) };
       }),
     );
-    const { regions } = calibration(faces, SIZE);
+    const { traits } = colorsOf(faces);
     for (const [name, colors] of [
       ["skin", 11],
       ["background", 8],
     ] as const) {
-      expect(regions[name]!.totalVariation, name).toBeCloseTo(1 - 1 / colors, 10);
-      expect(regions[name]!.coverage, name).toBeCloseTo(1 / colors, 10);
+      expect(traits[name]!.totalVariation, name).toBeCloseTo(1 - 1 / colors, 10);
+      expect(traits[name]!.coverage, name).toBeCloseTo(1 / colors, 10);
     }
   });
 
@@ -73,12 +80,51 @@ describe("calibration of colors", () => {
         return { map, images: Array.from({ length: SAMPLES }, () => image) };
       }),
     );
-    const { skin } = calibration(faces, SIZE).regions;
+    const { skin } = colorsOf(faces).traits;
     expect(skin!.pooledTotalVariation).toBeLessThan(0.3);
     expect(skin!.totalVariation).toBeGreaterThan(0.85);
   });
 
   test("says when there is nothing to read", () => {
-    expect(() => calibration([], SIZE)).toThrow(/no image in which a region could be read/);
+    expect(() => colorsOf([])).toThrow("calibration got no image in which anything could be read.");
+  });
+});
+
+describe("calibration of a data set", () => {
+  const split = (pixels: Uint8Array, count: number) =>
+    Array.from({ length: count }, (_, i) =>
+      pixels.subarray((i * pixels.length) / count, ((i + 1) * pixels.length) / count),
+    );
+
+  test.each(["words", "speech"])("%s: true images come of all vendors, and one vendor is caught", async (name) => {
+    const ids = ["lemon/noto/x", "ant/twemoji/x", "owl/openmoji/x"];
+    const dataset = {
+      name,
+      size: SIZE,
+      train: { length: 0, batch: () => ({ images: new Uint8Array(SIZE ** 2 * 3) }) },
+    };
+    const { own, isOfConditions } = await realImages(dataset as never, ids, 100, 1);
+    expect(isOfConditions).toBe(true);
+    const { mean, traits } = await calibration(name, ids, own!);
+    expect(mean.coverage).toBe(1);
+    expect(mean.totalVariation).toBeLessThan(0.2);
+    expect(traits.vendor!.readings).toBe(300);
+    // Noise on top does not change what is nearest.
+    const random = seededRandom("noise");
+    const noisy = own!.pixels.map((value) => Math.max(0, Math.min(255, value + 60 * (random() - 0.5))));
+    expect(await calibration(name, ids, imageSet(noisy, SIZE))).toEqual({ mean, traits });
+    const first = ids.flatMap((_, c) => Array(100).fill(split(own!.pixels, 300)[100 * c]!) as Uint8Array[]);
+    const stuck = await calibration(name, ids, imageSet(new Uint8Array(Buffer.concat(first)), SIZE));
+    expect(stuck.mean.totalVariation).toBeCloseTo(0.8, 10);
+    expect(stuck.mean.coverage).toBeCloseTo(0.2, 10);
+    await expect(calibration(name, ["no such thing/noto/x"], own!)).rejects.toThrow(
+      'drawingsOf("no such thing/noto/x"): expected an id of the data sets words or speech',
+    );
+  });
+
+  test("knows no truth of other data sets", async () => {
+    await expect(calibration("scenes", ["a"], imageSet(new Uint8Array(SIZE ** 2 * 3), SIZE))).rejects.toThrow(
+      "calibration knows no true distribution of the data set scenes.",
+    );
   });
 });

@@ -116,12 +116,46 @@ async function dressed(wardrobe: Wardrobe, hero: Hero, outfit: Outfit, size: Ima
  * @throws RangeError for an id that is none; Error when the package cannot be had, as {@link flareGame}
  */
 export async function dressHero(id: string, count: number, size: ImageSize, random: Random): Promise<Uint8Array> {
-  const [, seed, index] = /^hero-(-?\d+)-(\d+)$/.exec(id) ?? [];
-  if (seed === undefined || index === undefined) {
-    throw new RangeError(`dressHero("${id}"): expected an id of the data set heroes, such as "hero-0-17".`);
-  }
-  const wardrobe = new Wardrobe((await flareGame(cacheFolder(), console.error)).folder);
-  const hero = heroOf(Number(seed), Number(index), await wardrobe.poses());
+  const { wardrobe, hero } = await heroById("dressHero", id);
   const images = Array.from({ length: count }, () => dressed(wardrobe, hero, drawOutfit(hero.body, random), size));
   return plain(Buffer.concat(await Promise.all(images)));
+}
+
+/** A hero in one garment after the other, to tell by comparison what a drawn one wears. */
+export interface HeroLooks {
+  readonly body: HeroBody;
+  /** Part map of the default body, `[size, size]`. */
+  readonly map: Uint8Array;
+  /** RGB bytes `[size, size, 3]`: in look `i`, each part wears number `i` of its list in `HERO_OUTFITS`, or the last. */
+  readonly looks: readonly Uint8Array[];
+}
+
+/** @throws as {@link dressHero} */
+export async function heroLooks(id: string, size: ImageSize): Promise<HeroLooks> {
+  const { wardrobe, hero } = await heroById("heroLooks", id);
+  const choices = HERO_OUTFITS[hero.body];
+  const look = (i: number): Promise<Uint8Array> => {
+    const outfit = HERO_PARTS.map((part) => [part, choices[part][Math.min(i, choices[part].length - 1)]!]);
+    return dressed(wardrobe, hero, Object.fromEntries(outfit) as Record<HeroPart, string>, size);
+  };
+  const most = Math.max(...HERO_PARTS.map((part) => choices[part].length));
+  return {
+    body: hero.body,
+    map: mapOfSize(await partsOf(wardrobe, hero), size),
+    looks: await Promise.all(Array.from({ length: most }, (_, i) => look(i))),
+  };
+}
+
+/** Garments are read once, however many heroes are dressed. */
+const wardrobes = new Map<string, Wardrobe>();
+
+async function heroById(caller: string, id: string): Promise<{ wardrobe: Wardrobe; hero: Hero }> {
+  const [, seed, index] = /^hero-(-?\d+)-(\d+)$/.exec(id) ?? [];
+  if (seed === undefined || index === undefined) {
+    throw new RangeError(`${caller}("${id}"): expected an id of the data set heroes, such as "hero-0-17".`);
+  }
+  const { folder } = await flareGame(cacheFolder(), console.error);
+  const wardrobe = wardrobes.get(folder) ?? new Wardrobe(folder);
+  wardrobes.set(folder, wardrobe);
+  return { wardrobe, hero: heroOf(Number(seed), Number(index), await wardrobe.poses()) };
 }
