@@ -132,7 +132,7 @@ const speech: ConfigInput = {
   name: "speech",
   data: { name: "speech", condition: "audio", size: 64 },
   stage1: { ...hour.stage1, regularizer: { estimator: "sliced", weight: 0.2 }, steps: 3500 },
-  stage2: { ...guidable, steps: 2500 },
+  stage2: { ...guidable, steps: 4000 },
 };
 
 /** Everything at its smallest, over in seconds: for tests and for trying things out. */

@@ -29,6 +29,19 @@ export const ARMS = {
   "regularizer-gumbel": arm("+ regularizer + Gumbel sampling", PAIRED, GUMBEL),
   gumbel: arm("+ Gumbel sampling alone", NONE, GUMBEL),
 
+  "moves-condition": arm("regularizer moves the condition alone", { ...PAIRED, gradient: "condition" }, TEACHER),
+  "moves-image": arm("regularizer moves the image alone", { ...PAIRED, gradient: "image" }, TEACHER),
+  "moves-condition-gumbel": arm(
+    "regularizer moves the condition alone + Gumbel sampling",
+    { ...PAIRED, gradient: "condition" },
+    GUMBEL,
+  ),
+  "moves-image-gumbel": arm(
+    "regularizer moves the image alone + Gumbel sampling",
+    { ...PAIRED, gradient: "image" },
+    GUMBEL,
+  ),
+
   "gumbel-detached": arm("Gumbel sampling, no gradient through pass one", PAIRED, { ...GUMBEL, gradient: false }),
   random: arm("random replacement", PAIRED, { kind: "random" }),
   scheduled: arm("scheduled sampling, hard samples", PAIRED, { kind: "scheduled" }),
@@ -58,6 +71,10 @@ export const COMPARISONS = {
   main: {
     title: "Regularizer and Gumbel sampling",
     arms: ["baseline", "regularizer", "regularizer-gumbel", "gumbel"],
+  },
+  sides: {
+    title: "Which encoder the regularizer moves",
+    arms: ["baseline", "regularizer", "moves-condition", "moves-image", "moves-condition-gumbel", "moves-image-gumbel"],
   },
   controls: {
     title: "Gumbel sampling and its controls, all with the regularizer",
