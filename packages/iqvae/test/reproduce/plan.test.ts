@@ -53,8 +53,8 @@ describe("a plan", () => {
     expect(runs).toHaveLength(2 * ARM_NAMES.length);
     const leaders = runs.filter(({ leader }) => leader === null);
     expect(runs.slice(0, leaders.length)).toEqual(leaders);
-    // No regularizer, paired, sliced, entropic, two weights, two reductions.
-    expect(leaders).toHaveLength(2 * 8);
+    // No regularizer, paired, moving either side alone, sliced, entropic, two weights, two reductions.
+    expect(leaders).toHaveLength(2 * 10);
     for (const { config, leader, seed } of runs) {
       if (leader === null) continue;
       expect(leader.seed).toBe(seed);
