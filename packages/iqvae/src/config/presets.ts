@@ -131,13 +131,7 @@ const speech: ConfigInput = {
   ...hour,
   name: "speech",
   data: { name: "speech", condition: "audio", size: 64 },
-  stage1: {
-    ...hour.stage1,
-    // With few codes, utterances of one word have most of their tokens in common.
-    model: { ...hour.stage1.model, condition: { ...hour.stage1.model.condition, codes: 64 } },
-    regularizer: { estimator: "sliced", weight: 0.2 },
-    steps: 3500,
-  },
+  stage1: { ...hour.stage1, regularizer: { estimator: "sliced", weight: 0.2 }, steps: 3500 },
   stage2: { ...guidable, model: { ...hour.stage2.model, dropout: 0 }, steps: 4000, rate: 4e-3 },
 };
 
