@@ -132,7 +132,7 @@ test("each drawn image is held against its own condition, whatever its bytes are
     given.push(bytes);
     return [{ key: "fidelity", label: "images", value: set.count, better: "higher" }];
   };
-  const real = { reference: drawn, own: undefined };
+  const real = { reference: drawn, own: undefined, isOfConditions: false };
   const own = imageSet(images, SIDE);
   const heldOut = { images: own, reconstructions: own };
   const subject = { dataset, rows, samples: 3, seed: 0, drawn, real, heldOut, clock: new Clock(silent) };
