@@ -138,7 +138,7 @@ const speech: ConfigInput = {
     regularizer: { estimator: "sliced", weight: 0.2 },
     steps: 3500,
   },
-  stage2: { ...guidable, model: { ...hour.stage2.model, dropout: 0 }, steps: 4000, rate: 4e-3 },
+  stage2: { ...guidable, model: { ...hour.stage2.model, dropout: 0 }, steps: 6000, rate: 4e-3 },
 };
 
 /** Everything at its smallest, over in seconds: for tests and for trying things out. */

@@ -7,6 +7,7 @@ import type { AudioSpec } from "../../src/conditions/spec.ts";
 import { logMel, openDataset, readWav, SPEECH } from "../../src/data/index.ts";
 import { speak, VOICES } from "../../src/data/speech/flite.ts";
 import { melFilters, RATE } from "../../src/data/speech/log-mel.ts";
+import { speechRecipe } from "../../src/data/speech/recipe.ts";
 import { powerSpectrum } from "../../src/data/speech/spectrum.ts";
 
 describe("powerSpectrum", () => {
@@ -212,5 +213,28 @@ describe("spoken names", () => {
     expect(dataset.train.batch([0]).conditions.length).toBe(2048);
     dataset.close();
     await rm(cacheDir, { recursive: true });
+  });
+
+  it("come at three pitches, of one length", async () => {
+    const { entries, draw } = await speechRecipe({ size: 32, count: Number.POSITIVE_INFINITY }).prepare();
+    const { bands, frames } = SPEECH;
+    const heard = async (voice: string, pitch: number) =>
+      (await draw(entries.findIndex(({ id }) => id === `banana/noto/${voice}-1-${pitch}`)))!.condition;
+    /** Mean difference when the second is moved down by some bands. */
+    const apart = (low: Uint8Array, high: Uint8Array, moved: number) => {
+      const pairs = Array.from(low.subarray(0, (bands - 4) * frames), (level, i) => [level, high[i + moved * frames]!]);
+      return pairs.reduce((sum, [a, b]) => sum + Math.abs(a! - b!), 0) / pairs.length;
+    };
+    for (const voice of VOICES) {
+      const [low, own, high] = [await heard(voice, 0.9), await heard(voice, 1), await heard(voice, 1.1)];
+      expect(low).not.toEqual(own);
+      const moves = [0, 1, 2, 3].map((moved) => apart(low, high, moved));
+      expect(moves.indexOf(Math.min(...moves)), voice).toBeGreaterThan(0);
+      for (const each of [low, own, high])
+        expect(
+          Array.from({ length: frames }, (_, i) => each[12 * frames + i]!).filter((level) => level > 0).length,
+          voice,
+        ).toBeGreaterThan(frames * 0.9);
+    }
   });
 });
