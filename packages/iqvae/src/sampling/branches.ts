@@ -1,7 +1,12 @@
 import { ops, type Tensor, tensor } from "@iqvae/torch";
 import type { Transformer } from "../models/transformer.ts";
 import type { Batch, TokenSampleOptions } from "./plan.ts";
-import type { NextLogits, Prepare } from "./sampler.ts";
+
+/** From the number `t` of the next token, the token before it and all tokens `[B, t]` before it to its logits, float32 `[B, K]`. */
+export type NextLogits = (t: number, last: Tensor | undefined, before: Tensor) => Tensor;
+
+/** A way to predict, given the conditions `[N, conditionTokens]` and each sequence's place among them, int64 `[B]`. */
+export type Prepare = (conditions: Tensor, of: Tensor) => NextLogits;
 
 /** One of the predictions whose weighted sum decides a token: conditions `[N, conditionTokens]`, or one row for all. */
 interface Branch {

@@ -1,6 +1,6 @@
 import { autocast, inferenceMode, ops, scope, type Tensor } from "@iqvae/torch";
 import type { Transformer } from "../models/transformer.ts";
-import { branchesOf, integers, predictBranches } from "./branches.ts";
+import { branchesOf, integers, type NextLogits, type Prepare, predictBranches } from "./branches.ts";
 import { Decoder, type SamplingPrecision } from "./decoder.ts";
 import { drawTokens, GumbelBetween, type GumbelNoise, GumbelStream } from "./draw.ts";
 import { type Batch, planBatches, type SequenceShape, type TokenSampleOptions, type TokenSampler } from "./plan.ts";
@@ -28,12 +28,6 @@ export function uncachedSampler(model: Transformer): TokenSampler {
     return (t, _, before) => model.forward(own, before).select(1, t).to("float32");
   });
 }
-
-/** From the number `t` of the next token, the token before it and all tokens `[B, t]` before it to its logits, float32 `[B, K]`. */
-export type NextLogits = (t: number, last: Tensor | undefined, before: Tensor) => Tensor;
-
-/** A way to predict, given the conditions `[N, conditionTokens]` and each sequence's place among them, int64 `[B]`. */
-export type Prepare = (conditions: Tensor, of: Tensor) => NextLogits;
 
 /**
  * Everything but the prediction is the same code for all samplers: equal logits draw equal tokens.
