@@ -24,6 +24,7 @@ interface MetricsCommandOptions {
   readonly temperature: number;
   readonly topK?: number;
   readonly topP: number;
+  readonly guidance: number;
   readonly inception?: string;
   readonly vgg?: string;
   readonly threads?: number;
@@ -41,6 +42,7 @@ export function metricsCommand(): Command {
     .option("--temperature <number>", "below 1 safer, above 1 more varied", numberAbove(0), 1)
     .option("--top-k <count>", "draw among the likeliest codes only", whole(1))
     .option("--top-p <share>", "draw among the likeliest codes that reach this probability", numberAbove(0, 1), 1)
+    .option("--guidance <scale>", "above 1 follows the condition more closely, and varies less", numberAbove(0), 1)
     .option("--inception <file>", "weights of Inception-v3, for FID proper")
     .option("--vgg <file>", "weights of VGG-16 with LPIPS heads, for LPIPS proper")
     .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
@@ -78,7 +80,7 @@ async function scored(run: RunFolder, options: ScoreOptions): Promise<RunScore> 
 /** As many held-out conditions as give `count` images; where there are too few, more images of each. */
 async function optionsFor(
   run: RunFolder,
-  { count, samples, seed, temperature, topK, topP, ...files }: MetricsCommandOptions,
+  { count, samples, seed, temperature, topK, topP, guidance, ...files }: MetricsCommandOptions,
   progress: Progress,
 ): Promise<ScoreOptions> {
   const dataset = await openData(run.config.data, progress);
@@ -91,7 +93,7 @@ async function optionsFor(
     seed,
     networks: await networksFor(dataset, files, progress),
     progress,
-    sampling: { temperature, topP, ...(topK === undefined ? {} : { topK }) },
+    sampling: { temperature, topP, guidance, ...(topK === undefined ? {} : { topK }) },
   };
 }
 

@@ -39,6 +39,7 @@ const settings = z.object({
   temperature: z.number(),
   topK: z.number().nullable(),
   topP: z.number(),
+  guidance: z.number(),
 });
 
 const runScore = z.object({

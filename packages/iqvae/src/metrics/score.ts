@@ -1,6 +1,7 @@
 import type { PairDataset } from "../data/index.ts";
 import { ImageGenerator } from "../generator.ts";
 import type { DrawOptions } from "../sampling/draw.ts";
+import type { SampleOptions } from "../sampling/plan.ts";
 import { heldOut } from "../training/pictures.ts";
 import { type Progress, silent } from "../training/progress.ts";
 import type { RunFolder } from "../training/run-folder.ts";
@@ -35,7 +36,7 @@ export interface ScoreOptions {
   readonly samples: number;
   /** Decides samples, patches and the choice of real images. */
   readonly seed: number;
-  readonly sampling?: DrawOptions;
+  readonly sampling?: DrawOptions & Pick<SampleOptions, "guidance">;
   /** Feature networks, each with figures of its own. Default: {@link ownNetwork} of the run's data. */
   readonly networks?: readonly FeatureNetwork[];
   /** How well images follow conditions. Default: {@link fidelityOf} the run's data. */
@@ -50,7 +51,7 @@ const MODEL_PAIRS = 512;
  * Draws images for held-out conditions of a run and measures them: how close they come to real images, how varied they are, how
  * well they follow their conditions, and for `faces` whether their colors are spread as the true ones are.
  *
- * @throws RangeError for fewer than 2 samples or no condition; Error when the run has not come to stage 2 yet
+ * @throws RangeError for fewer than 2 samples, no condition, or guidance of a model that never went without; Error when the run has not come to stage 2 yet
  */
 export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<RunScore> {
   const { samples, seed, sampling = {}, progress = silent } = options;
@@ -107,6 +108,7 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
         temperature: sampling.temperature ?? 1,
         topK: sampling.topK ?? null,
         topP: sampling.topP ?? 1,
+        guidance: sampling.guidance ?? 1,
       },
       networks: {
         ...Object.fromEntries(networks.map(({ name, digest }) => [name, digest])),

@@ -13,7 +13,8 @@ import { createRun } from "../../src/training/run-folder.ts";
 import { trainRun } from "../../src/training/train-run.ts";
 import { temporaryFolder } from "../training/support.ts";
 
-const config = parseConfig(presets.tiny, "test");
+const { stage2 } = presets.tiny;
+const config = parseConfig({ ...presets.tiny, stage2: { ...stage2, conditionDropout: 0.1 } }, "test");
 
 /** An untrained network and a measure that counts nothing: what is tested is what becomes of them. */
 function instruments(): Pick<ScoreOptions, "networks" | "fidelity"> {
@@ -45,6 +46,7 @@ test("a run is scored from end to end, the same again, and without leaving tenso
     temperature: 1,
     topK: null,
     topP: 1,
+    guidance: 1,
   });
   expect(score.networks).toEqual({ "attributes-test": "abc", counter: "def" });
   expect(score.figures.map(({ key }) => key)).toEqual([
@@ -86,6 +88,12 @@ test("a run is scored from end to end, the same again, and without leaving tenso
   expect({ ...again, seconds: {} }).toEqual({ ...score, seconds: {} });
   expect(liveTensors() - before).toBeLessThanOrEqual(2 * models);
 
+  const guided = await scoreRun(run, { ...options, sampling: { guidance: 4 } });
+  expect(guided.settings).toEqual({ ...score.settings, guidance: 4 });
+  expect(comparable(guided, score)).toBe(false);
+  expect(guided.figures.find(({ key }) => key === "swd")).not.toEqual(of("swd"));
+  expect(guided.figures.find(({ key }) => key === "psnr")).toEqual(of("psnr"));
+
   await expect(scoreRun(run, { ...options, samples: 1 })).rejects.toThrow(/at least 2 samples/);
   await expect(scoreRun(run, { ...options, conditions: 0 })).rejects.toThrow(/at least 1 condition/);
 }, 180_000);
@@ -103,6 +111,7 @@ const score: RunScore = {
     temperature: 1,
     topK: null,
     topP: 1,
+    guidance: 1,
   },
   networks: { "attributes-faces-32": "aa", "vgg16-lpips": "bb" },
   figures: [
