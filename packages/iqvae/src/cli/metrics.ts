@@ -9,7 +9,7 @@ import {
 } from "../metrics/index.ts";
 import { comparable, type RunScore, readScore, writeScore } from "../metrics/run-score.ts";
 import { ownNetwork, type ScoreOptions, scoreRun } from "../metrics/score.ts";
-import { scoreTable } from "../metrics/table.ts";
+import { ownJudge, scoreTable } from "../metrics/table.ts";
 import type { Progress } from "../training/progress.ts";
 import { openRun, type RunFolder } from "../training/run-folder.ts";
 import { openData } from "../training/train-run.ts";
@@ -68,6 +68,10 @@ export function metricsCommand(): Command {
         );
       const against = second === undefined ? {} : { against: second };
       progress.tell(scoreTable(first, second), { event: "metrics", ...first, ...against });
+      scores.forEach((score, i) => {
+        const warning = ownJudge(runs[i]!.config, score);
+        if (warning !== undefined) progress.tell(warning, { event: "warning", message: warning });
+      });
     });
 }
 
