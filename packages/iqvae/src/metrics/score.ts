@@ -51,7 +51,8 @@ const MODEL_PAIRS = 512;
  * Draws images for held-out conditions of a run and measures them: how close they come to real images, how varied they are, how
  * well they follow their conditions, and for `faces` whether their colors are spread as the true ones are.
  *
- * @throws RangeError for fewer than 2 samples, no condition, or guidance of a model that never went without; Error when the run has not come to stage 2 yet
+ * @throws RangeError for fewer than 2 samples, no condition, or guidance of a model that was never trained without conditions;
+ *   Error when the run has not come to stage 2 yet
  */
 export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<RunScore> {
   const { samples, seed, sampling = {}, progress = silent } = options;
