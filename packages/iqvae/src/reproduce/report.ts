@@ -58,10 +58,13 @@ export function html(results: AblationResults, pictures: Uint8Array | undefined)
   return page(title, STYLE + armStyle(plan.arms), body);
 }
 
-function describe({ seeds, arms }: AblationPlan, part: Part): string {
+function describe({ seeds, arms, budget: { steps1, steps2, set = [] } }: AblationPlan, part: Part): string {
   const ofSeeds = `${seeds.length === 1 ? "seed" : "seeds"} ${seeds.join(", ")}`;
   const half = part === "tune" ? "first half, for finding settings" : "second half, for reporting";
-  return `${arms.length} arms, ${ofSeeds}, equal budgets. Samples are scored on held-out pairs, the ${half}.`;
+  const steps = [steps1, steps2].flatMap((count, i) => (count === undefined ? [] : [`stage${i + 1}.steps=${count}`]));
+  const values = [...steps, ...set].map((value) => ` ${value}`).join(",");
+  const budgets = values === "" ? "equal budgets" : `equal budgets, with${values}`;
+  return `${arms.length} arms, ${ofSeeds}, ${budgets}. Samples are scored on held-out pairs, the ${half}.`;
 }
 
 function settings({ task, budget, out }: AblationPlan): [string, string][] {
