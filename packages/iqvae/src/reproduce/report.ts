@@ -62,8 +62,8 @@ function describe({ seeds, arms, budget: { steps1, steps2, set = [] } }: Ablatio
   const ofSeeds = `${seeds.length === 1 ? "seed" : "seeds"} ${seeds.join(", ")}`;
   const half = part === "tune" ? "first half, for finding settings" : "second half, for reporting";
   const steps = [steps1, steps2].flatMap((count, i) => (count === undefined ? [] : [`stage${i + 1}.steps=${count}`]));
-  const values = [...steps, ...set].map((value) => ` ${value}`).join(",");
-  const budgets = values === "" ? "equal budgets" : `equal budgets, with${values}`;
+  const values = [...steps, ...set].join(", ");
+  const budgets = values === "" ? "equal budgets" : `equal budgets, with ${values}`;
   return `${arms.length} arms, ${ofSeeds}, ${budgets}. Samples are scored on held-out pairs, the ${half}.`;
 }
 
