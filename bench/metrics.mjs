@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { manualSeed, setThreads } from "@iqvae/torch";
 import { FACE_CLASSES, openDataset } from "../packages/iqvae/dist/data/index.js";
-import { attributeLabels } from "../packages/iqvae/dist/metrics/features/attribute-labels.js";
-import { AttributesNetwork, attributesFeatures } from "../packages/iqvae/dist/metrics/features/attributes.js";
+import { attributeLabels } from "../packages/iqvae/dist/features/attribute-labels.js";
+import { AttributesNetwork, attributesFeatures } from "../packages/iqvae/dist/features/attributes.js";
 import {
   fidelityFigures,
   networkFigures,
@@ -18,7 +18,7 @@ import {
 import { imageSet } from "../packages/iqvae/dist/metrics/image-set.js";
 import { fidelityOf } from "../packages/iqvae/dist/metrics/index.js";
 import { realImages } from "../packages/iqvae/dist/metrics/real-images.js";
-import { silent } from "../packages/iqvae/dist/training/progress.js";
+import { silent } from "../packages/iqvae/dist/support/progress.js";
 
 const { values } = parseArgs({
   options: {

@@ -7,7 +7,7 @@ import { semantic } from "../packages/iqvae/dist/conditions/semantic.js";
 import { presets } from "../packages/iqvae/dist/config/presets.js";
 import { FACE_CLASSES } from "../packages/iqvae/dist/data/index.js";
 import { createRegularizer } from "../packages/iqvae/dist/regularizer/index.js";
-import { Stage1Trainer } from "../packages/iqvae/dist/training/stage1.js";
+import { Stage1Trainer } from "../packages/iqvae/dist/stage1/trainer.js";
 import { median } from "./measure.mjs";
 
 const { values } = parseArgs({

@@ -6,7 +6,7 @@ import { manualSeed, scope, setThreads } from "@iqvae/torch";
 import { semantic } from "../packages/iqvae/dist/conditions/semantic.js";
 import { FACE_CLASSES } from "../packages/iqvae/dist/data/index.js";
 import { createRegularizer } from "../packages/iqvae/dist/regularizer/index.js";
-import { Stage1Trainer } from "../packages/iqvae/dist/training/stage1.js";
+import { Stage1Trainer } from "../packages/iqvae/dist/stage1/trainer.js";
 
 const { values } = parseArgs({
   options: {

@@ -3,9 +3,9 @@
 import { parseArgs } from "node:util";
 import { manualSeed, scope, setThreads } from "@iqvae/torch";
 import { Transformer } from "../packages/iqvae/dist/models/transformer.js";
-import { GUMBEL_DEFAULTS } from "../packages/iqvae/dist/training/gumbel.js";
-import { Stage2Trainer } from "../packages/iqvae/dist/training/stage2.js";
-import { TokenPairs } from "../packages/iqvae/dist/training/token-pairs.js";
+import { GUMBEL_DEFAULTS } from "../packages/iqvae/dist/stage2/gumbel.js";
+import { TokenPairs } from "../packages/iqvae/dist/stage2/token-pairs.js";
+import { Stage2Trainer } from "../packages/iqvae/dist/stage2/trainer.js";
 
 const { values } = parseArgs({
   options: {

@@ -1,8 +1,8 @@
 import { drawCondition, type OpenRequest, readCondition } from "../data/index.ts";
-import type { ImageGenerator } from "../generator.ts";
-import { type heldOut, heldOutPairs } from "../training/pictures.ts";
-import type { Progress } from "../training/progress.ts";
-import { openData } from "../training/train-run.ts";
+import { type heldOut, heldOutPairs } from "../run/pictures.ts";
+import { openData } from "../run/train-run.ts";
+import type { ImageGenerator } from "../sampling/generator.ts";
+import type { Progress } from "../support/progress.ts";
 
 /** A condition and what to show before its samples. */
 export interface Chosen {

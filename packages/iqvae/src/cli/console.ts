@@ -1,5 +1,5 @@
 import cliProgress from "cli-progress";
-import { Pace, type Progress, type ProgressEvent } from "../training/progress.ts";
+import { Pace, type Progress, type ProgressEvent } from "../support/progress.ts";
 
 /** Where output goes; standard output outside of tests. */
 export type Output = Pick<NodeJS.WriteStream, "write"> & { readonly isTTY?: boolean };

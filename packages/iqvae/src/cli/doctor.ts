@@ -4,7 +4,7 @@ import { cudaDeviceCount, getThreads, torchVersion } from "@iqvae/torch";
 import { Command } from "commander";
 import { processor } from "../config/index.ts";
 import { cacheFolder, dataLicences } from "../data/index.ts";
-import { VERSION } from "../version.ts";
+import { VERSION } from "../support/version.ts";
 import { optionsOf } from "./options.ts";
 
 /** One line of the report. */

@@ -10,9 +10,9 @@ import {
 import { comparable, type RunScore, readScore, writeScore } from "../metrics/run-score.ts";
 import { ownNetwork, type ScoreOptions, scoreRun } from "../metrics/score.ts";
 import { ownJudge, scoreTable } from "../metrics/table.ts";
-import type { Progress } from "../training/progress.ts";
-import { openRun, type RunFolder } from "../training/run-folder.ts";
-import { openData } from "../training/train-run.ts";
+import { openRun, type RunFolder } from "../run/run-folder.ts";
+import { openData } from "../run/train-run.ts";
+import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
 import { DEVICE, device, numberAbove, optionsOf, whole } from "./options.ts";
 

@@ -3,10 +3,10 @@ import { Command } from "commander";
 import { compareReport } from "../report/compare.ts";
 import { compareSamples } from "../report/compare-samples.ts";
 import { report } from "../report/report.ts";
-import { CheckpointError } from "../training/checkpoint.ts";
-import { writeWhole } from "../training/files.ts";
-import type { Progress } from "../training/progress.ts";
-import { openRun, type RunFolder } from "../training/run-folder.ts";
+import { CheckpointError } from "../run/checkpoint.ts";
+import { openRun, type RunFolder } from "../run/run-folder.ts";
+import { writeWhole } from "../support/files.ts";
+import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
 import { optionsOf } from "./options.ts";
 

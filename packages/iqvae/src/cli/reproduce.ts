@@ -8,8 +8,8 @@ import { startChild } from "../reproduce/child.ts";
 import { PARTS, type Part } from "../reproduce/score.ts";
 import { TASK_NAMES, type TaskName } from "../reproduce/tasks.ts";
 import type { TrainingOptions } from "../reproduce/train-runs.ts";
-import { Interrupt } from "../training/interrupt.ts";
-import { RUNS } from "../training/run-folder.ts";
+import { RUNS } from "../run/run-folder.ts";
+import { Interrupt } from "../support/interrupt.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, optionsOf, whole } from "./options.ts";
 

@@ -1,8 +1,8 @@
 import { setDefaultDevice } from "@iqvae/torch";
 import { Command } from "commander";
 import { loadConfig, PRESET_NAMES } from "../config/index.ts";
-import { createRun, freeRunPath, openRun, RUNS } from "../training/run-folder.ts";
-import { standingOf } from "../training/standing.ts";
+import { createRun, freeRunPath, openRun, RUNS } from "../run/run-folder.ts";
+import { standingOf } from "../run/status.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, DEVICE, device, optionsOf, whole } from "./options.ts";
 import { trainAttended } from "./training.ts";

@@ -1,11 +1,11 @@
 import { setThreads } from "@iqvae/torch";
 import { report } from "../report/report.ts";
-import { writeWhole } from "../training/files.ts";
-import { Interrupt } from "../training/interrupt.ts";
-import type { Progress } from "../training/progress.ts";
-import type { RunFolder } from "../training/run-folder.ts";
-import { standingOf } from "../training/standing.ts";
-import { trainRun } from "../training/train-run.ts";
+import type { RunFolder } from "../run/run-folder.ts";
+import { standingOf } from "../run/status.ts";
+import { trainRun } from "../run/train-run.ts";
+import { writeWhole } from "../support/files.ts";
+import { Interrupt } from "../support/interrupt.ts";
+import type { Progress } from "../support/progress.ts";
 
 /**
  * Trains a run with Ctrl-C attended to, and writes its report at the end.

@@ -1,9 +1,9 @@
 import { conditionPlanes } from "../conditions/index.ts";
+import { conditionSpec } from "../data/condition-spec.ts";
 import { IMAGE_SIZES } from "../data/index.ts";
-import { ATTRIBUTE_SETS } from "../metrics/features/attribute-labels.ts";
+import { ATTRIBUTE_SETS } from "../features/attribute-labels.ts";
 import { axesOf, reduction, type Sides, sides } from "../models/autoencoder.ts";
 import { leastSide } from "../models/discriminator.ts";
-import { conditionSpec } from "./condition-spec.ts";
 import type { Config } from "./schema.ts";
 
 /** Why the paired regularizer cannot be used, if it cannot: it compares equal places of two grids. */

@@ -1,6 +1,6 @@
-export { conditionSpec } from "./condition-spec.ts";
+export { conditionSpec } from "../data/condition-spec.ts";
+export { didYouMean, nearest } from "../support/nearest.ts";
+export { type Processor, processor } from "../support/processor.ts";
 export { ConfigError, loadConfig, parseConfig, withSettings } from "./load.ts";
-export { didYouMean, nearest } from "./nearest.ts";
 export { PRESET_NAMES, type PresetName, presets } from "./presets.ts";
-export { type Processor, processor } from "./processor.ts";
 export type { Config, ConfigInput } from "./schema.ts";

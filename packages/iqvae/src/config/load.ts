@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
+import { didYouMean } from "../support/nearest.ts";
 import { impossibleCombinations } from "./combinations.ts";
-import { didYouMean } from "./nearest.ts";
 import { isPreset, PRESET_NAMES, presets } from "./presets.ts";
 import { problemsOf } from "./problems.ts";
 import { type Config, configSchema } from "./schema.ts";

@@ -1,7 +1,7 @@
 import type { VqConfig } from "../models/iqvae.ts";
 import type { Planned, PlannedCondition } from "../plan/planned.ts";
 import { estimatorSchema } from "../regularizer/index.ts";
-import { GUMBEL_DEFAULTS } from "../training/gumbel.ts";
+import { GUMBEL_DEFAULTS } from "../stage2/gumbel.ts";
 
 /**
  * Trainings at the paper's scale, to plan with: 256 pixels a side, 16-fold reduction [S], and where the paper's sizes are not

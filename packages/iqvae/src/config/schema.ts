@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { IMAGE_SIZES, importSchema } from "../data/index.ts";
 import { regularizerSchema } from "../regularizer/index.ts";
-import { NOISE_DEFAULTS, RANDOM_DEFAULTS, SCHEDULED_DEFAULTS } from "../training/exposure-controls.ts";
-import { GUMBEL_DEFAULTS } from "../training/gumbel.ts";
-import { fastBfloat16 } from "./processor.ts";
+import { NOISE_DEFAULTS, RANDOM_DEFAULTS, SCHEDULED_DEFAULTS } from "../stage2/exposure-controls.ts";
+import { GUMBEL_DEFAULTS } from "../stage2/gumbel.ts";
+import { fastBfloat16 } from "../support/processor.ts";
 
 const positive = z.int().min(1);
 const weight = z.number().min(0);

@@ -1,6 +1,6 @@
 import type { ConditionSpec } from "../conditions/spec.ts";
-import type { ImportReport } from "./importers/problems.ts";
-import type { Licence } from "./licences.ts";
+import type { ImportReport } from "./import/problems.ts";
+import type { Licence } from "./licenses.ts";
 
 export type { ConditionSpec, Rgb, SemanticClass } from "../conditions/spec.ts";
 

@@ -1,5 +1,10 @@
+export { contactSheet, dataContactSheet, drawCondition, type SheetRow } from "../media/contact-sheet.ts";
+export { colourEdges } from "../media/edges.ts";
+export { logMel } from "../media/log-mel.ts";
+export { readImage, readLabelMap, readLines } from "../media/read-image.ts";
+export { readWav, type Waveform } from "../media/wav.ts";
+export { type Random, seededRandom } from "../support/random.ts";
 export { cacheFolder } from "./cache-folder.ts";
-export { contactSheet, dataContactSheet, drawCondition, type SheetRow } from "./contact-sheet.ts";
 export type {
   ConditionSpec,
   ImageSize,
@@ -10,27 +15,10 @@ export type {
   SemanticClass,
 } from "./dataset.ts";
 export { IMAGE_SIZES } from "./dataset.ts";
-export { colourEdges } from "./emoji/edges.ts";
-export { FACE_CLASSES } from "./faces/draw.ts";
-export {
-  type FaceGeometry,
-  type FaceSplit,
-  faceGeometry,
-  faceGeometryOf,
-  geometryHash,
-  UNSEEN_PARTS,
-} from "./faces/geometry.ts";
-export { drawColours, FACE_PALETTES, type FaceColours, SHAVED_SHARE } from "./faces/palettes.ts";
-export { recolourFace, renderFace, renderFaceCondition } from "./faces/recipe.ts";
-export { HAND_PALETTES, HAND_POINTS, relightHand } from "./hands/recipe.ts";
-export { HERO_CLASSES, HERO_GROUND } from "./heroes/draw.ts";
-export { HERO_POINTS } from "./heroes/key-points.ts";
-export { dressHero, type HeroLooks, heroLooks, heroSpec } from "./heroes/recipe.ts";
-export { HERO_BODIES, HERO_OUTFITS, HERO_PARTS, type HeroBody, type HeroPart } from "./heroes/wardrobe.ts";
-export { describeImport, type ImportReport, type ProblemKind, type ProblemSummary } from "./importers/problems.ts";
-export { IMPORTS, type ImportRequest, importSchema, isImport } from "./importers/requests.ts";
-export { importedCondition } from "./importers/specs.ts";
-export type { Licence } from "./licences.ts";
+export { describeImport, type ImportReport, type ProblemKind, type ProblemSummary } from "./import/problems.ts";
+export { IMPORTS, type ImportRequest, importSchema, isImport } from "./import/requests.ts";
+export { importedCondition } from "./import/specs.ts";
+export type { Licence } from "./licenses.ts";
 export { epochOrder, Loader, type LoaderState } from "./loader.ts";
 export {
   DATASETS,
@@ -47,12 +35,24 @@ export {
   type OpenWords,
   openDataset,
 } from "./open.ts";
-export { type Random, seededRandom } from "./random.ts";
 export { readCondition } from "./read-condition.ts";
-export { readImage, readLabelMap, readLines } from "./read-image.ts";
-export { SCENE_CLASSES, SCENE_GROUNDS, SCENE_LAYOUT } from "./scenes/recipe.ts";
-export { logMel } from "./speech/log-mel.ts";
-export { SPEECH } from "./speech/recipe.ts";
-export { readWav, type Waveform } from "./speech/wav.ts";
-export { CAPTION, captionsOf } from "./words/captions.ts";
-export { drawingsOf } from "./words/drawings.ts";
+export { FACE_CLASSES } from "./sets/faces/draw.ts";
+export {
+  type FaceGeometry,
+  type FaceSplit,
+  faceGeometry,
+  faceGeometryOf,
+  geometryHash,
+  UNSEEN_PARTS,
+} from "./sets/faces/geometry.ts";
+export { drawColours, FACE_PALETTES, type FaceColours, SHAVED_SHARE } from "./sets/faces/palettes.ts";
+export { recolourFace, renderFace, renderFaceCondition } from "./sets/faces/recipe.ts";
+export { HAND_PALETTES, HAND_POINTS, relightHand } from "./sets/hands/recipe.ts";
+export { HERO_CLASSES, HERO_GROUND } from "./sets/heroes/draw.ts";
+export { HERO_POINTS } from "./sets/heroes/key-points.ts";
+export { dressHero, type HeroLooks, heroLooks, heroSpec } from "./sets/heroes/recipe.ts";
+export { HERO_BODIES, HERO_OUTFITS, HERO_PARTS, type HeroBody, type HeroPart } from "./sets/heroes/wardrobe.ts";
+export { SCENE_CLASSES, SCENE_GROUNDS, SCENE_LAYOUT } from "./sets/scenes/recipe.ts";
+export { SPEECH } from "./sets/speech/recipe.ts";
+export { CAPTION, captionsOf } from "./sets/words/captions.ts";
+export { drawingsOf } from "./sets/words/drawings.ts";

@@ -1,4 +1,4 @@
-import { permutation, seededRandom } from "./random.ts";
+import { permutation, seededRandom } from "../support/random.ts";
 
 /** The order in which epoch `epoch` visits `length` samples: a permutation that `seed` and `epoch` decide alone. */
 export function epochOrder(length: number, seed: number, epoch: number): Uint32Array {

@@ -6,20 +6,20 @@ import { type ConditionKind, conditionFor, conditionLength } from "../conditions
 import { CacheRejected, openCache, type PairCache, type PairEntry, recordLength, writeCache } from "./cache.ts";
 import { cacheFolder } from "./cache-folder.ts";
 import { IMAGE_SIZES, type ImageSize, type PairDataset, type PairSplit } from "./dataset.ts";
-import { emojiRecipe } from "./emoji/recipe.ts";
-import type { FaceSplit } from "./faces/geometry.ts";
-import { facesRecipe } from "./faces/recipe.ts";
-import { handsRecipe } from "./hands/recipe.ts";
-import { flareGame, flareGameAtHand, heroLicence } from "./heroes/flare-game.ts";
-import { type HeroCondition, heroesRecipe } from "./heroes/recipe.ts";
-import { describeImport, type ImportReport } from "./importers/problems.ts";
-import { importRecipe } from "./importers/recipe.ts";
-import { IMPORTS, type ImportInput, type ImportRequest, importSchema, isImport } from "./importers/requests.ts";
-import type { Licence } from "./licences.ts";
+import { describeImport, type ImportReport } from "./import/problems.ts";
+import { importRecipe } from "./import/recipe.ts";
+import { IMPORTS, type ImportInput, type ImportRequest, importSchema, isImport } from "./import/requests.ts";
+import type { Licence } from "./licenses.ts";
 import type { Recipe } from "./recipe.ts";
-import { scenesRecipe } from "./scenes/recipe.ts";
-import { speechRecipe } from "./speech/recipe.ts";
-import { wordsRecipe } from "./words/recipe.ts";
+import { emojiRecipe } from "./sets/emoji/recipe.ts";
+import type { FaceSplit } from "./sets/faces/geometry.ts";
+import { facesRecipe } from "./sets/faces/recipe.ts";
+import { handsRecipe } from "./sets/hands/recipe.ts";
+import { flareGame, flareGameAtHand, heroLicence } from "./sets/heroes/flare-game.ts";
+import { type HeroCondition, heroesRecipe } from "./sets/heroes/recipe.ts";
+import { scenesRecipe } from "./sets/scenes/recipe.ts";
+import { speechRecipe } from "./sets/speech/recipe.ts";
+import { wordsRecipe } from "./sets/words/recipe.ts";
 
 interface CommonRequest {
   readonly size: ImageSize;

@@ -7,9 +7,9 @@ import {
   layoutBytes,
   textBytes,
 } from "../conditions/index.ts";
-import { readLabelMap, readLines } from "./read-image.ts";
-import { logMel } from "./speech/log-mel.ts";
-import { readWav } from "./speech/wav.ts";
+import { logMel } from "../media/log-mel.ts";
+import { readLabelMap, readLines } from "../media/read-image.ts";
+import { readWav } from "../media/wav.ts";
 
 /**
  * Reads a condition that a person made:

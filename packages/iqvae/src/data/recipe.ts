@@ -1,7 +1,7 @@
 import type { PairEntry } from "./cache.ts";
 import type { ConditionSpec } from "./dataset.ts";
-import type { ImportReport } from "./importers/problems.ts";
-import type { Licence } from "./licences.ts";
+import type { ImportReport } from "./import/problems.ts";
+import type { Licence } from "./licenses.ts";
 
 /** An image `[H, W, 3]` and its condition, of the shape that its kind asks for. */
 export interface Pair {

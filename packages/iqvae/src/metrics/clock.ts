@@ -1,4 +1,4 @@
-import type { Progress } from "../training/progress.ts";
+import type { Progress } from "../support/progress.ts";
 
 /** Wall time of the parts of a scoring. */
 export class Clock {

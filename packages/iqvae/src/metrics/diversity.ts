@@ -1,6 +1,6 @@
 import { noGrad, scope, type Tensor } from "@iqvae/torch";
+import { type FeatureNetwork, unitLayers } from "../features/network.ts";
 import { toUnitRange } from "../models/iqvae.ts";
-import { type FeatureNetwork, unitLayers } from "./features/network.ts";
 
 /**
  * How different the images look that were drawn for one condition: the mean perceptual distance of all pairs of them

@@ -1,9 +1,9 @@
 import { conditionLength } from "../conditions/index.ts";
 import type { PairDataset } from "../data/index.ts";
+import type { FeatureNetwork } from "../features/network.ts";
 import { calibration } from "./calibration/calibrate.ts";
 import type { Calibration } from "./calibration/spread.ts";
 import type { Clock } from "./clock.ts";
-import type { FeatureNetwork } from "./features/network.ts";
 import type { Fidelity } from "./fidelity/measure.ts";
 import { featureDistance, featureFigures, featuresOf, meanDiversity } from "./image-figures.ts";
 import { type ImageSet, imageSet } from "./image-set.ts";

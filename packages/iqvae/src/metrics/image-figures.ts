@@ -1,6 +1,6 @@
 import { autocast, noGrad, ops, scope, type Tensor } from "@iqvae/torch";
+import type { FeatureNetwork } from "../features/network.ts";
 import { diversity } from "./diversity.ts";
-import type { FeatureNetwork } from "./features/network.ts";
 import { frechetDistance } from "./frechet.ts";
 import { forEachBatch, type ImageSet, pixelsOf } from "./image-set.ts";
 import { momentsOf } from "./moments.ts";

@@ -1,9 +1,9 @@
+export { type FeatureLayer, type FeatureNetwork, perceptualDistance } from "../features/network.ts";
+export { OFFICIAL_NETWORKS } from "../features/official.ts";
+export { type FeatureNetworkSpec, openFeatureNetwork } from "../features/open.ts";
 export { calibration } from "./calibration/calibrate.ts";
 export type { Calibration, TraitCalibration } from "./calibration/spread.ts";
 export { diversity } from "./diversity.ts";
-export { type FeatureLayer, type FeatureNetwork, perceptualDistance } from "./features/network.ts";
-export { OFFICIAL_NETWORKS } from "./features/official.ts";
-export { type FeatureNetworkSpec, openFeatureNetwork } from "./features/open.ts";
 export { fidelityOf } from "./fidelity/fidelity.ts";
 export type { Fidelity, FidelityFigure, FidelityOptions } from "./fidelity/measure.ts";
 export { lineF1, meanIou } from "./fidelity/overlap.ts";

@@ -5,7 +5,7 @@ import type { PairSplit } from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import { usageOf } from "../models/quantizer.ts";
 import type { Transformer } from "../models/transformer.ts";
-import { inPrecision } from "../training/precision.ts";
+import { inPrecision } from "../support/precision.ts";
 import { forEachBatch, type ImageSet, imageSet } from "./image-set.ts";
 import { psnr, ssim } from "./reconstruction.ts";
 

@@ -8,7 +8,7 @@ import {
   recolourFace,
   seededRandom,
 } from "../data/index.ts";
-import { permutation } from "../data/random.ts";
+import { permutation } from "../support/random.ts";
 import { type ImageSet, imageSet, joinImages } from "./image-set.ts";
 
 /** Real images that drawn ones are held against. */

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { writeWhole } from "../training/files.ts";
+import { writeWhole } from "../support/files.ts";
 
 const figure = z.object({
   /** For machines, such as `frechet.attributes-faces-32`. */

@@ -1,15 +1,15 @@
 import type { PairDataset } from "../data/index.ts";
-import { ImageGenerator } from "../generator.ts";
+import type { FeatureNetwork } from "../features/network.ts";
+import { type FeatureNetworkSpec, openFeatureNetwork } from "../features/open.ts";
+import { heldOut } from "../run/pictures.ts";
+import type { RunFolder } from "../run/run-folder.ts";
+import { openData } from "../run/train-run.ts";
 import type { DrawOptions } from "../sampling/draw.ts";
+import { ImageGenerator } from "../sampling/generator.ts";
 import type { SampleOptions } from "../sampling/plan.ts";
-import { heldOut } from "../training/pictures.ts";
-import { type Progress, silent } from "../training/progress.ts";
-import type { RunFolder } from "../training/run-folder.ts";
-import { openData } from "../training/train-run.ts";
+import { type Progress, silent } from "../support/progress.ts";
 import { leftOpen } from "./calibration/calibrate.ts";
 import { Clock } from "./clock.ts";
-import type { FeatureNetwork } from "./features/network.ts";
-import { type FeatureNetworkSpec, openFeatureNetwork } from "./features/open.ts";
 import { fidelityOf } from "./fidelity/fidelity.ts";
 import type { Fidelity } from "./fidelity/measure.ts";
 import {

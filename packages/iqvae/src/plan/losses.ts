@@ -1,5 +1,5 @@
-import { WIDTHS as ATTRIBUTE_WIDTHS } from "../metrics/features/attributes.ts";
-import { BLOCKS as VGG16_BLOCKS } from "../metrics/features/vgg.ts";
+import { WIDTHS as ATTRIBUTE_WIDTHS } from "../features/attributes.ts";
+import { BLOCKS as VGG16_BLOCKS } from "../features/vgg.ts";
 import type { Sides } from "../models/autoencoder.ts";
 import { type DiscriminatorConfig, discriminatorWidths } from "../models/discriminator.ts";
 import { PLAN_DEFAULTS } from "../regularizer/entropic.ts";

@@ -1,12 +1,12 @@
 import { AdamW, autocast, type Module, noGrad, ops, scope, type Tensor, unscoped } from "@iqvae/torch";
-import { AttributesNetwork, attributesFeatures } from "../metrics/features/attributes.ts";
-import { type FeatureNetwork, perceptualDistance } from "../metrics/features/network.ts";
-import { VGG16_SHAPES, vgg16 } from "../metrics/features/vgg.ts";
+import { AttributesNetwork, attributesFeatures } from "../features/attributes.ts";
+import { type FeatureNetwork, perceptualDistance } from "../features/network.ts";
+import { VGG16_SHAPES, vgg16 } from "../features/vgg.ts";
 import { axesOf, type Sides } from "../models/autoencoder.ts";
 import { VqAutoencoder } from "../models/iqvae.ts";
 import { type TokenShape, Transformer, type TransformerConfig } from "../models/transformer.ts";
 import { createRegularizer } from "../regularizer/index.ts";
-import { Adversary } from "../training/losses/adversarial.ts";
+import { Adversary } from "../stage1/adversarial.ts";
 import type { Planned } from "./planned.ts";
 
 /** A network with made-up data and weights: what a training step does to it, without a data set. */

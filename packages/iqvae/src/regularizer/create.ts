@@ -3,7 +3,7 @@ import { type EstimatorConfig, type EstimatorInput, estimatorSchema } from "./co
 import { unitRows } from "./distances.ts";
 import { entropic } from "./entropic.ts";
 import { type Estimator, fullPrecision, widened } from "./estimator.ts";
-import { normalised } from "./normalised.ts";
+import { normalised } from "./normalized.ts";
 import { paired } from "./paired.ts";
 import { drawPositions, sliced } from "./sliced.ts";
 

@@ -1,9 +1,9 @@
 import { contactSheet, type OpenRequest, type SheetRow } from "../data/index.ts";
-import { ImageGenerator } from "../generator.ts";
-import { heldOut, heldOutPairs, SAMPLES } from "../training/pictures.ts";
-import type { Progress } from "../training/progress.ts";
-import type { RunFolder } from "../training/run-folder.ts";
-import { openData } from "../training/train-run.ts";
+import { heldOut, heldOutPairs, SAMPLES } from "../run/pictures.ts";
+import type { RunFolder } from "../run/run-folder.ts";
+import { openData } from "../run/train-run.ts";
+import { ImageGenerator } from "../sampling/generator.ts";
+import type { Progress } from "../support/progress.ts";
 
 /** Held-out conditions that are shown. */
 const CONDITIONS = 4;

@@ -1,6 +1,6 @@
-import { readMetrics } from "../training/metrics-log.ts";
-import type { RunFolder } from "../training/run-folder.ts";
-import { STAGES, type Stage } from "../training/trainer.ts";
+import { readMetrics } from "../run/metrics-log.ts";
+import type { RunFolder } from "../run/run-folder.ts";
+import { STAGES, type Stage } from "../support/trainer.ts";
 import { type Chart, chart, figure, type Series } from "./chart.ts";
 import { escapeHtml, page } from "./html.ts";
 import { describeData, flatten, noteOf, picture, STAGE_NAMES, titleOf } from "./report.ts";

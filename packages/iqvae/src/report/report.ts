@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../config/index.ts";
-import { type Checkpoint, listCheckpoints, readCheckpoint } from "../training/checkpoint.ts";
-import { type MetricsRecord, readMetrics } from "../training/metrics-log.ts";
-import type { RunFolder } from "../training/run-folder.ts";
-import { STAGES, type Stage } from "../training/trainer.ts";
-import { VERSION } from "../version.ts";
+import { type Checkpoint, listCheckpoints, readCheckpoint } from "../run/checkpoint.ts";
+import { type MetricsRecord, readMetrics } from "../run/metrics-log.ts";
+import type { RunFolder } from "../run/run-folder.ts";
+import { STAGES, type Stage } from "../support/trainer.ts";
+import { VERSION } from "../support/version.ts";
 import { type Chart, chart, figure, type Series } from "./chart.ts";
 import { embeddedPng, escapeHtml, page, table } from "./html.ts";
 import { STYLE } from "./style.ts";

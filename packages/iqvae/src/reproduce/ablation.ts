@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { PairDataset } from "../data/index.ts";
-import { makeFolder, writeWhole } from "../training/files.ts";
-import { openRun } from "../training/run-folder.ts";
-import { imageTokens } from "../training/stages.ts";
-import { standingOf } from "../training/standing.ts";
-import { openData } from "../training/train-run.ts";
-import { VERSION } from "../version.ts";
+import { openRun } from "../run/run-folder.ts";
+import { standingOf } from "../run/status.ts";
+import { openData } from "../run/train-run.ts";
+import { imageTokens } from "../run/trainers.ts";
+import { makeFolder, writeWhole } from "../support/files.ts";
+import { VERSION } from "../support/version.ts";
 import { COMPARISON_NAMES, COMPARISONS } from "./arms.ts";
 import { type Figure, LOG_FIGURES, logFigures } from "./figures.ts";
 import { sideBySide } from "./pictures.ts";

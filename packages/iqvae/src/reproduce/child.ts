@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { ProgressEvent } from "../training/progress.ts";
+import type { ProgressEvent } from "../support/progress.ts";
 
 /** A command of the program in a process of its own. */
 export interface Child {

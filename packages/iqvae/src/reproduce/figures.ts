@@ -1,5 +1,5 @@
-import { type MetricsRecord, readMetrics } from "../training/metrics-log.ts";
-import type { RunFolder } from "../training/run-folder.ts";
+import { type MetricsRecord, readMetrics } from "../run/metrics-log.ts";
+import type { RunFolder } from "../run/run-folder.ts";
 
 /** Something that runs are compared by. */
 export interface Figure {

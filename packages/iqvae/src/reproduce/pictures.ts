@@ -1,8 +1,8 @@
 import { scope } from "@iqvae/torch";
 import { contactSheet, type PairDataset, type SheetRow } from "../data/index.ts";
-import { ImageGenerator } from "../generator.ts";
-import { heldOut, heldOutPairs } from "../training/pictures.ts";
-import { openRun } from "../training/run-folder.ts";
+import { heldOut, heldOutPairs } from "../run/pictures.ts";
+import { openRun } from "../run/run-folder.ts";
+import { ImageGenerator } from "../sampling/generator.ts";
 import { ARMS } from "./arms.ts";
 import type { PlannedRun } from "./plan.ts";
 

@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { type Config, ConfigError } from "../config/index.ts";
-import { listCheckpoints } from "../training/checkpoint.ts";
-import { makeFolder, writeWhole } from "../training/files.ts";
-import { readMetrics } from "../training/metrics-log.ts";
-import { createRun, openRun, type RunFolder } from "../training/run-folder.ts";
-import { standingOf } from "../training/standing.ts";
+import { listCheckpoints } from "../run/checkpoint.ts";
+import { readMetrics } from "../run/metrics-log.ts";
+import { createRun, openRun, type RunFolder } from "../run/run-folder.ts";
+import { standingOf } from "../run/status.ts";
+import { makeFolder, writeWhole } from "../support/files.ts";
 import type { ArmName } from "./arms.ts";
 import { type Budget, configFor, type TaskName, tokenizerKey } from "./tasks.ts";
 

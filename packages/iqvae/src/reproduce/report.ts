@@ -1,9 +1,9 @@
 import { type Chart, chart, type Series } from "../report/chart.ts";
 import { embeddedPng, escapeHtml, page, table } from "../report/html.ts";
 import { STYLE } from "../report/style.ts";
-import { openRun } from "../training/run-folder.ts";
-import type { Stage } from "../training/trainer.ts";
-import { VERSION } from "../version.ts";
+import { openRun } from "../run/run-folder.ts";
+import type { Stage } from "../support/trainer.ts";
+import { VERSION } from "../support/version.ts";
 import { ARMS, type ArmName } from "./arms.ts";
 import { curveOf, type Figure } from "./figures.ts";
 import type { AblationPlan, PlannedRun } from "./plan.ts";

@@ -5,10 +5,10 @@ import type { PairDataset } from "../data/index.ts";
 import { type FeatureNetwork, type Fidelity, fidelityOf, openFeatureNetwork, scoreRun } from "../metrics/index.ts";
 import type { Figure as ScoredFigure } from "../metrics/run-score.ts";
 import { ownNetwork } from "../metrics/score.ts";
-import { bestCheckpoint } from "../training/checkpoint.ts";
-import { writeWhole } from "../training/files.ts";
-import type { Progress } from "../training/progress.ts";
-import type { RunFolder } from "../training/run-folder.ts";
+import { bestCheckpoint } from "../run/checkpoint.ts";
+import type { RunFolder } from "../run/run-folder.ts";
+import { writeWhole } from "../support/files.ts";
+import type { Progress } from "../support/progress.ts";
 import type { Figure } from "./figures.ts";
 
 /** Halves of the held-out pairs: settings are looked for on one, and what is published is of the other. */

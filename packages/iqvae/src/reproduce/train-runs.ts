@@ -1,8 +1,8 @@
 import { setTimeout as later } from "node:timers/promises";
-import type { Interrupt } from "../training/interrupt.ts";
-import type { Progress, ProgressEvent } from "../training/progress.ts";
-import { openRun } from "../training/run-folder.ts";
-import { standingOf } from "../training/standing.ts";
+import { openRun } from "../run/run-folder.ts";
+import { standingOf } from "../run/status.ts";
+import type { Interrupt } from "../support/interrupt.ts";
+import type { Progress, ProgressEvent } from "../support/progress.ts";
 import type { Child } from "./child.ts";
 import { ownSteps, type PlannedRun, prepareRun, stepsDone } from "./plan.ts";
 import { schedule } from "./schedule.ts";

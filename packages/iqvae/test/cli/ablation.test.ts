@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { listCheckpoints } from "../../src/training/checkpoint.ts";
-import type { Stage } from "../../src/training/trainer.ts";
+import { listCheckpoints } from "../../src/run/checkpoint.ts";
+import type { Stage } from "../../src/support/trainer.ts";
 import { type Ended, Workspace } from "./program.ts";
 
 const workspace = new Workspace();

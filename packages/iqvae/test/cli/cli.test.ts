@@ -13,8 +13,8 @@ import { join } from "node:path";
 import { cudaDeviceCount, torchVersion } from "@iqvae/torch";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { listCheckpoints } from "../../src/training/checkpoint.ts";
-import { readMetrics } from "../../src/training/metrics-log.ts";
+import { listCheckpoints } from "../../src/run/checkpoint.ts";
+import { readMetrics } from "../../src/run/metrics-log.ts";
 import { type Ended, Workspace } from "./program.ts";
 
 const workspace = new Workspace();

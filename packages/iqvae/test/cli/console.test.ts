@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { consoleProgress, duration } from "../../src/cli/console.ts";
-import { Pace } from "../../src/training/progress.ts";
+import { Pace } from "../../src/support/progress.ts";
 
 /** Collects what is written; as a terminal it has what the bar asks for. */
 function output(isTTY: boolean) {

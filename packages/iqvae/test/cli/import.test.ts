@@ -2,7 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { png, put } from "../data/importers/trees.ts";
+import { png, put } from "../data/import/trees.ts";
 import { Workspace } from "./program.ts";
 
 const workspace = new Workspace();

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { listCheckpoints } from "../../src/training/checkpoint.ts";
-import { readMetrics } from "../../src/training/metrics-log.ts";
-import { STAGES } from "../../src/training/trainer.ts";
+import { listCheckpoints } from "../../src/run/checkpoint.ts";
+import { readMetrics } from "../../src/run/metrics-log.ts";
+import { STAGES } from "../../src/support/trainer.ts";
 import { Workspace } from "./program.ts";
 
 const workspace = new Workspace();

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { loadConfig, PRESET_NAMES, parseConfig, presets } from "../../src/config/index.ts";
-import { editDistance, nearest } from "../../src/config/nearest.ts";
-import { processor } from "../../src/config/processor.ts";
+import { editDistance, nearest } from "../../src/support/nearest.ts";
+import { processor } from "../../src/support/processor.ts";
 
 function file(content: unknown): string {
   const folder = mkdtempSync(join(tmpdir(), "iqvae-config-"));

@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
-import { emojiRecipe } from "../../src/data/emoji/recipe.ts";
-import { facesRecipe } from "../../src/data/faces/recipe.ts";
-import { handsRecipe } from "../../src/data/hands/recipe.ts";
 import { IMAGE_SIZES, type ImageSize } from "../../src/data/index.ts";
-import { halve } from "../../src/data/raster.ts";
 import type { Recipe } from "../../src/data/recipe.ts";
-import { scenesRecipe } from "../../src/data/scenes/recipe.ts";
-import { speechRecipe } from "../../src/data/speech/recipe.ts";
-import { wordsRecipe } from "../../src/data/words/recipe.ts";
+import { emojiRecipe } from "../../src/data/sets/emoji/recipe.ts";
+import { facesRecipe } from "../../src/data/sets/faces/recipe.ts";
+import { handsRecipe } from "../../src/data/sets/hands/recipe.ts";
+import { scenesRecipe } from "../../src/data/sets/scenes/recipe.ts";
+import { speechRecipe } from "../../src/data/sets/speech/recipe.ts";
+import { wordsRecipe } from "../../src/data/sets/words/recipe.ts";
+import { halve } from "../../src/media/svg.ts";
 
 const few = { count: 6, seed: 0 };
 const LARGEST = 256;

@@ -5,13 +5,13 @@ import { getRandomState, liveTensors, type Module, tensor } from "@iqvae/torch";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { openDataset } from "../../src/data/index.ts";
-import { attributeLabels } from "../../src/metrics/features/attribute-labels.ts";
-import { type NetworkTraining, trainedNetwork } from "../../src/metrics/features/train-network.ts";
+import { attributeLabels } from "../../src/features/attribute-labels.ts";
+import { type NetworkTraining, trainedNetwork } from "../../src/features/train-network.ts";
 import { fidelityOf } from "../../src/metrics/fidelity/fidelity.ts";
 import { lineF1, meanIou } from "../../src/metrics/fidelity/overlap.ts";
 import { ConditionReader } from "../../src/metrics/fidelity/reader.ts";
 import { imageSet } from "../../src/metrics/image-set.ts";
-import { silent } from "../../src/training/progress.ts";
+import { silent } from "../../src/support/progress.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "iqvae-metrics-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -5,8 +5,8 @@ import { manualSeed, type Tensor, tensor } from "@iqvae/torch";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { conditionFor, layoutBytes } from "../../src/conditions/index.ts";
-import { conceptOf } from "../../src/data/concepts.ts";
 import { type PairDataset, seededRandom } from "../../src/data/index.ts";
+import { conceptOf } from "../../src/data/sets/concepts.ts";
 import { Clock } from "../../src/metrics/clock.ts";
 import { agreementOf } from "../../src/metrics/fidelity/agreement.ts";
 import { varied } from "../../src/metrics/fidelity/augment.ts";
@@ -17,7 +17,7 @@ import { Towers } from "../../src/metrics/fidelity/towers.ts";
 import { fidelityFigures } from "../../src/metrics/figures.ts";
 import { type ImageSet, imageSet } from "../../src/metrics/image-set.ts";
 import { toUnitRange } from "../../src/models/iqvae.ts";
-import { silent } from "../../src/training/progress.ts";
+import { silent } from "../../src/support/progress.ts";
 import { SIDE, SPECS, squares } from "./squares.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "iqvae-follow-"));

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { readSafetensors, type Tensor, tensor, unscoped } from "@iqvae/torch";
-import type { FixedWeights } from "../../src/metrics/features/weights.ts";
+import type { FixedWeights } from "../../src/features/weights.ts";
 
 const path = fileURLToPath(new URL("../goldens/metrics.safetensors", import.meta.url));
 const tensors = unscoped(() => readSafetensors(path).tensors);

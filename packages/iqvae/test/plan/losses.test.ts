@@ -1,16 +1,16 @@
 import { ops, scope, type Tensor } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 import { loadConfig } from "../../src/config/index.ts";
-import { AttributesNetwork, attributesFeatures } from "../../src/metrics/features/attributes.ts";
-import { perceptualDistance } from "../../src/metrics/features/network.ts";
-import { VGG16_SHAPES, vgg16 } from "../../src/metrics/features/vgg.ts";
+import { AttributesNetwork, attributesFeatures } from "../../src/features/attributes.ts";
+import { perceptualDistance } from "../../src/features/network.ts";
+import { VGG16_SHAPES, vgg16 } from "../../src/features/vgg.ts";
 import { stage1Cost } from "../../src/plan/cost.ts";
 import { total } from "../../src/plan/layers.ts";
 import { lossLayers } from "../../src/plan/losses.ts";
 import { countParameters } from "../../src/plan/plan.ts";
 import { type Planned, plannedOf, plannedTokens } from "../../src/plan/planned.ts";
 import { createRegularizer, type EstimatorInput, estimatorSchema } from "../../src/regularizer/index.ts";
-import { Adversary } from "../../src/training/losses/adversarial.ts";
+import { Adversary } from "../../src/stage1/adversarial.ts";
 import { hashedWeights } from "../metrics/goldens.ts";
 import { type Counted, counting } from "./counter.ts";
 

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { compareReport } from "../../src/report/compare.ts";
-import { readMetrics } from "../../src/training/metrics-log.ts";
-import { temporaryFolder, tinyConfig, trainTiny } from "../training/support.ts";
+import { readMetrics } from "../../src/run/metrics-log.ts";
+import { temporaryFolder, tinyConfig, trainTiny } from "../run/support.ts";
 
 describe("a comparison of runs", () => {
   test("overlays their held-out curves, and has the end of each and where their configurations differ", async () => {

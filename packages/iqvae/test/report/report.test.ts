@@ -5,8 +5,8 @@ import { describe, expect, test } from "vitest";
 import { chart, figure } from "../../src/report/chart.ts";
 import { escapeHtml } from "../../src/report/html.ts";
 import { report } from "../../src/report/report.ts";
-import { readMetrics } from "../../src/training/metrics-log.ts";
-import { temporaryFolder, trainTiny } from "../training/support.ts";
+import { readMetrics } from "../../src/run/metrics-log.ts";
+import { temporaryFolder, trainTiny } from "../run/support.ts";
 
 /** The points of a chart's lines, in the order of its series. */
 const linesOf = (svg: string) =>

@@ -4,8 +4,8 @@ import { reduction } from "../../src/models/autoencoder.ts";
 import { ARM_NAMES, ARMS, armsOf, COMPARISON_NAMES, COMPARISONS } from "../../src/reproduce/arms.ts";
 import { type AblationPlan, ownSteps, prepareRun, runsOf, stepsDone } from "../../src/reproduce/plan.ts";
 import { configFor, TASK_NAMES } from "../../src/reproduce/tasks.ts";
-import { createRun } from "../../src/training/run-folder.ts";
-import { temporaryFolder } from "../training/support.ts";
+import { createRun } from "../../src/run/run-folder.ts";
+import { temporaryFolder } from "../run/support.ts";
 
 const plan = (over: Partial<AblationPlan> = {}): AblationPlan => ({
   task: "faces-semantic",

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { PairDataset } from "../../src/data/index.ts";
 import { columnsOf, half } from "../../src/reproduce/score.ts";
-import { heldOut } from "../../src/training/pictures.ts";
+import { heldOut } from "../../src/run/pictures.ts";
 
 test("the two halves share no pair, and rows are spread over each", () => {
   fc.assert(

@@ -1,4 +1,4 @@
-import type { Progress } from "../../training/progress.ts";
+import type { Progress } from "../../support/progress.ts";
 import type { ImageSet } from "../image-set.ts";
 import type { Figure } from "../run-score.ts";
 

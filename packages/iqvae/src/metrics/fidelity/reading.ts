@@ -1,9 +1,9 @@
 import { autocast, noGrad, tensor } from "@iqvae/torch";
 import { type Condition, conditionFor } from "../../conditions/index.ts";
 import { type ConditionSpec, openDataset, type PairDataset } from "../../data/index.ts";
+import { drawing } from "../../features/open.ts";
+import { trainedNetwork } from "../../features/train-network.ts";
 import { toUnitRange } from "../../models/iqvae.ts";
-import { drawing } from "../features/open.ts";
-import { trainedNetwork } from "../features/train-network.ts";
 import { forEachBatch, type ImageSet } from "../image-set.ts";
 import type { Fidelity, FidelityFigure, FidelityOptions } from "./measure.ts";
 import { ConditionReader } from "./reader.ts";

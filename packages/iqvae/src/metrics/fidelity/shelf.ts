@@ -1,5 +1,5 @@
-import { conceptOf } from "../../data/concepts.ts";
 import { type PairDataset, seededRandom } from "../../data/index.ts";
+import { conceptOf } from "../../data/sets/concepts.ts";
 
 /** Pairs that are read at a time. */
 const BATCH = 256;

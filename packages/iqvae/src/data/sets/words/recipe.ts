@@ -1,0 +1,51 @@
+import { createHash } from "node:crypto";
+import type { ImageSize } from "../../dataset.ts";
+import { installedVersion } from "../../licenses.ts";
+import { type Recipe, spread } from "../../recipe.ts";
+import { annotationLicence } from "../emoji/annotations.ts";
+import { drawEmoji, emojiLicences, versionsOf } from "../emoji/recipe.ts";
+import { CAPTION, captionedConcepts } from "./captions.ts";
+
+/** Raise it whenever the pixels, the captions or the order of the pairs change. */
+const VERSION = 4;
+
+export interface WordsRequest {
+  readonly size: ImageSize;
+  /** The most pairs, spread over all that there are. */
+  readonly count: number;
+}
+
+/** How the `words` pairs are drawn: every drawing with every caption of its concept. Nothing about them is random. */
+export function wordsRecipe({ size, count }: WordsRequest): Recipe {
+  const licences = [...emojiLicences(), annotationLicence()];
+  return {
+    name: "words",
+    condition: CAPTION,
+    parts: { version: VERSION, ...versionsOf(licences), sharp: installedVersion("sharp"), size, count },
+    licences,
+    prepare() {
+      const all = captionedConcepts().flatMap(({ concept, captions, bytes }) =>
+        concept.icons.flatMap((icon) => captions.map((caption, i) => ({ icon, caption, condition: bytes[i]! }))),
+      );
+      const pairs = spread(all, count);
+      const entries = pairs.map(({ icon, caption }) => ({
+        id: `${icon.concept}/${icon.vendor}/${caption}`,
+        validation: isCaptionHeldOut(icon.concept, caption),
+      }));
+      const draw = async (index: number) => {
+        const { icon, condition } = pairs[index]!;
+        return { image: await drawEmoji(icon, size), condition };
+      };
+      return { entries, draw };
+    },
+  };
+}
+
+/**
+ * Whether a caption is held out, with all drawings: one in seven of those that are not just the name, a tenth of all pairs. The
+ * drawings are in training under the concept's other captions, since nobody can draw a word never heard of; what is asked for
+ * is that other words for it lead to the same pictures.
+ */
+export function isCaptionHeldOut(concept: string, caption: string): boolean {
+  return caption !== concept && createHash("sha256").update(caption).digest().readUInt32LE(0) % 7 === 0;
+}

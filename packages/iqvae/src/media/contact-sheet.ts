@@ -1,0 +1,121 @@
+import { writeFile } from "node:fs/promises";
+import sharp from "sharp";
+import { conditionFor, conditionLength } from "../conditions/index.ts";
+import type { ConditionSpec, PairDataset } from "../data/dataset.ts";
+
+/** One row of a contact sheet. */
+export interface SheetRow {
+  readonly label?: string;
+  /** RGB bytes `[side, side, 3]`, square, all of one size in a sheet. */
+  readonly tiles: readonly Uint8Array[];
+}
+
+/** Space around tiles, in pixels of the sheet. */
+const GAP = 4;
+const LABEL_HEIGHT = 16;
+/** Small tiles are enlarged by a whole number, so that a person sees the pixels as they are. */
+const SHOWN_SIDE = 128;
+
+/**
+ * Lays tiles out in rows on white.
+ *
+ * @returns a PNG file
+ * @throws RangeError if there is no tile, or if the tiles are not square and of one size
+ */
+export async function contactSheet(rows: readonly SheetRow[]): Promise<Buffer> {
+  const side = sideOf(rows);
+  const zoom = Math.max(1, Math.floor(SHOWN_SIDE / side));
+  const cell = side * zoom + GAP;
+  const width = GAP + cell * Math.max(...rows.map((row) => row.tiles.length));
+  const heightOf = (row: SheetRow) => cell + (row.label === undefined ? 0 : LABEL_HEIGHT);
+  const height = GAP + rows.reduce((sum, row) => sum + heightOf(row), 0);
+
+  const sheet = Buffer.alloc(width * height * 3, 255);
+  const labels: string[] = [];
+  let top = GAP;
+  for (const row of rows) {
+    if (row.label !== undefined) {
+      labels.push(`<text x="${GAP}" y="${top + LABEL_HEIGHT - 5}">${escapeXml(row.label)}</text>`);
+    }
+    const tileTop = top + heightOf(row) - cell;
+    row.tiles.forEach((tile, column) => {
+      paste(tile, side, zoom, sheet, width, GAP + column * cell, tileTop);
+    });
+    top += heightOf(row);
+  }
+  const image = sharp(sheet, { raw: { width, height, channels: 3 } });
+  if (labels.length > 0) image.composite([{ input: Buffer.from(labelLayer(width, height, labels)) }]);
+  return await image.removeAlpha().png().toBuffer();
+}
+
+function sideOf(rows: readonly SheetRow[]): number {
+  const lengths = new Set(rows.flatMap((row) => row.tiles.map((tile) => tile.length)));
+  const [length] = lengths;
+  const side = Math.sqrt((length ?? 0) / 3);
+  if (lengths.size !== 1 || side < 1 || !Number.isInteger(side)) {
+    throw new RangeError(
+      `contactSheet: expected square RGB tiles [side, side, 3] of one size, got tiles of ` +
+        `${[...lengths].join(", ") || "no"} bytes in ${rows.length} rows.`,
+    );
+  }
+  return side;
+}
+
+function paste(tile: Uint8Array, side: number, zoom: number, sheet: Buffer, width: number, left: number, top: number) {
+  for (let y = 0; y < side * zoom; y++) {
+    for (let x = 0; x < side * zoom; x++) {
+      const from = 3 * (Math.floor(y / zoom) * side + Math.floor(x / zoom));
+      sheet.set(tile.subarray(from, from + 3), 3 * ((top + y) * width + left + x));
+    }
+  }
+}
+
+function labelLayer(width: number, height: number, labels: readonly string[]): string {
+  return (
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">` +
+    `<g font-family="sans-serif" font-size="11" fill="#333">${labels.join("")}</g></svg>`
+  );
+}
+
+function escapeXml(text: string): string {
+  return text.replace(/[&<>]/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+/**
+ * Draws a condition for people, as its kind is drawn: maps in the colors of their classes, lines black on white, key points
+ * with their bones, boxes with names, text as text, sound as its spectrogram.
+ *
+ * @param sample one condition's bytes as in a batch
+ * @param size side of the data set's images, and of the picture
+ * @returns RGB bytes `[size, size, 3]`
+ * @throws RangeError for bytes that mean nothing
+ */
+export function drawCondition(sample: Uint8Array, spec: ConditionSpec, size: number): Uint8Array {
+  return conditionFor(spec, size).draw(sample, size);
+}
+
+/** Rows and pairs in a row of {@link dataContactSheet}. */
+const SHEET_ROWS = 8;
+const SHEET_PAIRS = 6;
+
+/** Writes a PNG of pairs side by side, condition first; the last two rows are from validation. */
+export async function dataContactSheet(dataset: PairDataset, path: string): Promise<void> {
+  const { size, condition } = dataset;
+  const imageLength = size ** 2 * 3;
+  const length = conditionLength(condition, size);
+  const rows = Array.from({ length: SHEET_ROWS }, (_, row): SheetRow => {
+    const part = row < SHEET_ROWS - 2 ? "train" : "validation";
+    const split = dataset[part];
+    const first = (part === "train" ? row : row - SHEET_ROWS + 2) * SHEET_PAIRS;
+    // Spread over the split, since neighbours may be alike (one concept, several vendors).
+    const total = SHEET_PAIRS * (part === "train" ? SHEET_ROWS - 2 : 2);
+    const numbers = Array.from({ length: SHEET_PAIRS }, (_, i) => Math.floor(((first + i) * split.length) / total));
+    const { images, conditions } = split.batch(split.length === 0 ? [] : numbers);
+    const tiles = Array.from({ length: images.length / imageLength }, (_, i) => [
+      drawCondition(conditions.subarray(i * length, (i + 1) * length), condition, size),
+      images.subarray(i * imageLength, (i + 1) * imageLength),
+    ]).flat();
+    return { label: `${dataset.name}, ${part}: condition and image`, tiles };
+  });
+  await writeFile(path, await contactSheet(rows.filter((row) => row.tiles.length > 0)));
+}

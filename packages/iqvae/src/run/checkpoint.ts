@@ -1,0 +1,203 @@
+import { createHash } from "node:crypto";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, rmSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { readSafetensors, readSafetensorsHeader, type Tensor, torchVersion, writeSafetensors } from "@iqvae/torch";
+import { z } from "zod";
+import { ASIDE, writeWhole } from "../support/files.ts";
+import { randomStates } from "../support/random-state.ts";
+import { STAGES, type Stage } from "../support/trainer.ts";
+import { VERSION } from "../support/version.ts";
+
+/** The number of the layout below; a change that old readers would misread raises it. */
+export const CHECKPOINT_FORMAT = 1;
+
+const count = z.int().min(0);
+const figures = z.record(z.string(), z.number().nullable());
+
+const checkpointSchema = z.object({
+  format: z.literal(CHECKPOINT_FORMAT),
+  stage: z.enum(STAGES),
+  /** Steps done. */
+  step: count,
+  /** Where the order of the training rows stands. */
+  loader: z.object({ epoch: count, position: count }),
+  /** State of the default random generator of each device, in base64. */
+  random: z.record(z.string(), z.base64()),
+  /** Metrics since the last line of the log. */
+  means: z.object({ count, sums: z.record(z.string(), z.number()) }),
+  /** What `Trainer.state` gave. */
+  trainer: z.record(z.string(), z.unknown()),
+  /** The newest held-out figures and the step that they are of. */
+  evaluation: z.object({ step: count, figures }).nullable(),
+  tensors: z.object({
+    file: z.string().regex(/^[\w.-]+\.safetensors$/),
+    bytes: count,
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  }),
+  versions: z.object({ iqvae: z.string(), libtorch: z.string(), node: z.string() }),
+});
+
+/** What a checkpoint says of itself, all but the tensors. */
+export type Checkpoint = z.infer<typeof checkpointSchema>;
+
+/** What the loop knows; the rest of a {@link Checkpoint} follows from it and from the moment. */
+export type CheckpointContent = Pick<Checkpoint, "stage" | "step" | "loader" | "means" | "trainer" | "evaluation">;
+
+/** A checkpoint that cannot be used, and what to do about it. */
+export class CheckpointError extends Error {
+  override readonly name = "CheckpointError";
+}
+
+/** The file that describes the checkpoint of a step; the tensors lie beside it. */
+export function checkpointPath(folder: string, stage: Stage, step: number): string {
+  return join(folder, `${stage}-${String(step).padStart(8, "0")}.json`);
+}
+
+/**
+ * Writes a checkpoint, including the state of the default random generators, and drops those that are no longer needed:
+ * the last two of each stage stay, and the one with the lowest held-out loss.
+ *
+ * The description is written last and names the tensors by length and hash, so a kill at any moment leaves either the
+ * whole new checkpoint or the ones before.
+ *
+ * @throws Error when it cannot be written; the ones before stay as they are
+ */
+export function saveCheckpoint(
+  folder: string,
+  content: CheckpointContent,
+  tensors: ReadonlyMap<string, Tensor>,
+): string {
+  const path = checkpointPath(folder, content.stage, content.step);
+  const tensorPath = path.replace(/json$/, "safetensors");
+  writeSafetensors(tensorPath, tensors, { stage: content.stage, step: String(content.step) });
+  const checkpoint: Checkpoint = {
+    format: CHECKPOINT_FORMAT,
+    ...content,
+    random: randomStates(),
+    tensors: { file: basename(tensorPath), bytes: statSync(tensorPath).size, sha256: hashFile(tensorPath) },
+    versions: { iqvae: VERSION, libtorch: torchVersion, node: process.versions.node },
+  };
+  writeWhole(path, `${JSON.stringify(checkpoint, null, 1)}\n`);
+  prune(folder, content.stage);
+  return path;
+}
+
+/** The descriptions of a stage's checkpoints, the newest first. */
+export function listCheckpoints(folder: string, stage: Stage): { path: string; step: number }[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .flatMap((name) => {
+      const [, of, step] = /^(stage\d)-(\d{8})\.json$/.exec(name) ?? [];
+      return of === stage ? [{ path: join(folder, name), step: Number(step) }] : [];
+    })
+    .sort((a, b) => b.step - a.step);
+}
+
+/** The checkpoint of a stage with the lowest held-out loss, or the newest when none was evaluated; its description. */
+export function bestCheckpoint(folder: string, stage: Stage): string | undefined {
+  const all = listCheckpoints(folder, stage).map(({ path }) => ({ path, loss: heldOutLoss(describe(path)) }));
+  const best = all.reduce<(typeof all)[number] | undefined>((a, b) => (a && a.loss <= b.loss ? a : b), undefined);
+  return best?.path;
+}
+
+/**
+ * Reads the description of a checkpoint and checks that its tensors are the ones that were written.
+ *
+ * @throws CheckpointError when it is damaged, is of a newer format, or does not belong to its tensors
+ */
+export function readCheckpoint(path: string): Checkpoint {
+  const checkpoint = describe(path);
+  const tensors = tensorFile(path, checkpoint);
+  const { bytes, sha256 } = checkpoint.tensors;
+  if (!existsSync(tensors)) throw unusable(path, `its tensors, ${checkpoint.tensors.file}, are missing`);
+  const found = statSync(tensors).size;
+  if (found !== bytes) throw unusable(path, `${checkpoint.tensors.file} has ${found} bytes instead of ${bytes}`);
+  if (hashFile(tensors) !== sha256) throw unusable(path, `${checkpoint.tensors.file} is not the file that was written`);
+  return checkpoint;
+}
+
+/**
+ * The tensors of a checkpoint that {@link readCheckpoint} has checked. They belong to the caller.
+ *
+ * @param prefix only those whose names begin so
+ */
+export function readCheckpointTensors(path: string, checkpoint: Checkpoint, prefix = ""): Map<string, Tensor> {
+  const file = tensorFile(path, checkpoint);
+  const names = [...readSafetensorsHeader(file).tensors.keys()].filter((name) => name.startsWith(prefix));
+  return readSafetensors(file, { names }).tensors;
+}
+
+/** Turns a description of one format into that of the next. */
+export type Upgrade = (old: Record<string, unknown>) => Record<string, unknown>;
+
+/** `UPGRADES[0]` turns format 1 into format 2, and so on. */
+const UPGRADES: readonly Upgrade[] = [];
+
+/** Applies the upgrades that a description needs. @throws CheckpointError for one of a newer format */
+export function upgrade(document: unknown, path: string, upgrades: readonly Upgrade[] = UPGRADES): unknown {
+  const format = (document as { format?: unknown } | null)?.format;
+  if (typeof format !== "number" || !Number.isInteger(format) || format < 1) throw unusable(path, "it names no format");
+  if (format > upgrades.length + 1) {
+    throw new CheckpointError(
+      `${path} is of format ${format}, and this version of iqvae (${VERSION}) reads up to format ${upgrades.length + 1}. ` +
+        `It was written by a newer version: update iqvae.`,
+    );
+  }
+  return upgrades.slice(format - 1).reduce((old, step) => step(old), document as Record<string, unknown>);
+}
+
+function describe(path: string): Checkpoint {
+  let document: unknown;
+  try {
+    document = JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    throw unusable(path, "it is no whole JSON file");
+  }
+  const parsed = checkpointSchema.safeParse(upgrade(document, path));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw unusable(path, `${issue?.path.join(".")}: ${issue?.message}`);
+}
+
+function unusable(path: string, why: string): CheckpointError {
+  return new CheckpointError(
+    `The checkpoint ${path} cannot be used: ${why}. It was changed or damaged after it was written. ` +
+      `Delete this .json file to go on from the checkpoint before it.`,
+  );
+}
+
+const tensorFile = (path: string, { tensors }: Checkpoint) => join(dirname(path), tensors.file);
+
+function hashFile(path: string): string {
+  const hash = createHash("sha256");
+  const block = Buffer.alloc(1 << 20);
+  const file = openSync(path, "r");
+  try {
+    for (let read = 1; read > 0; ) {
+      read = readSync(file, block);
+      hash.update(block.subarray(0, read));
+    }
+  } finally {
+    closeSync(file);
+  }
+  return hash.digest("hex");
+}
+
+/** The held-out loss of the very weights in a checkpoint; infinity when they were not evaluated. */
+function heldOutLoss({ evaluation, step }: Checkpoint): number {
+  return (evaluation?.step === step ? evaluation.figures.loss : undefined) ?? Number.POSITIVE_INFINITY;
+}
+
+const KEPT = 2;
+
+function prune(folder: string, stage: Stage): void {
+  const best = bestCheckpoint(folder, stage);
+  const old = listCheckpoints(folder, stage).slice(KEPT);
+  // The description first: without it the tensors are no checkpoint, while it must never stand alone.
+  for (const { path } of old) if (path !== best) rmSync(path, { force: true });
+  const described = new Set(readdirSync(folder).filter((name) => name.endsWith(".json")));
+  for (const name of readdirSync(folder)) {
+    const orphan = name.endsWith(".safetensors") && !described.has(name.replace(/safetensors$/, "json"));
+    if (orphan || name.endsWith(ASIDE)) rmSync(join(folder, name), { force: true });
+  }
+}

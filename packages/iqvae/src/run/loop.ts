@@ -1,0 +1,155 @@
+import { SafetensorsError, scope, type Tensor, torchVersion } from "@iqvae/torch";
+import type { Loader } from "../data/index.ts";
+import { WriteError } from "../support/files.ts";
+import type { Interrupt } from "../support/interrupt.ts";
+import type { Progress } from "../support/progress.ts";
+import { restoreRandomStates, withOwnRandomness } from "../support/random-state.ts";
+import type { Stage, Trainer } from "../support/trainer.ts";
+import {
+  type Checkpoint,
+  type CheckpointContent,
+  listCheckpoints,
+  readCheckpoint,
+  readCheckpointTensors,
+  saveCheckpoint,
+} from "./checkpoint.ts";
+import { Means } from "./metrics-log.ts";
+import type { RunFolder } from "./run-folder.ts";
+
+/** What a stage's training is made of. */
+export interface Training {
+  readonly run: RunFolder;
+  readonly stage: Stage;
+  readonly trainer: Trainer;
+  /** Decides the order of the training rows. */
+  readonly loader: Loader;
+  /** Steps in all, those of an earlier session included. */
+  readonly steps: number;
+  /** Rows of one step. */
+  readonly rows: number;
+  readonly progress: Progress;
+  readonly interrupt: Pick<Interrupt, "requested">;
+  /** Draws pictures of what was learnt so far. */
+  readonly draw?: (step: number) => Promise<void>;
+}
+
+/** The loss or a weight is no number any more. */
+export class DivergedError extends Error {
+  override readonly name = "DivergedError";
+}
+
+/**
+ * Trains a stage to its end, from its newest checkpoint if there is one.
+ *
+ * Equal configurations end in equal bits, however often the training was interrupted or killed on the way.
+ *
+ * @returns `interrupted` when it was asked to stop; the present state is saved then
+ * @throws DivergedError for a loss that is no number; CheckpointError for a damaged checkpoint; Error when the disk is full.
+ *   The checkpoints so far are whole in each case.
+ */
+export async function train(training: Training): Promise<"finished" | "interrupted"> {
+  const { run, stage, trainer, loader, steps, rows, progress, interrupt, draw } = training;
+  const { logEvery, evaluateEvery, checkpointEvery, sampleEvery, seed } = run.config;
+  const means = new Means();
+  let { step, evaluation } = resume(training, means);
+  const due = (every: number) => step % every === 0 || step === steps;
+
+  progress.begin(stage, steps, step);
+  try {
+    while (step < steps && !interrupt.requested) {
+      const metrics = scope(() => trainer.step(loader.next(rows)));
+      step++;
+      if (!Number.isFinite(metrics.loss)) throw new DivergedError(`the loss became ${metrics.loss}`);
+      means.add(metrics);
+      progress.update(step, { loss: metrics.loss });
+
+      if (due(logEvery)) run.log.append({ stage, step, split: "train", ...means.take() });
+
+      if (due(evaluateEvery)) {
+        const figures = await withOwnRandomness(seed, () => scope(() => trainer.evaluate()));
+        run.log.append({ stage, step, split: "validation", ...figures });
+        progress.tell(sentence(stage, step, figures), { event: "evaluation", stage, step, ...figures });
+        evaluation = { step, figures };
+      }
+
+      if (draw !== undefined && due(sampleEvery)) await withOwnRandomness(seed, () => draw(step));
+
+      // Signals are heard between steps only: a step does not let the event loop turn.
+      await new Promise(setImmediate);
+
+      if (due(checkpointEvery) || interrupt.requested) {
+        run.log.flush();
+        save(training, { stage, step, loader: loader.state, means: means.state, trainer: trainer.state(), evaluation });
+      }
+    }
+  } catch (error) {
+    throw withWayOn(error, training, step);
+  } finally {
+    progress.end();
+    run.log.close();
+  }
+  return step >= steps ? "finished" : "interrupted";
+}
+
+/** Brings trainer, loader, log and random generators to where the newest checkpoint has them. */
+function resume(training: Training, means: Means): Pick<Checkpoint, "step" | "evaluation"> {
+  const { run, stage, trainer, loader, steps, progress } = training;
+  const path = listCheckpoints(run.checkpoints, stage)[0]?.path;
+  if (path === undefined) {
+    run.log.cutBack(stage, 0);
+    return { step: 0, evaluation: null };
+  }
+  const checkpoint = readCheckpoint(path);
+  scope(() => trainer.restore(readCheckpointTensors(path, checkpoint), checkpoint.trainer));
+  loader.restore(checkpoint.loader);
+  means.restore(checkpoint.means);
+  // A stage that is finished has logged nothing since; what later stages logged must stay.
+  if (checkpoint.step < steps) run.log.cutBack(stage, checkpoint.step);
+  restoreRandomStates(checkpoint.random);
+  if (checkpoint.versions.libtorch !== torchVersion) {
+    const text = `The run was trained with libtorch ${checkpoint.versions.libtorch} and goes on with ${torchVersion}: not to the bit.`;
+    progress.tell(text, { event: "other-libtorch", before: checkpoint.versions.libtorch, now: torchVersion });
+  }
+  return checkpoint;
+}
+
+function save({ run, trainer, progress }: Training, content: CheckpointContent): void {
+  scope(() => {
+    const tensors = trainer.tensors();
+    // A finite loss may still make infinite weights; a checkpoint of those would push out the good ones.
+    for (const [name, tensor] of tensors) {
+      if (!allFinite(tensor)) throw new DivergedError(`'${name}' holds a value that is no number`);
+    }
+    const path = saveCheckpoint(run.checkpoints, content, tensors);
+    progress.tell("", { event: "checkpoint", stage: content.stage, step: content.step, path });
+  });
+}
+
+function allFinite(tensor: Tensor): boolean {
+  return !tensor.dtype.includes("float") || scope(() => tensor.isfinite().all().item() === 1);
+}
+
+/** Says which checkpoint is the last good one and what to do, where training failed for a reason outside of the program. */
+function withWayOn(error: unknown, { run, stage }: Training, step: number): unknown {
+  const diverged = error instanceof DivergedError;
+  if (!diverged && !(error instanceof WriteError) && !(error instanceof SafetensorsError)) return error;
+  const last = listCheckpoints(run.checkpoints, stage)[0];
+  const kept =
+    last === undefined
+      ? `${stage} has no checkpoint yet.`
+      : `The last good checkpoint is ${last.path}, of step ${last.step}.`;
+  const advice = diverged
+    ? `Resuming would meet the same numbers: train anew with a lower rate, for example --set ${stage}.rate=${run.config[stage].rate / 3}.`
+    : `Then go on from it: npx iqvae resume ${run.path}`;
+  const message = `Training of ${stage} stopped at step ${step}: ${error.message.replace(/\.$/, "")}. ${kept} ${advice}`;
+  return diverged ? new DivergedError(message, { cause: error }) : new WriteError(message, { cause: error });
+}
+
+/** What people are told of an evaluation; the log has all of it. */
+const TOLD = /^loss$|^bits$|Mse$|Accuracy$|Perplexity$/;
+
+function sentence(stage: Stage, step: number, figures: Readonly<Record<string, number>>): string {
+  const told = Object.entries(figures).filter(([name]) => TOLD.test(name));
+  const list = told.map(([name, value]) => `${name} ${Number(value.toPrecision(3))}`);
+  return `${stage}, step ${step}, held out: ${list.join(", ")}`;
+}

@@ -1,0 +1,152 @@
+import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { explainWriting, writeWhole } from "../support/files.ts";
+import { STAGES, type Stage } from "../support/trainer.ts";
+
+/** One line of `metrics.jsonl`. */
+export interface MetricsRecord {
+  readonly stage: Stage;
+  /** Steps done in this stage. */
+  readonly step: number;
+  /** `train`: means since the line before; `validation`: figures on held-out data. */
+  readonly split: "train" | "validation";
+  readonly [figure: string]: number | string;
+}
+
+/** Who is told all that the log is told. */
+export interface MetricsSink {
+  append(record: MetricsRecord): void;
+  /** What came after `step` of `stage` is void. */
+  cutBack(stage: Stage, step: number): void;
+  flush(): void;
+}
+
+/**
+ * The log of a run, one JSON object a line. It can be cut back to a checkpoint, so that a run that was interrupted between
+ * two checkpoints has every line once.
+ */
+export class MetricsLog {
+  readonly path: string;
+  #file: number | undefined;
+  #length = 0;
+  #mirror: MetricsSink | undefined;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Tells `sink` all that the log is told from now on; without one, nobody. */
+  mirror(sink: MetricsSink | undefined): void {
+    this.#mirror = sink;
+  }
+
+  /** Adds a line. If the disk is full, the line is taken back as a whole. */
+  append(record: MetricsRecord): void {
+    this.#attempt((file) => {
+      const line = Buffer.from(`${JSON.stringify(record)}\n`);
+      try {
+        for (let done = 0; done < line.length; ) done += writeSync(file, line, done);
+      } catch (error) {
+        ftruncateSync(file, this.#length);
+        throw error;
+      }
+      this.#length += line.length;
+    });
+    this.#mirror?.append(record);
+  }
+
+  /** Makes the lines so far last through a loss of power. */
+  flush(): void {
+    if (this.#file !== undefined) this.#attempt(fsyncSync);
+    this.#mirror?.flush();
+  }
+
+  /** Drops all that came after `step` of `stage`: later lines, lines of later stages, a half last line. */
+  cutBack(stage: Stage, step: number): void {
+    this.close();
+    this.#mirror?.cutBack(stage, step);
+    if (!existsSync(this.path)) return;
+    const order = (record: { stage: Stage }) => STAGES.indexOf(record.stage) - STAGES.indexOf(stage);
+    const kept = readMetrics(this.path).filter((r) => order(r) < 0 || (order(r) === 0 && r.step <= step));
+    writeWhole(this.path, kept.map((record) => `${JSON.stringify(record)}\n`).join(""));
+  }
+
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file = undefined;
+  }
+
+  #attempt(action: (file: number) => void): void {
+    try {
+      if (this.#file === undefined) {
+        this.#length = existsSync(this.path) ? readFileSync(this.path).length : 0;
+        this.#file = openSync(this.path, "a");
+      }
+      action(this.#file);
+    } catch (error) {
+      throw explainWriting(error, this.path);
+    }
+  }
+}
+
+/**
+ * All whole lines of a log; none if there is no file.
+ *
+ * @throws Error for a line that is no record, unless it is the last and has no end: that is what a kill leaves
+ */
+export function readMetrics(path: string): MetricsRecord[] {
+  if (!existsSync(path)) return [];
+  const lines = readFileSync(path, "utf8").split("\n");
+  lines.pop(); // What follows the last line end: nothing, or a half line.
+  return lines.map((line, i) => {
+    const record = parse(line);
+    if (record === undefined) {
+      throw new Error(`${path}, line ${i + 1} is no record of metrics: ${line.slice(0, 80)}. Delete that line.`);
+    }
+    return record;
+  });
+}
+
+function parse(line: string): MetricsRecord | undefined {
+  try {
+    const value = JSON.parse(line) as Partial<MetricsRecord> | null;
+    const whole = value !== null && STAGES.includes(value.stage as Stage) && Number.isInteger(value.step);
+    return whole ? (value as MetricsRecord) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The state of {@link Means}, as plain JSON. */
+export interface MeansState {
+  readonly count: number;
+  readonly sums: Readonly<Record<string, number>>;
+}
+
+/** Means of metrics over the steps since the last line. Its state goes into the checkpoint, so that no line changes. */
+export class Means {
+  #count = 0;
+  #sums: Record<string, number> = {};
+
+  add(metrics: Readonly<Record<string, number>>): void {
+    this.#count++;
+    for (const [name, value] of Object.entries(metrics)) this.#sums[name] = (this.#sums[name] ?? 0) + value;
+  }
+
+  /** The means so far; begins anew. */
+  take(): Record<string, number> {
+    const count = this.#count;
+    const means = Object.fromEntries(Object.entries(this.#sums).map(([name, sum]) => [name, sum / count]));
+    this.#count = 0;
+    this.#sums = {};
+    return means;
+  }
+
+  get state(): MeansState {
+    return { count: this.#count, sums: { ...this.#sums } };
+  }
+
+  restore(state: MeansState): void {
+    this.#count = state.count;
+    this.#sums = { ...state.sums };
+  }
+}

@@ -1,0 +1,115 @@
+import { join } from "node:path";
+import { inferenceMode, scope } from "@iqvae/torch";
+import { conditionLength } from "../conditions/index.ts";
+import { contactSheet, drawCondition, type PairDataset, type SheetRow } from "../data/index.ts";
+import type { IqVae } from "../models/iqvae.ts";
+import { Transformer } from "../models/transformer.ts";
+import { ImageGenerator } from "../sampling/generator.ts";
+import { load } from "../stage1/trainer.ts";
+import type { Stage2Trainer } from "../stage2/trainer.ts";
+import { writeWhole } from "../support/files.ts";
+import { inPrecision } from "../support/precision.ts";
+import type { Stage } from "../support/trainer.ts";
+import type { RunFolder } from "./run-folder.ts";
+
+/** Held-out pairs in a picture of reconstructions, and in one of samples. */
+const RECONSTRUCTED = 8;
+const SAMPLED = 4;
+/** Images drawn for each condition. */
+export const SAMPLES = 6;
+
+/** `count` numbers of held-out pairs, spread over the split or over the part of it from `first` to before `end`. */
+export function heldOut(
+  dataset: PairDataset,
+  count: number,
+  { first, end } = { first: 0, end: dataset.validation.length },
+): number[] {
+  // Spread, since neighbors may be alike.
+  const length = end - first;
+  const taken = Math.min(count, length);
+  return Array.from({ length: taken }, (_, i) => first + Math.floor((i * length) / taken));
+}
+
+/** Held-out pairs as tiles: raster, drawn condition and real image of each. */
+export function heldOutPairs(dataset: PairDataset, rows: readonly number[]) {
+  const { images, conditions } = dataset.validation.batch(rows);
+  const { size, condition } = dataset;
+  const pixels = size ** 2;
+  const length = conditionLength(condition, size);
+  return rows.map((_, i) => {
+    const raster = conditions.subarray(i * length, (i + 1) * length);
+    const image = images.subarray(i * pixels * 3, (i + 1) * pixels * 3);
+    return { raster, condition: drawCondition(raster, condition, size), image };
+  });
+}
+
+/** Writes a picture of held-out pairs and what stage 1 makes of them. @returns its path */
+export async function drawReconstructions(
+  run: RunFolder,
+  model: IqVae,
+  dataset: PairDataset,
+  step: number,
+): Promise<string> {
+  const rows = heldOut(dataset, RECONSTRUCTED);
+  const pairs = heldOutPairs(dataset, rows);
+  const pixels = dataset.size ** 2;
+  const length = conditionLength(dataset.condition, dataset.size);
+  const { painted, drawn } = scope(() =>
+    inferenceMode(() =>
+      inPrecision(run.config, () => {
+        const { images, rasters } = load(dataset.validation.batch(rows), rows.length, dataset);
+        return {
+          painted: model.decodeImage(model.encodeImage(images)).read("uint8"),
+          drawn: model.decodeCondition(model.encodeCondition(rasters)).to("uint8").read("uint8"),
+        };
+      }),
+    ),
+  );
+  const columns = pairs.map(({ condition, image }, i) => [
+    condition,
+    drawCondition(drawn.subarray(i * length, (i + 1) * length), dataset.condition, dataset.size),
+    image,
+    painted.subarray(i * pixels * 3, (i + 1) * pixels * 3),
+  ]);
+  const labels = ["conditions", "their reconstructions", "images", "their reconstructions"];
+  const sheet = labels.map((label, row): SheetRow => ({ label, tiles: columns.map((column) => column[row]!) }));
+  const path = picturePath(run, "stage1", step);
+  writeWhole(path, await contactSheet(sheet));
+  return path;
+}
+
+/** Writes a picture of what stage 2 draws for held-out conditions. @returns its path */
+export async function drawSamples(
+  run: RunFolder,
+  { iqvae, trainer }: { iqvae: IqVae; trainer: Stage2Trainer },
+  dataset: PairDataset,
+  step: number,
+): Promise<string> {
+  const transformer = new Transformer(trainer.model.config, trainer.model.tokens);
+  transformer.loadStateDict(trainer.averages);
+  const generator = new ImageGenerator(run.config, dataset.condition, { iqvae, transformer });
+  const rows = heldOut(dataset, SAMPLED);
+  const path = picturePath(run, "stage2", step);
+  writeWhole(path, await samplesSheet(generator, dataset, rows));
+  for (const tensor of transformer.stateDict().values()) tensor.dispose();
+  return path;
+}
+
+/** A row for each held-out pair: condition, real image, six samples. A PNG file. */
+export async function samplesSheet(
+  generator: ImageGenerator,
+  dataset: PairDataset,
+  rows: readonly number[],
+  onProgress: (share: number) => void = () => {},
+): Promise<Buffer> {
+  const pairs = heldOutPairs(dataset, rows);
+  const rasters = pairs.map(({ raster }) => raster);
+  const samples = generator.draw(rasters, { samples: SAMPLES, seed: generator.config.seed, onProgress });
+  return await contactSheet(
+    pairs.map(({ condition, image }, i) => ({ tiles: [condition, image, ...(samples[i] ?? [])] })),
+  );
+}
+
+function picturePath(run: RunFolder, stage: Stage, step: number): string {
+  return join(run.samples, `${stage}-${String(step).padStart(8, "0")}.png`);
+}

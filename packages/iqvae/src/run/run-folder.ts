@@ -1,0 +1,93 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { type Config, ConfigError, didYouMean, parseConfig } from "../config/index.ts";
+import { makeFolder, writeWhole } from "../support/files.ts";
+import { MetricsLog } from "./metrics-log.ts";
+
+/** Where the runs of a workspace lie. */
+export const RUNS = "runs";
+
+/** One training and all that came of it. */
+export interface RunFolder {
+  /** The folder, as the user would write it. */
+  readonly path: string;
+  readonly config: Config;
+  readonly log: MetricsLog;
+  readonly checkpoints: string;
+  /** Pictures drawn on the way. */
+  readonly samples: string;
+  /** The data as tokens of stage 1. */
+  readonly tokens: string;
+  readonly report: string;
+  /** Event files for TensorBoard. */
+  readonly tensorboard: string;
+}
+
+/**
+ * Makes a run folder and stores its configuration.
+ *
+ * @throws Error when there is a run already, or when the folder cannot be written
+ */
+export function createRun(path: string, config: Config): RunFolder {
+  if (existsSync(configPath(path))) {
+    throw new Error(
+      `There is a run in ${path} already. Go on with it: npx iqvae resume ${path}; or give the new one another --name.`,
+    );
+  }
+  const run = runAt(path, config);
+  makeFolder(run.checkpoints);
+  makeFolder(run.samples);
+  // Last, since it is what makes the folder a run.
+  writeWhole(configPath(path), `${JSON.stringify(config, null, 2)}\n`);
+  return run;
+}
+
+/**
+ * Opens a run folder.
+ *
+ * @param path the folder, or the name of one in `runs/`
+ * @throws Error when there is none, naming the nearest; ConfigError when its configuration was damaged
+ */
+export function openRun(path: string): RunFolder {
+  const found = [path, join(RUNS, path)].find((folder) => existsSync(configPath(folder)));
+  if (found === undefined) throw new Error(`There is no run in ${path}; ${hint(path)}`);
+  let document: unknown;
+  try {
+    document = JSON.parse(readFileSync(configPath(found), "utf8"));
+  } catch (error) {
+    throw new ConfigError(`${configPath(found)} is no JSON file: ${(error as Error).message}`);
+  }
+  return runAt(found, parseConfig(document, configPath(found)));
+}
+
+/** A path in `runs/` for a new run: the name alone, or with the first number that is free. */
+export function freeRunPath(name: string): string {
+  for (let i = 1; ; i++) {
+    const path = join(RUNS, i === 1 ? name : `${name}-${i}`);
+    if (!existsSync(path)) return path;
+  }
+}
+
+function hint(path: string): string {
+  const runs = existsSync(RUNS) ? readdirSync(RUNS).filter((name) => existsSync(configPath(join(RUNS, name)))) : [];
+  if (runs.length === 0) return `nothing is in ${resolve(RUNS)} yet. Make one: npx iqvae train tiny`;
+  return didYouMean(
+    path,
+    runs.map((name) => join(RUNS, name)),
+  );
+}
+
+const configPath = (path: string) => join(path, "config.json");
+
+function runAt(path: string, config: Config): RunFolder {
+  return {
+    path,
+    config,
+    log: new MetricsLog(join(path, "metrics.jsonl")),
+    checkpoints: join(path, "checkpoints"),
+    samples: join(path, "samples"),
+    tokens: join(path, "tokens.safetensors"),
+    report: join(path, "report.html"),
+    tensorboard: join(path, "tensorboard"),
+  };
+}

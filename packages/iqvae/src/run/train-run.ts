@@ -1,0 +1,142 @@
+import { manualSeed } from "@iqvae/torch";
+import { Loader, type OpenRequest, openDataset, type PairDataset } from "../data/index.ts";
+import { openPerceptualNetwork } from "../stage1/perceptual.ts";
+import { tokensOf } from "../stage2/tokens.ts";
+import { makeFolder } from "../support/files.ts";
+import { type Interrupt, InterruptedError, interruptible } from "../support/interrupt.ts";
+import type { Progress } from "../support/progress.ts";
+import { listCheckpoints, readCheckpoint } from "./checkpoint.ts";
+import { lockRun } from "./lock.ts";
+import { train } from "./loop.ts";
+import { drawReconstructions, drawSamples } from "./pictures.ts";
+import type { RunFolder } from "./run-folder.ts";
+import { EventLog } from "./tensorboard/event-log.ts";
+import { createStage1Trainer, createStage2Trainer } from "./trainers.ts";
+
+/** The company of a training. */
+export interface Companions {
+  readonly progress: Progress;
+  readonly interrupt: Pick<Interrupt, "requested">;
+}
+
+/**
+ * Trains a run to its end, from wherever it stands: data, stage 1, tokens, stage 2.
+ *
+ * @returns `interrupted` when it was asked to stop. All that was trained is saved then; data that were being drawn, or encoded,
+ *   are begun anew the next time.
+ * @throws as {@link train}
+ */
+export async function trainRun(run: RunFolder, companions: Companions): Promise<"finished" | "interrupted"> {
+  // An interrupted copy of a run may lack folders that were empty.
+  makeFolder(run.checkpoints);
+  makeFolder(run.samples);
+  const unlock = lockRun(run.path);
+  const events = new EventLog(run.tensorboard);
+  run.log.mirror(events);
+  try {
+    const dataset = await openData(run.config.data, interruptible(companions.progress, companions.interrupt));
+    try {
+      return await trainStages(run, dataset, events, companions);
+    } finally {
+      dataset.close();
+    }
+  } catch (error) {
+    if (error instanceof InterruptedError) return "interrupted";
+    throw error;
+  } finally {
+    run.log.mirror(undefined);
+    events.close();
+    unlock();
+  }
+}
+
+/** Opens a data set, drawing it first if need be. */
+export async function openData(data: OpenRequest, progress: Progress): Promise<PairDataset> {
+  let begun = false;
+  const request = {
+    ...data,
+    onProgress: (done: number, total: number) => {
+      if (!begun) progress.begin(`drawing ${data.name}`, total, 0);
+      begun = true;
+      progress.update(done);
+    },
+    onMessage: (text: string) => progress.tell(text, { event: "data", text }),
+  } satisfies OpenRequest;
+  try {
+    return await openDataset(request);
+  } finally {
+    if (begun) progress.end();
+  }
+}
+
+async function trainStages(
+  run: RunFolder,
+  dataset: PairDataset,
+  events: EventLog,
+  { progress, interrupt }: Companions,
+): Promise<"finished" | "interrupted"> {
+  const { config } = run;
+  const preparation = interruptible(progress, interrupt);
+  const network = await openPerceptualNetwork(config, preparation);
+  // Each stage has a seed of its own, so that the second begins alike whether or not the first was interrupted.
+  manualSeed(config.seed);
+  const first = createStage1Trainer(config, dataset, network);
+  const outcome = await train({
+    run,
+    stage: "stage1",
+    trainer: first,
+    loader: new Loader(dataset.train.length, config.seed),
+    steps: config.stage1.steps,
+    rows: config.stage1.batch,
+    progress,
+    interrupt,
+    draw: async (step) => {
+      const picture = await drawReconstructions(run, first.model, dataset, step);
+      events.picture("stage1", step, "reconstructions", picture);
+    },
+  });
+  if (outcome === "interrupted" || interrupt.requested) return "interrupted";
+
+  const tokens = await encodeData(run, first.model, dataset, preparation);
+  manualSeed(config.seed + 1);
+  const second = createStage2Trainer(config, tokens);
+  return await train({
+    run,
+    stage: "stage2",
+    trainer: second,
+    loader: new Loader(dataset.train.length, config.seed + 1),
+    steps: config.stage2.steps,
+    rows: config.stage2.batch * config.stage2.accumulate,
+    progress,
+    interrupt,
+    draw: async (step) => {
+      const picture = await drawSamples(run, { iqvae: first.model, trainer: second }, dataset, step);
+      events.picture("stage2", step, "samples", picture);
+    },
+  });
+}
+
+async function encodeData(
+  run: RunFolder,
+  model: ReturnType<typeof createStage1Trainer>["model"],
+  dataset: PairDataset,
+  progress: Progress,
+) {
+  let begun = false;
+  const newest = listCheckpoints(run.checkpoints, "stage1")[0];
+  if (newest === undefined) throw new Error(`${run.path} has no checkpoint of stage 1 to encode the data with.`);
+  const tokens = await tokensOf({
+    config: run.config,
+    model,
+    dataset,
+    path: run.tokens,
+    weights: readCheckpoint(newest.path).tensors.sha256,
+    onProgress: (done, total) => {
+      if (!begun) progress.begin("encoding the data", total, 0);
+      begun = true;
+      progress.update(done);
+    },
+  });
+  if (begun) progress.end();
+  return tokens;
+}

@@ -1,0 +1,246 @@
+import { inferenceMode, scope, type Tensor, tensor } from "@iqvae/torch";
+import { conditionFor, isRaster } from "../conditions/index.ts";
+import { type Config, conditionSpec } from "../config/index.ts";
+import type { ConditionSpec } from "../data/index.ts";
+import type { IqVae } from "../models/iqvae.ts";
+import type { Transformer } from "../models/transformer.ts";
+import {
+  bestCheckpoint,
+  CheckpointError,
+  listCheckpoints,
+  readCheckpoint,
+  readCheckpointTensors,
+} from "../run/checkpoint.ts";
+import type { RunFolder } from "../run/run-folder.ts";
+import { restoreModels } from "../run/trainers.ts";
+import { inPrecision } from "../support/precision.ts";
+import { checkPartial, givenTokens, type PartialImage, withGivenPixels, withoutHole } from "./completion.ts";
+import { type Likelihood, likelihoods, tokenSurprise } from "./likelihood.ts";
+import type { SampleOptions, TokenSampler } from "./plan.ts";
+import { cachedSampler } from "./sampler.ts";
+import { type Grid, type Grids, slidingSampler } from "./sliding.ts";
+
+/** Draws images for conditions with a trained run. */
+export class ImageGenerator {
+  readonly config: Config;
+  readonly spec: ConditionSpec;
+  readonly #iqvae: IqVae;
+  readonly #transformer: Transformer;
+
+  constructor(config: Config, spec: ConditionSpec, models: { iqvae: IqVae; transformer: Transformer }) {
+    this.config = config;
+    this.spec = spec;
+    this.#iqvae = models.iqvae;
+    this.#transformer = models.transformer;
+  }
+
+  /** Both models, to be measured. */
+  get models(): { readonly iqvae: IqVae; readonly transformer: Transformer } {
+    return { iqvae: this.#iqvae, transformer: this.#transformer };
+  }
+
+  /**
+   * Loads a run: the last weights of stage 1, and of stage 2 those with the lowest held-out loss.
+   *
+   * @throws Error when the run has not come to stage 2 yet; CheckpointError when a checkpoint is damaged
+   */
+  static load(run: RunFolder): ImageGenerator {
+    const paths = {
+      stage1: listCheckpoints(run.checkpoints, "stage1")[0]?.path,
+      stage2: bestCheckpoint(run.checkpoints, "stage2"),
+    };
+    const { stage1, stage2 } = paths;
+    if (stage1 === undefined || stage2 === undefined) {
+      throw new CheckpointError(
+        `${run.path} has no checkpoint of stage 2 yet, so there is nothing to draw images with. ` +
+          `Train on: npx iqvae resume ${run.path}`,
+      );
+    }
+    const spec = conditionSpec(run.config.data);
+    return scope(() => {
+      const weights = {
+        stage1: readCheckpointTensors(stage1, readCheckpoint(stage1), "model."),
+        stage2: readCheckpointTensors(stage2, readCheckpoint(stage2), "ema."),
+      };
+      return new ImageGenerator(run.config, spec, restoreModels(run.config, spec, weights));
+    });
+  }
+
+  /**
+   * Draws images.
+   *
+   * @param conditions bytes of conditions, as in a batch of the data set
+   * @throws RangeError for bytes that mean nothing
+   * @returns for each condition `options.samples` images, RGB bytes `[size, size, 3]`
+   */
+  draw(conditions: readonly Uint8Array[], options: SampleOptions = {}): Uint8Array[][] {
+    return this.#run(() => this.#decode(this.#sampler().sample(this.#encode(conditions), options)));
+  }
+
+  /**
+   * Draws the rest of partly given images. Tokens whose pixels are all given are fixed; the others are drawn in raster order,
+   * each after those before it, so that a given part below a hole counts only for what follows it. With nothing given, it
+   * draws what {@link draw} does.
+   *
+   * @param given one for each condition
+   * @returns as {@link draw}, with the given pixels as they were
+   * @throws RangeError when an image or a mask has another size
+   */
+  complete(
+    conditions: readonly Uint8Array[],
+    given: readonly PartialImage[],
+    options: SampleOptions = {},
+  ): Uint8Array[][] {
+    const { size } = this.config.data;
+    if (given.length !== conditions.length)
+      throw new RangeError(
+        `complete() takes one partial image for each condition, but got ${given.length} for ${conditions.length}`,
+      );
+    for (const partial of given) checkPartial(partial, size);
+    const images = this.#run(() => {
+      const fixed = this.#fixedTokens(given);
+      return this.#decode(this.#sampler().sample(this.#encode(conditions), { ...options, fixed }));
+    });
+    return images.map((row, i) => row.map((image) => withGivenPixels(image, given[i]!)));
+  }
+
+  /** int64 `[N, imageTokens]`, −1 where nothing is given. */
+  #fixedTokens(given: readonly PartialImage[]): Tensor {
+    const { size } = this.config.data;
+    const [side] = this.#iqvae.image.gridFor([size, size]);
+    const pixels = tensor(concatenated(given.map(withoutHole)), { shape: [given.length, size, size, 3] });
+    const flags = Uint8Array.from(given.flatMap(({ mask }) => givenTokens(mask, size, side).map(Number)));
+    const isGiven = tensor(flags, { shape: [given.length, side * side] }).to("bool");
+    return this.#iqvae.encodeImage(pixels).flatten(1).masked_fill(isGiven.logical_not(), -1);
+  }
+
+  /**
+   * Draws images on the way from one condition to another, all with the same random numbers: only the condition moves, by
+   * its share in the logits [O].
+   *
+   * @param shares of `to`, each in `[0, 1]`
+   * @returns for each share `options.samples` images, as {@link draw}
+   */
+  blend(from: Uint8Array, to: Uint8Array, shares: readonly number[], options: SampleOptions = {}): Uint8Array[][] {
+    return this.#run(() => {
+      const [a, b] = [this.#encode([from]), this.#encode([to])];
+      const sampler = this.#sampler();
+      return shares.flatMap((share, i) => {
+        const onProgress = (part: number) => options.onProgress?.((i + part) / shares.length);
+        const noise = options.noise ?? { kind: "shared" };
+        return this.#decode(sampler.sample(a, { ...options, noise, onProgress, blend: { conditions: b, share } }));
+      });
+    });
+  }
+
+  /**
+   * Draws images that are larger than those of the training: every token is predicted from a window of the trained size
+   * around it. A condition of the trained size gives what {@link draw} gives, as far as float32 decides.
+   *
+   * @param conditions rasters `[height, width]`
+   * @param options.size pixels of the images, multiples of the reduction of the run and at least the trained size
+   * @returns for each condition `options.samples` images, RGB bytes `[height, width, 3]`
+   * @throws RangeError for a size that does not fit, or a condition that is no raster
+   */
+  drawLarger(
+    conditions: readonly Uint8Array[],
+    { size, ...options }: SampleOptions & { readonly size: { readonly height: number; readonly width: number } },
+  ): Uint8Array[][] {
+    if (!isRaster(this.spec))
+      throw new RangeError(
+        `larger images need a condition that is drawn at their size (semantic, lines, edges), but this run has ${this.spec.kind}`,
+      );
+    return this.#run(() => {
+      const [trained, wanted] = [this.#grids(), this.#grids(size)];
+      const tokens = this.#encode(conditions, size);
+      const drawn = slidingSampler(this.#transformer, trained, wanted).sample(tokens, options);
+      return this.#decode(drawn, size);
+    });
+  }
+
+  #grids(size?: PixelSize): Grids {
+    const { size: side } = this.config.data;
+    const { height, width } = size ?? { height: side, width: side };
+    const grid = ([rows, columns]: readonly [number, number]): Grid => ({ rows, columns });
+    const { image, condition, conditionGrid } = this.#iqvae;
+    return {
+      condition: grid(size === undefined ? conditionGrid : condition.gridFor([height, width])),
+      image: grid(image.gridFor([height, width])),
+    };
+  }
+
+  /**
+   * How likely images are under conditions: the likelihood of their tokens, under teacher forcing. It says nothing of what
+   * the tokens leave out, so compare it only between images of one run.
+   *
+   * @param images RGB bytes `[size, size, 3]`, one for each condition
+   */
+  likelihood(conditions: readonly Uint8Array[], images: readonly Uint8Array[]): Likelihood[] {
+    const { size } = this.config.data;
+    if (images.length !== conditions.length)
+      throw new RangeError(
+        `likelihood() takes one image for each condition, but got ${images.length} for ${conditions.length}`,
+      );
+    return this.#run(() => {
+      const pixels = tensor(concatenated(images), { shape: [images.length, size, size, 3] });
+      const tokens = this.#iqvae.encodeImage(pixels).flatten(1);
+      return likelihoods(tokenSurprise(this.#transformer, this.#encode(conditions), tokens));
+    });
+  }
+
+  #sampler(): TokenSampler {
+    return cachedSampler(this.#transformer, { precision: this.config.precision });
+  }
+
+  /** Condition tokens, int64 `[N, conditionTokens]`. */
+  #encode(conditions: readonly Uint8Array[], size?: PixelSize): Tensor {
+    return this.#iqvae.encodeCondition(this.#rasters(conditions, size)).flatten(1);
+  }
+
+  /** Image tokens int64 `[N, samples, imageTokens]` → for each condition its images. */
+  #decode(tokens: Tensor, size?: PixelSize): Uint8Array[][] {
+    const { rows, columns } = this.#grids(size).image;
+    return Array.from({ length: tokens.shape[0]! }, (_, i) => {
+      const pixels = this.#iqvae.decodeImage(tokens.select(0, i).reshape([-1, rows, columns]));
+      const bytes = pixels.read("uint8");
+      const length = bytes.length / pixels.shape[0]!;
+      return Array.from({ length: pixels.shape[0]! }, (_, k) => bytes.subarray(k * length, (k + 1) * length));
+    });
+  }
+
+  /** Samples of the condition, uint8 `[N, …]`; of another size only those that are rasters. */
+  #rasters(conditions: readonly Uint8Array[], size?: PixelSize): Tensor {
+    if (size !== undefined) return this.#largerRasters(conditions, size);
+    const { check, shape } = conditionFor(this.spec, this.config.data.size);
+    for (const condition of conditions) check(condition);
+    return tensor(concatenated(conditions), { shape: [conditions.length, ...shape] });
+  }
+
+  #largerRasters(conditions: readonly Uint8Array[], { height, width }: PixelSize): Tensor {
+    const wrong = conditions.find((condition) => condition.length !== height * width);
+    if (wrong !== undefined)
+      throw new RangeError(
+        `a condition of ${height} × ${width} pixels was expected, but one has ${wrong.length} pixels`,
+      );
+    return tensor(concatenated(conditions), { shape: [conditions.length, height, width] });
+  }
+
+  #run<T>(body: () => T): T {
+    return scope(() => inferenceMode(() => inPrecision(this.config, body)));
+  }
+}
+
+interface PixelSize {
+  readonly height: number;
+  readonly width: number;
+}
+
+function concatenated(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

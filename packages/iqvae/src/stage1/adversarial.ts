@@ -1,0 +1,129 @@
+import { AdamW, grad, noGrad, ops, type Tensor } from "@iqvae/torch";
+import { Discriminator, type DiscriminatorConfig } from "../models/discriminator.ts";
+import { below, prefixed } from "../support/tensor-names.ts";
+
+/** How the discriminator takes part in stage 1. */
+export interface AdversarialConfig extends DiscriminatorConfig {
+  /** Scales the adaptive weight; VQGAN's 0.8. */
+  readonly weight: number;
+  /** The share of stage 1's steps after which the discriminator begins, both to learn and to be heard. */
+  readonly startShare: number;
+  /** Peak learning rate of the discriminator. */
+  readonly rate: number;
+}
+
+/** What an {@link Adversary} said of a batch. All scalars. */
+export interface Verdict {
+  /**
+   * To be added to the loss of the auto-encoder. Its gradient is that of `weight · λ · L_adv`; its value means nothing,
+   * see {@link Adversary.oppose}.
+   */
+  readonly term: Tensor;
+  readonly parts: Readonly<Record<"adversarialLoss" | "adversarialWeight" | "discriminatorLoss", Tensor>>;
+}
+
+/** Adam's, as VQGAN has them. */
+const BETAS = [0.5, 0.9] as const;
+const MOST_WEIGHT = 1e4;
+const GUARD = 1e-4;
+
+/** The discriminator's hinge loss, `½ (mean max(0, 1 − D(x)) + mean max(0, 1 + D(x̂)))` (Lim & Ye 2017; VQGAN). */
+export function hingeLoss(real: Tensor, fake: Tensor): Tensor {
+  return ops.aten
+    .relu(real.neg().add(1))
+    .mean()
+    .add(ops.aten.relu(fake.add(1)).mean())
+    .mul(0.5);
+}
+
+/**
+ * VQGAN's adaptive weight, `λ = ‖∇_last L_rec‖ / (‖∇_last L_adv‖ + 1e-4)` in `[0, 1e4]` (Esser et al. 2021, eq. 7): the
+ * discriminator pulls at the decoder's last layer as hard as the reconstruction does.
+ */
+export function adaptiveWeight(reconstruction: Tensor, adversarial: Tensor): Tensor {
+  return noGrad(() => {
+    const ratio = reconstruction.norm().div(adversarial.norm().add(GUARD));
+    return ratio.clamp(0, MOST_WEIGHT);
+  });
+}
+
+/** A patch discriminator, its optimizer, and what the auto-encoder has to fear from it. */
+export class Adversary {
+  readonly #config: AdversarialConfig;
+  readonly #discriminator: Discriminator;
+  readonly #optimizer: AdamW;
+
+  /** Weights are drawn from the default random generator. */
+  constructor(config: AdversarialConfig) {
+    this.#config = config;
+    this.#discriminator = new Discriminator(config);
+    this.#optimizer = new AdamW(this.#discriminator.namedParameters(), { betas: BETAS, weightDecay: 0 });
+  }
+
+  /** Whether it takes part in step `step` (from 0) of `steps`. */
+  joins(step: number, steps: number): boolean {
+    return step >= Math.floor(this.#config.startShare * steps);
+  }
+
+  /**
+   * One turn: judges a batch, says what the auto-encoder is to change, then learns from the batch itself.
+   *
+   * The discriminator is gone through backwards once for both of its uses: its gradient `γ = ∂L_adv/∂x̂` stops at the
+   * picture, from where the adaptive weight needs the decoder's last layer only. The term `⟨x̂, weight·λ·γ⟩`, with a constant
+   * right side, then has the gradient of `weight·λ·L_adv`.
+   *
+   * @param batch `real` and `reconstruction` float32 `[B, 3, H, W]` in [−1, 1]; `loss`, all that the reconstruction costs
+   *   (L_rec), and `last`, the weight of the decoder's last layer
+   * @param schedule what the discriminator's peak rate is multiplied with
+   * @param cast how to compute, for instance under autocast
+   */
+  oppose(
+    { real, reconstruction, loss, last }: { real: Tensor; reconstruction: Tensor; loss: Tensor; last: Tensor },
+    schedule: number,
+    cast: <T>(body: () => T) => T,
+  ): Verdict {
+    const fake = reconstruction.detach();
+    fake.requiresGrad = true;
+    const fakeLogits = this.#judge(fake, cast);
+    const adversarialLoss = fakeLogits.mean().neg();
+    const [pull] = grad([adversarialLoss], [fake], { retainGraph: true });
+    const [ofAdversary] = grad([reconstruction], [last], { gradients: [pull!], retainGraph: true });
+    const [ofReconstruction] = grad([loss], [last], { retainGraph: true });
+    const weight = adaptiveWeight(ofReconstruction!, ofAdversary!).mul(this.#config.weight);
+
+    const discriminatorLoss = hingeLoss(this.#judge(real, cast), fakeLogits);
+    this.#optimizer.zeroGrad();
+    discriminatorLoss.backward();
+    this.#optimizer.step(this.#config.rate * schedule);
+
+    return {
+      term: reconstruction.mul(pull!.mul(weight)).sum(),
+      parts: {
+        adversarialLoss: adversarialLoss.detach(),
+        adversarialWeight: weight,
+        discriminatorLoss: discriminatorLoss.detach(),
+      },
+    };
+  }
+
+  #judge(planes: Tensor, cast: <T>(body: () => T) => T): Tensor {
+    return cast(() => this.#discriminator.forward(planes)).to("float32");
+  }
+
+  /** All that a resumption needs. */
+  tensors(): Map<string, Tensor> {
+    return new Map([
+      ...prefixed("discriminator.", this.#discriminator.stateDict()),
+      ...prefixed("discriminatorOptimizer.", this.#optimizer.tensors()),
+    ]);
+  }
+
+  get steps(): number {
+    return this.#optimizer.steps;
+  }
+
+  restore(tensors: ReadonlyMap<string, Tensor>, steps: number): void {
+    this.#discriminator.loadStateDict(below("discriminator.", tensors));
+    this.#optimizer.restore(below("discriminatorOptimizer.", tensors), steps);
+  }
+}

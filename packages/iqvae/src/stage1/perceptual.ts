@@ -1,0 +1,34 @@
+import type { Tensor } from "@iqvae/torch";
+import type { Config } from "../config/index.ts";
+import { ATTRIBUTE_SETS } from "../features/attribute-labels.ts";
+import { type FeatureNetwork, perceptualDistance } from "../features/network.ts";
+import { openFeatureNetwork } from "../features/open.ts";
+import type { Progress } from "../support/progress.ts";
+
+/**
+ * The network of a configuration's perceptual term; none if it has no such term. A network of attributes that is not in the
+ * cache is trained first. The default random generators are left as they were.
+ *
+ * @throws Error when a file of weights is missing or damaged
+ */
+export async function openPerceptualNetwork(
+  { data, stage1: { perceptual } }: Config,
+  progress: Progress,
+): Promise<FeatureNetwork | null> {
+  if (perceptual === null) return null;
+  const { network } = perceptual;
+  if (network.kind !== "attributes") return await openFeatureNetwork(network, { progress });
+  const set = ATTRIBUTE_SETS.find((name) => name === data.name);
+  if (set === undefined) throw new Error(`There is no network of attributes for ${data.name}.`);
+  return await openFeatureNetwork({ kind: "attributes", set, size: data.size }, { progress });
+}
+
+/**
+ * The mean distance of two batches of pictures, `[B, 3, H, W]` in [−1, 1], to a scalar with a gradient for the first.
+ *
+ * @throws Error when there is no network
+ */
+export function perceptualLoss(network: FeatureNetwork | null): (a: Tensor, b: Tensor) => Tensor {
+  if (network === null) throw new Error("The configuration has a perceptual term, but no feature network was opened.");
+  return (a, b) => perceptualDistance(network, a, b).mean();
+}

@@ -1,0 +1,240 @@
+import { AdamW, autocast, clipScale, noGrad, ops, scope, type Tensor, tensor, warmupCosine } from "@iqvae/torch";
+import { type Condition, conditionShape } from "../conditions/index.ts";
+import type { PairBatch, PairDataset, PairSplit } from "../data/index.ts";
+import { IqVae, type IqVaeConfig, toUnitRange } from "../models/iqvae.ts";
+import { type Quantizer, type QuantizerMode, usageOf } from "../models/quantizer.ts";
+import { below, prefixed } from "../support/tensor-names.ts";
+import type { StepMetrics, Trainer } from "../support/trainer.ts";
+import { type AdversarialConfig, Adversary, type Verdict } from "./adversarial.ts";
+
+export interface Stage1Settings {
+  readonly model: IqVaeConfig;
+  readonly steps: number;
+  readonly rate: number;
+  readonly warmup: number;
+  readonly precision: "bfloat16" | "float32";
+  /** Weight of the variational regularizer; with `null` the two halves are independent, as in VQ-GAN. */
+  readonly regularizer: { readonly weight: number; readonly measure: (zX: Tensor, zC: Tensor) => Tensor } | null;
+  /** A distance of pictures beside ℓ1, `[B, 3, H, W]` in [−1, 1] both, to a scalar with a gradient for the first. */
+  readonly perceptual?: { readonly weight: number; readonly distance: (a: Tensor, b: Tensor) => Tensor } | null;
+  /** The patch discriminator; none if left out. */
+  readonly adversarial?: AdversarialConfig | null;
+}
+
+/** β of the commitment loss (van den Oord et al. 2017, § 3.2 use 0.25; on the unit sphere distances are at most 4). */
+const COMMITMENT = 0.25;
+const CLIP = 1;
+const LATEST_PLACING = 200;
+const BETAS = [0.9, 0.99] as const;
+const EVALUATION_BATCH = 64;
+/** Held-out pairs an evaluation looks at. */
+const EVALUATED = 512;
+
+/** What the two halves made of a batch. */
+interface Outcome {
+  readonly loss: Tensor;
+  readonly parts: Readonly<Record<string, Tensor>>;
+  /** Real and reconstructed picture, `[B, 3, H, W]` in float32, and all that their difference costs. */
+  readonly image: { readonly real: Tensor; readonly reconstruction: Tensor; readonly loss: Tensor };
+}
+
+/**
+ * Stage 1: both auto-encoders, both quantizers, the regularizer and the discriminator in one step.
+ *
+ * Loss [O where not said otherwise]: `ℓ1(image) + perceptual + adversarial + CE(condition) + β·commitment of both +
+ * weight·GW` with the Gromov–Wasserstein term on features before quantization.
+ */
+export class Stage1Trainer implements Trainer {
+  readonly model: IqVae;
+  readonly #settings: Stage1Settings;
+  readonly #data: PairDataset;
+  readonly #condition: Condition;
+  readonly #optimizer: AdamW;
+  readonly #parameters: Map<string, Tensor>;
+  readonly #adversary: Adversary | null;
+
+  constructor(settings: Stage1Settings, data: PairDataset, condition: Condition) {
+    this.#settings = settings;
+    this.#data = data;
+    this.#condition = condition;
+    this.model = new IqVae(settings.model, condition);
+    this.#parameters = this.model.namedParameters();
+    this.#optimizer = new AdamW(this.#parameters, { betas: BETAS, weightDecay: 1e-4 });
+    this.#adversary = settings.adversarial ? new Adversary(settings.adversarial) : null;
+  }
+
+  /** The step at which k-means places the codes; before it the decoders see the features themselves. */
+  get #placeAt(): number {
+    return Math.min(LATEST_PLACING, Math.floor(this.#settings.steps / 8));
+  }
+
+  step(indices: Uint32Array): StepMetrics {
+    const { steps, warmup, rate: peak } = this.#settings;
+    const rate = warmupCosine({ step: this.#optimizer.steps, total: steps, warmup, peak, floor: peak / 20 });
+    const { images, rasters } = load(this.#data.train.batch(indices), indices.length, this.#data);
+    this.#optimizer.zeroGrad();
+    const mode = this.#optimizer.steps < this.#placeAt ? "bypass" : "learn";
+    // What only the way back needs is then held by the graph alone, which lets go of it as it goes.
+    const { loss, parts, image } = scope(() => this.#forward(images, rasters, mode));
+    const opposed = this.#oppose(image, rate / peak);
+    (opposed === null ? loss : loss.add(opposed.term)).backward();
+    const { scale, norm } = clipScale(this.#parameters.values(), CLIP);
+    this.#optimizer.step(rate, scale);
+    const all = { ...parts, ...opposed?.parts, gradientNorm: norm };
+    const readings = Object.entries(all).map(([name, value]) => [name, value.item()]);
+    return { loss: loss.item(), rate, ...Object.fromEntries(readings) };
+  }
+
+  /** The discriminator's turn, once it has joined. The logged loss is without its part, whose value means nothing. */
+  #oppose(image: Outcome["image"], schedule: number): Verdict | null {
+    if (!this.#adversary?.joins(this.#optimizer.steps, this.#settings.steps)) return null;
+    const adversary = this.#adversary;
+    const last = this.model.image.decoder.head.weight;
+    return scope(() => adversary.oppose({ ...image, last }, schedule, (body) => this.#cast(body)));
+  }
+
+  tensors(): Map<string, Tensor> {
+    return new Map([
+      ...prefixed("model.", this.model.stateDict()),
+      ...prefixed("optimizer.", this.#optimizer.tensors()),
+      ...prefixed("adversary.", this.#adversary?.tensors() ?? new Map<string, Tensor>()),
+    ]);
+  }
+
+  state(): Record<string, unknown> {
+    return { steps: this.#optimizer.steps, ...(this.#adversary && { adversarySteps: this.#adversary.steps }) };
+  }
+
+  restore(tensors: ReadonlyMap<string, Tensor>, state: Record<string, unknown>): void {
+    this.model.loadStateDict(below("model.", tensors));
+    this.#optimizer.restore(below("optimizer.", tensors), Number(state.steps));
+    this.#adversary?.restore(below("adversary.", tensors), Number(state.adversarySteps));
+  }
+
+  /** Held-out losses, errors of pixels and classes, and how evenly both codebooks are used on held-out pairs. */
+  evaluate(): Record<string, number> {
+    const sums = new Map<string, number>();
+    const used = {
+      image: new Float64Array(this.model.imageCodes),
+      condition: new Float64Array(this.model.conditionCodes),
+    };
+    let batches = 0;
+    for (const { images, rasters } of batchesOf(this.#data.validation, EVALUATED, this.#data))
+      scope(() => {
+        using pixels = images;
+        using raster = rasters;
+        const figures = noGrad(() => this.#held(pixels, raster, used));
+        for (const [name, value] of Object.entries(figures)) sums.set(name, (sums.get(name) ?? 0) + value);
+        batches++;
+      });
+    const figures = Object.fromEntries([...sums].map(([name, sum]) => [name, sum / batches]));
+    for (const half of ["image", "condition"] as const) {
+      const { active, perplexity } = usageOf(used[half], 1);
+      figures[`${half}Active`] = active;
+      figures[`${half}Perplexity`] = perplexity;
+    }
+    return figures;
+  }
+
+  #held(
+    images: Tensor,
+    rasters: Tensor,
+    used: { image: Float64Array; condition: Float64Array },
+  ): Record<string, number> {
+    const { loss, parts } = this.#forward(images, rasters, "use");
+    const imageCodes = this.#cast(() => this.model.encodeImage(images));
+    const conditionCodes = this.#cast(() => this.model.encodeCondition(rasters));
+    count(imageCodes, used.image);
+    count(conditionCodes, used.condition);
+    const painted = this.#cast(() => this.model.decodeImage(imageCodes));
+    const drawn = this.#cast(() => this.model.decodeCondition(conditionCodes));
+    const squared = painted.to("float32").sub(images.to("float32")).div(127.5).square().mean();
+    const figures = Object.entries(parts).map(([name, value]) => [name, value.item()]);
+    return {
+      loss: loss.item(),
+      ...Object.fromEntries(figures),
+      imageMse: squared.item(),
+      ...this.#fidelity(rasters, drawn),
+    };
+  }
+
+  /** Means over the batch of the condition's figures: `conditionAccuracy` and the like. */
+  #fidelity(truth: Tensor, guess: Tensor): Record<string, number> {
+    const B = truth.shape[0]!;
+    const [expected, given] = [truth, guess].map((samples) => samples.contiguous().read("uint8")) as [
+      Uint8Array,
+      Uint8Array,
+    ];
+    const length = expected.length / B;
+    const sums: Record<string, number> = {};
+    for (let at = 0; at < expected.length; at += length) {
+      const figures = this.#condition.fidelity(expected.subarray(at, at + length), given.subarray(at, at + length));
+      for (const [figure, value] of Object.entries(figures)) {
+        const name = `condition${figure.charAt(0).toUpperCase()}${figure.slice(1)}`;
+        sums[name] = (sums[name] ?? 0) + value / B;
+      }
+    }
+    return sums;
+  }
+
+  #cast<T>(body: () => T): T {
+    return this.#settings.precision === "bfloat16" ? autocast({ dtype: "bfloat16" }, body) : body();
+  }
+
+  #forward(images: Tensor, rasters: Tensor, mode: QuantizerMode): Outcome {
+    const target = toUnitRange(images);
+    const [image, condition] = this.#cast(() => [
+      this.model.image.forward(target, mode),
+      this.model.condition.forward(this.#condition.toPlanes(rasters), mode),
+    ]);
+    const reconstruction = image.reconstruction.to("float32");
+    const parts: Record<string, Tensor> = {
+      imageLoss: ops.aten.l1_loss(reconstruction, target),
+      conditionLoss: scope(() => this.#condition.loss(condition.reconstruction, rasters)),
+      imageCommitment: image.quantized.commitment,
+      conditionCommitment: condition.quantized.commitment,
+    };
+    const { regularizer, perceptual } = this.#settings;
+    let imageLoss = parts.imageLoss!;
+    if (perceptual) {
+      parts.perceptualLoss = this.#cast(() => perceptual.distance(reconstruction, target));
+      imageLoss = imageLoss.add(parts.perceptualLoss, { alpha: perceptual.weight });
+    }
+    let loss = imageLoss
+      .add(parts.conditionLoss!)
+      .add(parts.imageCommitment!.add(parts.conditionCommitment!), { alpha: COMMITMENT });
+    if (regularizer !== null) {
+      parts.regularizer = regularizer.measure(image.quantized.unit, condition.quantized.unit);
+      loss = loss.add(parts.regularizer, { alpha: regularizer.weight });
+    }
+    return { loss, parts, image: { real: target, reconstruction, loss: imageLoss } };
+  }
+
+  /** Running use of both codebooks, for the log. */
+  usage(): Record<"image" | "condition", ReturnType<Quantizer["usage"]>> {
+    return { image: this.model.image.quantizer.usage(), condition: this.model.condition.quantizer.usage() };
+  }
+}
+
+/** What the shapes of a batch follow from. */
+type Shapes = Pick<PairDataset, "size" | "condition">;
+
+/** The arrays of a batch as tensors: pixels `[B, H, W, 3]` and conditions `[B, …]`, uint8. */
+export function load(batch: PairBatch, B: number, { size, condition }: Shapes): { images: Tensor; rasters: Tensor } {
+  return {
+    images: tensor(batch.images, { shape: [B, size, size, 3] }),
+    rasters: tensor(batch.conditions, { shape: [B, ...conditionShape(condition, size)] }),
+  };
+}
+
+function* batchesOf(split: PairSplit, most: number, shapes: Shapes): Generator<{ images: Tensor; rasters: Tensor }> {
+  const total = Math.min(split.length, most);
+  for (let begin = 0; begin < total; begin += EVALUATION_BATCH) {
+    const indices = Array.from({ length: Math.min(EVALUATION_BATCH, total - begin) }, (_, i) => begin + i);
+    yield load(split.batch(indices), indices.length, shapes);
+  }
+}
+
+function count(codes: Tensor, into: Float64Array): void {
+  for (const code of codes.read("int64")) into[Number(code)]! += 1;
+}

@@ -1,0 +1,87 @@
+import { existsSync } from "node:fs";
+import { inferenceMode, readSafetensors, scope, type Tensor, tensor, writeSafetensors } from "@iqvae/torch";
+import type { Config } from "../config/index.ts";
+import type { PairDataset, PairSplit } from "../data/index.ts";
+import type { IqVae } from "../models/iqvae.ts";
+import { tokenShape } from "../run/trainers.ts";
+import { load } from "../stage1/trainer.ts";
+import { inPrecision } from "../support/precision.ts";
+import { TokenPairs, tokenArray } from "./token-pairs.ts";
+
+/** Pairs encoded between two looks at Ctrl-C: more would make large models deaf, and be hardly faster. */
+const BATCH = 16;
+const SPLITS = ["train", "validation"] as const;
+
+/** Both splits of a data set as tokens. */
+export type TokenSplits = Readonly<Record<(typeof SPLITS)[number], TokenPairs>>;
+
+interface Encoding {
+  readonly config: Config;
+  readonly model: IqVae;
+  readonly dataset: PairDataset;
+  /** Where the tokens are kept. */
+  readonly path: string;
+  /** What the weights are known by, so that tokens of other weights are not taken for theirs. */
+  readonly weights: string;
+  readonly onProgress: (done: number, total: number) => void;
+}
+
+/** The data set as tokens of a trained stage 1: encoded once, then read from the run folder. */
+export async function tokensOf(encoding: Encoding): Promise<TokenSplits> {
+  const { path, weights } = encoding;
+  return readTokens(encoding) ?? writeTokens(await encode(encoding), path, weights);
+}
+
+function readTokens({ config, model, path, weights }: Encoding): TokenSplits | undefined {
+  if (!existsSync(path)) return undefined;
+  return scope(() => {
+    const { tensors, metadata } = readSafetensors(path, { device: "cpu" });
+    if (metadata.weights !== weights) return undefined;
+    const shape = tokenShape(config, model);
+    const read = (name: string) => tensors.get(name)!.read("int32");
+    const pairs = (split: string) => new TokenPairs(shape, read(`${split}.conditions`), read(`${split}.images`));
+    return { train: pairs("train"), validation: pairs("validation") };
+  });
+}
+
+function writeTokens(tokens: TokenSplits, path: string, weights: string): TokenSplits {
+  scope(() => {
+    const tensors = SPLITS.flatMap((split): [string, Tensor][] => [
+      [`${split}.conditions`, tensor(Int32Array.from(tokens[split].conditions), { device: "cpu" })],
+      [`${split}.images`, tensor(Int32Array.from(tokens[split].images), { device: "cpu" })],
+    ]);
+    writeSafetensors(path, new Map(tensors), { weights });
+  });
+  return tokens;
+}
+
+async function encode({ config, model, dataset, onProgress }: Encoding): Promise<TokenSplits> {
+  const total = dataset.train.length + dataset.validation.length;
+  const shape = tokenShape(config, model);
+  let done = 0;
+  const encodeSplit = async (split: PairSplit) => {
+    const conditions = tokenArray(split.length * shape.conditionTokens, shape.conditionCodes);
+    const images = tokenArray(split.length * shape.imageTokens, shape.imageCodes);
+    for (let first = 0; first < split.length; first += BATCH) {
+      const rows = Array.from({ length: Math.min(BATCH, split.length - first) }, (_, i) => first + i);
+      scope(() =>
+        inferenceMode(() =>
+          inPrecision(config, () => {
+            const batch = load(split.batch(rows), rows.length, dataset);
+            conditions.set(numbers(model.encodeCondition(batch.rasters)), first * shape.conditionTokens);
+            images.set(numbers(model.encodeImage(batch.images)), first * shape.imageTokens);
+          }),
+        ),
+      );
+      done += rows.length;
+      onProgress(done, total);
+      await new Promise(setImmediate);
+    }
+    return new TokenPairs(shape, conditions, images);
+  };
+  return { train: await encodeSplit(dataset.train), validation: await encodeSplit(dataset.validation) };
+}
+
+function numbers(indices: Tensor): Int32Array {
+  return indices.to("int32").read("int32");
+}

@@ -1,0 +1,81 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { type ConfigInput, parseConfig, presets } from "../../src/config/index.ts";
+import { openDataset } from "../../src/data/index.ts";
+import { createRun } from "../../src/run/run-folder.ts";
+import { trainRun } from "../../src/run/train-run.ts";
+import { ImageGenerator } from "../../src/sampling/generator.ts";
+import { silent } from "../../src/support/progress.ts";
+import { temporaryFolder } from "./support.ts";
+
+const PLANES = ["hands", "scenes"] as const;
+const SEQUENCES = ["words", "speech"] as const;
+
+test.each([...PLANES, ...SEQUENCES])("%s: from data to images, at the smallest scale", async (name) => {
+  const folder = temporaryFolder();
+  process.env.IQVAE_CACHE = join(folder, "cache");
+  const { tiny } = presets;
+  const { image } = tiny.stage1.model;
+  const data = { name, condition: presets[name].data.condition, size: 32, count: 60 } as ConfigInput["data"];
+  const condition = name === "words" ? { ...image, patch: 1 as const } : image;
+  const regularizer = {
+    estimator: (PLANES as readonly string[]).includes(name) ? "paired" : "sliced",
+    weight: 0.2,
+  } as const;
+  const config = parseConfig(
+    {
+      ...tiny,
+      data,
+      stage1: { ...tiny.stage1, model: { image, condition }, regularizer, steps: 12 },
+      stage2: { ...tiny.stage2, steps: 6 },
+      checkpointEvery: 6,
+      evaluateEvery: 6,
+      sampleEvery: 6,
+    },
+    name,
+  );
+  const run = createRun(join(folder, "run"), config);
+  expect(await trainRun(run, { progress: silent, interrupt: { requested: false } })).toBe("finished");
+  for (const picture of ["stage1-00000012.png", "stage2-00000006.png"]) {
+    expect(existsSync(join(run.samples, picture)), picture).toBe(true);
+  }
+
+  const generator = ImageGenerator.load(run);
+  const dataset = await openDataset(config.data);
+  const { conditions } = dataset.validation.batch([0]);
+  const [images] = generator.draw([conditions], { samples: 3, seed: 1 });
+  expect(images?.map((one) => one.length)).toEqual([3072, 3072, 3072]);
+  expect(generator.draw([conditions], { samples: 3, seed: 1 })).toEqual([images]);
+  expect(() => generator.draw([conditions.subarray(1)])).toThrow(/a condition of kind ".*" is \d+ bytes/);
+  dataset.close();
+});
+
+test.each([
+  ["words", "conditions of kind 'text' lie on 1 × 16 places"],
+  ["speech", "conditions of kind 'audio' lie on 4 × 8 places"],
+] as const)("%s cannot be paired place by place", (name, reason) => {
+  const preset = presets[name];
+  const paired = {
+    ...preset,
+    stage1: { ...preset.stage1, regularizer: { estimator: "paired", weight: 0.2 } as const },
+  };
+  expect(() => parseConfig(paired, name)).toThrow(
+    `stage1.regularizer 'paired' needs image and condition on one grid, but ${reason}; use 'sliced' or 'entropic'`,
+  );
+});
+
+test("a sequence that cannot be reduced so far is named with its length", () => {
+  const { words } = presets;
+  const model = {
+    ...words.stage1.model,
+    condition: { ...words.stage1.model.condition, multipliers: [1, 1, 1, 1, 1, 1], patch: 4 as const },
+  };
+  expect(() => parseConfig({ ...words, stage1: { ...words.stage1, model } }, "words")).toThrow(
+    "conditions of kind 'text' are planes of 1 × 32, which cannot be reduced 128-fold, as stage1.model.condition does; shorten 'multipliers'",
+  );
+});
+
+test("every preset can be used", () => {
+  for (const [name, preset] of Object.entries(presets)) expect(parseConfig(preset, name).name).toBe(preset.name);
+});

@@ -1,0 +1,95 @@
+import { appendFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Means, MetricsLog, type MetricsRecord, readMetrics } from "../../src/run/metrics-log.ts";
+import { temporaryFolder } from "./support.ts";
+
+const record = (step: number, stage: "stage1" | "stage2" = "stage1"): MetricsRecord => ({
+  stage,
+  step,
+  split: "train",
+  loss: step / 8,
+});
+
+function logWith(records: readonly MetricsRecord[]): MetricsLog {
+  const log = new MetricsLog(join(temporaryFolder(), "metrics.jsonl"));
+  for (const one of records) log.append(one);
+  log.close();
+  return log;
+}
+
+describe("the log of metrics", () => {
+  test("gives back what was added, across closings", () => {
+    const log = logWith([record(1), record(2)]);
+    log.append(record(3));
+    log.flush();
+    expect(readMetrics(log.path)).toEqual([record(1), record(2), record(3)]);
+  });
+
+  test("cut back to a checkpoint has each line once, whatever was written after it", async () => {
+    const steps = fc.array(fc.integer({ min: 1, max: 20 }), { maxLength: 12 }).map((all) => all.sort((a, b) => a - b));
+    await fc.assert(
+      fc.property(steps, steps, fc.integer({ min: 0, max: 20 }), (first, second, cut) => {
+        const before = [...first.map((step) => record(step)), ...second.map((step) => record(step, "stage2"))];
+        const one = logWith(before);
+        one.cutBack("stage1", cut);
+        expect(readMetrics(one.path)).toEqual(before.filter((r) => r.stage === "stage1" && r.step <= cut));
+        const two = logWith(before);
+        two.cutBack("stage2", cut);
+        expect(readMetrics(two.path)).toEqual(before.filter((r) => r.stage === "stage1" || r.step <= cut));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test("bears a half last line, as a kill leaves it, at every length", () => {
+    const whole = logWith([record(1), record(2)]);
+    const text = readFileSync(whole.path);
+    const lineEnd = text.indexOf("\n") + 1;
+    for (let length = lineEnd; length < text.length; length++) {
+      const log = logWith([record(1), record(2)]);
+      truncateSync(log.path, length);
+      expect(readMetrics(log.path)).toEqual([record(1)]);
+      log.cutBack("stage1", 9);
+      log.append(record(2));
+      expect(readMetrics(log.path)).toEqual([record(1), record(2)]);
+    }
+  });
+
+  test("names a line in its middle that is none", () => {
+    const log = logWith([record(1)]);
+    appendFileSync(log.path, "{oops\n");
+    log.append(record(2));
+    expect(() => readMetrics(log.path)).toThrow(
+      `${log.path}, line 2 is no record of metrics: {oops. Delete that line.`,
+    );
+    writeFileSync(log.path, '{"stage":"stage7","step":1}\n');
+    expect(() => readMetrics(log.path)).toThrow("line 1 is no record of metrics");
+  });
+
+  test("is empty before it is written", () => {
+    const log = new MetricsLog(join(temporaryFolder(), "metrics.jsonl"));
+    log.cutBack("stage1", 3);
+    expect(readMetrics(log.path)).toEqual([]);
+  });
+});
+
+test("means are those of all steps since the last line, over a restoration too", async () => {
+  const values = fc.array(fc.double({ min: -1e6, max: 1e6, noNaN: true }), { minLength: 2, maxLength: 20 });
+  await fc.assert(
+    fc.property(values, fc.nat(), (losses, at) => {
+      const [whole, before, after] = [new Means(), new Means(), new Means()];
+      const cut = at % losses.length;
+      for (const loss of losses) whole.add({ loss });
+      for (const loss of losses.slice(0, cut)) before.add({ loss });
+      after.restore(JSON.parse(JSON.stringify(before.state)));
+      for (const loss of losses.slice(cut)) after.add({ loss });
+      const mean = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+      const taken = after.take();
+      expect(taken.loss).toBeCloseTo(mean, 6);
+      expect(taken).toEqual(whole.take());
+      expect(after.take()).toEqual({});
+    }),
+  );
+});

@@ -1,0 +1,168 @@
+import { getRandomState, manualSeed, noGrad, scope, setRandomState, type Tensor } from "@iqvae/torch";
+import { describe, expect, test } from "vitest";
+import { conditionFor } from "../../src/conditions/index.ts";
+import type { PairDataset, PairSplit } from "../../src/data/index.ts";
+import { createRegularizer } from "../../src/regularizer/index.ts";
+import { type Stage1Settings, Stage1Trainer } from "../../src/stage1/trainer.ts";
+
+const SIZE = 32;
+
+/** Squares of eight colours at random places; the map says where, not which colour. */
+function squares(count: number, seed: number): PairSplit {
+  let state = seed;
+  const random = (below: number): number => {
+    state = (state * 1103515245 + 12345) % 2147483648;
+    return Math.floor((state / 2147483648) * below);
+  };
+  const images = new Uint8Array(count * SIZE * SIZE * 3);
+  const conditions = new Uint8Array(count * SIZE * SIZE);
+  for (let i = 0; i < count; i++) {
+    const [left, top, side, colour] = [random(16), random(16), 8 + random(8), random(8)];
+    for (let y = top; y < top + side; y++)
+      for (let x = left; x < left + side; x++) {
+        const at = (i * SIZE + y) * SIZE + x;
+        conditions[at] = 1;
+        images.set([colour & 1 ? 255 : 40, colour & 2 ? 255 : 40, colour & 4 ? 255 : 40], at * 3);
+      }
+  }
+  const pick = (all: Uint8Array, indices: ArrayLike<number>, each: number): Uint8Array => {
+    const out = new Uint8Array(indices.length * each);
+    for (const [i, index] of Array.from(indices).entries())
+      out.set(all.subarray(index * each, (index + 1) * each), i * each);
+    return out;
+  };
+  return {
+    length: count,
+    ids: Array.from({ length: count }, (_, i) => String(i)),
+    batch: (indices) => ({
+      images: pick(images, indices, SIZE * SIZE * 3),
+      conditions: pick(conditions, indices, SIZE * SIZE),
+    }),
+  };
+}
+
+const data: PairDataset = {
+  name: "squares",
+  key: "squares",
+  size: SIZE,
+  condition: {
+    kind: "semantic",
+    classes: [
+      { name: "ground", color: [0, 0, 0] },
+      { name: "square", color: [255, 255, 255] },
+    ],
+  },
+  train: squares(256, 1),
+  validation: squares(64, 2),
+  licences: [],
+  close() {},
+};
+
+function trainer(changes: Partial<Stage1Settings> = {}): Stage1Trainer {
+  manualSeed(5);
+  const half = { channels: 16, multipliers: [1, 2], blocks: 1, patch: 2, codes: 32, codeDim: 8 };
+  const settings: Stage1Settings = {
+    model: { image: half, condition: { ...half, codes: 16 } },
+    steps: 300,
+    rate: 3e-3,
+    warmup: 10,
+    precision: "float32",
+    regularizer: null,
+    ...changes,
+  };
+  return new Stage1Trainer(settings, data, conditionFor(data.condition, SIZE));
+}
+
+const rows = (step: number): Uint32Array => Uint32Array.from({ length: 16 }, (_, i) => (step * 16 + i * 7) % 256);
+const run = (trained: Stage1Trainer, from: number, to: number): void => {
+  for (let step = from; step < to; step++) scope(() => trained.step(rows(step)));
+};
+const bits = (tensors: ReadonlyMap<string, Tensor>): Map<string, string> =>
+  new Map([...tensors].map(([name, value]) => [name, Buffer.from(value.toTypedArray().buffer).toString("base64")]));
+
+test("learns to draw squares, with codebooks that are in use", () => {
+  const trained = trainer();
+  const before = trained.evaluate();
+  run(trained, 0, 300);
+  const after = trained.evaluate();
+  expect(after.imageMse!).toBeLessThan(before.imageMse! / 10);
+  expect(after.conditionAccuracy!).toBeGreaterThan(0.98);
+  expect(trained.usage().image.active).toBeGreaterThan(0.8);
+  expect(trained.usage().image.perplexity).toBeGreaterThan(8);
+});
+
+const adversarial = { weight: 0.8, startShare: 0.1, rate: 1e-3, channels: 8, layers: 2 };
+
+test.each([
+  ["alone", null],
+  ["with a discriminator", adversarial],
+])("%s, it goes on from tensors and state as if it had not stopped, to the bit", (_, adversarial) => {
+  const over: Partial<Stage1Settings> = {
+    precision: "bfloat16",
+    regularizer: { weight: 0.2, measure: sliced() },
+    adversarial,
+  };
+  const whole = trainer(over);
+  run(whole, 0, 32);
+  const saved = noGrad(() => new Map([...whole.tensors()].map(([name, value]) => [name, value.detach().clone()])));
+  const state = JSON.parse(JSON.stringify(whole.state())) as Record<string, unknown>;
+  const random = getRandomState();
+  run(whole, 32, 36);
+  const resumed = trainer(over);
+  run(resumed, 0, 3); // whatever it did before is gone
+  resumed.restore(saved, state);
+  setRandomState(random);
+  run(resumed, 32, 36);
+  expect(bits(resumed.tensors())).toEqual(bits(whole.tensors()));
+});
+
+describe("the terms of the image", () => {
+  test("the discriminator is silent before its share of the steps, and heard after it", () => {
+    const trained = trainer({ steps: 20, adversarial: { ...adversarial, startShare: 0.5 } });
+    const plain = trainer({ steps: 20 });
+    const random = getRandomState();
+    for (let step = 0; step < 12; step++) {
+      setRandomState(random); // both draw the same; the discriminator's weights took random numbers of their own
+      const metrics = scope(() => trained.step(rows(step)));
+      setRandomState(random);
+      const other = scope(() => plain.step(rows(step)));
+      expect("discriminatorLoss" in metrics, `step ${step}`).toBe(step >= 10);
+      if (step < 10) expect(metrics).toEqual(other);
+      if (step > 10) expect(metrics.imageLoss).not.toBe(other.imageLoss);
+      if (step >= 10) expect(metrics.adversarialWeight).toBeGreaterThan(0);
+    }
+  });
+
+  test("a perceptual term is weighed, logged and learned from", () => {
+    // A stand-in for a network that wants gray, which ℓ1 does not.
+    const distance = (a: Tensor) => a.square().mean();
+    const [without, within] = [0, 10].map((weight) => {
+      const trained = trainer({ steps: 60, perceptual: { weight, distance } });
+      run(trained, 0, 60);
+      return trained.evaluate();
+    });
+    expect(within!.perceptualLoss!).toBeLessThan(without!.perceptualLoss! / 10);
+    const parts = within!.imageLoss! + 10 * within!.perceptualLoss! + within!.conditionLoss!;
+    const commitment = 0.25 * (within!.imageCommitment! + within!.conditionCommitment!);
+    expect(within!.loss!).toBeCloseTo(parts + commitment, 4);
+  });
+});
+
+function sliced(): (zX: Tensor, zC: Tensor) => Tensor {
+  return createRegularizer({ estimator: "sliced", samples: 256, directions: 16 });
+}
+
+describe("the regularizer", () => {
+  test.each(["sliced", "paired", "entropic"] as const)(
+    "%s draws the variations of both halves together",
+    (estimator) => {
+      const measure = createRegularizer({ estimator, samples: 64 });
+      const [free, held] = [0, 3].map((weight) => {
+        const trained = trainer({ steps: 60, regularizer: { weight, measure } });
+        run(trained, 0, 60);
+        return trained.evaluate().regularizer!;
+      });
+      expect(held!).toBeLessThan(free! * 0.8);
+    },
+  );
+});

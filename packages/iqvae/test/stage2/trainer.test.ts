@@ -1,0 +1,275 @@
+import { createHash } from "node:crypto";
+import {
+  getRandomState,
+  liveTensors,
+  manualSeed,
+  scope,
+  setRandomState,
+  type Tensor,
+  tensor,
+  unscoped,
+} from "@iqvae/torch";
+import { describe, expect, test } from "vitest";
+import { Transformer } from "../../src/models/transformer.ts";
+import { cachedSampler } from "../../src/sampling/sampler.ts";
+import type { Exposure } from "../../src/stage2/exposure.ts";
+import { GUMBEL_DEFAULTS } from "../../src/stage2/gumbel.ts";
+import { TokenPairs } from "../../src/stage2/token-pairs.ts";
+import { type Stage2Config, Stage2Trainer } from "../../src/stage2/trainer.ts";
+import { RunningMeans } from "../../src/support/running-means.ts";
+
+const SHAPE = { conditionCodes: 12, imageCodes: 12, conditionTokens: 6, imageTokens: 6 };
+const CONFIG: Stage2Config = {
+  steps: 300,
+  microBatch: 32,
+  learningRate: 3e-3,
+  finalLearningRate: 3e-4,
+  warmupSteps: 20,
+  weightDecay: 0.05,
+  clipNorm: 1,
+  emaDecay: 0.98,
+  precision: "float32",
+  exposure: { kind: "teacher" },
+};
+const SCHEDULED = { kind: "scheduled", every: 4, maxShare: 0.25, rampShare: 0.2 } as const;
+const GUMBEL = { ...GUMBEL_DEFAULTS, rampShare: 0.2 };
+
+/** Reproducible whole numbers below `below`. */
+function numbersFrom(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+/** Images that are their condition, read backwards. */
+function mirrored(count: number, seed: number): TokenPairs {
+  const random = numbersFrom(seed);
+  const conditions = Uint16Array.from({ length: count * 6 }, () => random(12));
+  const images = conditions.map((_, i) => conditions[i - (i % 6) + (5 - (i % 6))]!);
+  return new TokenPairs(SHAPE, conditions, images);
+}
+
+function trainer(config: Partial<Stage2Config> = {}, seed = 1): Stage2Trainer {
+  manualSeed(seed);
+  const model = new Transformer({ layers: 2, width: 64, heads: 4, dropout: 0.1 }, SHAPE);
+  return new Stage2Trainer({
+    model,
+    train: mirrored(512, 1),
+    validation: mirrored(50, 2),
+    config: { ...CONFIG, ...config },
+  });
+}
+
+const rows = (step: number, size = 32): Uint32Array => {
+  const random = numbersFrom(step + 1);
+  return Uint32Array.from({ length: size }, () => random(512));
+};
+
+function run(subject: Stage2Trainer, from: number, to: number): void {
+  for (let step = from; step < to; step++) scope(() => subject.step(rows(step)));
+}
+
+const bitsOf = (tensors: Map<string, Tensor>): Map<string, string> =>
+  new Map(
+    [...tensors].map(([name, x]) => [name, createHash("sha256").update(x.detach().read("float32")).digest("hex")]),
+  );
+
+describe.each([
+  ["true tokens, float32", {}],
+  ["true tokens, bfloat16", { precision: "bfloat16" }],
+  ["Gumbel samples", { exposure: GUMBEL, precision: "bfloat16" }],
+  ["Gumbel samples without gradient", { exposure: { ...GUMBEL, gradient: false }, precision: "bfloat16" }],
+  ["random replacement", { exposure: { kind: "random", share: 0.1 }, precision: "bfloat16" }],
+  ["hard samples", { exposure: SCHEDULED, precision: "bfloat16" }],
+  ["noisy context", { exposure: { kind: "noise", maxShare: 0.5 }, precision: "bfloat16" }],
+] as const)("%s", (_, over) => {
+  test("learns to read the condition backwards, and its samples do", () => {
+    const subject = trainer(over);
+    const before = subject.evaluate();
+    expect(before.nll).toBeCloseTo(Math.log(12), 0);
+    expect(before.bits).toBeCloseTo(before.nll! / Math.LN2, 10);
+    run(subject, 0, 300);
+    expect(subject.evaluate().nll).toBeLessThan(0.05);
+    subject.model.loadStateDict(subject.averages);
+    scope(() => {
+      const { conditions, images } = mirrored(50, 2).batch(Array.from({ length: 50 }, (_, i) => i));
+      const drawn = cachedSampler(subject.model).sample(conditions).flatten(1);
+      expect(drawn.eq(images).to("float32").mean().item()).toBeGreaterThan(0.97);
+    });
+  });
+
+  test("goes on bit for bit from what it gave", () => {
+    const whole = trainer(over);
+    run(whole, 0, 8);
+    const first = trainer(over);
+    run(first, 0, 5);
+    const kept = new Map([...first.tensors()].map(([name, x]) => [name, unscoped(() => x.detach().clone())]));
+    const state = JSON.parse(JSON.stringify(first.state())) as Record<string, unknown>;
+    const random = getRandomState();
+    const second = trainer(over, 99);
+    second.restore(kept, state);
+    setRandomState(random);
+    run(second, 5, 8);
+    expect(bitsOf(second.tensors())).toEqual(bitsOf(whole.tensors()));
+    expect(second.state()).toEqual(whole.state());
+    expect(second.evaluate()).toEqual(whole.evaluate());
+  });
+});
+
+test("a batch in parts makes the step of the whole batch", () => {
+  const step = (microBatch: number): Map<string, Tensor> => {
+    const subject = trainer({ microBatch });
+    const model = new Transformer({ layers: 1, width: 16, heads: 2, dropout: 0 }, SHAPE); // dropout would differ by part
+    model.loadStateDict(new Map(plain.stateDict()));
+    const other = new Stage2Trainer({
+      model,
+      train: mirrored(512, 1),
+      validation: mirrored(5, 2),
+      config: subject.config,
+    });
+    scope(() => other.step(rows(0, 30)));
+    return other.tensors();
+  };
+  manualSeed(7);
+  const plain = new Transformer({ layers: 1, width: 16, heads: 2, dropout: 0 }, SHAPE);
+  const [whole, parts] = [step(30), step(8)]; // 8 + 8 + 8 + 6
+  scope(() => {
+    for (const [name, x] of whole) {
+      if (!name.endsWith(".first")) continue; // Adam's first moment after one step: a tenth of the clipped gradient
+      const scale = x.abs().max().item();
+      expect(x.sub(parts.get(name)!).abs().max().item(), name).toBeLessThan(1e-4 * scale + 1e-9);
+    }
+  });
+});
+
+test("looking at held-out data changes nothing", () => {
+  const subject = trainer();
+  run(subject, 0, 3);
+  const before = bitsOf(subject.tensors());
+  subject.evaluate();
+  expect(bitsOf(subject.tensors())).toEqual(before);
+});
+
+test("the mean over the held-out rows does not depend on how they are cut", () => {
+  const nll = (microBatch: number): number => {
+    const subject = trainer({ microBatch });
+    return subject.evaluate().nll!;
+  };
+  expect(nll(7)).toBeCloseTo(nll(50), 5);
+});
+
+test("steps leave no tensors behind, with samples and without", () => {
+  const subject = trainer({ exposure: { ...GUMBEL, every: 2 } });
+  run(subject, 0, 4);
+  subject.evaluate();
+  const before = liveTensors();
+  run(subject, 4, 10);
+  subject.evaluate();
+  expect(liveTensors()).toBe(before);
+});
+
+test("Gumbel samples change the steps that they are mixed into, no others", () => {
+  const after = (steps: number, exposure: Exposure): Map<string, string> => {
+    const subject = trainer({ exposure });
+    run(subject, 0, steps);
+    return bitsOf(subject.tensors());
+  };
+  const early: Exposure = { ...GUMBEL, rampShare: 0.001 };
+  expect(after(3, early)).toEqual(after(3, { kind: "teacher" }));
+  expect(after(4, early)).not.toEqual(after(4, { kind: "teacher" }));
+});
+
+test("running means are read every so often", () => {
+  scope(() => {
+    const means = new RunningMeans(3);
+    const add = (x: number): number => means.add({ x: tensor(x) }).x;
+    expect([8, 1, 2, 6, 4, 4, 7].map(add)).toEqual([8, 8, 8, 3, 3, 3, 5]);
+  });
+});
+
+describe("refuses", () => {
+  const six = new Uint16Array(6);
+
+  test("tokens that are no whole rows, unequal rows, and codes that do not exist", () => {
+    expect(() => new TokenPairs(SHAPE, six, new Uint16Array(7))).toThrow(
+      "TokenPairs got 7 image tokens, which are no whole rows of 6",
+    );
+    expect(() => new TokenPairs(SHAPE, six, new Uint16Array(12))).toThrow(
+      "TokenPairs got 1 rows of condition tokens and 2 of image tokens; there must be one of each for every pair",
+    );
+    expect(() => new TokenPairs(SHAPE, six, Uint16Array.of(0, 1, 2, 12, 4, 5))).toThrow(
+      "TokenPairs: image token 12 in row 0 lies outside the codebook of 12 codes; were the tokens made by another stage-1 model? Encode the data again",
+    );
+    expect(() => new TokenPairs(SHAPE, Int32Array.of(0, 0, 0, -1, 0, 0), six)).toThrow("condition token -1 in row 0");
+  });
+
+  test("rows that do not exist", () => {
+    expect(() => mirrored(4, 1).batch([0, 4])).toThrow("TokenPairs.batch was asked for row 4, but has rows 0 to 3");
+  });
+
+  test("tokens of another model, an empty split, an empty batch, a state without a step", () => {
+    const make = (train: TokenPairs, validation: TokenPairs) => () =>
+      new Stage2Trainer({
+        model: new Transformer({ layers: 1, width: 8, heads: 1, dropout: 0 }, SHAPE),
+        train,
+        validation,
+        config: CONFIG,
+      });
+    const other = new TokenPairs({ ...SHAPE, imageCodes: 99 }, six, six);
+    expect(make(mirrored(2, 1), other)).toThrow(
+      "Stage2Trainer: the validation tokens have imageCodes 99, but the transformer is made for 12; encode the data with the stage-1 model of this run",
+    );
+    expect(make(mirrored(0, 1), mirrored(2, 1))).toThrow("Stage2Trainer: the train split is empty");
+    const subject = make(mirrored(2, 1), mirrored(2, 1))();
+    expect(() => subject.step(new Uint32Array())).toThrow("Stage2Trainer.step got an empty batch");
+    expect(() => subject.restore(subject.tensors(), { step: "3" })).toThrow(
+      `Stage2Trainer.restore needs a state with a whole 'step', but got {"step":"3"}`,
+    );
+  });
+});
+
+describe("leaving conditions out", () => {
+  const unconditional = (conditionDropout: number): Stage2Trainer => {
+    manualSeed(1);
+    return new Stage2Trainer({
+      model: new Transformer({ layers: 2, width: 64, heads: 4, dropout: 0, unconditional: true }, SHAPE),
+      train: mirrored(512, 1),
+      validation: mirrored(50, 2),
+      config: { ...CONFIG, conditionDropout },
+    });
+  };
+  /** How far training moved the embedding of the absent condition; decay alone moves it a little. */
+  const moved = (subject: Stage2Trainer): number =>
+    scope(() => {
+      const absent = () => subject.model.conditionEmbedding.weight.detach().select(0, SHAPE.conditionCodes).clone();
+      const before = absent();
+      run(subject, 0, 3);
+      return absent().sub(before).abs().amax().item();
+    });
+
+  test("teaches the embedding of the absent condition, and only then", () => {
+    expect(moved(unconditional(0.5))).toBeGreaterThan(1e-4);
+    expect(moved(unconditional(0))).toBeLessThan(1e-5);
+  });
+
+  test("draws no random number where none is left out, so that such trainings stay as they were", () => {
+    const after = (conditionDropout: number): Uint8Array => {
+      const subject = unconditional(conditionDropout);
+      manualSeed(3);
+      run(subject, 0, 1);
+      return getRandomState();
+    };
+    manualSeed(3);
+    const before = getRandomState();
+    expect(after(0)).toEqual(before);
+    expect(after(0.1)).not.toEqual(after(0));
+  });
+
+  test("needs a model that has such an embedding", () => {
+    expect(() => trainer({ conditionDropout: 0.1 })).toThrow(
+      "Stage2Trainer: conditionDropout 0.1 needs a transformer made with unconditional: true",
+    );
+  });
+});
