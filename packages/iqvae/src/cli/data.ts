@@ -43,12 +43,12 @@ export function dataCommand(): Command {
       try {
         const path = out ?? `data-${name}.png`;
         await dataContactSheet(dataset, path);
-        const { train, validation, licences } = dataset;
+        const { train, validation, licenses } = dataset;
         const text = `${name}: ${train.length} pairs for training, ${validation.length} held out. Some of them: ${path}`;
         progress.tell(text, { event: "data", name, train: train.length, validation: validation.length, path });
-        for (const { package: from, version, author, licence } of licences) {
-          const line = `  from ${from} ${version} by ${author}, ${licence}`;
-          progress.tell(line, { event: "licence", package: from, version, author, licence });
+        for (const { package: from, version, author, license } of licenses) {
+          const line = `  from ${from} ${version} by ${author}, ${license}`;
+          progress.tell(line, { event: "license", package: from, version, author, license });
         }
       } finally {
         dataset.close();

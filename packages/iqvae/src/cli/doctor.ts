@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { cudaDeviceCount, getThreads, torchVersion } from "@iqvae/torch";
 import { Command } from "commander";
 import { processor } from "../config/index.ts";
-import { cacheFolder, dataLicences } from "../data/index.ts";
+import { cacheFolder, dataLicenses } from "../data/index.ts";
 import { VERSION } from "../support/version.ts";
 import { optionsOf } from "./options.ts";
 
@@ -49,10 +49,10 @@ function examine(): Finding[] {
     ],
     ["devices", ["cpu", ...Array.from({ length: cuda }, (_, i) => `cuda:${i}`)].join(", ")],
     ["data caches", cachesIn(cacheFolder())],
-    ...dataLicences().map(
-      ({ package: from, version, author, licence, url }): Finding => [
-        "data licence",
-        `${from} ${version} by ${author}: ${licence}, ${url}`,
+    ...dataLicenses().map(
+      ({ package: from, version, author, license, url }): Finding => [
+        "data license",
+        `${from} ${version} by ${author}: ${license}, ${url}`,
       ],
     ),
   ];

@@ -1,6 +1,6 @@
 import type { ConditionSpec } from "../conditions/spec.ts";
 import type { ImportReport } from "./import/problems.ts";
-import type { Licence } from "./licenses.ts";
+import type { License } from "./licenses.ts";
 
 export type { ConditionSpec, Rgb, SemanticClass } from "../conditions/spec.ts";
 
@@ -39,7 +39,7 @@ export interface PairDataset {
   readonly condition: ConditionSpec;
   readonly train: PairSplit;
   readonly validation: PairSplit;
-  readonly licences: readonly Licence[];
+  readonly licenses: readonly License[];
   /** Of an import: what was read, and what was left out and why. */
   readonly report?: ImportReport;
   /** Closes the cache file. No batch can be read afterwards. */

@@ -1,5 +1,5 @@
 export { contactSheet, dataContactSheet, drawCondition, type SheetRow } from "../media/contact-sheet.ts";
-export { colourEdges } from "../media/edges.ts";
+export { colorEdges } from "../media/edges.ts";
 export { logMel } from "../media/log-mel.ts";
 export { readImage, readLabelMap, readLines } from "../media/read-image.ts";
 export { readWav, type Waveform } from "../media/wav.ts";
@@ -18,11 +18,11 @@ export { IMAGE_SIZES } from "./dataset.ts";
 export { describeImport, type ImportReport, type ProblemKind, type ProblemSummary } from "./import/problems.ts";
 export { IMPORTS, type ImportRequest, importSchema, isImport } from "./import/requests.ts";
 export { importedCondition } from "./import/specs.ts";
-export type { Licence } from "./licenses.ts";
+export type { License } from "./licenses.ts";
 export { epochOrder, Loader, type LoaderState } from "./loader.ts";
 export {
   DATASETS,
-  dataLicences,
+  dataLicenses,
   type OpenBuiltIn,
   type OpenEmoji,
   type OpenFaces,
@@ -45,8 +45,8 @@ export {
   geometryHash,
   UNSEEN_PARTS,
 } from "./sets/faces/geometry.ts";
-export { drawColours, FACE_PALETTES, type FaceColours, SHAVED_SHARE } from "./sets/faces/palettes.ts";
-export { recolourFace, renderFace, renderFaceCondition } from "./sets/faces/recipe.ts";
+export { drawColors, FACE_PALETTES, type FaceColors, SHAVED_SHARE } from "./sets/faces/palettes.ts";
+export { recolorFace, renderFace, renderFaceCondition } from "./sets/faces/recipe.ts";
 export { HAND_PALETTES, HAND_POINTS, relightHand } from "./sets/hands/recipe.ts";
 export { HERO_CLASSES, HERO_GROUND } from "./sets/heroes/draw.ts";
 export { HERO_POINTS } from "./sets/heroes/key-points.ts";

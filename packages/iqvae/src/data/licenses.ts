@@ -3,13 +3,13 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 
 /** Whose drawings a data set is made of, and on what terms. */
-export interface Licence {
+export interface License {
   readonly package: string;
   readonly version: string;
   /** Who made the drawings. */
   readonly author: string;
   /** SPDX identifier. */
-  readonly licence: string;
+  readonly license: string;
   readonly url: string;
 }
 

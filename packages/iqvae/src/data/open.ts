@@ -9,13 +9,13 @@ import { IMAGE_SIZES, type ImageSize, type PairDataset, type PairSplit } from ".
 import { describeImport, type ImportReport } from "./import/problems.ts";
 import { importRecipe } from "./import/recipe.ts";
 import { IMPORTS, type ImportInput, type ImportRequest, importSchema, isImport } from "./import/requests.ts";
-import type { Licence } from "./licenses.ts";
+import type { License } from "./licenses.ts";
 import type { Recipe } from "./recipe.ts";
 import { emojiRecipe } from "./sets/emoji/recipe.ts";
 import type { FaceSplit } from "./sets/faces/geometry.ts";
 import { facesRecipe } from "./sets/faces/recipe.ts";
 import { handsRecipe } from "./sets/hands/recipe.ts";
-import { flareGame, flareGameAtHand, heroLicence } from "./sets/heroes/flare-game.ts";
+import { flareGame, flareGameAtHand, heroLicense } from "./sets/heroes/flare-game.ts";
 import { type HeroCondition, heroesRecipe } from "./sets/heroes/recipe.ts";
 import { scenesRecipe } from "./sets/scenes/recipe.ts";
 import { speechRecipe } from "./sets/speech/recipe.ts";
@@ -143,7 +143,7 @@ export async function openDataset(request: OpenRequest): Promise<PairDataset> {
     key,
     size: side,
     condition: recipe.condition,
-    licences: recipe.licences,
+    licenses: recipe.licenses,
     train: split(false),
     validation: split(true),
     ...(report === undefined ? {} : { report }),
@@ -152,7 +152,7 @@ export async function openDataset(request: OpenRequest): Promise<PairDataset> {
 }
 
 /** Whose drawings the built-in data sets are made of; those of heroes where they have been fetched. */
-export function dataLicences(): readonly Licence[] {
+export function dataLicenses(): readonly License[] {
   const requests: OpenFromNpm[] = [
     { name: "faces", condition: "semantic", size: 32 },
     { name: "emoji", condition: "edges", size: 32 },
@@ -160,11 +160,11 @@ export function dataLicences(): readonly Licence[] {
     { name: "speech", condition: "audio", size: 32 },
   ];
   const game = flareGameAtHand(cacheFolder());
-  const licences = [
-    ...requests.flatMap((request) => npmRecipe(request).licences),
-    ...(game === undefined ? [] : [heroLicence(game)]),
+  const licenses = [
+    ...requests.flatMap((request) => npmRecipe(request).licenses),
+    ...(game === undefined ? [] : [heroLicense(game)]),
   ];
-  return [...new Map(licences.map((licence) => [licence.package, licence])).values()];
+  return [...new Map(licenses.map((license) => [license.package, license])).values()];
 }
 
 async function recipeOf(request: OpenRequest, folder: string): Promise<Recipe> {

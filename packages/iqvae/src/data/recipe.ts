@@ -1,7 +1,7 @@
 import type { PairEntry } from "./cache.ts";
 import type { ConditionSpec } from "./dataset.ts";
 import type { ImportReport } from "./import/problems.ts";
-import type { Licence } from "./licenses.ts";
+import type { License } from "./licenses.ts";
 
 /** An image `[H, W, 3]` and its condition, of the shape that its kind asks for. */
 export interface Pair {
@@ -27,7 +27,7 @@ export interface Prepared {
 export interface Recipe {
   readonly name: string;
   readonly condition: ConditionSpec;
-  readonly licences: readonly Licence[];
+  readonly licenses: readonly License[];
   /** All that decides the pixels and the split: the content key of the cache. */
   readonly parts: Readonly<Record<string, string | number>>;
   prepare(): Prepared | Promise<Prepared>;

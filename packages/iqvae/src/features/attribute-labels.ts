@@ -1,5 +1,5 @@
 import { svgs } from "facesjs";
-import { drawColours, FACE_PALETTES, faceGeometryOf, seededRandom } from "../data/index.ts";
+import { drawColors, FACE_PALETTES, faceGeometryOf, seededRandom } from "../data/index.ts";
 import { EMOJI_VENDORS } from "../data/sets/emoji/concepts.ts";
 import { emojiGroups } from "../data/sets/emoji/groups.ts";
 
@@ -45,7 +45,7 @@ function faceLabels(): AttributeLabels {
     of: remembered((id) => {
       const geometry = faceGeometryOf(id);
       const [, seed, index] = /^face-(-?\d+)-(\d+)$/.exec(id)!;
-      const colors = drawColours(seededRandom("face colours", Number(seed), Number(index)));
+      const colors = drawColors(seededRandom("face colours", Number(seed), Number(index)));
       return [
         ...ids.map(([part, names]) => names.indexOf(geometry[part].id)),
         ...COLORS.map(([name, palette]) => (palette as readonly string[]).indexOf(colors[name])),

@@ -107,7 +107,7 @@ export async function dataContactSheet(dataset: PairDataset, path: string): Prom
     const part = row < SHEET_ROWS - 2 ? "train" : "validation";
     const split = dataset[part];
     const first = (part === "train" ? row : row - SHEET_ROWS + 2) * SHEET_PAIRS;
-    // Spread over the split, since neighbours may be alike (one concept, several vendors).
+    // Spread over the split, since neighbors may be alike (one concept, several vendors).
     const total = SHEET_PAIRS * (part === "train" ? SHEET_ROWS - 2 : 2);
     const numbers = Array.from({ length: SHEET_PAIRS }, (_, i) => Math.floor(((first + i) * split.length) / total));
     const { images, conditions } = split.batch(split.length === 0 ? [] : numbers);

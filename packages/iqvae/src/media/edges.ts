@@ -1,20 +1,20 @@
-/** Below `LOW` a change of colour is no edge; at `HIGH` it starts one. RGB distance over two pixels, 0 … 441. */
+/** Below `LOW` a change of color is no edge; at `HIGH` it starts one. RGB distance over two pixels, 0 … 441. */
 const LOW = 22;
 const HIGH = 44;
 
 /**
- * Thin edges of a colour image: Canny's detector (IEEE PAMI 8(6), 1986) on the colour gradient of Di Zenzo (CVGIP 33(1),
- * 1986), so that an edge between two colours of equal brightness counts.
+ * Thin edges of a color image: Canny's detector (IEEE PAMI 8(6), 1986) on the color gradient of Di Zenzo (CVGIP 33(1),
+ * 1986), so that an edge between two colors of equal brightness counts.
  *
  * @param image RGB bytes `[size, size, 3]`
  * @returns 0 or 1 (edge) `[size, size]`
  */
-export function colourEdges(image: Uint8Array, size: number): Uint8Array {
-  const { magnitude, dx, dy } = colourGradient(smooth(image, size), size);
+export function colorEdges(image: Uint8Array, size: number): Uint8Array {
+  const { magnitude, dx, dy } = colorGradient(smooth(image, size), size);
   return hysteresis(ridges(magnitude, dx, dy, size), size);
 }
 
-/** A binomial 3 × 3 blur: enough for drawings, which have no noise, and it keeps neighbouring lines apart. */
+/** A binomial 3 × 3 blur: enough for drawings, which have no noise, and it keeps neighboring lines apart. */
 function smooth(image: Uint8Array, size: number): Float32Array {
   const last = size - 1;
   const rows = new Float32Array(image.length);
@@ -46,8 +46,8 @@ interface Gradient {
   readonly dy: Float32Array;
 }
 
-/** The direction in which the colour changes most, and by how much: the larger eigenvalue of the structure tensor. */
-function colourGradient(image: Float32Array, size: number): Gradient {
+/** The direction in which the color changes most, and by how much: the larger eigenvalue of the structure tensor. */
+function colorGradient(image: Float32Array, size: number): Gradient {
   const magnitude = new Float32Array(size * size);
   const dx = new Float32Array(size * size);
   const dy = new Float32Array(size * size);
@@ -77,7 +77,7 @@ function colourGradient(image: Float32Array, size: number): Gradient {
   return { magnitude, dx, dy };
 }
 
-/** Keeps a pixel only if its gradient is the largest across the edge, compared with interpolated neighbours. */
+/** Keeps a pixel only if its gradient is the largest across the edge, compared with interpolated neighbors. */
 function ridges(magnitude: Float32Array, dx: Float32Array, dy: Float32Array, size: number): Float32Array {
   const valueAt = (x: number, y: number) => (x < 0 || y < 0 || x >= size || y >= size ? 0 : magnitude[y * size + x]!);
   const between = (x: number, y: number) => {

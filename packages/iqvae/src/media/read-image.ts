@@ -17,7 +17,7 @@ export async function readImage(path: string, size: number): Promise<Uint8Array>
       .rotate()
       .resize(size, size, { fit: "cover" })
       .flatten({ background: "#fff" })
-      .toColourspace("srgb")
+      .toColorspace("srgb")
       .raw()
       .toBuffer(),
   );
@@ -25,19 +25,19 @@ export async function readImage(path: string, size: number): Promise<Uint8Array>
 }
 
 /**
- * Reads a semantic map of exactly `size × size` pixels: a grey image of class numbers, or a colour image painted in the
- * very colours of the classes, as `drawCondition` shows them.
+ * Reads a semantic map of exactly `size × size` pixels: a gray image of class numbers, or a color image painted in the
+ * very colors of the classes, as `drawCondition` shows them.
  *
  * @returns class numbers `[size, size]`
- * @throws RangeError for another size, a class number out of range or a colour of no class
+ * @throws RangeError for another size, a class number out of range or a color of no class
  */
 export async function readLabelMap(path: string, classes: readonly SemanticClass[], size: number): Promise<Uint8Array> {
   const { data, channels, metadata } = await readPixels("readLabelMap", path, size);
-  if (channels > 1) return labelsFromColours(data, classes, path, size);
+  if (channels > 1) return labelsFromColors(data, classes, path, size);
   if (metadata.depth !== "uchar" || (metadata.bitsPerSample ?? 8) < 8) {
     throw new RangeError(
-      `readLabelMap("${path}"): expected a grey image with 8 bits a pixel, got ${metadata.bitsPerSample ?? metadata.depth}. ` +
-        `Save it with 8 bits, or as a colour image in the colours of the classes.`,
+      `readLabelMap("${path}"): expected a gray image with 8 bits a pixel, got ${metadata.bitsPerSample ?? metadata.depth}. ` +
+        `Save it with 8 bits, or as a color image in the colors of the classes.`,
     );
   }
   const at = data.findIndex((label) => label >= classes.length);
@@ -50,19 +50,14 @@ export async function readLabelMap(path: string, classes: readonly SemanticClass
   return data;
 }
 
-function labelsFromColours(
-  data: Uint8Array,
-  classes: readonly SemanticClass[],
-  path: string,
-  size: number,
-): Uint8Array {
+function labelsFromColors(data: Uint8Array, classes: readonly SemanticClass[], path: string, size: number): Uint8Array {
   const labels = new Map(classes.map(({ color: [r, g, b] }, label) => [(r << 16) | (g << 8) | b, label]));
   return Uint8Array.from({ length: size * size }, (_, at) => {
     const [r, g, b] = [data[3 * at]!, data[3 * at + 1]!, data[3 * at + 2]!];
     const label = labels.get((r << 16) | (g << 8) | b);
     if (label !== undefined) return label;
     throw new RangeError(
-      `readLabelMap("${path}"): the colour ${hex([r, g, b])} at ${position(at, size)} is that of no class. Paint without ` +
+      `readLabelMap("${path}"): the color ${hex([r, g, b])} at ${position(at, size)} is that of no class. Paint without ` +
         `soft edges, in ${classes.map(({ name, color }) => `${hex(color)} (${name})`).join(", ")}.`,
     );
   });
@@ -84,11 +79,11 @@ export async function readLines(path: string, size: number): Promise<Uint8Array>
 async function readPixels(caller: string, path: string, size: number) {
   const metadata = await decode(caller, path, (image) => image.metadata());
   expectSquare(caller, path, metadata, size);
-  const grey = metadata.channels <= 2;
+  const gray = metadata.channels <= 2;
   const { data, info } = await decode(caller, path, (image) => {
     const flat = metadata.hasAlpha ? image.flatten({ background: "#fff" }) : image;
     return flat
-      .toColourspace(grey ? "b-w" : "srgb")
+      .toColorspace(gray ? "b-w" : "srgb")
       .raw()
       .toBuffer({ resolveWithObject: true });
   });
@@ -99,7 +94,7 @@ function expectSquare(caller: string, path: string, { width, height }: Metadata,
   if (width === size && height === size) return;
   throw new RangeError(
     `${caller}("${path}"): expected ${size} × ${size} pixels, got ${width} × ${height}. ` +
-      `Scale it without smoothing (nearest neighbour), or a map would get classes that nobody painted.`,
+      `Scale it without smoothing (nearest neighbor), or a map would get classes that nobody painted.`,
   );
 }
 

@@ -5,7 +5,7 @@ import sharp from "sharp";
  *
  * @returns RGB bytes `[H, W, 3]`
  */
-export async function rasterise(svg: string): Promise<Uint8Array> {
+export async function rasterize(svg: string): Promise<Uint8Array> {
   return plain(await sharp(Buffer.from(svg)).removeAlpha().raw().toBuffer());
 }
 

@@ -5,7 +5,7 @@ import {
   type ImageSize,
   type PairDataset,
   type Random,
-  recolourFace,
+  recolorFace,
   seededRandom,
 } from "../data/index.ts";
 import { permutation } from "../support/random.ts";
@@ -36,7 +36,7 @@ const oneOf: Draw = async (id, count, size, random) => {
 
 /** The data sets of which true images of a condition can be drawn. */
 const TRUE_IMAGES: Readonly<Record<string, Draw>> = {
-  faces: (id, count, size, random) => recolourFace(faceGeometryOf(id), count, size, random),
+  faces: (id, count, size, random) => recolorFace(faceGeometryOf(id), count, size, random),
   heroes: dressHero,
   words: oneOf,
   speech: oneOf,

@@ -187,7 +187,7 @@ describe("sample", () => {
 
   test("takes conditions from images", async () => {
     const map = await sharp(Buffer.alloc(32 * 32, 4), { raw: { width: 32, height: 32, channels: 1 } })
-      .toColourspace("b-w")
+      .toColorspace("b-w")
       .png()
       .toBuffer();
     writeFileSync(workspace.at("map.png"), map);
@@ -209,9 +209,9 @@ describe("sample", () => {
     expect([width, height]).toEqual([3 * 132 + 4, 132 + 16 + 4]);
   });
 
-  const grey = (value: number, size = 32) =>
+  const gray = (value: number, size = 32) =>
     sharp(Buffer.alloc(size * size, value), { raw: { width: size, height: size, channels: 1 } })
-      .toColourspace("b-w")
+      .toColorspace("b-w")
       .png()
       .toBuffer();
 
@@ -219,13 +219,13 @@ describe("sample", () => {
     ["no image", async () => "hello", /^readLabelMap\("bad.png"\): this is no image that can be decoded/],
     [
       "half an image",
-      async () => (await grey(1)).subarray(0, 70),
+      async () => (await gray(1)).subarray(0, 70),
       /^readLabelMap\("bad.png"\): this is no image that can be decoded/,
     ],
-    ["another size", () => grey(1, 48), /expected 32 × 32 pixels, got 48 × 48/],
+    ["another size", () => gray(1, 48), /expected 32 × 32 pixels, got 48 × 48/],
     [
       "a label out of range",
-      () => grey(200),
+      () => gray(200),
       /label 200 at x = 0, y = 0 is out of range. There are 13 classes, 0 to 12: background, /,
     ],
   ])("refuses a condition that is %s", async (_, make, message) => {
@@ -310,7 +310,7 @@ test("doctor names what was found", async () => {
   expect(findings.get("threads")).toBe("1");
   expect(findings.get("devices")).toMatch(/^cpu/);
   expect(findings.get("bfloat16")).toMatch(/^(fast|on the GPU|no instructions)/);
-  expect([...findings.keys()]).toEqual(expect.arrayContaining(["BLAS", "processor", "data caches", "data licence"]));
+  expect([...findings.keys()]).toEqual(expect.arrayContaining(["BLAS", "processor", "data caches", "data license"]));
 });
 
 /** What a run came to: weights and moments of both stages, and the log. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { dataLicences, openDataset } from "../../src/data/index.ts";
+import { dataLicenses, openDataset } from "../../src/data/index.ts";
 
 /** What the next file operation fails with: the code of a system error and the number of writes that still work. */
 const fault = vi.hoisted((): { code: string | null; writesLeft: number } => ({ code: null, writesLeft: 0 }));
@@ -189,11 +189,11 @@ describe("openDataset", () => {
   it("records whose drawings these are, as THIRD_PARTY.md does", async () => {
     const text = await readFile(new URL("../../../../THIRD_PARTY.md", import.meta.url), "utf8");
     // Those of heroes are there where they have been fetched.
-    const licences = dataLicences().filter(({ package: name }) => name !== "flare-game");
-    expect(licences).toHaveLength(9);
-    for (const { package: name, version, author, licence, url } of licences) {
+    const licenses = dataLicenses().filter(({ package: name }) => name !== "flare-game");
+    expect(licenses).toHaveLength(9);
+    for (const { package: name, version, author, license, url } of licenses) {
       const row = text.split("\n").find((line) => line.includes(`\`${name}\``));
-      for (const entry of [version, author, licence, url]) expect(row).toContain(entry);
+      for (const entry of [version, author, license, url]) expect(row).toContain(entry);
     }
   });
 });

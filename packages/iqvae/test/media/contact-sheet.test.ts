@@ -49,7 +49,7 @@ describe("contactSheet", () => {
 });
 
 describe("drawCondition", () => {
-  it("draws classes in their colours and lines black on white", () => {
+  it("draws classes in their colors and lines black on white", () => {
     const classes = [
       { name: "sky", color: [1, 2, 3] },
       { name: "sea", color: [4, 5, 6] },
@@ -59,7 +59,7 @@ describe("drawCondition", () => {
       [b, a, a, b].flat(),
     );
     expect([...drawCondition(Uint8Array.of(1, 0, 0, 1), { kind: "edges" }, 2)].map(Number)).toEqual(
-      [0, 255, 255, 0].flatMap((grey) => [grey, grey, grey]),
+      [0, 255, 255, 0].flatMap((gray) => [gray, gray, gray]),
     );
     expect(() => drawCondition(Uint8Array.of(0, 2, 0, 0), { kind: "lines" }, 2)).toThrow(
       'pixel 1 holds 2, but a condition of kind "lines" holds 0 to 1.',

@@ -24,7 +24,7 @@ const path = (name: string) => join(folder, name);
 const raw = (channels: 1 | 3 | 4, width = SIZE, height = SIZE) => ({ raw: { width, height, channels } });
 const savePixels = (pixels: Uint8Array, channels: 1 | 3 | 4, name: string) =>
   sharp(pixels, raw(channels))
-    .toColourspace(channels === 1 ? "b-w" : "srgb")
+    .toColorspace(channels === 1 ? "b-w" : "srgb")
     .png()
     .toFile(path(name));
 
@@ -35,10 +35,10 @@ describe("readCondition", () => {
     const spec = { kind: "semantic", classes: FACE_CLASSES } as const;
     await fc.assert(
       fc.asyncProperty(labels, async (map) => {
-        await savePixels(map, 1, "grey.png");
-        await savePixels(drawCondition(map, spec, SIZE), 3, "colour.png");
-        expect(await readCondition(path("grey.png"), spec, SIZE)).toEqual(map);
-        expect(await readCondition(path("colour.png"), spec, SIZE)).toEqual(map);
+        await savePixels(map, 1, "gray.png");
+        await savePixels(drawCondition(map, spec, SIZE), 3, "color.png");
+        expect(await readCondition(path("gray.png"), spec, SIZE)).toEqual(map);
+        expect(await readCondition(path("color.png"), spec, SIZE)).toEqual(map);
       }),
       { numRuns: 15 },
     );
@@ -64,26 +64,26 @@ describe("readLabelMap", () => {
     );
   });
 
-  it("names the colour that is that of no class", async () => {
+  it("names the color that is that of no class", async () => {
     const pixels = drawCondition(new Uint8Array(SIZE ** 2), { kind: "semantic", classes: FACE_CLASSES }, SIZE);
     pixels.set([1, 2, 3], 3 * 5);
     await savePixels(pixels, 3, "odd.png");
     await expect(readLabelMap(path("odd.png"), FACE_CLASSES, SIZE)).rejects.toThrow(
-      /the colour #010203 at x = 5, y = 0 is that of no class\. Paint without soft edges, in #eceff1 \(background\), /,
+      /the color #010203 at x = 5, y = 0 is that of no class\. Paint without soft edges, in #eceff1 \(background\), /,
     );
   });
 
   it("refuses another size and other depths", async () => {
     await sharp(new Uint8Array(8 * 6), raw(1, 8, 6))
-      .toColourspace("b-w")
+      .toColorspace("b-w")
       .png()
       .toFile(path("flat.png"));
     await expect(readLabelMap(path("flat.png"), FACE_CLASSES, SIZE)).rejects.toThrow(
       /expected 8 × 8 pixels, got 8 × 6\. Scale it without smoothing/,
     );
-    await sharp(new Uint8Array(64), raw(1)).toColourspace("grey16").png().toFile(path("deep.png"));
+    await sharp(new Uint8Array(64), raw(1)).toColorspace("grey16").png().toFile(path("deep.png"));
     await expect(readLabelMap(path("deep.png"), FACE_CLASSES, SIZE)).rejects.toThrow(
-      /expected a grey image with 8 bits a pixel, got 16\. Save it with 8 bits/,
+      /expected a gray image with 8 bits a pixel, got 16\. Save it with 8 bits/,
     );
   });
 });
@@ -102,7 +102,7 @@ describe("readImage", () => {
     expect(await readImage(path("wide.png"), 4)).toHaveLength(4 * 4 * 3);
   });
 
-  it("makes three channels of a grey image", async () => {
+  it("makes three channels of a gray image", async () => {
     await savePixels(new Uint8Array(SIZE ** 2).fill(77), 1, "even.png");
     expect(await readImage(path("even.png"), SIZE)).toEqual(new Uint8Array(SIZE ** 2 * 3).fill(77));
   });

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import {
-  drawColours,
+  drawColors,
   FACE_PALETTES,
   faceGeometry,
-  recolourFace,
+  recolorFace,
   renderFace,
   renderFaceCondition,
   seededRandom,
@@ -36,7 +36,7 @@ describe("calibration of colors", () => {
     const faces = await Promise.all(
       (await maps(20)).map(async ({ geometry, map }, i) => ({
         map,
-        images: split(await recolourFace(geometry, SAMPLES, SIZE, seededRandom("calibration", i))),
+        images: split(await recolorFace(geometry, SAMPLES, SIZE, seededRandom("calibration", i))),
       })),
     );
     const { traits, mean } = colorsOf(faces);
@@ -52,7 +52,7 @@ describe("calibration of colors", () => {
 
   test("one color for all is as far from the palette as can be", async () => {
     const fixed = {
-      ...drawColours(seededRandom("one")),
+      ...drawColors(seededRandom("one")),
       skin: FACE_PALETTES.skin[3],
       background: FACE_PALETTES.background[1],
       shave: 0,
@@ -76,7 +76,7 @@ describe("calibration of colors", () => {
   test("a color for each condition looks right in the pool, and is caught condition by condition", async () => {
     const faces = await Promise.all(
       (await maps(60)).map(async ({ geometry, map }, i) => {
-        const image = await renderFace(geometry, { ...drawColours(seededRandom("each", i)), shave: 0 }, SIZE);
+        const image = await renderFace(geometry, { ...drawColors(seededRandom("each", i)), shave: 0 }, SIZE);
         return { map, images: Array.from({ length: SAMPLES }, () => image) };
       }),
     );

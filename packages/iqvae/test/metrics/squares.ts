@@ -47,7 +47,7 @@ export function squares(kind: Kind, options: { readonly name?: string; readonly 
     condition: SPECS[kind],
     train: split(kind, 512, "train"),
     validation: split(kind, 96, "validation"),
-    licences: [],
+    licenses: [],
     close() {},
   };
 }

@@ -26,7 +26,7 @@ test("all that trainers keep, and the batches they are fed, are on the default d
     condition: conditionSpec(data),
     train: split,
     validation: split,
-    licences: [],
+    licenses: [],
     close() {},
   };
   const shape = { conditionCodes: 8, conditionTokens: 4, imageCodes: 8, imageTokens: 4 };

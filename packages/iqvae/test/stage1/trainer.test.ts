@@ -7,7 +7,7 @@ import { type Stage1Settings, Stage1Trainer } from "../../src/stage1/trainer.ts"
 
 const SIZE = 32;
 
-/** Squares of eight colours at random places; the map says where, not which colour. */
+/** Squares of eight colors at random places; the map says where, not which color. */
 function squares(count: number, seed: number): PairSplit {
   let state = seed;
   const random = (below: number): number => {
@@ -17,12 +17,12 @@ function squares(count: number, seed: number): PairSplit {
   const images = new Uint8Array(count * SIZE * SIZE * 3);
   const conditions = new Uint8Array(count * SIZE * SIZE);
   for (let i = 0; i < count; i++) {
-    const [left, top, side, colour] = [random(16), random(16), 8 + random(8), random(8)];
+    const [left, top, side, color] = [random(16), random(16), 8 + random(8), random(8)];
     for (let y = top; y < top + side; y++)
       for (let x = left; x < left + side; x++) {
         const at = (i * SIZE + y) * SIZE + x;
         conditions[at] = 1;
-        images.set([colour & 1 ? 255 : 40, colour & 2 ? 255 : 40, colour & 4 ? 255 : 40], at * 3);
+        images.set([color & 1 ? 255 : 40, color & 2 ? 255 : 40, color & 4 ? 255 : 40], at * 3);
       }
   }
   const pick = (all: Uint8Array, indices: ArrayLike<number>, each: number): Uint8Array => {
@@ -54,7 +54,7 @@ const data: PairDataset = {
   },
   train: squares(256, 1),
   validation: squares(64, 2),
-  licences: [],
+  licenses: [],
   close() {},
 };
 

@@ -1,10 +1,10 @@
-import { colourEdges, type PairDataset } from "../../data/index.ts";
+import { colorEdges, type PairDataset } from "../../data/index.ts";
 import { agreementOf } from "./agreement.ts";
 import type { Fidelity, FidelityOptions } from "./measure.ts";
 import { readingFidelity } from "./reading.ts";
 import { retrievalFidelity } from "./retrieval.ts";
 
-/** Data sets whose edges `colourEdges` found in the images. */
+/** Data sets whose edges `colorEdges` found in the images. */
 const COMPUTED_EDGES: readonly string[] = ["emoji", "images"];
 
 /**
@@ -29,7 +29,7 @@ const edgeFidelity: Fidelity = {
     const edges = new Uint8Array(conditions.length);
     for (let i = 0; i < count; i++) {
       const image = pixels.subarray(i * size * size * 3, (i + 1) * size * size * 3);
-      edges.set(colourEdges(image, size), i * size * size);
+      edges.set(colorEdges(image, size), i * size * size);
     }
     return agreementOf({ kind: "edges" }, size)!(edges, conditions);
   },

@@ -265,7 +265,7 @@ describe("what is no such folder", () => {
     [{ condition: "semantic" }, /openDataset: classes: Invalid input/],
     [{ condition: "lines", size: 33 }, /openDataset: size/],
     [{ condition: "smell" }, /openDataset: condition/],
-    [{ condition: "lines", colour: 1 }, /openDataset: folder: Unrecognized key: "colour"/],
+    [{ condition: "lines", color: 1 }, /openDataset: folder: Unrecognized key: "color"/],
   ])("a request with %j", async (over, message) => {
     await expect(openDataset(request("/nowhere", over))).rejects.toThrow(message);
   });

@@ -14,7 +14,7 @@ import { chunk, damage, jpeg, pixels, png, pngFile } from "./trees.ts";
 async function bySharp(file: Buffer, gray: boolean): Promise<Uint8Array | undefined> {
   try {
     const raw = sharp(file)
-      .toColourspace(gray ? "b-w" : "srgb")
+      .toColorspace(gray ? "b-w" : "srgb")
       .raw();
     return new Uint8Array(await raw.toBuffer());
   } catch {
@@ -120,7 +120,7 @@ describe("JPEG files", () => {
     const files = [
       await jpeg(33, 21, (x) => [x, 0, 0]),
       await sharp(await jpeg(20, 31, () => [9, 9, 9]))
-        .greyscale()
+        .grayscale()
         .jpeg({ progressive: true })
         .toBuffer(),
     ];
@@ -195,7 +195,7 @@ describe("the middle of a picture", () => {
   });
 
   test("of a gray JPEG file is as bright in all three channels", async () => {
-    const gray = sharp(await jpeg(side, side, (x) => [x * 16, 0, 0])).greyscale();
+    const gray = sharp(await jpeg(side, side, (x) => [x * 16, 0, 0])).grayscale();
     const image = await middle("a.jpg", await gray.jpeg().toBuffer());
     const bright = await gray.raw().toBuffer();
     image.forEach((value, i) => {

@@ -62,7 +62,7 @@ test.each([
     { condition: "smell" },
     'data.condition is "smell"; choose one of semantic, lines, edges, keypoints, layout, text, audio',
   ],
-  [{ condition: "lines", colour: 1 }, "unknown key 'data.colour'"],
+  [{ condition: "lines", color: 1 }, "unknown key 'data.color'"],
   [{ condition: "text", lenght: 1 }, "unknown key 'data.lenght'; did you mean 'length'?"],
   [{ condition: "semantic" }, "data.classes is missing"],
   [{ condition: "lines", path: undefined }, "data.path is missing"],

@@ -59,7 +59,7 @@ export async function png(
   const raw = pixels(width, height, color);
   const channels = (raw.length / width / height) as 1 | 3;
   const image = sharp(raw, { raw: { width, height, channels } });
-  return await (channels === 1 ? image.toColourspace("b-w") : image).png({ palette }).toBuffer();
+  return await (channels === 1 ? image.toColorspace("b-w") : image).png({ palette }).toBuffer();
 }
 
 export async function jpeg(

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { colourEdges, openDataset } from "../../../src/data/index.ts";
+import { colorEdges, openDataset } from "../../../src/data/index.ts";
 import { conceptOf, emojiIcons, isConceptHeldOut } from "../../../src/data/sets/emoji/concepts.ts";
 
 describe("emoji concepts", () => {
@@ -57,10 +57,10 @@ describe("the emoji data set", () => {
     for (let i = 0; i < dataset.validation.length; i++) {
       const image = images.subarray(i * 3072, (i + 1) * 3072);
       const edges = conditions.subarray(i * 1024, (i + 1) * 1024);
-      expect(colourEdges(image, 32), dataset.validation.ids[i]!).toEqual(edges);
+      expect(colorEdges(image, 32), dataset.validation.ids[i]!).toEqual(edges);
       expect([image[0], image[1], image[2]], dataset.validation.ids[i]!).toEqual([255, 255, 255]);
     }
-    expect(dataset.licences.map(({ licence }) => licence)).toEqual([
+    expect(dataset.licenses.map(({ license }) => license)).toEqual([
       "CC-BY-SA-4.0",
       "CC-BY-4.0",
       "Apache-2.0",
@@ -72,7 +72,7 @@ describe("the emoji data set", () => {
   });
 });
 
-describe("colourEdges", () => {
+describe("colorEdges", () => {
   const size = 24;
   const paint = (color: (x: number, y: number) => readonly [number, number, number]) =>
     Uint8Array.from({ length: size * size * 3 }, (_, i) => {
@@ -80,9 +80,9 @@ describe("colourEdges", () => {
       return color(at % size, Math.floor(at / size))[i % 3]!;
     });
 
-  it("finds nothing in one colour", () => {
+  it("finds nothing in one color", () => {
     expect(
-      colourEdges(
+      colorEdges(
         paint(() => [10, 200, 90]),
         size,
       ).some(Boolean),
@@ -91,13 +91,13 @@ describe("colourEdges", () => {
 
   it.each([
     ["black and white", [0, 0, 0], [255, 255, 255]],
-    ["two colours of one brightness", [255, 0, 0], [0, 130, 0]],
+    ["two colors of one brightness", [255, 0, 0], [0, 130, 0]],
   ] as const)("draws one thin line between %s, across and down", (_, a, b) => {
-    const across = colourEdges(
+    const across = colorEdges(
       paint((x) => (x < 10 ? a : b)),
       size,
     );
-    const down = colourEdges(
+    const down = colorEdges(
       paint((_x, y) => (y < 10 ? a : b)),
       size,
     );
@@ -110,7 +110,7 @@ describe("colourEdges", () => {
   });
 
   it("closes the outline of a disc", () => {
-    const edges = colourEdges(
+    const edges = colorEdges(
       paint((x, y) => (Math.hypot(x - 11.3, y - 12.1) < 7 ? [200, 30, 30] : [255, 255, 255])),
       size,
     );

@@ -3,16 +3,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
-  drawColours,
+  drawColors,
   FACE_CLASSES,
   FACE_PALETTES,
-  type FaceColours,
+  type FaceColors,
   faceGeometry,
   faceGeometryOf,
   geometryHash,
   openDataset,
   type PairDataset,
-  recolourFace,
+  recolorFace,
   renderFace,
   renderFaceCondition,
   SHAVED_SHARE,
@@ -106,7 +106,7 @@ describe("faces", () => {
     dataset.close();
   });
 
-  it("splits by shape, not by colour: the geometry holds no colour, and draws every part but hats", () => {
+  it("splits by shape, not by color: the geometry holds no color, and draws every part but hats", () => {
     const geometries = Array.from({ length: 1500 }, (_, index) => faceGeometry(2, index));
     expect(geometries.some((geometry) => /#[0-9a-f]{3}/i.test(JSON.stringify(geometry)))).toBe(false);
     expect(geometries.some(({ accessories }) => accessories.id.includes("hat"))).toBe(false);
@@ -115,9 +115,9 @@ describe("faces", () => {
 });
 
 describe("the semantic map", () => {
-  // Colours that no other paint of facesjs has.
-  const colours: FaceColours = { ...drawColours(seededRandom(0)), background: "#00ff00", hair: "#ff00ff", shave: 0 };
-  const isColour = (image: Uint8Array, at: number, color: readonly number[]) =>
+  // Colors that no other paint of facesjs has.
+  const colors: FaceColors = { ...drawColors(seededRandom(0)), background: "#00ff00", hair: "#ff00ff", shave: 0 };
+  const isColor = (image: Uint8Array, at: number, color: readonly number[]) =>
     color.every((value, channel) => image[3 * at + channel] === value);
   const inside = (map: Uint8Array, size: number, at: number) => {
     const [x, y] = [at % size, Math.floor(at / size)];
@@ -136,12 +136,12 @@ describe("the semantic map", () => {
       for (let index = 0; index < 8; index++) {
         const geometry = faceGeometry(3, index);
         const [image, map] = await Promise.all([
-          renderFace(geometry, colours, size),
+          renderFace(geometry, colors, size),
           renderFaceCondition(geometry, "semantic", size),
         ]);
         map.forEach((label, at) => {
-          const isGreen = isColour(image, at, [0, 255, 0]);
-          const isHair = isColour(image, at, [255, 0, 255]);
+          const isGreen = isColor(image, at, [0, 255, 0]);
+          const isHair = isColor(image, at, [255, 0, 255]);
           const isOpen = label === background && inside(map, size, at);
           count.green += Number(isGreen);
           count.greenMisplaced += Number(isGreen && label !== background);
@@ -166,10 +166,10 @@ describe("the semantic map", () => {
     dataset.close();
   });
 
-  it("stays the same when a face is recoloured, while the images differ", async () => {
+  it("stays the same when a face is recolored, while the images differ", async () => {
     const geometry = faceGeometry(4, 1);
     const before = await renderFaceCondition(geometry, "semantic", 32);
-    const images = await recolourFace(geometry, 3, 32, seededRandom("recolour"));
+    const images = await recolorFace(geometry, 3, 32, seededRandom("recolor"));
     expect(await renderFaceCondition(geometry, "semantic", 32)).toEqual(before);
     const [first, second] = [images.subarray(0, 3072), images.subarray(3072, 6144)];
     expect(first).not.toEqual(second);
@@ -177,11 +177,11 @@ describe("the semantic map", () => {
 });
 
 describe("the line drawing", () => {
-  it("shows the black of the image and nothing that depends on colours", async () => {
+  it("shows the black of the image and nothing that depends on colors", async () => {
     const size = 128;
     for (let index = 0; index < 5; index++) {
       const geometry = faceGeometry(7, index);
-      const pale: FaceColours = {
+      const pale: FaceColors = {
         skin: "#ffffff",
         hair: "#ffffff",
         primary: "#ffffff",
@@ -199,11 +199,11 @@ describe("the line drawing", () => {
   });
 });
 
-describe("the colours", () => {
+describe("the colors", () => {
   it("follow the documented palettes: even, and independent of one another", () => {
     const random = seededRandom("palettes");
-    const draws = Array.from({ length: 8800 }, () => drawColours(random));
-    const share = (test: (colours: FaceColours) => boolean) => draws.filter(test).length / draws.length;
+    const draws = Array.from({ length: 8800 }, () => drawColors(random));
+    const share = (test: (colors: FaceColors) => boolean) => draws.filter(test).length / draws.length;
     for (const skin of FACE_PALETTES.skin) expect(share((c) => c.skin === skin)).toBeCloseTo(1 / 11, 1);
     for (const background of FACE_PALETTES.background) {
       expect(share((c) => c.background === background)).toBeCloseTo(1 / 8, 1);

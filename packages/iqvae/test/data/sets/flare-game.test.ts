@@ -14,14 +14,14 @@ import { delimiter, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
   cacheFolder,
-  dataLicences,
+  dataLicenses,
   HERO_BODIES,
   HERO_OUTFITS,
   HERO_PARTS,
   type HeroPart,
 } from "../../../src/data/index.ts";
 import { drawHero, drawParts } from "../../../src/data/sets/heroes/draw.ts";
-import { flareGame, flareGameAtHand, heroLicence } from "../../../src/data/sets/heroes/flare-game.ts";
+import { flareGame, flareGameAtHand, heroLicense } from "../../../src/data/sets/heroes/flare-game.ts";
 import { keyPointsOfHero } from "../../../src/data/sets/heroes/key-points.ts";
 import { layersOf } from "../../../src/data/sets/heroes/recipe.ts";
 import { heldOutPoses } from "../../../src/data/sets/heroes/split.ts";
@@ -149,14 +149,14 @@ describe("the package of heroes", () => {
 
   it("is among the licenses only where it is at hand, as THIRD_PARTY.md says", () => {
     vi.stubEnv("IQVAE_FLARE_GAME", root);
-    const names = () => dataLicences().map(({ package: name }) => name);
+    const names = () => dataLicenses().map(({ package: name }) => name);
     expect(names()).not.toContain("flare-game");
     mkdirSync(join(root, DRAWINGS), { recursive: true });
     expect(names()).toContain("flare-game");
     const text = readFileSync(new URL("../../../../../THIRD_PARTY.md", import.meta.url), "utf8");
     const row = text.split("\n").find((line) => line.includes("`flare-game`"));
-    const { author, licence, url } = heroLicence({ folder: root, version: "1.14-1" });
-    for (const entry of ["1.14-1", author, licence, url]) expect(row).toContain(entry);
+    const { author, license, url } = heroLicense({ folder: root, version: "1.14-1" });
+    for (const entry of ["1.14-1", author, license, url]) expect(row).toContain(entry);
   });
 });
 

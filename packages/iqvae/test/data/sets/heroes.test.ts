@@ -114,7 +114,7 @@ describe("the heroes data set", () => {
     expect(dataset.validation.length).toBeGreaterThan(20);
     const train = mapsOf(dataset.train);
     expect([...mapsOf(dataset.validation)].filter((map) => train.has(map))).toEqual([]);
-    expect(dataset.licences).toMatchObject([{ package: "flare-game", version: "0.1-1", licence: "CC-BY-SA-3.0+" }]);
+    expect(dataset.licenses).toMatchObject([{ package: "flare-game", version: "0.1-1", license: "CC-BY-SA-3.0+" }]);
     dataset.close();
   });
 

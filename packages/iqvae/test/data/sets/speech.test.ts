@@ -209,7 +209,7 @@ describe("spoken names", () => {
     const train = utterances(dataset.train.ids);
     expect(dataset.validation.length).toBeGreaterThan(0);
     expect([...utterances(dataset.validation.ids)].filter((one) => train.has(one))).toEqual([]);
-    expect(dataset.licences.map(({ licence }) => licence)).toContain("BSD-4-Clause");
+    expect(dataset.licenses.map(({ license }) => license)).toContain("BSD-4-Clause");
     expect(dataset.train.batch([0]).conditions.length).toBe(2048);
     dataset.close();
     await rm(cacheDir, { recursive: true });

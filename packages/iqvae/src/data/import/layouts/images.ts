@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { colourEdges } from "../../../media/edges.ts";
+import { colorEdges } from "../../../media/edges.ts";
 import { ending, listFiles, PICTURES } from "../readers/files.ts";
 import { openPicture, squareImage } from "../readers/pictures.ts";
 import type { ImportOf } from "../requests.ts";
@@ -15,7 +15,7 @@ export function imagesSource({ path: root, size }: ImportOf<"images">): Source {
       entries: splitByHash(images.map((file) => file.slice(2))),
       async read(index) {
         const image = await squareImage(await openPicture(join(root, images[index]!)), size);
-        return { image, condition: colourEdges(image, size) };
+        return { image, condition: colorEdges(image, size) };
       },
     }),
   };

@@ -118,7 +118,7 @@ export async function squareLines({ path, bytes, width, height }: Picture, size:
       .autoOrient()
       .flatten({ background: "#fff" })
       .resize(size, size, { fit: "cover", kernel: "linear", fastShrinkOnLoad: false })
-      .greyscale()
+      .grayscale()
       .raw()
       .toBuffer({ resolveWithObject: true }),
   );

@@ -106,7 +106,7 @@ function cut(pixels: Uint8Array, width: number, { left, top, side }: Crop): Uint
 }
 
 function finished(image: Sharp): Promise<Buffer> {
-  return image.flatten({ background: "#fff" }).toColourspace("srgb").raw().toBuffer();
+  return image.flatten({ background: "#fff" }).toColorspace("srgb").raw().toBuffer();
 }
 
 function expectRgb({ path }: Picture, pixels: Buffer, size: number): Uint8Array {
@@ -144,7 +144,7 @@ export async function allPixels({ path, bytes, png }: Picture): Promise<Pixels> 
   const { data, info } = await decoding(path, () =>
     sharp(bytes)
       .autoOrient()
-      .toColourspace(gray ? "b-w" : "srgb")
+      .toColorspace(gray ? "b-w" : "srgb")
       .raw()
       .toBuffer({ resolveWithObject: true }),
   );

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { installedVersion, type Licence, packageFolder } from "../../licenses.ts";
+import { installedVersion, type License, packageFolder } from "../../licenses.ts";
 import { EMOJI_VENDORS, type EmojiIcon, emojiIcons } from "./concepts.ts";
 
 const CLDR = "cldr-annotations-full";
@@ -61,12 +61,12 @@ function keywordsOf({ default: words = [] }: Annotation, name: string): readonly
 }
 
 /** Whose names and keywords these are. */
-export function annotationLicence(): Licence {
+export function annotationLicense(): License {
   return {
     package: CLDR,
     version: installedVersion(CLDR),
     author: "Unicode, Inc.",
-    licence: "Unicode-3.0",
+    license: "Unicode-3.0",
     url: "https://github.com/unicode-org/cldr-json",
   };
 }

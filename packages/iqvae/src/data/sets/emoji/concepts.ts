@@ -84,7 +84,7 @@ function iconsOf(vendor: EmojiVendor, set: IconifySet, common: ReadonlyMap<strin
   return icons;
 }
 
-/** Signs rather than drawings, and skin tones: the same picture in another colour. */
+/** Signs rather than drawings, and skin tones: the same picture in another color. */
 const DROPPED = [
   /-skin-tone/,
   /-(?:light|medium-light|medium|medium-dark|dark)$/,
@@ -118,9 +118,9 @@ const PEOPLE: readonly Merge[] = [
   [/^(?:person|people)-/, ""],
 ];
 
-/** One shape in several colours: if they were two concepts, the same edges could come up in both parts. */
-const COLOURS: Merge = [
-  /^(?:(?:light-)?blue|red|orange|yellow|green|purple|brown|black|white|pink|grey)-(heart|circle|square|book)$/,
+/** One shape in several colors: if they were two concepts, the same edges could come up in both parts. */
+const COLORS: Merge = [
+  /^(?:(?:light-)?blue|red|orange|yellow|green|purple|brown|black|white|pink|gray)-(heart|circle|square|book)$/,
   "$1",
 ];
 
@@ -130,7 +130,7 @@ function mergePeople(name: string): string {
 
 /** What a drawing shows, from a vendor's name for it: `woman-artist` is `artist`, `red-heart` is `heart`. */
 export function conceptOf(name: string): string {
-  return mergePeople(name).replace(...COLOURS);
+  return mergePeople(name).replace(...COLORS);
 }
 
 /** Whether a concept, with all its drawings, belongs to validation: one in ten. */
@@ -142,7 +142,7 @@ export function isConceptHeldOut(concept: string): boolean {
 /** Space around a drawing, as a share of its side: none of its edges may lie on the image's border. */
 const MARGIN = 0.04;
 
-/** A drawing as an SVG document on white, centred in a square of `pixels` × `pixels`. */
+/** A drawing as an SVG document on white, centered in a square of `pixels` × `pixels`. */
 export function emojiSvg({ body, width, height }: EmojiIcon, pixels: number): string {
   const side = Math.max(width, height) * (1 + 2 * MARGIN);
   const x = (width - side) / 2;

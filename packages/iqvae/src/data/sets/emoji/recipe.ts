@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { colourEdges } from "../../../media/edges.ts";
-import { halve, rasterise } from "../../../media/svg.ts";
+import { colorEdges } from "../../../media/edges.ts";
+import { halve, rasterize } from "../../../media/svg.ts";
 import type { ImageSize } from "../../dataset.ts";
-import { installedVersion, type Licence, packageFolder } from "../../licenses.ts";
+import { installedVersion, type License, packageFolder } from "../../licenses.ts";
 import type { Recipe } from "../../recipe.ts";
 import { EMOJI_VENDORS, type EmojiIcon, type EmojiVendor, emojiIcons, emojiSvg, isConceptHeldOut } from "./concepts.ts";
 
@@ -12,13 +12,13 @@ const VERSION = 2;
 
 /** How the `emoji` pairs are drawn. They are as many as the packages hold; nothing about them is random. */
 export function emojiRecipe(size: ImageSize): Recipe {
-  const licences = emojiLicences();
-  const versions = versionsOf(licences);
+  const licenses = emojiLicenses();
+  const versions = versionsOf(licenses);
   return {
     name: "emoji",
     condition: { kind: "edges" },
     parts: { version: VERSION, ...versions, sharp: installedVersion("sharp"), condition: "edges", size },
-    licences,
+    licenses,
     prepare() {
       const icons = emojiIcons();
       const entries = icons.map(({ vendor, name, concept }) => ({
@@ -27,7 +27,7 @@ export function emojiRecipe(size: ImageSize): Recipe {
       }));
       const draw = async (index: number) => {
         const image = await drawEmoji(icons[index]!, size);
-        return { image, condition: colourEdges(image, size) };
+        return { image, condition: colorEdges(image, size) };
       };
       return { entries, draw };
     },
@@ -36,17 +36,17 @@ export function emojiRecipe(size: ImageSize): Recipe {
 
 /** A drawing on white: RGB bytes `[size, size, 3]`. */
 export async function drawEmoji(icon: EmojiIcon, size: number): Promise<Uint8Array> {
-  return halve(await rasterise(emojiSvg(icon, size * 2)), size);
+  return halve(await rasterize(emojiSvg(icon, size * 2)), size);
 }
 
 /** Whose drawings the emoji are. */
-export function emojiLicences(): readonly Licence[] {
-  return EMOJI_VENDORS.map(licenceOf);
+export function emojiLicenses(): readonly License[] {
+  return EMOJI_VENDORS.map(licenseOf);
 }
 
 /** Package by package, for the content key of a cache. */
-export function versionsOf(licences: readonly Licence[]): Readonly<Record<string, string>> {
-  return Object.fromEntries(licences.map((licence) => [licence.package, licence.version]));
+export function versionsOf(licenses: readonly License[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(licenses.map((license) => [license.package, license.version]));
 }
 
 interface IconifyInfo {
@@ -54,14 +54,14 @@ interface IconifyInfo {
   readonly license: { readonly spdx: string };
 }
 
-function licenceOf(vendor: EmojiVendor): Licence {
+function licenseOf(vendor: EmojiVendor): License {
   const name = `@iconify-json/${vendor}`;
   const info = JSON.parse(readFileSync(join(packageFolder(name), "info.json"), "utf8")) as IconifyInfo;
   return {
     package: name,
     version: installedVersion(name),
     author: info.author.name,
-    licence: info.license.spdx,
+    license: info.license.spdx,
     url: info.author.url,
   };
 }

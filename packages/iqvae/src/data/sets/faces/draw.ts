@@ -1,9 +1,9 @@
 import { faceToSvgString, svgs } from "facesjs";
-import { halve, inkOf, rasterise } from "../../../media/svg.ts";
+import { halve, inkOf, rasterize } from "../../../media/svg.ts";
 import type { FaceGeometry } from "./geometry.ts";
-import type { FaceColours } from "./palettes.ts";
+import type { FaceColors } from "./palettes.ts";
 
-/** The classes of the semantic map, in the order of their numbers, with the colours that show them to people. */
+/** The classes of the semantic map, in the order of their numbers, with the colors that show them to people. */
 export const FACE_CLASSES = [
   { name: "background", color: [236, 239, 241] },
   { name: "neck", color: [201, 138, 107] },
@@ -47,16 +47,16 @@ const FEATURES: readonly (readonly [Feature, number, ClassName])[] = [
 /** The square of facesjs' canvas that is shown: x, y, width, height. */
 const VIEW = { x: -60, y: 75, side: 520 };
 
-/** One `<g>` of a drawn face, still with the placeholders of its colours. */
+/** One `<g>` of a drawn face, still with the placeholders of its colors. */
 interface Group {
   readonly class: number;
   readonly svg: string;
 }
 
-/** A geometry laid out once, to be drawn in many colours. */
+/** A geometry laid out once, to be drawn in many colors. */
 export type FaceDrawing = readonly Group[];
 
-/** Lays out a geometry. The costly part of drawing (0.7 ms); the colours are filled in afterwards. */
+/** Lays out a geometry. The costly part of drawing (0.7 ms); the colors are filled in afterwards. */
 export function layOut(geometry: FaceGeometry): FaceDrawing {
   const svg = faceToSvgString(structuredClone(geometry));
   const groups = svg
@@ -77,24 +77,24 @@ export function layOut(geometry: FaceGeometry): FaceDrawing {
 }
 
 /**
- * Draws a face in colours.
+ * Draws a face in colors.
  *
  * @returns RGB bytes `[size, size, 3]`
  */
-export async function drawFace(drawing: FaceDrawing, colours: FaceColours, size: number): Promise<Uint8Array> {
+export async function drawFace(drawing: FaceDrawing, colors: FaceColors, size: number): Promise<Uint8Array> {
   const paints: Record<string, string> = {
-    skinColor: colours.skin,
-    hairColor: colours.hair,
-    primary: colours.primary,
-    secondary: colours.secondary,
-    accent: colours.accent,
-    shave: `rgba(0,0,0,${colours.shave})`,
+    skinColor: colors.skin,
+    hairColor: colors.hair,
+    primary: colors.primary,
+    secondary: colors.secondary,
+    accent: colors.accent,
+    shave: `rgba(0,0,0,${colors.shave})`,
   };
   const body = drawing
     .map((group) => group.svg)
     .join("")
     .replace(/\$\[(\w+)\]/g, (_, name: string) => paints[name]!);
-  return halve(await rasterise(page(size * 2, colours.background, body)), size);
+  return halve(await rasterize(page(size * 2, colors.background, body)), size);
 }
 
 /** A pixel is voted on by `VOTES × VOTES` points, so that a part's edge lies where it lies in the image. */
@@ -110,7 +110,7 @@ export async function drawSemanticMap(drawing: FaceDrawing, size: number): Promi
   const body = drawing.map((group) =>
     repaint(group.svg, classPaint(group.class), (paint) => mapPaint(paint, group.class)),
   );
-  const pixels = await rasterise(page(size * VOTES, classPaint(0), body.join(""), 'shape-rendering="crispEdges"'));
+  const pixels = await rasterize(page(size * VOTES, classPaint(0), body.join(""), 'shape-rendering="crispEdges"'));
   const stride = size * VOTES;
   const votes = new Uint8Array(FACE_CLASSES.length);
   const map = new Uint8Array(size * size);
@@ -136,7 +136,7 @@ const THIN = FACE_CLASSES.map(
   ({ name }) => name === "eyebrow" || name === "mouth" || name === "glasses" || name === "eye",
 );
 
-/** Classes lie on a coarse lattice of colours, so that the rare blended pixel has one nearest class. */
+/** Classes lie on a coarse lattice of colors, so that the rare blended pixel has one nearest class. */
 function classPaint(index: number): string {
   return `rgb(${(index % 3) * 127},${(Math.floor(index / 3) % 3) * 127},${Math.floor(index / 9) * 127})`;
 }
@@ -168,7 +168,7 @@ const LINE_INK = 0.39;
 const FINEST_LINE = 0.2;
 
 /**
- * The black lines of a face without its colours. Coloured shapes that facesjs leaves without an outline, such as beards,
+ * The black lines of a face without its colors. Colored shapes that facesjs leaves without an outline, such as beards,
  * get one: a sketch would show them.
  *
  * @returns 0 or 1 (line) `[size, size]`
@@ -177,18 +177,18 @@ export async function drawLines(drawing: FaceDrawing, size: number): Promise<Uin
   const pixel = VIEW.side / size;
   const widen = (own: number) => (own < FINEST_LINE * pixel ? own : Math.max(own, LINE_WIDTH * pixel));
   const body = drawing.map(({ svg }) =>
-    repaint(svg.replace(COLOURED_SHAPE, outlined), "#000", linePaint)
+    repaint(svg.replace(COLORED_SHAPE, outlined), "#000", linePaint)
       .replace(
         /stroke-width(="|:)([\d.]+)/g,
         (_, sign: string, own: string) => `stroke-width${sign}${widen(Number(own))}`,
       )
       .replace("<g", `<g stroke-width="${LINE_WIDTH * pixel}"`),
   );
-  const ink = inkOf(await rasterise(page(size, "#fff", body.join(""))));
+  const ink = inkOf(await rasterize(page(size, "#fff", body.join(""))));
   return ink.map((value) => (value >= LINE_INK * 255 ? 1 : 0));
 }
 
-const COLOURED_SHAPE = /<(?:path|ellipse|circle)[^>]*\$\[(?:hairColor|primary|secondary|accent)\][^>]*>/g;
+const COLORED_SHAPE = /<(?:path|ellipse|circle)[^>]*\$\[(?:hairColor|primary|secondary|accent)\][^>]*>/g;
 
 function outlined(shape: string): string {
   return /stroke[=:]/.test(shape) ? shape : shape.replace(/<\w+/, '$& stroke="#000"');

@@ -3,8 +3,8 @@ import { generate } from "facesjs";
 import { type Random, seededRandom } from "../../../support/random.ts";
 
 /**
- * The shape of a face: the ids, sizes, angles, flips and fatness of facesjs. Its colours hold the placeholders of
- * facesjs' own drawings (`$[skinColor]`, …), so that a drawn geometry is a template to be coloured.
+ * The shape of a face: the ids, sizes, angles, flips and fatness of facesjs. Its colors hold the placeholders of
+ * facesjs' own drawings (`$[skinColor]`, …), so that a drawn geometry is a template to be colored.
  */
 export type FaceGeometry = ReturnType<typeof generate>;
 
@@ -54,7 +54,7 @@ export function faceId(seed: number, index: number): string {
   return `face-${seed}-${index}`;
 }
 
-/** A name for a shape: equal shapes have equal hashes, and no colour changes it. Hexadecimal SHA-256. */
+/** A name for a shape: equal shapes have equal hashes, and no color changes it. Hexadecimal SHA-256. */
 export function geometryHash(geometry: FaceGeometry): string {
   return createHash("sha256").update(JSON.stringify(geometry)).digest("hex");
 }

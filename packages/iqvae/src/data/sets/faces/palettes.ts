@@ -1,10 +1,10 @@
 import { choose, type Random } from "../../../support/random.ts";
 
 /**
- * The colours that a face may have. Each is drawn independently and uniformly from its list, whatever the shape of the
+ * The colors that a face may have. Each is drawn independently and uniformly from its list, whatever the shape of the
  * face: together with {@link SHAVED_SHARE} these lists **are** the distribution of images for one geometry.
  *
- * Skin and hair are all the colours that facesjs knows, which itself draws the two together; team colours and
+ * Skin and hair are all the colors that facesjs knows, which itself draws the two together; team colors and
  * backgrounds are ours. `primary`, `secondary` and `accent` are three independent draws from `team`.
  */
 export const FACE_PALETTES = {
@@ -43,8 +43,8 @@ export const FACE_PALETTES = {
 export const SHAVED_SHARE = 0.25;
 const SHAVE_STRENGTH = 0.2;
 
-/** Everything about a face that its shape leaves open. Colours are `#rrggbb`; `shave` is an opacity of black. */
-export interface FaceColours {
+/** Everything about a face that its shape leaves open. Colors are `#rrggbb`; `shave` is an opacity of black. */
+export interface FaceColors {
   readonly skin: string;
   readonly hair: string;
   readonly primary: string;
@@ -54,8 +54,8 @@ export interface FaceColours {
   readonly shave: number;
 }
 
-/** Draws the colours of a face from the true distribution: see {@link FACE_PALETTES}. */
-export function drawColours(random: Random): FaceColours {
+/** Draws the colors of a face from the true distribution: see {@link FACE_PALETTES}. */
+export function drawColors(random: Random): FaceColors {
   return {
     skin: choose(FACE_PALETTES.skin, random),
     hair: choose(FACE_PALETTES.hair, random),

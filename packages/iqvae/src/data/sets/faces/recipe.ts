@@ -6,7 +6,7 @@ import { installedVersion } from "../../licenses.ts";
 import type { Recipe } from "../../recipe.ts";
 import { drawFace, drawLines, drawSemanticMap, FACE_CLASSES, layOut } from "./draw.ts";
 import { type FaceGeometry, type FaceSplit, faceGeometry, faceId, isHeldOut } from "./geometry.ts";
-import { drawColours, type FaceColours } from "./palettes.ts";
+import { drawColors, type FaceColors } from "./palettes.ts";
 
 /** Raise it whenever the pixels of a face change. */
 const VERSION = 2;
@@ -38,12 +38,12 @@ export function facesRecipe({ condition, size, count, seed, split }: FacesReques
       seed,
       split,
     },
-    licences: [
+    licenses: [
       {
         package: "facesjs",
         version,
         author: "Jeremy Scheff and contributors",
-        licence: "Apache-2.0",
+        license: "Apache-2.0",
         url: "https://github.com/zengm-games/facesjs",
       },
     ],
@@ -55,9 +55,9 @@ export function facesRecipe({ condition, size, count, seed, split }: FacesReques
       }));
       const draw = async (index: number) => {
         const drawing = layOut(geometries[index]!);
-        const colours = drawColours(seededRandom("face colours", seed, index));
+        const colors = drawColors(seededRandom("face colours", seed, index));
         const drawCondition = condition === "semantic" ? drawSemanticMap : drawLines;
-        const [image, map] = await Promise.all([drawFace(drawing, colours, size), drawCondition(drawing, size)]);
+        const [image, map] = await Promise.all([drawFace(drawing, colors, size), drawCondition(drawing, size)]);
         return { image, condition: map };
       };
       return { entries, draw };
@@ -66,30 +66,30 @@ export function facesRecipe({ condition, size, count, seed, split }: FacesReques
 }
 
 /**
- * Draws true images of one shape, each in colours drawn anew: samples of the distribution that `FACE_PALETTES` documents,
+ * Draws true images of one shape, each in colors drawn anew: samples of the distribution that `FACE_PALETTES` documents,
  * to hold the diversity of generated images against.
  *
  * @returns RGB bytes `[count, size, size, 3]`
  */
-export async function recolourFace(
+export async function recolorFace(
   geometry: FaceGeometry,
   count: number,
   size: ImageSize,
   random: Random,
 ): Promise<Uint8Array> {
   const drawing = layOut(geometry);
-  const colours = Array.from({ length: count }, () => drawColours(random));
-  const images = await Promise.all(colours.map((one) => drawFace(drawing, one, size)));
+  const colors = Array.from({ length: count }, () => drawColors(random));
+  const images = await Promise.all(colors.map((one) => drawFace(drawing, one, size)));
   return plain(Buffer.concat(images));
 }
 
 /**
- * Draws one shape in the given colours.
+ * Draws one shape in the given colors.
  *
  * @returns RGB bytes `[size, size, 3]`
  */
-export async function renderFace(geometry: FaceGeometry, colours: FaceColours, size: ImageSize): Promise<Uint8Array> {
-  return await drawFace(layOut(geometry), colours, size);
+export async function renderFace(geometry: FaceGeometry, colors: FaceColors, size: ImageSize): Promise<Uint8Array> {
+  return await drawFace(layOut(geometry), colors, size);
 }
 
 /**

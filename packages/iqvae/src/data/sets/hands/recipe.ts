@@ -60,12 +60,12 @@ export function handsRecipe({ size, count, seed }: HandsRequest): Recipe {
     name: "hands",
     condition: HAND_POINTS,
     parts: { version: VERSION, assets: version, size, count, seed },
-    licences: [
+    licenses: [
       {
         package: HAND_PACKAGE,
         version,
         author: "Amazon and the Immersive Web Community Group",
-        licence: "MIT",
+        license: "MIT",
         url: "https://github.com/immersive-web/webxr-input-profiles",
       },
     ],

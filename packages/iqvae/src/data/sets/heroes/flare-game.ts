@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { removeAbandoned } from "../../cache.ts";
-import type { Licence } from "../../licenses.ts";
+import type { License } from "../../licenses.ts";
 
 export const HERO_PACKAGE = "flare-game";
 /** Names a folder that the package was unpacked into, where it is not to be fetched. */
@@ -73,12 +73,12 @@ export async function flareGame(cache: string, onMessage: (message: string) => v
   return flareGameAtHand(cache)!;
 }
 
-export function heroLicence({ version }: FlareGame): Licence {
+export function heroLicense({ version }: FlareGame): License {
   return {
     package: HERO_PACKAGE,
     version,
     author: "Clint Bellanger and the contributors of Flare",
-    licence: "CC-BY-SA-3.0+",
+    license: "CC-BY-SA-3.0+",
     url: "https://github.com/flareteam/flare-game",
   };
 }

@@ -5,7 +5,7 @@ import { cacheFolder } from "../../cache-folder.ts";
 import type { ImageSize } from "../../dataset.ts";
 import type { Recipe } from "../../recipe.ts";
 import { drawHero, drawParts, HERO_CLASSES, imageOfSize, mapOfSize, type PartLayer } from "./draw.ts";
-import { type FlareGame, flareGame, heroLicence } from "./flare-game.ts";
+import { type FlareGame, flareGame, heroLicense } from "./flare-game.ts";
 import { HERO_POINTS, keyPointsOfHero } from "./key-points.ts";
 import { heldOutPoses } from "./split.ts";
 import {
@@ -48,7 +48,7 @@ export function heroesRecipe({ condition, size, count, seed }: HeroesRequest, ga
     name: "heroes",
     condition: heroSpec(condition),
     parts: { version: VERSION, drawings: wardrobe.fingerprint(), condition, size, count, seed },
-    licences: [heroLicence(game)],
+    licenses: [heroLicense(game)],
     async prepare() {
       const poses = await wardrobe.poses();
       const maps = new Map<string, readonly Uint8Array[]>();

@@ -4,8 +4,8 @@ import { choose, type Random, seededRandom } from "../../../support/random.ts";
 import type { ImageSize, Rgb } from "../../dataset.ts";
 import { installedVersion } from "../../licenses.ts";
 import type { Recipe } from "../../recipe.ts";
-import { annotationLicence, type NamedConcept, namedConcepts } from "../emoji/annotations.ts";
-import { emojiLicences, versionsOf } from "../emoji/recipe.ts";
+import { annotationLicense, type NamedConcept, namedConcepts } from "../emoji/annotations.ts";
+import { emojiLicenses, versionsOf } from "../emoji/recipe.ts";
 import { type Sprite, spriteOf, stamp } from "./sprites.ts";
 
 /** Raise it whenever the pixels or the boxes change. */
@@ -64,12 +64,12 @@ export interface ScenesRequest {
 
 /** How the `scenes` pairs are drawn. Scene number `i` depends on the seed and on `i` alone. */
 export function scenesRecipe({ size, count, seed }: ScenesRequest): Recipe {
-  const licences = [...emojiLicences(), annotationLicence()];
+  const licenses = [...emojiLicenses(), annotationLicense()];
   return {
     name: "scenes",
     condition: SCENE_LAYOUT,
-    parts: { version: VERSION, ...versionsOf(licences), sharp: installedVersion("sharp"), size, count, seed },
-    licences,
+    parts: { version: VERSION, ...versionsOf(licenses), sharp: installedVersion("sharp"), size, count, seed },
+    licenses,
     prepare() {
       const sprites = new Map<number, Promise<readonly Sprite[]>>();
       const concepts = sceneConcepts();

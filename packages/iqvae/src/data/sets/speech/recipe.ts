@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import type { AudioSpec } from "../../../conditions/spec.ts";
 import { logMel } from "../../../media/log-mel.ts";
-import { installedVersion, type Licence } from "../../licenses.ts";
+import { installedVersion, type License } from "../../licenses.ts";
 import { type Recipe, spread } from "../../recipe.ts";
-import { annotationLicence } from "../emoji/annotations.ts";
+import { annotationLicense } from "../emoji/annotations.ts";
 import type { EmojiIcon } from "../emoji/concepts.ts";
-import { drawEmoji, emojiLicences, versionsOf } from "../emoji/recipe.ts";
+import { drawEmoji, emojiLicenses, versionsOf } from "../emoji/recipe.ts";
 import { spokenConcepts } from "../words/captions.ts";
 import type { WordsRequest } from "../words/recipe.ts";
 import { FLITE_PACKAGE, speak, VOICES, type Voice } from "./flite.ts";
@@ -42,12 +42,12 @@ interface Utterance {
  * several speeds and pitches.
  */
 export function speechRecipe({ size, count }: WordsRequest): Recipe {
-  const licences = [...emojiLicences(), annotationLicence(), fliteLicence()];
+  const licenses = [...emojiLicenses(), annotationLicense(), fliteLicense()];
   return {
     name: "speech",
     condition: SPEECH,
-    parts: { version: VERSION, ...versionsOf(licences), sharp: installedVersion("sharp"), size, count },
-    licences,
+    parts: { version: VERSION, ...versionsOf(licenses), sharp: installedVersion("sharp"), size, count },
+    licenses,
     prepare() {
       const all = spokenConcepts().flatMap(({ name, icons }, number) => {
         const utterances = utterancesOf(name).map((utterance, i) => ({
@@ -112,12 +112,12 @@ function onceEach<A, T>(work: (given: A) => T, keyOf: (given: A) => string): (gi
   };
 }
 
-function fliteLicence(): Licence {
+function fliteLicense(): License {
   return {
     package: FLITE_PACKAGE,
     version: installedVersion(FLITE_PACKAGE),
     author: "Carnegie Mellon University",
-    licence: "BSD-4-Clause",
+    license: "BSD-4-Clause",
     url: "https://github.com/festvox/flite",
   };
 }

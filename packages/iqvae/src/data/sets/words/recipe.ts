@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import type { ImageSize } from "../../dataset.ts";
 import { installedVersion } from "../../licenses.ts";
 import { type Recipe, spread } from "../../recipe.ts";
-import { annotationLicence } from "../emoji/annotations.ts";
-import { drawEmoji, emojiLicences, versionsOf } from "../emoji/recipe.ts";
+import { annotationLicense } from "../emoji/annotations.ts";
+import { drawEmoji, emojiLicenses, versionsOf } from "../emoji/recipe.ts";
 import { CAPTION, captionedConcepts } from "./captions.ts";
 
 /** Raise it whenever the pixels, the captions or the order of the pairs change. */
@@ -17,12 +17,12 @@ export interface WordsRequest {
 
 /** How the `words` pairs are drawn: every drawing with every caption of its concept. Nothing about them is random. */
 export function wordsRecipe({ size, count }: WordsRequest): Recipe {
-  const licences = [...emojiLicences(), annotationLicence()];
+  const licenses = [...emojiLicenses(), annotationLicense()];
   return {
     name: "words",
     condition: CAPTION,
-    parts: { version: VERSION, ...versionsOf(licences), sharp: installedVersion("sharp"), size, count },
-    licences,
+    parts: { version: VERSION, ...versionsOf(licenses), sharp: installedVersion("sharp"), size, count },
+    licenses,
     prepare() {
       const all = captionedConcepts().flatMap(({ concept, captions, bytes }) =>
         concept.icons.flatMap((icon) => captions.map((caption, i) => ({ icon, caption, condition: bytes[i]! }))),
