@@ -1,5 +1,6 @@
 import "./methods.ts";
 
+export { supportsBfloat16 } from "./bfloat16.ts";
 export { OperatorError } from "./dispatch.ts";
 export type { DType, Layout, MemoryFormat, TypedArray, TypedArrayOf } from "./dtype.ts";
 export type { Namespaces } from "./generated/ops.ts";

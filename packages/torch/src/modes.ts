@@ -1,3 +1,4 @@
+import { supportsBfloat16, warnOfFloat32 } from "./bfloat16.ts";
 import { DTYPE_CODES } from "./dtype.ts";
 import { native } from "./native.ts";
 import { getDefaultDevice, Tensor } from "./tensor.ts";
@@ -28,17 +29,20 @@ export function inferenceMode<T>(body: () => T): T {
   }
 }
 
-/** Runs `body` with matrix products and convolutions in `dtype` and what needs range in float32, as PyTorch's autocast. */
+/**
+ * Runs `body` with matrix products and convolutions in `dtype` and what needs range in float32, as PyTorch's autocast.
+ *
+ * Where bfloat16 loses its digits (see {@link supportsBfloat16}), `body` runs in float32 instead and a warning is given once,
+ * so that what was trained elsewhere can be used everywhere.
+ */
 export function autocast<T>(
   options: { dtype?: "bfloat16" | "float16"; device?: string; enabled?: boolean },
   body: () => T,
 ): T {
-  const device = options.device ?? getDefaultDevice();
-  const [enabledBefore, dtypeBefore] = native.setAutocast(
-    options.enabled ?? true,
-    device,
-    DTYPE_CODES[options.dtype ?? "bfloat16"],
-  );
+  const { device = getDefaultDevice(), dtype = "bfloat16", enabled = true } = options;
+  const reliable = !enabled || dtype !== "bfloat16" || supportsBfloat16(device);
+  if (!reliable) warnOfFloat32();
+  const [enabledBefore, dtypeBefore] = native.setAutocast(enabled && reliable, device, DTYPE_CODES[dtype]);
   try {
     return synchronous("autocast", body());
   } finally {

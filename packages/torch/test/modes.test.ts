@@ -11,6 +11,7 @@ import {
   ops,
   setRandomState,
   setThreads,
+  supportsBfloat16,
   type Tensor,
   tensor,
   torchVersion,
@@ -127,13 +128,15 @@ describe("modes", () => {
 describe("autocast", () => {
   const a = aten.ones([2, 3]);
   const product = () => a.mm(a.t()).dtype;
+  /** What is asked for as bfloat16: bfloat16.test.ts says why it is not that everywhere. */
+  const narrow = supportsBfloat16() ? "bfloat16" : "float32";
 
   test("casts products down, sums up, and ends", () => {
     autocast({ dtype: "bfloat16" }, () => {
-      expect(product()).toBe("bfloat16");
+      expect(product()).toBe(narrow);
       expect(a.add(a).dtype).toBe("float32");
-      expect(aten.linear(a, a).dtype).toBe("bfloat16");
-      expect(aten.mse_loss(a.to("bfloat16"), a.to("bfloat16")).dtype).toBe("float32");
+      expect(aten.linear(a, a).dtype).toBe(narrow);
+      expect(aten.mse_loss(a.to(narrow), a.to(narrow)).dtype).toBe("float32");
     });
     expect(product()).toBe("float32");
     expect(() =>
@@ -147,12 +150,12 @@ describe("autocast", () => {
   test("nests: each level has its dtype, and leaving one restores the one around it", () => {
     autocast({ dtype: "bfloat16" }, () => {
       autocast({ enabled: false }, () => expect(product()).toBe("float32"));
-      expect(product()).toBe("bfloat16");
+      expect(product()).toBe(narrow);
       // libtorch 1.13 has no float16 on the CPU and says so, which must change nothing either.
       const inHalf = () => autocast({ dtype: "float16" }, () => expect(product()).toBe("float16"));
       if (torchVersion.startsWith("1.")) expect(inHalf).toThrow("only support Bfloat16");
       else inHalf();
-      expect(product()).toBe("bfloat16");
+      expect(product()).toBe(narrow);
     });
     expect(product()).toBe("float32");
     if (torchVersion.startsWith("1.")) expect(() => autocast({ dtype: "float16" }, product)).toThrow();
