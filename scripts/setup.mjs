@@ -1,5 +1,6 @@
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildNative, generateTypes } from "../packages/torch/scripts/build-native.mjs";
+import { buildKernels, buildNative, generateTypes } from "../packages/torch/scripts/build-native.mjs";
 import { locateLibtorch } from "../packages/torch/scripts/locate-libtorch.mjs";
 import { findCompiler } from "../packages/torch/scripts/toolchain.mjs";
 import { installPackages, packagesInstalled } from "./packages.mjs";
@@ -23,11 +24,11 @@ export async function setup() {
     return [`${libtorch.version} (${libtorch.source})`, libtorch.cuda && "CUDA", blas].filter(Boolean).join(", ");
   });
   await step("native addon", async () => {
-    const { addon, compiled } = await buildNative({ libtorch });
-    const types = await generateTypes(addon);
-    return [compiled.length > 0 && `${compiled.length} files compiled`, types && "types generated"]
-      .filter(Boolean)
-      .join(", ");
+    const addon = await buildNative({ libtorch });
+    const types = await generateTypes(addon.library);
+    const kernels = await buildKernels(join(root, "packages/iqvae"), libtorch);
+    const compiled = addon.compiled.length + kernels.compiled.length;
+    return [compiled > 0 && `${compiled} files compiled`, types && "types generated"].filter(Boolean).join(", ");
   });
 }
 

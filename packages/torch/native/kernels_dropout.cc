@@ -148,4 +148,4 @@ Tensor dropout_add(const Tensor& x, const c10::optional<Tensor>& residual, doubl
 
 }  // namespace
 
-TORCH_LIBRARY_FRAGMENT(iqvae, m) { m.def("dropout_add(Tensor x, Tensor? residual, float p) -> Tensor", dropout_add); }
+TORCH_LIBRARY_FRAGMENT(fused, m) { m.def("dropout_add(Tensor x, Tensor? residual, float p) -> Tensor", dropout_add); }

@@ -286,6 +286,6 @@ Tensor group_norm_silu(const Tensor& x, const Tensor& weight, const Tensor& bias
 
 }  // namespace
 
-TORCH_LIBRARY_FRAGMENT(iqvae, m) {
+TORCH_LIBRARY_FRAGMENT(fused, m) {
   m.def("group_norm_silu(Tensor x, Tensor weight, Tensor bias, int groups, float eps, bool silu) -> Tensor", group_norm_silu);
 }

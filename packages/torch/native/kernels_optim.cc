@@ -147,7 +147,7 @@ Tensor global_norm(at::TensorList tensors) {
 
 }  // namespace
 
-TORCH_LIBRARY_FRAGMENT(iqvae, m) {
+TORCH_LIBRARY_FRAGMENT(fused, m) {
   m.def(
       "adamw_(Tensor(a!)[] parameters, Tensor[] gradients, Tensor(b!)[] firsts, Tensor(c!)[] seconds, Tensor? scale, float rate, "
       "float beta1, float beta2, float eps, float decay, int step) -> ()",

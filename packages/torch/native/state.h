@@ -186,5 +186,6 @@ void define(napi_env env, napi_value target, const char* name, napi_callback cal
 void register_calls(napi_env env, napi_value exports, State* state);
 void register_memory(napi_env env, napi_value exports, State* state);
 void register_autograd(napi_env env, napi_value exports, State* state);
+void register_library(napi_env env, napi_value exports, State* state);
 
 }  // namespace binding

@@ -4,38 +4,45 @@ import { availableParallelism } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { locateLibtorch } from "./locate-libtorch.mjs";
-import { findCompiler, flagsFor, flagsForFile, runCaptured } from "./toolchain.mjs";
+import { findCompiler, flagsFor, runCaptured } from "./toolchain.mjs";
 
 /*
- * Builds the addon. Every libtorch has a folder of its own, so that several can stand side by side:
+ * Builds the addon, and libraries of operators for `loadLibrary`:
  *
- *   build/<version>-<hash of its place>/torch.node   the addon
+ *   node build-native.mjs [FOLDER…]   the addon; then FOLDER/native/*.cc → FOLDER/build for each
+ *
+ * Every libtorch has a folder of its own, so that several can stand side by side:
+ *
+ *   build/<version>-<hash of its place>/torch.node   the addon, or kernels.so
  *                                      /info.json    what it was built with
  *                                      /objects/     one object a source, named by the hash of all that went in
- *   build/current.json                               value of LIBTORCH ("" when unset) → addon, relative to build/
+ *   build/current.json                               value of LIBTORCH ("" when unset) → library, relative to build/
  *
  * The loader looks up its own LIBTORCH in current.json. All files are written aside and renamed: builds that run at the
- * same time, and processes that have the addon loaded, are not disturbed.
+ * same time, and processes that have the library loaded, are not disturbed.
  */
 
 const packageRoot = fileURLToPath(new URL("..", import.meta.url));
+const ownSources = join(packageRoot, "native");
 const hash = (...parts) => createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 12);
 
 /** The key of current.json for an environment. */
 export const selectionKey = (env = process.env) => (env.LIBTORCH ? resolve(env.LIBTORCH) : "");
 
 /**
- * Compiles what has changed, links, generates the operator types, and records the addon in current.json.
+ * Compiles what has changed, links, and records the library in current.json. Sources find the headers of the addon (`simd.h`).
  * @param {object} [options]
  * @param {string} [options.native] the folder of the sources
  * @param {string} [options.build] the folder to build in
+ * @param {string} [options.name] the library's file name
  * @param {import("./locate-libtorch.mjs").Libtorch} [options.libtorch]
- * @returns {Promise<{ addon: string, info: object, compiled: string[] }>} `compiled` is empty when all was up to date
+ * @returns {Promise<{ library: string, info: object, compiled: string[] }>} `compiled` is empty when all was up to date
  * @throws {Error} no libtorch, no compiler, or the compiler's last words
  */
 export async function buildNative({
-  native = join(packageRoot, "native"),
+  native = ownSources,
   build = join(packageRoot, "build"),
+  name = "torch.node",
   libtorch = locateLibtorch(),
 } = {}) {
   if (!libtorch) throw new Error("No libtorch was found. Run `npm run setup`, or name one by the LIBTORCH variable.");
@@ -44,40 +51,35 @@ export async function buildNative({
   const folder = join(build, `${libtorch.version}-${hash(...libtorch.libDirs, ...libtorch.includeDirs)}`);
   mkdirSync(join(folder, "objects"), { recursive: true });
 
-  const sources = readdirSync(native)
-    .filter((name) => name.endsWith(".cc") && flagsForFile(name))
-    .sort();
-  const headers = readdirSync(native)
-    .filter((name) => name.endsWith(".h"))
-    .sort();
-  const shared = hash(
-    compiler.version,
-    libtorch.version,
-    ...flags.compile,
-    ...headers.map((name) => read(native, name)),
-  );
-  const objects = sources.map((name) => ({
-    source: join(native, name),
-    flags: [...flags.compile, ...flagsForFile(name)],
-    object: join(folder, "objects", `${name}-${hash(shared, name, read(native, name))}.o`),
+  const named = (folder, ending) =>
+    readdirSync(folder)
+      .filter((file) => file.endsWith(ending))
+      .sort()
+      .map((file) => join(folder, file));
+  const headers = [...new Set([native, ownSources])].flatMap((folder) => named(folder, ".h"));
+  const compile = [...flags.compile, `-I${ownSources}`];
+  const shared = hash(compiler.version, libtorch.version, ...compile, ...headers.map((header) => read(header)));
+  const objects = named(native, ".cc").map((source) => ({
+    source,
+    object: join(folder, "objects", `${basename(source)}-${hash(shared, basename(source), read(source))}.o`),
   }));
   const missing = objects.filter(({ object }) => !existsSync(object));
-  await inParallel(missing, (item) => compile(compiler.command, item));
+  await inParallel(missing, ({ source, object }) => compileOne(compiler.command, compile, source, object));
 
-  const addon = join(folder, "torch.node");
+  const library = join(folder, name);
   const info = { ...libtorch, compiler, flags, objects: objects.map(({ object }) => basename(object)) };
   const text = JSON.stringify(info, null, 2);
   const infoFile = join(folder, "info.json");
-  if (!existsSync(addon) || !existsSync(infoFile) || read(infoFile) !== text) {
-    await link(compiler.command, info, objects, addon);
+  if (!existsSync(library) || !existsSync(infoFile) || read(infoFile) !== text) {
+    await link(compiler.command, info, objects, library);
     writeAside(infoFile, text);
     removeOld(join(folder, "objects"), info.objects);
   }
-  select(build, addon);
-  return { addon, info, compiled: missing.map(({ source }) => basename(source)) };
+  select(build, library);
+  return { library, info, compiled: missing.map(({ source }) => basename(source)) };
 }
 
-async function compile(command, { source, flags, object }) {
+async function compileOne(command, flags, source, object) {
   const aside = `${object}.${process.pid}`;
   const { ok, output } = await runCaptured(command, [...flags, "-c", source, "-o", aside]);
   if (!ok) throw new Error(explain(`Compiling ${source}`, command, output));
@@ -85,12 +87,12 @@ async function compile(command, { source, flags, object }) {
   renameSync(aside, object);
 }
 
-async function link(command, { flags }, objects, addon) {
-  const aside = `${addon}.${process.pid}`;
+async function link(command, { flags }, objects, library) {
+  const aside = `${library}.${process.pid}`;
   const inputs = objects.map(({ object }) => object);
   const { ok, output } = await runCaptured(command, ["-o", aside, ...inputs, ...flags.link]);
-  if (!ok) throw new Error(explain("Linking the addon", command, output));
-  renameSync(aside, addon);
+  if (!ok) throw new Error(explain(`Linking ${library}`, command, output));
+  renameSync(aside, library);
 }
 
 function explain(what, command, output) {
@@ -103,11 +105,16 @@ function explain(what, command, output) {
   return `${what} failed (${command}). Its last words:\n\n${last}\n\n${advice}`;
 }
 
-/** Records which addon belongs to the present LIBTORCH. */
-function select(build, addon) {
+/** Builds the operators of `folder`/native into `folder`/build, for `loadLibrary`. */
+export function buildKernels(folder, libtorch = locateLibtorch()) {
+  return buildNative({ native: join(folder, "native"), build: join(folder, "build"), name: "kernels.so", libtorch });
+}
+
+/** Records which library belongs to the present LIBTORCH. */
+function select(build, library) {
   const file = join(build, "current.json");
   const current = existsSync(file) ? JSON.parse(read(file)) : {};
-  const entry = addon.slice(build.length + 1);
+  const entry = library.slice(build.length + 1);
   if (current[selectionKey()] !== entry) {
     writeAside(file, `${JSON.stringify({ ...current, [selectionKey()]: entry }, null, 2)}\n`);
   }
@@ -160,12 +167,17 @@ export async function generateTypes(addon, build = join(packageRoot, "build")) {
   return true;
 }
 
+function report({ library, info, compiled }, more = "") {
+  const did = compiled.length > 0 ? `compiled ${compiled.join(", ")}` : "up to date";
+  console.log(`${library}: ${did}${more} (libtorch ${info.version}, ${info.source})`);
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    const { addon, info, compiled } = await buildNative();
-    const types = await generateTypes(addon);
-    const did = compiled.length > 0 ? `compiled ${compiled.join(", ")}` : "up to date";
-    console.log(`${addon}: ${did}${types ? ", types generated" : ""} (libtorch ${info.version}, ${info.source})`);
+    const addon = await buildNative();
+    const types = await generateTypes(addon.library);
+    report(addon, types ? ", types generated" : "");
+    for (const folder of process.argv.slice(2)) report(await buildKernels(resolve(folder)));
   } catch (error) {
     console.error(error.message);
     process.exitCode = 1;

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const mac = process.platform === "darwin";
-const avx512 = ["f", "bw", "vl", "dq", "bf16"].map((set) => `-mavx512${set}`).concat("-mfma");
 
 /** How to get a compiler, by the package manager that is there. */
 const installCommands = [
@@ -35,9 +34,7 @@ export function findCompiler(env = process.env) {
 
 /**
  * Flags that compile and link against `libtorch`. No flag assumes this machine's processor, so that a build can be
- * carried elsewhere; faster instruction sets are chosen at run time, in functions with a target attribute or in files
- * named `*.avx512.cc`. Such a file must include nothing from libtorch or the standard library with code in headers: the
- * linker may keep its AVX-512 copy of an inline function for everybody.
+ * carried elsewhere; faster instruction sets are chosen at run time, in functions with a target attribute.
  * @param {import("./locate-libtorch.mjs").Libtorch} libtorch
  */
 export function flagsFor(libtorch) {
@@ -63,12 +60,6 @@ export function flagsFor(libtorch) {
       ...libtorch.rpath.map((dir) => `-Wl,-rpath,${dir}`),
     ],
   };
-}
-
-/** @param {string} source a file name @returns {string[] | undefined} extra flags; nothing when not for this processor */
-export function flagsForFile(source) {
-  if (!source.endsWith(".avx512.cc")) return [];
-  return process.arch === "x64" ? avx512 : undefined;
 }
 
 /** The headers say which language they need once it is newer than C++17. */

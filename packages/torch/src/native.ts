@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { addonPath } from "./addon-path.ts";
+import { fileURLToPath } from "node:url";
+import { builtLibrary } from "./built.ts";
 import type { TypedArray } from "./dtype.ts";
 
 /** A schema type as the addon describes it. */
@@ -73,13 +74,16 @@ export interface Native {
   setThreads(count: number): void;
   threads(): number;
   cudaDevices(): number;
+  loadLibrary(path: string): void;
 }
 
 function load(): Native {
   // OpenMP's threads wait for work by spinning, for milliseconds. On a machine that others use too, that takes from the thread
   // that they wait for; read by libgomp when the addon brings it in.
   process.env.GOMP_SPINCOUNT ??= "20000";
-  const native = createRequire(import.meta.url)(addonPath()) as Native;
+  const native = createRequire(import.meta.url)(
+    builtLibrary(fileURLToPath(new URL("../build", import.meta.url))),
+  ) as Native;
   // libtorch starts with the threads that OpenMP counts, which in a container is often one.
   native.setThreads(Number(process.env.OMP_NUM_THREADS) || availableParallelism());
   return native;

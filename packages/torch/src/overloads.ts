@@ -6,8 +6,11 @@ function rank(overload: string): number {
   return /(^|_)out$/.test(overload) ? 2 : 1;
 }
 
-function read(): Map<string, string[]> {
-  const table = new Map<string, string[]>();
+const table = new Map<string, string[]>();
+
+/** Reads the names of all operators; again after a library has brought more. */
+export function readOverloads(): void {
+  table.clear();
   for (const full of native.operatorNames()) {
     const dot = full.indexOf(".");
     const name = dot < 0 ? full : full.slice(0, dot);
@@ -17,10 +20,9 @@ function read(): Map<string, string[]> {
     else known.push(overload);
   }
   for (const overloads of table.values()) overloads.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
-  return table;
 }
 
-const table = read();
+readOverloads();
 
 /** The overloads of an operator, in the order in which they are tried; `undefined` when this libtorch lacks it. */
 export function overloadsOf(name: string): readonly string[] | undefined {

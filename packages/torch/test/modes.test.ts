@@ -91,7 +91,7 @@ describe("gradients", () => {
 
   test("the fused group norm, which has no second derivative, says so instead of giving zero", () => {
     const x = aten.ones([1, 2, 2, 2]).requires_grad_(true);
-    const y = ops.iqvae
+    const y = ops.fused
       .group_norm_silu(x, aten.ones([2]), aten.zeros([2]), 1, 1e-6, false)
       .pow(2)
       .sum();

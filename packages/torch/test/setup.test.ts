@@ -164,10 +164,10 @@ describe("buildNative", () => {
 
   test("compiles what has changed and nothing else, and records the addon", async () => {
     const options = project();
-    const { addon, compiled } = await buildNative(options);
+    const { library, compiled } = await buildNative(options);
     expect(compiled).toEqual(["one.cc", "two.cc"]);
     expect(Object.values(JSON.parse(readFileSync(join(temp, "build/current.json"), "utf8")))).toEqual([
-      join(basename(dirname(addon)), "torch.node"),
+      join(basename(dirname(library)), "torch.node"),
     ]);
 
     expect((await buildNative(options)).compiled).toEqual([]);
@@ -181,8 +181,8 @@ describe("buildNative", () => {
     const options = project();
     const first = await buildNative(options);
     const second = await buildNative({ ...options, libtorch: { ...options.libtorch, version: "2.9.9" } });
-    expect(second.addon).not.toBe(first.addon);
-    expect(readFileSync(first.addon).length).toBeGreaterThan(0);
+    expect(second.library).not.toBe(first.library);
+    expect(readFileSync(first.library).length).toBeGreaterThan(0);
   });
 
   test("shows the compiler's last words and what to do", async () => {

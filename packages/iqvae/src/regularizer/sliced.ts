@@ -1,4 +1,5 @@
 import { type Generator, noGrad, ops, scope, type Tensor } from "@iqvae/torch";
+import { slicedGw } from "../support/kernels.ts";
 import { checkFeatures, checkFinite, type Estimator, fullPrecision, widened, withGradient } from "./estimator.ts";
 
 export interface SlicedOptions {
@@ -58,7 +59,7 @@ export function slicedAlong(zX: Tensor, zC: Tensor, theta: Tensor): Tensor {
     // [L, n]: every direction in one piece of memory, as the sort wants it.
     const [x, c] = [thetaX.matmul(zX.t()), thetaC.matmul(zC.t())];
     const fused = x.device === "cpu" && x.dtype === "float32";
-    const [costs, ofX, ofC] = fused ? ops.iqvae.sliced_gw(x, c) : matchingCosts(x, c);
+    const [costs, ofX, ofC] = fused ? slicedGw(x, c) : matchingCosts(x, c);
     const back = (gradient: Tensor, directions: Tensor) => gradient.t().matmul(directions).div(theta.shape[0]!);
     return { cost: costs.mean(), gradX: back(ofX, thetaX), gradC: back(ofC, thetaC) };
   });

@@ -1,6 +1,7 @@
 import { type LayerNorm, type Linear, ops, scope, type Tensor } from "@iqvae/torch";
 import { attend, splitHeads } from "../models/attention.ts";
 import type { Transformer } from "../models/transformer.ts";
+import { addNorm_, decodeAttention, packPanels, panelLinear } from "../support/kernels.ts";
 
 /** The dtype of weights and cache, and so of what is read for every token; activations and logits stay in float32. */
 export type SamplingPrecision = "float32" | "bfloat16";
@@ -128,7 +129,7 @@ export class Decoder {
       const layer = layers[i]!;
       const { prefixKeys, prefixValues, keys, values } = decoding.caches[i]!;
       const { of } = decoding;
-      const mixed = ops.iqvae.decode_attention(layer.qkv(h), prefixKeys, prefixValues, keys, values, of, t);
+      const mixed = decodeAttention(layer.qkv(h), prefixKeys, prefixValues, keys, values, of, t);
       h = addNorm(x, layer.project(mixed), layer.norm2);
       h = addNorm(x, layer.contract(layer.expand(h)), layers[i + 1]?.norm1 ?? norm);
     }
@@ -148,7 +149,7 @@ const EPS = 1e-5;
 
 /** Adds `y` to the residual stream `x` in place and returns the normalised sum. */
 function addNorm(x: Tensor, y: Tensor | null, norm: LayerNorm): Tensor {
-  return ops.iqvae.add_norm_(x, y, norm.weight, norm.bias, EPS);
+  return addNorm_(x, y, norm.weight, norm.bias, EPS);
 }
 
 /** libtorch's product, the fastest for many rows. */
@@ -164,8 +165,8 @@ function product(layer: Linear, precision: SamplingPrecision, gelu = false): Pro
     const plain = wideProduct(layer, precision);
     return gelu ? (x) => ops.aten.gelu(plain(x)) : plain;
   }
-  const panels = ops.iqvae.pack_panels(layer.weight.detach().to(precision));
+  const panels = packPanels(layer.weight.detach().to(precision));
   const bias = layer.bias?.detach() ?? null;
   const outputs = layer.weight.shape[0]!;
-  return (x) => ops.iqvae.panel_linear(x, panels, bias, outputs, gelu);
+  return (x) => panelLinear(x, panels, bias, outputs, gelu);
 }

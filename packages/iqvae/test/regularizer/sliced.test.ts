@@ -1,7 +1,8 @@
-import { Generator, ops, scope, type Tensor, tensor } from "@iqvae/torch";
+import { Generator, scope, type Tensor, tensor } from "@iqvae/torch";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { drawRows, matchingCosts, sliced, slicedAlong } from "../../src/regularizer/sliced.ts";
+import { slicedGw } from "../../src/support/kernels.ts";
 import { estimatorContract } from "./contract.ts";
 import { estimateOf, expectReference, gaussian, goldens, matrix, relativeError, rotation } from "./support.ts";
 
@@ -36,7 +37,7 @@ describe("the one-dimensional cost", () => {
   const implementations: [string, "float32" | "float64", (x: Tensor, y: Tensor) => readonly Tensor[]][] = [
     ["plain operators, float64", "float64", matchingCosts],
     ["plain operators, float32", "float32", matchingCosts],
-    ["the fused kernel", "float32", (x, y) => ops.iqvae.sliced_gw(x, y)],
+    ["the fused kernel", "float32", (x, y) => slicedGw(x, y)],
   ];
 
   test.each(implementations)("is the cheaper matching by brute force: %s", (_, dtype, cost) =>
@@ -93,27 +94,25 @@ describe("the fused kernel", () => {
     ["many points", 2, 5000],
   ])("agrees with plain operators: %s", (_, L, n) => {
     const [x, y] = [gaussian(1, L, n).to("float32"), gaussian(2, L, n).mul(0.8).to("float32")];
-    const fused = ops.iqvae.sliced_gw(x, y);
+    const fused = slicedGw(x, y);
     for (const [i, plain] of matchingCosts(x, y).entries()) expect(relativeError(fused[i]!, plain)).toBeLessThan(1e-6);
   });
 
   test("sorts negative numbers, both zeros, subnormal, equal and huge ones", () => {
     const values = [0, -0, 1e-42, -1e-42, 3, 3, -3, -3, 1e8, -1e8, 0.5, -0.5, 2 ** -126, 1, -1, 1];
     const [x, y] = [row(values, "float32"), gaussian(5, 1, values.length).mul(1e8).to("float32")];
-    expect(relativeError(ops.iqvae.sliced_gw(x, y)[0], matchingCosts(x, y)[0])).toBeLessThan(1e-12);
+    expect(relativeError(slicedGw(x, y)[0], matchingCosts(x, y)[0])).toBeLessThan(1e-12);
   });
 
   test("reads rows that do not lie in order", () => {
     const [x, y] = [gaussian(1, 40, 3).to("float32").t(), gaussian(2, 40, 3).to("float32").t()];
-    expect(ops.iqvae.sliced_gw(x, y)[0].equal(ops.iqvae.sliced_gw(x.contiguous(), y.contiguous())[0])).toBe(true);
+    expect(slicedGw(x, y)[0].equal(slicedGw(x.contiguous(), y.contiguous())[0])).toBe(true);
   });
 
   test("refuses other shapes and types", () => {
     const x = gaussian(1, 2, 3).to("float32");
-    expect(() => ops.iqvae.sliced_gw(x, x.t())).toThrow(
-      "expects two filled matrices of one shape, got [2, 3] and [3, 2]",
-    );
-    expect(() => ops.iqvae.sliced_gw(x.to("float64"), x)).toThrow("expects float32, got Double and Float");
+    expect(() => slicedGw(x, x.t())).toThrow("expects two filled matrices of one shape, got [2, 3] and [3, 2]");
+    expect(() => slicedGw(x.to("float64"), x)).toThrow("expects float32, got Double and Float");
   });
 });
 

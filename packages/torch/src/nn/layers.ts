@@ -146,7 +146,7 @@ export class GroupNorm extends Module {
 
 /** Group normalisation with an optional SiLU; statistics in float32 whatever the input. */
 export function groupNorm(x: Tensor, groups: number, weight: Tensor, bias: Tensor, eps: number, silu: boolean): Tensor {
-  return ops.iqvae.group_norm_silu(x, weight, bias, groups, eps, silu);
+  return ops.fused.group_norm_silu(x, weight, bias, groups, eps, silu);
 }
 
 /**
@@ -160,6 +160,6 @@ export function groupNorm(x: Tensor, groups: number, weight: Tensor, bias: Tenso
  */
 export function dropoutAdd(x: Tensor, residual: Tensor | null, p: number): Tensor {
   if (!(p >= 0 && p < 1)) throw new RangeError(`dropoutAdd: the share to drop must be in [0, 1), but is ${p}`);
-  if (p > 0) return ops.iqvae.dropout_add(x, residual, p);
+  if (p > 0) return ops.fused.dropout_add(x, residual, p);
   return residual === null ? x : residual.add(x);
 }

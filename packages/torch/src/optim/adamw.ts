@@ -65,7 +65,7 @@ export class AdamW {
           const present = group.parameters.map((parameter) => parameter.grad);
           const chosen = present.flatMap((gradient, i) => (gradient === undefined ? [] : [i]));
           const pick = (list: readonly Tensor[]): Tensor[] => chosen.map((i) => list[i]!);
-          ops.iqvae.adamw_(
+          ops.fused.adamw_(
             pick(group.parameters),
             chosen.map((i) => present[i]!),
             pick(group.firsts),
@@ -120,7 +120,7 @@ export function clipScale(parameters: Iterable<Tensor>, most: number): { scale: 
   return noGrad(() =>
     scope(() => {
       const gradients = [...parameters].flatMap((parameter) => parameter.grad ?? []);
-      const norm = ops.iqvae.global_norm(gradients);
+      const norm = ops.fused.global_norm(gradients);
       const scale = ops.aten.reciprocal(norm.add(1e-6)).mul(most).clamp(null, 1);
       return { scale, norm };
     }),

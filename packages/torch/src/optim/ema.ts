@@ -16,7 +16,7 @@ export class Ema {
   }
 
   update(decay: number): void {
-    noGrad(() => ops.iqvae.lerp_(this.#averages, this.#weights, 1 - decay));
+    noGrad(() => ops.fused.lerp_(this.#averages, this.#weights, 1 - decay));
   }
 
   /** The averages by parameter name. */

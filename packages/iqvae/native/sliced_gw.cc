@@ -13,7 +13,6 @@
 #include <tuple>
 #include <vector>
 
-namespace binding {
 namespace {
 
 constexpr int kDigitBits = 11, kDigits = 3, kBuckets = 1 << kDigitBits;
@@ -146,4 +145,3 @@ TORCH_LIBRARY_FRAGMENT(iqvae, library) {
 TORCH_LIBRARY_IMPL(iqvae, CPU, library) { library.impl("sliced_gw", sliced_gw); }
 
 }  // namespace
-}  // namespace binding

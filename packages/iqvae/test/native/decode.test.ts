@@ -1,6 +1,7 @@
 import { manualSeed, ops, scope, type Tensor, tensor } from "@iqvae/torch";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { addNorm_, decodeAttention, packPanels, panelLinear } from "../../src/support/kernels.ts";
 
 const randn = (...shape: number[]): Tensor => ops.aten.randn(shape);
 const far = (a: Tensor, b: Tensor): number => a.to("float64").sub(b.to("float64")).abs().max().item();
@@ -20,7 +21,7 @@ describe.each(PRECISIONS)("panel_linear with %s weights", (precision) => {
           scope(() => {
             const [x, weight] = [randn(B, I), randn(O, I).to(precision)];
             const bias = biased ? randn(O) : null;
-            const y = ops.iqvae.panel_linear(x, ops.iqvae.pack_panels(weight), bias, O, gelu);
+            const y = panelLinear(x, packPanels(weight), bias, O, gelu);
             const plain = ops.aten.linear(x.to("float64"), weight.to("float64"), bias?.to("float64") ?? null);
             expect(y.shape).toEqual([B, O]);
             expect(far(y, gelu ? ops.aten.gelu(plain) : plain)).toBeLessThan(2e-5);
@@ -33,10 +34,10 @@ describe.each(PRECISIONS)("panel_linear with %s weights", (precision) => {
 
   test("a row has the same bits in any batch", () => {
     scope(() => {
-      const [x, panels] = [randn(13, 50), ops.iqvae.pack_panels(randn(40, 50).to(precision))];
-      const all = ops.iqvae.panel_linear(x, panels, null, 40, true);
+      const [x, panels] = [randn(13, 50), packPanels(randn(40, 50).to(precision))];
+      const all = panelLinear(x, panels, null, 40, true);
       for (let i = 0; i < 13; i++) {
-        const one = ops.iqvae.panel_linear(x.slice(0, i, i + 1).contiguous(), panels, null, 40, true);
+        const one = panelLinear(x.slice(0, i, i + 1).contiguous(), panels, null, 40, true);
         expect(one.read("float32")).toEqual(
           all
             .slice(0, i, i + 1)
@@ -51,8 +52,8 @@ describe.each(PRECISIONS)("panel_linear with %s weights", (precision) => {
 test("the fused GELU holds far out", () => {
   scope(() => {
     const x = ops.aten.linspace(-12, 12, 4001, { dtype: "float32" }).view([4001, 1]);
-    const one = ops.iqvae.pack_panels(tensor([[1]]));
-    const got = ops.iqvae.panel_linear(x, one, null, 1, true);
+    const one = packPanels(tensor([[1]]));
+    const got = panelLinear(x, one, null, 1, true);
     expect(far(got, ops.aten.gelu(x.to("float64")))).toBeLessThan(5e-7);
   });
 });
@@ -62,11 +63,11 @@ describe("add_norm_", () => {
     scope(() => {
       const [x, y, gain, offset] = [randn(3, width), randn(3, width), randn(width), randn(width)];
       const sum = x.add(y);
-      const normal = ops.iqvae.add_norm_(x, y, gain, offset, 1e-5);
+      const normal = addNorm_(x, y, gain, offset, 1e-5);
       expect(far(x, sum)).toBe(0);
       const [wide, ...affine] = [sum, gain, offset].map((each) => each.to("float64")) as [Tensor, Tensor, Tensor];
       expect(far(normal, ops.aten.layer_norm(wide, [width], ...affine))).toBeLessThan(1e-5);
-      expect(far(ops.iqvae.add_norm_(x, null, gain, offset, 1e-5), normal)).toBe(0);
+      expect(far(addNorm_(x, null, gain, offset, 1e-5), normal)).toBe(0);
     });
   });
 
@@ -74,7 +75,7 @@ describe("add_norm_", () => {
     scope(() => {
       const [x, y, gain, offset] = [randn(20, 3).t(), randn(3, 20), randn(20), randn(20)];
       const sum = x.add(y);
-      expect(far(ops.iqvae.add_norm_(x, y, gain, offset, 1e-5), ops.aten.layer_norm(sum, [20], gain, offset))).toBe(0);
+      expect(far(addNorm_(x, y, gain, offset, 1e-5), ops.aten.layer_norm(sum, [20], gain, offset))).toBe(0);
     });
   });
 });
@@ -98,7 +99,7 @@ describe("decode_attention", () => {
   });
   type Case = ReturnType<typeof make>;
   const call = (c: Case, position: number): Tensor =>
-    ops.iqvae.decode_attention(c.qkv, c.prefixKeys, c.prefixValues, c.keys, c.values, c.of, position);
+    decodeAttention(c.qkv, c.prefixKeys, c.prefixValues, c.keys, c.values, c.of, position);
 
   /** The same from plain operators in float64. Call it before the cache is written to. */
   function expected(c: Case, position: number): { out: Tensor; keys: Tensor; values: Tensor } {
@@ -167,16 +168,14 @@ describe("decode_attention", () => {
       expect(() => call({ ...given, of: tensor(BigInt64Array.of(0n, 1n)) }, 0)).toThrow(
         "decode_attention: sequence 1 names prefix 1 of 1",
       );
-      expect(() => ops.iqvae.panel_linear(randn(2, 5), randn(1, 4, 32), null, 3, false)).toThrow(
+      expect(() => panelLinear(randn(2, 5), randn(1, 4, 32), null, 3, false)).toThrow(
         "panel_linear expects x [B, I] and panels [ceil(O/32), I, 32]",
       );
-      expect(() => ops.iqvae.panel_linear(randn(2, 4).to("float64"), randn(1, 4, 32), null, 3, false)).toThrow(
+      expect(() => panelLinear(randn(2, 4).to("float64"), randn(1, 4, 32), null, 3, false)).toThrow(
         "panel_linear works on the CPU, with x and bias in float32 and panels in float32 or bfloat16, all contiguous",
       );
-      expect(() => ops.iqvae.pack_panels(randn(2, 4, 3))).toThrow("pack_panels expects a weight [O, I]");
-      expect(() => ops.iqvae.add_norm_(randn(2, 4), randn(2, 3), randn(4), randn(4), 1e-5)).toThrow(
-        "add_norm_ expects x and y",
-      );
+      expect(() => packPanels(randn(2, 4, 3))).toThrow("pack_panels expects a weight [O, I]");
+      expect(() => addNorm_(randn(2, 4), randn(2, 3), randn(4), randn(4), 1e-5)).toThrow("add_norm_ expects x and y");
     });
   });
 });
