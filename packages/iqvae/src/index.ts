@@ -10,6 +10,7 @@ export {
 } from "./config/index.ts";
 export { PAPER_PRESET_NAMES, PAPER_PRESETS } from "./config/paper.ts";
 export * from "./data/index.ts";
+export * from "./media/index.ts";
 export * from "./metrics/index.ts";
 export { type AutoencoderConfig, Decoder, Encoder } from "./models/autoencoder.ts";
 export { IqVae, type IqVaeConfig, VqAutoencoder, type VqConfig } from "./models/iqvae.ts";

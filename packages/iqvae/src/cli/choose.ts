@@ -1,4 +1,5 @@
-import { drawCondition, type OpenRequest, readCondition } from "../data/index.ts";
+import { type OpenRequest, readCondition } from "../data/index.ts";
+import { drawCondition } from "../media/index.ts";
 import { type heldOut, heldOutPairs } from "../run/pictures.ts";
 import { openData } from "../run/train-run.ts";
 import type { ImageGenerator } from "../sampling/generator.ts";

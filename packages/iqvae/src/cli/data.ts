@@ -1,7 +1,7 @@
 import { Command } from "commander";
-import { didYouMean } from "../config/index.ts";
 import { DATASETS, dataContactSheet, IMAGE_SIZES, type OpenBuiltIn } from "../data/index.ts";
 import { openData } from "../run/train-run.ts";
+import { didYouMean } from "../support/nearest.ts";
 import { consoleProgress } from "./console.ts";
 import { optionsOf, whole } from "./options.ts";
 

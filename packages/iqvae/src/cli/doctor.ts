@@ -2,8 +2,8 @@ import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { cudaDeviceCount, getThreads, torchVersion } from "@iqvae/torch";
 import { Command } from "commander";
-import { processor } from "../config/index.ts";
 import { cacheFolder, dataLicenses } from "../data/index.ts";
+import { processor } from "../support/processor.ts";
 import { VERSION } from "../support/version.ts";
 import { optionsOf } from "./options.ts";
 

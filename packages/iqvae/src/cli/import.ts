@@ -1,7 +1,8 @@
 import { Command } from "commander";
-import { didYouMean, loadConfig } from "../config/index.ts";
+import { loadConfig } from "../config/index.ts";
 import { dataContactSheet, IMAGE_SIZES, IMPORTS, isImport, type OpenImport } from "../data/index.ts";
 import { openData } from "../run/train-run.ts";
+import { didYouMean } from "../support/nearest.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, optionsOf, whole } from "./options.ts";
 

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { setThreads } from "@iqvae/torch";
 import { Command } from "commander";
-import { contactSheet, readImage } from "../data/index.ts";
+import { contactSheet, readImage } from "../media/index.ts";
 import { heldOut } from "../run/pictures.ts";
 import { openRun } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";

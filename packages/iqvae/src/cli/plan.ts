@@ -2,11 +2,12 @@ import { existsSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { getThreads, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
-import { didYouMean, loadConfig, PRESET_NAMES } from "../config/index.ts";
+import { loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { PAPER_PRESET_NAMES, PAPER_PRESETS } from "../config/paper.ts";
 import { isPreset } from "../config/presets.ts";
 import { countParameters, gigabytes, type Plan, plan, type StagePlan } from "../plan/plan.ts";
 import { type Planned, plannedOf } from "../plan/planned.ts";
+import { didYouMean } from "../support/nearest.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, numberAbove, optionsOf, whole } from "./options.ts";
 

@@ -1,7 +1,6 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { didYouMean } from "../config/index.ts";
 import { runAblation } from "../reproduce/ablation.ts";
 import { ARM_NAMES, type ArmName, armsOf, COMPARISON_NAMES, type ComparisonName } from "../reproduce/arms.ts";
 import { startChild } from "../reproduce/child.ts";
@@ -10,6 +9,7 @@ import { TASK_NAMES, type TaskName } from "../reproduce/tasks.ts";
 import type { TrainingOptions } from "../reproduce/train-runs.ts";
 import { RUNS } from "../run/run-folder.ts";
 import { Interrupt } from "../support/interrupt.ts";
+import { didYouMean } from "../support/nearest.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, optionsOf, whole } from "./options.ts";
 

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { setDefaultDevice, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
-import { contactSheet, IMAGE_SIZES, type OpenRequest, type SheetRow } from "../data/index.ts";
+import { IMAGE_SIZES, type OpenRequest } from "../data/index.ts";
+import { contactSheet, type SheetRow } from "../media/index.ts";
 import { heldOut, SAMPLES } from "../run/pictures.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { type PartialImage, readMask, readPartialImage } from "../sampling/completion.ts";

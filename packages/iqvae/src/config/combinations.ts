@@ -1,6 +1,5 @@
 import { conditionPlanes } from "../conditions/index.ts";
-import { conditionSpec } from "../data/condition-spec.ts";
-import { IMAGE_SIZES } from "../data/index.ts";
+import { conditionSpec, IMAGE_SIZES } from "../data/index.ts";
 import { ATTRIBUTE_SETS } from "../features/attribute-labels.ts";
 import { axesOf, reduction, type Sides, sides } from "../models/autoencoder.ts";
 import { leastSide } from "../models/discriminator.ts";

@@ -1,7 +1,7 @@
 import type { VqConfig } from "../models/iqvae.ts";
 import type { Planned, PlannedCondition } from "../plan/planned.ts";
 import { estimatorSchema } from "../regularizer/index.ts";
-import { GUMBEL_DEFAULTS } from "../stage2/gumbel.ts";
+import { exposureSchema } from "../stage2/config.ts";
 
 /**
  * Trainings at the paper's scale, to plan with: 256 pixels a side, 16-fold reduction [S], and where the paper's sizes are not
@@ -33,7 +33,7 @@ function atPaperScale(name: string, data: string, condition: PlannedCondition): 
     regularizer: condition.kind === "planes" ? estimatorSchema.parse({ estimator: "sliced" }) : { estimator: "none" },
     stage1Batch: 16,
     transformer: { layers: 24, width: 1024, heads: 16, dropout: 0 },
-    exposure: GUMBEL_DEFAULTS,
+    exposure: exposureSchema.parse({ kind: "gumbel" }),
     stage2Batch: 32,
     accumulate: 1,
     precision: "bfloat16",

@@ -1,10 +1,7 @@
-export { contactSheet, dataContactSheet, drawCondition, type SheetRow } from "../media/contact-sheet.ts";
-export { colorEdges } from "../media/edges.ts";
-export { logMel } from "../media/log-mel.ts";
-export { readImage, readLabelMap, readLines } from "../media/read-image.ts";
-export { readWav, type Waveform } from "../media/wav.ts";
-export { type Random, seededRandom } from "../support/random.ts";
+export { batchTensors } from "./batch-tensors.ts";
 export { cacheFolder } from "./cache-folder.ts";
+export { conditionSpec, type DataConfig, dataSchema } from "./config.ts";
+export { dataContactSheet } from "./contact-sheet.ts";
 export type {
   ConditionSpec,
   ImageSize,

@@ -1,7 +1,8 @@
 import { svgs } from "facesjs";
-import { drawColors, FACE_PALETTES, faceGeometryOf, seededRandom } from "../data/index.ts";
+import { drawColors, FACE_PALETTES, faceGeometryOf } from "../data/index.ts";
 import { EMOJI_VENDORS } from "../data/sets/emoji/concepts.ts";
 import { emojiGroups } from "../data/sets/emoji/groups.ts";
+import { seededRandom } from "../support/random.ts";
 
 /** One thing about an image that has a class, such as the id of the hair. */
 export interface Attribute {

@@ -16,7 +16,7 @@ import {
 } from "@iqvae/torch";
 import { cacheFolder, Loader, type PairDataset } from "../data/index.ts";
 import { makeFolder } from "../support/files.ts";
-import { fastBfloat16 } from "../support/processor.ts";
+import { fastPrecision } from "../support/precision.ts";
 import type { Progress } from "../support/progress.ts";
 import { withOwnRandomness } from "../support/random-state.ts";
 
@@ -57,7 +57,7 @@ const CLIP = 1;
  */
 export async function trainedNetwork<M extends Module>(training: NetworkTraining<M>): Promise<TrainedNetwork<M>> {
   const { name, parts, progress } = training;
-  const precision = fastBfloat16() ? "bfloat16" : "float32";
+  const precision = fastPrecision();
   const { steps, batch, rate } = training;
   const key = JSON.stringify({ version: VERSION, name, ...parts, steps, batch, rate, precision, torch: torchVersion });
   const short = createHash("sha256").update(key).digest("hex").slice(0, 12);

@@ -1,6 +1,6 @@
 import { access } from "node:fs/promises";
 import sharp, { type Metadata, type Sharp } from "sharp";
-import type { SemanticClass } from "../data/dataset.ts";
+import type { SemanticClass } from "../conditions/index.ts";
 import { plain } from "./svg.ts";
 
 /**

@@ -54,7 +54,7 @@ export function meanDiversity(network: FeatureNetwork, images: ImageSet, samples
   let sum = 0;
   inPlainMode(() => {
     for (let i = 0; i < chosen; i++) {
-      // Spread over all, since neighbours may be alike.
+      // Spread over all, since neighbors may be alike.
       const condition = Math.floor((i * conditions) / chosen);
       sum += scope(() => diversity(network, pixelsOf(images, condition * samples, (condition + 1) * samples)));
     }

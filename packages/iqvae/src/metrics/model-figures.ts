@@ -1,7 +1,8 @@
 import { inferenceMode, ops, scope, type Tensor, tensor } from "@iqvae/torch";
 import { conditionShape } from "../conditions/index.ts";
-import { type Config, conditionSpec } from "../config/index.ts";
+import type { Config } from "../config/index.ts";
 import type { PairSplit } from "../data/index.ts";
+import { conditionSpec } from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import { usageOf } from "../models/quantizer.ts";
 import type { Transformer } from "../models/transformer.ts";

@@ -6,20 +6,20 @@ export interface PrecisionRecall {
   readonly recall: number;
 }
 
-/** Neighbours that make a ball; 3 in the paper. */
+/** Neighbors that make a ball; 3 in the paper. */
 const NEIGHBORS = 3;
 /** Rows of a block of distances. */
 const BLOCK = 1024;
 
 /**
  * Improved precision and recall (Kynkäänniemi et al. 2019, eq. 1 and 2): each set is thought to fill the balls around its
- * features that reach to the third nearest neighbour; precision is the share of drawn features in the real set's balls,
+ * features that reach to the third nearest neighbor; precision is the share of drawn features in the real set's balls,
  * recall the share of real features in the drawn set's.
  *
  * @param real features `[N, D]`
  * @param drawn features `[M, D]`; the paper takes equally many
  * @param neighbors `k`
- * @throws RangeError when a set has no `k`-th neighbour
+ * @throws RangeError when a set has no `k`-th neighbor
  */
 export function precisionRecall(real: Tensor, drawn: Tensor, neighbors = NEIGHBORS): PrecisionRecall {
   for (const [name, features] of Object.entries({ real, drawn })) {

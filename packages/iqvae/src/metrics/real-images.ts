@@ -1,14 +1,5 @@
-import {
-  drawingsOf,
-  dressHero,
-  faceGeometryOf,
-  type ImageSize,
-  type PairDataset,
-  type Random,
-  recolorFace,
-  seededRandom,
-} from "../data/index.ts";
-import { permutation } from "../support/random.ts";
+import { drawingsOf, dressHero, faceGeometryOf, type ImageSize, type PairDataset, recolorFace } from "../data/index.ts";
+import { permutation, type Random, seededRandom } from "../support/random.ts";
 import { type ImageSet, imageSet, joinImages } from "./image-set.ts";
 
 /** Real images that drawn ones are held against. */

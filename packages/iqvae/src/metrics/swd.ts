@@ -1,6 +1,6 @@
 import { inferenceMode, ops, scope, type Tensor, tensor } from "@iqvae/torch";
-import { seededRandom } from "../data/index.ts";
 import { toUnitRange } from "../models/iqvae.ts";
+import { seededRandom } from "../support/random.ts";
 import { forEachBatch, type ImageSet } from "./image-set.ts";
 import { laplacianLevel } from "./pyramid.ts";
 import { wasserstein1 } from "./wasserstein.ts";

@@ -11,6 +11,7 @@ import {
   sides,
 } from "./autoencoder.ts";
 import { type Quantized, Quantizer, type QuantizerConfig, type QuantizerMode } from "./quantizer.ts";
+import type { TokenShape } from "./transformer.ts";
 
 /** One vector-quantized auto-encoder: encoder `E`, quantizer `Q`, decoder `G`. */
 export type VqConfig = AutoencoderConfig & QuantizerConfig;
@@ -80,6 +81,17 @@ export class IqVae extends Module {
   /** The grid of a condition's codes. */
   get conditionGrid(): Sides {
     return this.condition.gridFor(this.#condition.planes);
+  }
+
+  /** The numbers of codes and tokens for images of `size` pixels a side. */
+  tokenShape(size: number): TokenShape {
+    const tokens = ([h, w]: Sides) => h * w;
+    return {
+      conditionCodes: this.conditionCodes,
+      imageCodes: this.imageCodes,
+      conditionTokens: tokens(this.conditionGrid),
+      imageTokens: tokens(this.image.gridFor([size, size])),
+    };
   }
 
   /** Numbers of codes. */

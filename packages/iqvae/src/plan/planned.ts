@@ -1,11 +1,11 @@
 import { conditionFor } from "../conditions/index.ts";
 import type { Config } from "../config/index.ts";
-import { conditionSpec } from "../data/condition-spec.ts";
+import { conditionSpec } from "../data/index.ts";
 import { axesOf, reduction, type Sides, sides } from "../models/autoencoder.ts";
 import type { VqConfig } from "../models/iqvae.ts";
 import type { TokenShape, TransformerConfig } from "../models/transformer.ts";
-import { transformerConfig } from "../run/trainers.ts";
-import type { Exposure } from "../stage2/exposure.ts";
+import type { Exposure } from "../stage2/config.ts";
+import { transformerConfig } from "../stage2/config.ts";
 
 /** How a condition comes in: through an auto-encoder of planes, or as tokens that are there already (words, boxes). */
 export type PlannedCondition =

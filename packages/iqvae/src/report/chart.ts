@@ -71,7 +71,7 @@ function line(split: string, points: Series["points"], x: (step: number) => numb
   return `<polyline class="${split}" points="${path.join(" ")}"/>${dot}`;
 }
 
-/** Means of neighbours, so that no more than {@link MOST_POINTS} are left; the last point stays as it is. */
+/** Means of neighbors, so that no more than {@link MOST_POINTS} are left; the last point stays as it is. */
 function thin(points: Series["points"]): Series["points"] {
   const group = Math.ceil(points.length / MOST_POINTS);
   if (group <= 1) return points;

@@ -1,4 +1,5 @@
-import { contactSheet, type OpenRequest, type SheetRow } from "../data/index.ts";
+import type { OpenRequest } from "../data/index.ts";
+import { contactSheet, type SheetRow } from "../media/index.ts";
 import { heldOut, heldOutPairs, SAMPLES } from "../run/pictures.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";

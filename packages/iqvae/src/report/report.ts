@@ -121,7 +121,6 @@ function chartsOf(stage: Stage, config: Config, records: readonly MetricsRecord[
 const TITLES: Readonly<Record<string, string>> = {
   loss: "Loss",
   rate: "Learning rate",
-  learningRate: "Learning rate",
   nll: "Negative log-likelihood",
   imageLoss: "Image ℓ1",
   imageMse: "Image squared error",

@@ -4,7 +4,6 @@ import type { PairDataset } from "../data/index.ts";
 import { openRun } from "../run/run-folder.ts";
 import { standingOf } from "../run/status.ts";
 import { openData } from "../run/train-run.ts";
-import { imageTokens } from "../run/trainers.ts";
 import { makeFolder, writeWhole } from "../support/files.ts";
 import { VERSION } from "../support/version.ts";
 import { COMPARISON_NAMES, COMPARISONS } from "./arms.ts";
@@ -78,7 +77,7 @@ async function conclude(
   const scored: ScoredRun[] = [];
   let columns: Figure[] = [];
   progress.begin("scoring", runs.length, 0);
-  for (const { arm, seed, path, config } of runs) {
+  for (const { arm, seed, path } of runs) {
     // Lets a progress bar draw and Ctrl-C through.
     await new Promise(setImmediate);
     if (interrupt.requested) return "interrupted";
@@ -86,7 +85,7 @@ async function conclude(
     const ofSamples = judges === null ? [] : await scoreOf(run, dataset, scoring.part, judges);
     if (columns.length === 0) columns = columnsOf(ofSamples);
     const values = Object.fromEntries(ofSamples.map(({ key, value }) => [key, value]));
-    scored.push({ arm, seed, figures: { ...logFigures(run, imageTokens(config)), ...values } });
+    scored.push({ arm, seed, figures: { ...logFigures(run), ...values } });
     progress.update(scored.length);
   }
   progress.end();

@@ -1,3 +1,4 @@
+import { reduction } from "../models/autoencoder.ts";
 import { type MetricsRecord, readMetrics } from "../run/metrics-log.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 
@@ -24,7 +25,9 @@ export const LOG_FIGURES: readonly Figure[] = [
 ];
 
 /** The last reconstruction and the lowest likelihood of a finished run: those of the weights that it draws with. */
-export function logFigures(run: RunFolder, imageTokens: number): Figures {
+export function logFigures(run: RunFolder): Figures {
+  const { data, stage1 } = run.config;
+  const imageTokens = (data.size / reduction(stage1.model.image)) ** 2;
   const records = readMetrics(run.log.path);
   const first = lastOf(records, "stage1");
   const bits = Math.min(...held(records, "stage2").map((record) => Number(record.bits)));

@@ -1,5 +1,6 @@
 import { scope } from "@iqvae/torch";
-import { contactSheet, type PairDataset, type SheetRow } from "../data/index.ts";
+import type { PairDataset } from "../data/index.ts";
+import { contactSheet, type SheetRow } from "../media/index.ts";
 import { heldOut, heldOutPairs } from "../run/pictures.ts";
 import { openRun } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";

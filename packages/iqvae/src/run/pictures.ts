@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { inferenceMode, scope } from "@iqvae/torch";
 import { conditionLength } from "../conditions/index.ts";
-import { contactSheet, drawCondition, type PairDataset, type SheetRow } from "../data/index.ts";
+import { batchTensors, type PairDataset } from "../data/index.ts";
+import { contactSheet, drawCondition, type SheetRow } from "../media/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import { Transformer } from "../models/transformer.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
-import { load } from "../stage1/trainer.ts";
 import type { Stage2Trainer } from "../stage2/trainer.ts";
 import { writeWhole } from "../support/files.ts";
 import { inPrecision } from "../support/precision.ts";
@@ -57,7 +57,7 @@ export async function drawReconstructions(
   const { painted, drawn } = scope(() =>
     inferenceMode(() =>
       inPrecision(run.config, () => {
-        const { images, rasters } = load(dataset.validation.batch(rows), rows.length, dataset);
+        const { images, rasters } = batchTensors(dataset.validation.batch(rows), rows.length, dataset);
         return {
           painted: model.decodeImage(model.encodeImage(images)).read("uint8"),
           drawn: model.decodeCondition(model.encodeCondition(rasters)).to("uint8").read("uint8"),

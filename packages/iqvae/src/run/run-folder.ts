@@ -1,8 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type Config, ConfigError, didYouMean, parseConfig } from "../config/index.ts";
+import { type Config, ConfigError, parseConfig } from "../config/index.ts";
 import { makeFolder, writeWhole } from "../support/files.ts";
+import { didYouMean } from "../support/nearest.ts";
 import { MetricsLog } from "./metrics-log.ts";
+import { type Models, restoreModels } from "./restore.ts";
 
 /** Where the runs of a workspace lie. */
 export const RUNS = "runs";
@@ -21,6 +23,8 @@ export interface RunFolder {
   readonly report: string;
   /** Event files for TensorBoard. */
   readonly tensorboard: string;
+  /** Both models with their trained weights; see {@link restoreModels}. */
+  loadModels(): Models;
 }
 
 /**
@@ -80,14 +84,16 @@ function hint(path: string): string {
 const configPath = (path: string) => join(path, "config.json");
 
 function runAt(path: string, config: Config): RunFolder {
+  const checkpoints = join(path, "checkpoints");
   return {
     path,
     config,
     log: new MetricsLog(join(path, "metrics.jsonl")),
-    checkpoints: join(path, "checkpoints"),
+    checkpoints,
     samples: join(path, "samples"),
     tokens: join(path, "tokens.safetensors"),
     report: join(path, "report.html"),
     tensorboard: join(path, "tensorboard"),
+    loadModels: () => restoreModels({ path, checkpoints, config }),
   };
 }

@@ -1,7 +1,10 @@
 import { manualSeed } from "@iqvae/torch";
 import { Loader, type OpenRequest, openDataset, type PairDataset } from "../data/index.ts";
-import { openPerceptualNetwork } from "../stage1/perceptual.ts";
+import type { IqVae } from "../models/iqvae.ts";
+import { openPerceptualNetwork, perceptualLoss } from "../stage1/perceptual.ts";
+import { Stage1Trainer } from "../stage1/trainer.ts";
 import { tokensOf } from "../stage2/tokens.ts";
+import { Stage2Trainer } from "../stage2/trainer.ts";
 import { makeFolder } from "../support/files.ts";
 import { type Interrupt, InterruptedError, interruptible } from "../support/interrupt.ts";
 import type { Progress } from "../support/progress.ts";
@@ -11,7 +14,6 @@ import { train } from "./loop.ts";
 import { drawReconstructions, drawSamples } from "./pictures.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { EventLog } from "./tensorboard/event-log.ts";
-import { createStage1Trainer, createStage2Trainer } from "./trainers.ts";
 
 /** The company of a training. */
 export interface Companions {
@@ -80,7 +82,9 @@ async function trainStages(
   const network = await openPerceptualNetwork(config, preparation);
   // Each stage has a seed of its own, so that the second begins alike whether or not the first was interrupted.
   manualSeed(config.seed);
-  const first = createStage1Trainer(config, dataset, network);
+  const { precision } = config;
+  const distance = network === null ? undefined : perceptualLoss(network);
+  const first = new Stage1Trainer({ config: config.stage1, precision, dataset, distance });
   const outcome = await train({
     run,
     stage: "stage1",
@@ -99,7 +103,7 @@ async function trainStages(
 
   const tokens = await encodeData(run, first.model, dataset, preparation);
   manualSeed(config.seed + 1);
-  const second = createStage2Trainer(config, tokens);
+  const second = new Stage2Trainer({ config: config.stage2, precision, ...tokens });
   return await train({
     run,
     stage: "stage2",
@@ -116,17 +120,12 @@ async function trainStages(
   });
 }
 
-async function encodeData(
-  run: RunFolder,
-  model: ReturnType<typeof createStage1Trainer>["model"],
-  dataset: PairDataset,
-  progress: Progress,
-) {
+async function encodeData(run: RunFolder, model: IqVae, dataset: PairDataset, progress: Progress) {
   let begun = false;
   const newest = listCheckpoints(run.checkpoints, "stage1")[0];
   if (newest === undefined) throw new Error(`${run.path} has no checkpoint of stage 1 to encode the data with.`);
   const tokens = await tokensOf({
-    config: run.config,
+    precision: run.config.precision,
     model,
     dataset,
     path: run.tokens,

@@ -73,7 +73,7 @@ export interface GumbelNoise extends Disposable {
   next(): Tensor;
 }
 
-/** Gumbel noise of a batch of sequences, each from a generator of its own, so that no sequence depends on its neighbours. */
+/** Gumbel noise of a batch of sequences, each from a generator of its own, so that no sequence depends on its neighbors. */
 export class GumbelStream implements GumbelNoise {
   readonly #generators: readonly Generator[];
   readonly #exponential: Tensor;

@@ -1,24 +1,21 @@
 import { inferenceMode, scope, type Tensor, tensor } from "@iqvae/torch";
 import { conditionFor, isRaster } from "../conditions/index.ts";
-import { type Config, conditionSpec } from "../config/index.ts";
-import type { ConditionSpec } from "../data/index.ts";
+import type { Config } from "../config/index.ts";
+import { type ConditionSpec, conditionSpec } from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import type { Transformer } from "../models/transformer.ts";
-import {
-  bestCheckpoint,
-  CheckpointError,
-  listCheckpoints,
-  readCheckpoint,
-  readCheckpointTensors,
-} from "../run/checkpoint.ts";
-import type { RunFolder } from "../run/run-folder.ts";
-import { restoreModels } from "../run/trainers.ts";
 import { inPrecision } from "../support/precision.ts";
 import { checkPartial, givenTokens, type PartialImage, withGivenPixels, withoutHole } from "./completion.ts";
 import { type Likelihood, likelihoods, tokenSurprise } from "./likelihood.ts";
 import type { SampleOptions, TokenSampler } from "./plan.ts";
 import { cachedSampler } from "./sampler.ts";
 import { type Grid, type Grids, slidingSampler } from "./sliding.ts";
+
+/** What an {@link ImageGenerator} is loaded from: a run folder, as `openRun` gives it. */
+export interface TrainedRun {
+  readonly config: Config;
+  loadModels(): { readonly iqvae: IqVae; readonly transformer: Transformer };
+}
 
 /** Draws images for conditions with a trained run. */
 export class ImageGenerator {
@@ -40,30 +37,12 @@ export class ImageGenerator {
   }
 
   /**
-   * Loads a run: the last weights of stage 1, and of stage 2 those with the lowest held-out loss.
+   * Loads the models of a run: the last weights of stage 1, and of stage 2 those with the lowest held-out loss.
    *
-   * @throws Error when the run has not come to stage 2 yet; CheckpointError when a checkpoint is damaged
+   * @throws CheckpointError when the run has not come to stage 2 yet, or when a checkpoint is damaged
    */
-  static load(run: RunFolder): ImageGenerator {
-    const paths = {
-      stage1: listCheckpoints(run.checkpoints, "stage1")[0]?.path,
-      stage2: bestCheckpoint(run.checkpoints, "stage2"),
-    };
-    const { stage1, stage2 } = paths;
-    if (stage1 === undefined || stage2 === undefined) {
-      throw new CheckpointError(
-        `${run.path} has no checkpoint of stage 2 yet, so there is nothing to draw images with. ` +
-          `Train on: npx iqvae resume ${run.path}`,
-      );
-    }
-    const spec = conditionSpec(run.config.data);
-    return scope(() => {
-      const weights = {
-        stage1: readCheckpointTensors(stage1, readCheckpoint(stage1), "model."),
-        stage2: readCheckpointTensors(stage2, readCheckpoint(stage2), "ema."),
-      };
-      return new ImageGenerator(run.config, spec, restoreModels(run.config, spec, weights));
-    });
+  static load(run: TrainedRun): ImageGenerator {
+    return new ImageGenerator(run.config, conditionSpec(run.config.data), run.loadModels());
   }
 
   /**

@@ -1,16 +1,7 @@
 import { AdamW, grad, noGrad, ops, type Tensor } from "@iqvae/torch";
-import { Discriminator, type DiscriminatorConfig } from "../models/discriminator.ts";
+import { Discriminator } from "../models/discriminator.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
-
-/** How the discriminator takes part in stage 1. */
-export interface AdversarialConfig extends DiscriminatorConfig {
-  /** Scales the adaptive weight; VQGAN's 0.8. */
-  readonly weight: number;
-  /** The share of stage 1's steps after which the discriminator begins, both to learn and to be heard. */
-  readonly startShare: number;
-  /** Peak learning rate of the discriminator. */
-  readonly rate: number;
-}
+import type { AdversarialConfig } from "./config.ts";
 
 /** What an {@link Adversary} said of a batch. All scalars. */
 export interface Verdict {

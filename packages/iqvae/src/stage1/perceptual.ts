@@ -1,9 +1,10 @@
 import type { Tensor } from "@iqvae/torch";
-import type { Config } from "../config/index.ts";
+import type { DataConfig } from "../data/index.ts";
 import { ATTRIBUTE_SETS } from "../features/attribute-labels.ts";
 import { type FeatureNetwork, perceptualDistance } from "../features/network.ts";
 import { openFeatureNetwork } from "../features/open.ts";
 import type { Progress } from "../support/progress.ts";
+import type { Stage1Config } from "./config.ts";
 
 /**
  * The network of a configuration's perceptual term; none if it has no such term. A network of attributes that is not in the
@@ -12,7 +13,7 @@ import type { Progress } from "../support/progress.ts";
  * @throws Error when a file of weights is missing or damaged
  */
 export async function openPerceptualNetwork(
-  { data, stage1: { perceptual } }: Config,
+  { data, stage1: { perceptual } }: { readonly data: DataConfig; readonly stage1: Pick<Stage1Config, "perceptual"> },
   progress: Progress,
 ): Promise<FeatureNetwork | null> {
   if (perceptual === null) return null;
@@ -23,12 +24,7 @@ export async function openPerceptualNetwork(
   return await openFeatureNetwork({ kind: "attributes", set, size: data.size }, { progress });
 }
 
-/**
- * The mean distance of two batches of pictures, `[B, 3, H, W]` in [−1, 1], to a scalar with a gradient for the first.
- *
- * @throws Error when there is no network
- */
-export function perceptualLoss(network: FeatureNetwork | null): (a: Tensor, b: Tensor) => Tensor {
-  if (network === null) throw new Error("The configuration has a perceptual term, but no feature network was opened.");
+/** The mean distance of two batches of pictures, `[B, 3, H, W]` in [−1, 1], to a scalar with a gradient for the first. */
+export function perceptualLoss(network: FeatureNetwork): (a: Tensor, b: Tensor) => Tensor {
   return (a, b) => perceptualDistance(network, a, b).mean();
 }

@@ -1,29 +1,34 @@
-import { AdamW, autocast, clipScale, noGrad, ops, scope, type Tensor, tensor, warmupCosine } from "@iqvae/torch";
-import { type Condition, conditionShape } from "../conditions/index.ts";
-import type { PairBatch, PairDataset, PairSplit } from "../data/index.ts";
-import { IqVae, type IqVaeConfig, toUnitRange } from "../models/iqvae.ts";
+import { AdamW, clipScale, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
+import { type Condition, conditionFor } from "../conditions/index.ts";
+import { batchTensors, type PairDataset, type PairSplit } from "../data/index.ts";
+import { IqVae, toUnitRange } from "../models/iqvae.ts";
 import { type Quantizer, type QuantizerMode, usageOf } from "../models/quantizer.ts";
+import { createRegularizer, type Regularizer } from "../regularizer/index.ts";
+import { inPrecision, type Precision } from "../support/precision.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
 import type { StepMetrics, Trainer } from "../support/trainer.ts";
-import { type AdversarialConfig, Adversary, type Verdict } from "./adversarial.ts";
+import { Adversary, type Verdict } from "./adversarial.ts";
+import type { Stage1Config } from "./config.ts";
 
-export interface Stage1Settings {
-  readonly model: IqVaeConfig;
-  readonly steps: number;
-  readonly rate: number;
-  readonly warmup: number;
-  readonly precision: "bfloat16" | "float32";
-  /** Weight of the variational regularizer; with `null` the two halves are independent, as in VQ-GAN. */
-  readonly regularizer: { readonly weight: number; readonly measure: (zX: Tensor, zC: Tensor) => Tensor } | null;
-  /** A distance of pictures beside ℓ1, `[B, 3, H, W]` in [−1, 1] both, to a scalar with a gradient for the first. */
-  readonly perceptual?: { readonly weight: number; readonly distance: (a: Tensor, b: Tensor) => Tensor } | null;
-  /** The patch discriminator; none if left out. */
-  readonly adversarial?: AdversarialConfig | null;
+/** What a stage-1 training is made from. */
+export interface Stage1Options {
+  readonly config: Stage1Config;
+  readonly precision: Precision;
+  readonly dataset: PairDataset;
+  /**
+   * The distance of the perceptual term: two batches `[B, 3, H, W]` in [−1, 1] to a scalar with a gradient for the first. Needed
+   * where the configuration has that term; see {@link perceptualLoss}.
+   */
+  readonly distance?: ((a: Tensor, b: Tensor) => Tensor) | undefined;
 }
 
 /** β of the commitment loss (van den Oord et al. 2017, § 3.2 use 0.25; on the unit sphere distances are at most 4). */
 const COMMITMENT = 0.25;
-const CLIP = 1;
+/** The largest norm of all gradients together. */
+const CLIP_NORM = 1;
+/** Where the cosine ends, as a share of the peak rate. */
+const FINAL_RATE = 1 / 20;
+const WEIGHT_DECAY = 1e-4;
 const LATEST_PLACING = 200;
 const BETAS = [0.9, 0.99] as const;
 const EVALUATION_BATCH = 64;
@@ -46,39 +51,50 @@ interface Outcome {
  */
 export class Stage1Trainer implements Trainer {
   readonly model: IqVae;
-  readonly #settings: Stage1Settings;
+  readonly #config: Stage1Config;
+  readonly #precision: Precision;
   readonly #data: PairDataset;
   readonly #condition: Condition;
+  readonly #regularizer: { readonly weight: number; readonly measure: Regularizer } | null;
+  readonly #perceptual: { readonly weight: number; readonly distance: (a: Tensor, b: Tensor) => Tensor } | null;
   readonly #optimizer: AdamW;
   readonly #parameters: Map<string, Tensor>;
   readonly #adversary: Adversary | null;
 
-  constructor(settings: Stage1Settings, data: PairDataset, condition: Condition) {
-    this.#settings = settings;
-    this.#data = data;
-    this.#condition = condition;
-    this.model = new IqVae(settings.model, condition);
+  /** Weights are drawn from the default random generator. @throws Error for a perceptual term without a distance */
+  constructor({ config, precision, dataset, distance }: Stage1Options) {
+    const { regularizer, perceptual, adversarial } = config;
+    this.#config = config;
+    this.#precision = precision;
+    this.#data = dataset;
+    this.#condition = conditionFor(dataset.condition, dataset.size);
+    this.#regularizer =
+      regularizer.estimator === "none" ? null : { weight: regularizer.weight, measure: createRegularizer(regularizer) };
+    if (perceptual !== null && distance === undefined)
+      throw new Error("Stage1Trainer: the configuration has a perceptual term, but no distance was given.");
+    this.#perceptual = perceptual && distance ? { weight: perceptual.weight, distance } : null;
+    this.model = new IqVae(config.model, this.#condition);
     this.#parameters = this.model.namedParameters();
-    this.#optimizer = new AdamW(this.#parameters, { betas: BETAS, weightDecay: 1e-4 });
-    this.#adversary = settings.adversarial ? new Adversary(settings.adversarial) : null;
+    this.#optimizer = new AdamW(this.#parameters, { betas: BETAS, weightDecay: WEIGHT_DECAY });
+    this.#adversary = adversarial ? new Adversary(adversarial) : null;
   }
 
   /** The step at which k-means places the codes; before it the decoders see the features themselves. */
   get #placeAt(): number {
-    return Math.min(LATEST_PLACING, Math.floor(this.#settings.steps / 8));
+    return Math.min(LATEST_PLACING, Math.floor(this.#config.steps / 8));
   }
 
   step(indices: Uint32Array): StepMetrics {
-    const { steps, warmup, rate: peak } = this.#settings;
-    const rate = warmupCosine({ step: this.#optimizer.steps, total: steps, warmup, peak, floor: peak / 20 });
-    const { images, rasters } = load(this.#data.train.batch(indices), indices.length, this.#data);
+    const { steps, warmup, rate: peak } = this.#config;
+    const rate = warmupCosine({ step: this.#optimizer.steps, total: steps, warmup, peak, floor: peak * FINAL_RATE });
+    const { images, rasters } = batchTensors(this.#data.train.batch(indices), indices.length, this.#data);
     this.#optimizer.zeroGrad();
     const mode = this.#optimizer.steps < this.#placeAt ? "bypass" : "learn";
     // What only the way back needs is then held by the graph alone, which lets go of it as it goes.
     const { loss, parts, image } = scope(() => this.#forward(images, rasters, mode));
     const opposed = this.#oppose(image, rate / peak);
     (opposed === null ? loss : loss.add(opposed.term)).backward();
-    const { scale, norm } = clipScale(this.#parameters.values(), CLIP);
+    const { scale, norm } = clipScale(this.#parameters.values(), CLIP_NORM);
     this.#optimizer.step(rate, scale);
     const all = { ...parts, ...opposed?.parts, gradientNorm: norm };
     const readings = Object.entries(all).map(([name, value]) => [name, value.item()]);
@@ -87,7 +103,7 @@ export class Stage1Trainer implements Trainer {
 
   /** The discriminator's turn, once it has joined. The logged loss is without its part, whose value means nothing. */
   #oppose(image: Outcome["image"], schedule: number): Verdict | null {
-    if (!this.#adversary?.joins(this.#optimizer.steps, this.#settings.steps)) return null;
+    if (!this.#adversary?.joins(this.#optimizer.steps, this.#config.steps)) return null;
     const adversary = this.#adversary;
     const last = this.model.image.decoder.head.weight;
     return scope(() => adversary.oppose({ ...image, last }, schedule, (body) => this.#cast(body)));
@@ -178,7 +194,7 @@ export class Stage1Trainer implements Trainer {
   }
 
   #cast<T>(body: () => T): T {
-    return this.#settings.precision === "bfloat16" ? autocast({ dtype: "bfloat16" }, body) : body();
+    return inPrecision({ precision: this.#precision }, body);
   }
 
   #forward(images: Tensor, rasters: Tensor, mode: QuantizerMode): Outcome {
@@ -194,15 +210,16 @@ export class Stage1Trainer implements Trainer {
       imageCommitment: image.quantized.commitment,
       conditionCommitment: condition.quantized.commitment,
     };
-    const { regularizer, perceptual } = this.#settings;
     let imageLoss = parts.imageLoss!;
-    if (perceptual) {
+    const perceptual = this.#perceptual;
+    if (perceptual !== null) {
       parts.perceptualLoss = this.#cast(() => perceptual.distance(reconstruction, target));
       imageLoss = imageLoss.add(parts.perceptualLoss, { alpha: perceptual.weight });
     }
     let loss = imageLoss
       .add(parts.conditionLoss!)
       .add(parts.imageCommitment!.add(parts.conditionCommitment!), { alpha: COMMITMENT });
+    const regularizer = this.#regularizer;
     if (regularizer !== null) {
       parts.regularizer = regularizer.measure(image.quantized.unit, condition.quantized.unit);
       loss = loss.add(parts.regularizer, { alpha: regularizer.weight });
@@ -216,22 +233,15 @@ export class Stage1Trainer implements Trainer {
   }
 }
 
-/** What the shapes of a batch follow from. */
-type Shapes = Pick<PairDataset, "size" | "condition">;
-
-/** The arrays of a batch as tensors: pixels `[B, H, W, 3]` and conditions `[B, …]`, uint8. */
-export function load(batch: PairBatch, B: number, { size, condition }: Shapes): { images: Tensor; rasters: Tensor } {
-  return {
-    images: tensor(batch.images, { shape: [B, size, size, 3] }),
-    rasters: tensor(batch.conditions, { shape: [B, ...conditionShape(condition, size)] }),
-  };
-}
-
-function* batchesOf(split: PairSplit, most: number, shapes: Shapes): Generator<{ images: Tensor; rasters: Tensor }> {
+function* batchesOf(
+  split: PairSplit,
+  most: number,
+  shapes: Pick<PairDataset, "size" | "condition">,
+): Generator<{ images: Tensor; rasters: Tensor }> {
   const total = Math.min(split.length, most);
   for (let begin = 0; begin < total; begin += EVALUATION_BATCH) {
     const indices = Array.from({ length: Math.min(EVALUATION_BATCH, total - begin) }, (_, i) => begin + i);
-    yield load(split.batch(indices), indices.length, shapes);
+    yield batchTensors(split.batch(indices), indices.length, shapes);
   }
 }
 

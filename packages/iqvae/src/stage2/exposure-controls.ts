@@ -1,37 +1,6 @@
 import { noGrad, ops, type Tensor } from "@iqvae/torch";
+import type { NoiseExposure } from "./config.ts";
 import { gumbelNoise } from "./gumbel.ts";
-
-/** Random replacement: taming-transformers' `pkeep` is `1 − share` (Esser et al. 2021). */
-export interface RandomExposure {
-  readonly kind: "random";
-  /** The probability with which a token is replaced, at every step. */
-  readonly share: number;
-}
-
-/**
- * Scheduled sampling for transformers, by two passes and with hard samples (Mihaylova & Martins 2019, "Scheduled Sampling for
- * Transformers"); no gradient goes through the samples.
- */
-export interface ScheduledExposure {
-  readonly kind: "scheduled";
-  /** On steps `every − 1, 2·every − 1, …`; the paper in question has 1. */
-  readonly every: number;
-  /** The probability with which a token is replaced grows linearly from 0 to this when `rampShare` of all steps are done. */
-  readonly maxShare: number;
-  readonly rampShare: number;
-}
-
-/** Noisy context: codes drawn evenly, at a rate of each sequence's own, after reAR (He et al. 2026). */
-export interface NoiseExposure {
-  readonly kind: "noise";
-  /** Rates of sequences lie evenly between 0 and a bound that falls linearly from this to 0 at the last step. */
-  readonly maxShare: number;
-}
-
-/** Our choices. */
-export const RANDOM_DEFAULTS = { share: 0.1 };
-export const SCHEDULED_DEFAULTS = { every: 4, maxShare: 0.25, rampShare: 0.5 };
-export const NOISE_DEFAULTS = { maxShare: 0.5 };
 
 /**
  * Replaces each token with probability `share`, whatever it is.

@@ -1,31 +1,8 @@
 import { noGrad, type Tensor } from "@iqvae/torch";
 import type { Transformer } from "../models/transformer.ts";
-import {
-  type NoiseExposure,
-  noiseRates,
-  type RandomExposure,
-  replaceRandomly,
-  replaceTokens,
-  type ScheduledExposure,
-  sampleTokens,
-} from "./exposure-controls.ts";
-import { type GumbelExposure, mixSamples, shareAt, temperatureAt } from "./gumbel.ts";
-
-/**
- * What the transformer is fed in training (docs/method.md, Gumbel sampling and its controls).
- *
- * - `teacher`: the true tokens.
- * - `gumbel`: at times some true tokens give way to soft samples of the model's own prediction, as reliability says.
- * - `random`: at all times some give way to codes drawn evenly, as taming-transformers' `pkeep` does.
- * - `scheduled`: at times some give way to hard samples of the model's own prediction, all alike.
- * - `noise`: at all times some give way to codes drawn evenly, how many differs from sequence to sequence and ends at none.
- */
-export type Exposure =
-  | { readonly kind: "teacher" }
-  | GumbelExposure
-  | RandomExposure
-  | ScheduledExposure
-  | NoiseExposure;
+import type { Exposure, GumbelExposure } from "./config.ts";
+import { noiseRates, replaceRandomly, replaceTokens, sampleTokens } from "./exposure-controls.ts";
+import { mixSamples, shareAt, temperatureAt } from "./gumbel.ts";
 
 /** A batch of stage 2, and the model that learns from it. */
 export interface Feeding {

@@ -1,31 +1,5 @@
 import { linearRamp, noGrad, ops, type Tensor } from "@iqvae/torch";
-
-/** On every `every`-th step some true image tokens give way to samples of the model's own prediction. */
-export interface GumbelExposure {
-  readonly kind: "gumbel";
-  /** The paper's 4: samples are mixed in on steps `every − 1, 2·every − 1, …`. */
-  readonly every: number;
-  /** The softmax's temperature τ, from its value at the first step to that at the last, geometrically. */
-  readonly temperature: { readonly from: number; readonly to: number };
-  /** The share of tokens that may be replaced grows linearly from 0 at the first step to this when `rampShare` of all steps are done. */
-  readonly maxShare: number;
-  readonly rampShare: number;
-  /** How strictly reliability decides: 0 treats all tokens alike, 1 is proportional, more is stricter. */
-  readonly reliabilityPower: number;
-  /** Whether the loss of pass two reaches pass one through the samples. */
-  readonly gradient: boolean;
-}
-
-/** Our choices where the paper's are not known. */
-export const GUMBEL_DEFAULTS: GumbelExposure = {
-  kind: "gumbel",
-  every: 4,
-  temperature: { from: 1, to: 0.5 },
-  maxShare: 0.5,
-  rampShare: 0.5,
-  reliabilityPower: 1,
-  gradient: true,
-};
+import type { GumbelExposure } from "./config.ts";
 
 /** τ at a step: `from·(to/from)^(step/total)`. */
 export function temperatureAt(exposure: Pick<GumbelExposure, "temperature">, step: number, total: number): number {

@@ -1,11 +1,8 @@
 import { existsSync } from "node:fs";
 import { inferenceMode, readSafetensors, scope, type Tensor, tensor, writeSafetensors } from "@iqvae/torch";
-import type { Config } from "../config/index.ts";
-import type { PairDataset, PairSplit } from "../data/index.ts";
+import { batchTensors, type PairDataset, type PairSplit } from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
-import { tokenShape } from "../run/trainers.ts";
-import { load } from "../stage1/trainer.ts";
-import { inPrecision } from "../support/precision.ts";
+import { inPrecision, type Precision } from "../support/precision.ts";
 import { TokenPairs, tokenArray } from "./token-pairs.ts";
 
 /** Pairs encoded between two looks at Ctrl-C: more would make large models deaf, and be hardly faster. */
@@ -16,7 +13,7 @@ const SPLITS = ["train", "validation"] as const;
 export type TokenSplits = Readonly<Record<(typeof SPLITS)[number], TokenPairs>>;
 
 interface Encoding {
-  readonly config: Config;
+  readonly precision: Precision;
   readonly model: IqVae;
   readonly dataset: PairDataset;
   /** Where the tokens are kept. */
@@ -32,12 +29,12 @@ export async function tokensOf(encoding: Encoding): Promise<TokenSplits> {
   return readTokens(encoding) ?? writeTokens(await encode(encoding), path, weights);
 }
 
-function readTokens({ config, model, path, weights }: Encoding): TokenSplits | undefined {
+function readTokens({ model, dataset, path, weights }: Encoding): TokenSplits | undefined {
   if (!existsSync(path)) return undefined;
   return scope(() => {
     const { tensors, metadata } = readSafetensors(path, { device: "cpu" });
     if (metadata.weights !== weights) return undefined;
-    const shape = tokenShape(config, model);
+    const shape = model.tokenShape(dataset.size);
     const read = (name: string) => tensors.get(name)!.read("int32");
     const pairs = (split: string) => new TokenPairs(shape, read(`${split}.conditions`), read(`${split}.images`));
     return { train: pairs("train"), validation: pairs("validation") };
@@ -55,9 +52,9 @@ function writeTokens(tokens: TokenSplits, path: string, weights: string): TokenS
   return tokens;
 }
 
-async function encode({ config, model, dataset, onProgress }: Encoding): Promise<TokenSplits> {
+async function encode({ precision, model, dataset, onProgress }: Encoding): Promise<TokenSplits> {
   const total = dataset.train.length + dataset.validation.length;
-  const shape = tokenShape(config, model);
+  const shape = model.tokenShape(dataset.size);
   let done = 0;
   const encodeSplit = async (split: PairSplit) => {
     const conditions = tokenArray(split.length * shape.conditionTokens, shape.conditionCodes);
@@ -66,8 +63,8 @@ async function encode({ config, model, dataset, onProgress }: Encoding): Promise
       const rows = Array.from({ length: Math.min(BATCH, split.length - first) }, (_, i) => first + i);
       scope(() =>
         inferenceMode(() =>
-          inPrecision(config, () => {
-            const batch = load(split.batch(rows), rows.length, dataset);
+          inPrecision({ precision }, () => {
+            const batch = batchTensors(split.batch(rows), rows.length, dataset);
             conditions.set(numbers(model.encodeCondition(batch.rasters)), first * shape.conditionTokens);
             images.set(numbers(model.encodeImage(batch.images)), first * shape.imageTokens);
           }),

@@ -1,39 +1,28 @@
-import { AdamW, autocast, clipScale, Ema, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
-import type { Transformer } from "../models/transformer.ts";
+import { AdamW, clipScale, Ema, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
+import { Transformer } from "../models/transformer.ts";
+import { inPrecision, type Precision } from "../support/precision.ts";
 import { RunningMeans } from "../support/running-means.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
 import type { StepMetrics, Trainer } from "../support/trainer.ts";
-import { type Exposure, exposedLogits } from "./exposure.ts";
+import { type Stage2Config, transformerConfig } from "./config.ts";
+import { exposedLogits } from "./exposure.ts";
 import type { TokenPairs } from "./token-pairs.ts";
 
-/** How the transformer is trained. */
-export interface Stage2Config {
-  /** The number of steps that the schedules are laid out for. */
-  readonly steps: number;
-  /** Rows that go through the network at once; a larger batch is taken in several parts whose gradients add up. */
-  readonly microBatch: number;
-  readonly learningRate: number;
-  /** Where the cosine ends. */
-  readonly finalLearningRate: number;
-  readonly warmupSteps: number;
-  /** Decoupled decay of matrices; biases and gains are left alone. */
-  readonly weightDecay: number;
-  /** The largest norm of all gradients together. */
-  readonly clipNorm: number;
-  /** Decay of the averaged weights, which are evaluated and sampled from. */
-  readonly emaDecay: number;
+/** What a stage-2 training is made from. */
+export interface Stage2Options {
+  readonly config: Stage2Config;
   /** `bfloat16`: matrix products under autocast; weights and sums stay in float32. */
-  readonly precision: "float32" | "bfloat16";
-  readonly exposure: Exposure;
-  /**
-   * Share of the sequences that are learnt without their condition, for classifier-free guidance (Ho & Salimans 2022). Above
-   * 0 it needs a model made with `unconditional`. Default 0.
-   */
-  readonly conditionDropout?: number;
+  readonly precision: Precision;
+  readonly train: TokenPairs;
+  readonly validation: TokenPairs;
 }
 
 /** Adam's, as GPT-2's reproductions use them. */
 const BETAS = [0.9, 0.95] as const;
+/** The largest norm of all gradients together. */
+const CLIP_NORM = 1;
+/** Where the cosine ends, as a share of the peak rate. */
+const FINAL_RATE = 1 / 20;
 
 /** Reading a number back makes a GPU wait; on one, metrics are means over this many steps. */
 const STEPS_A_READING = 10;
@@ -42,6 +31,7 @@ const STEPS_A_READING = 10;
 export class Stage2Trainer implements Trainer {
   readonly model: Transformer;
   readonly config: Stage2Config;
+  readonly #precision: Precision;
   readonly #train: TokenPairs;
   readonly #validation: TokenPairs;
   readonly #parameters: Map<string, Tensor>;
@@ -51,16 +41,13 @@ export class Stage2Trainer implements Trainer {
   readonly #metrics: RunningMeans;
   #step = 0;
 
-  /** @throws RangeError when the tokens were made for a model of another shape. */
-  constructor(options: { model: Transformer; train: TokenPairs; validation: TokenPairs; config: Stage2Config }) {
-    const { model, train, validation, config } = options;
+  /** Weights are drawn from the default random generator. @throws RangeError when the splits do not fit each other, or are empty */
+  constructor({ config, precision, train, validation }: Stage2Options) {
+    const model = new Transformer(transformerConfig(config), train.shape);
     for (const [name, split] of Object.entries({ train, validation })) checkShape(name, model, split);
-    if ((config.conditionDropout ?? 0) > 0 && model.absent === undefined)
-      throw new RangeError(
-        `Stage2Trainer: conditionDropout ${config.conditionDropout} needs a transformer made with unconditional: true`,
-      );
     this.model = model;
     this.config = config;
+    this.#precision = precision;
     this.#train = train;
     this.#validation = validation;
     this.#parameters = model.namedParameters();
@@ -78,29 +65,24 @@ export class Stage2Trainer implements Trainer {
   step(indices: Uint32Array): StepMetrics {
     return scope(() => {
       const { config } = this;
-      const learningRate = warmupCosine({
-        step: this.#step,
-        total: config.steps,
-        warmup: config.warmupSteps,
-        peak: config.learningRate,
-        floor: config.finalLearningRate,
-      });
+      const { steps, warmup, rate: peak } = config;
+      const rate = warmupCosine({ step: this.#step, total: steps, warmup, peak, floor: peak * FINAL_RATE });
       this.#optimizer.zeroGrad();
       const losses = this.#accumulate(indices);
-      const { scale, norm } = clipScale(this.#parameters.values(), config.clipNorm);
-      this.#optimizer.step(learningRate, scale);
+      const { scale, norm } = clipScale(this.#parameters.values(), CLIP_NORM);
+      this.#optimizer.step(rate, scale);
       this.#step += 1;
       // Early on the weights change fast, and an average over many steps would lag behind.
       this.#ema.update(Math.min(config.emaDecay, (1 + this.#step) / (10 + this.#step)));
-      return { ...this.#metrics.add({ ...losses, gradientNorm: norm }), learningRate };
+      return { ...this.#metrics.add({ ...losses, gradientNorm: norm }), rate };
     });
   }
 
   /** Adds up the gradients of all parts of the batch; every part weighs as much as it has rows. */
   #accumulate(indices: Uint32Array): { loss: Tensor } {
     let total: Tensor | undefined;
-    for (let start = 0; start < indices.length; start += this.config.microBatch) {
-      const rows = indices.subarray(start, start + this.config.microBatch);
+    for (let start = 0; start < indices.length; start += this.config.batch) {
+      const rows = indices.subarray(start, start + this.config.batch);
       const loss = scope(() => {
         const { conditions, images } = this.#train.batch(rows, this.#device);
         const loss = scope(() => this.#loss(this.#dropConditions(conditions), images));
@@ -117,7 +99,7 @@ export class Stage2Trainer implements Trainer {
   /** Puts the absent condition in place of some, each decided by itself. Without a share, no random number is drawn. */
   #dropConditions(conditions: Tensor): Tensor {
     const { absent } = this.model;
-    const { conditionDropout = 0 } = this.config;
+    const { conditionDropout } = this.config;
     if (absent === undefined || conditionDropout === 0) return conditions;
     const dropped = ops.aten.rand([conditions.shape[0]!, 1], { device: this.#device }).lt(conditionDropout);
     return conditions.masked_fill(dropped, absent);
@@ -136,8 +118,7 @@ export class Stage2Trainer implements Trainer {
   }
 
   #precisely<T>(body: () => T): T {
-    if (this.config.precision === "float32") return body();
-    return autocast({ dtype: this.config.precision, device: this.#device.split(":")[0]! }, body);
+    return inPrecision({ precision: this.#precision, device: this.#device }, body);
   }
 
   /**
@@ -152,8 +133,8 @@ export class Stage2Trainer implements Trainer {
   #validationLoss(): number {
     const { count } = this.#validation;
     let sum = 0;
-    for (let start = 0; start < count; start += this.config.microBatch) {
-      const size = Math.min(this.config.microBatch, count - start);
+    for (let start = 0; start < count; start += this.config.batch) {
+      const size = Math.min(this.config.batch, count - start);
       const rows = Array.from({ length: size }, (_, i) => start + i);
       sum += size * scope(() => this.#rowLoss(rows));
     }

@@ -19,7 +19,7 @@ export function didYouMean(word: string, choices: readonly string[]): string {
   return choice === undefined ? `choose one of ${choices.join(", ")}` : `did you mean '${choice}'?`;
 }
 
-/** Optimal string alignment: Levenshtein's distance with swaps of neighbours. */
+/** Optimal string alignment: Levenshtein's distance with swaps of neighbors. */
 export function editDistance(a: string, b: string): number {
   const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {

@@ -1,8 +1,23 @@
-import { autocast, getDefaultDevice } from "@iqvae/torch";
-import type { Config } from "../config/index.ts";
+import { autocast, cudaDeviceCount, getDefaultDevice } from "@iqvae/torch";
+import { processor } from "./processor.ts";
 
-/** Runs `body` with matrix products and convolutions in the precision of a configuration. */
-export function inPrecision<T>({ precision }: Pick<Config, "precision">, body: () => T): T {
+/** What matrix products and convolutions compute in; weights and sums stay float32. */
+export type Precision = "bfloat16" | "float32";
+
+/** The faster precision of this machine: bfloat16 on a GPU or a processor with instructions for it, else float32. */
+export function fastPrecision(): Precision {
+  return cudaDeviceCount() > 0 || processor().bfloat16.length > 0 ? "bfloat16" : "float32";
+}
+
+/**
+ * Runs `body` with matrix products and convolutions in a precision.
+ *
+ * @param device `cpu` or `cuda`, with or without a number. Default: that of new tensors
+ */
+export function inPrecision<T>(
+  { precision, device = getDefaultDevice() }: { readonly precision: Precision; readonly device?: string },
+  body: () => T,
+): T {
   if (precision === "float32") return body();
-  return autocast({ dtype: precision, device: getDefaultDevice().split(":")[0]! }, body);
+  return autocast({ dtype: precision, device: device.split(":")[0]! }, body);
 }

@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from "node:fs";
-import { cudaDeviceCount } from "@iqvae/torch";
 
 /** The instruction sets that multiply matrices of bfloat16, by the names that Linux gives them. */
 const BF16_FLAGS = ["avx512_bf16", "amx_bf16", "bf16"] as const;
@@ -19,9 +18,4 @@ export function processor(cpuinfo = "/proc/cpuinfo"): Processor {
     name: field(/^model name\s*:(.*)$/m) || "unknown",
     bfloat16: BF16_FLAGS.filter((flag) => flags.has(flag)),
   };
-}
-
-/** Whether bfloat16 is faster than float32 here: on a GPU, or on a processor with instructions for it. */
-export function fastBfloat16(): boolean {
-  return cudaDeviceCount() > 0 || processor().bfloat16.length > 0;
 }

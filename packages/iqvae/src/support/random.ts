@@ -7,7 +7,7 @@ export type Random = () => number;
  * A random source that is decided by its seeds alone: equal seeds give equal numbers on every machine.
  *
  * The seeds are hashed (SHA-256) into the state of `sfc32` (Chris Doty-Humphrey's small fast chaotic generator), so that
- * neighbouring seeds such as `("faces", 0, 1)` and `("faces", 0, 2)` share nothing.
+ * neighboring seeds such as `("faces", 0, 1)` and `("faces", 0, 2)` share nothing.
  */
 export function seededRandom(...seeds: readonly (string | number)[]): Random {
   const digest = createHash("sha256").update(JSON.stringify(seeds)).digest();

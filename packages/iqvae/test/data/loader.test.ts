@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { epochOrder, Loader, seededRandom } from "../../src/data/index.ts";
+import { epochOrder, Loader } from "../../src/data/index.ts";
+import { seededRandom } from "../../src/support/random.ts";
 
 const lengths = fc.integer({ min: 1, max: 60 });
 const batches = fc.array(fc.integer({ min: 0, max: 25 }), { maxLength: 12 });

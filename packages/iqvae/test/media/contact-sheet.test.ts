@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import { contactSheet, dataContactSheet, drawCondition, openDataset } from "../../src/data/index.ts";
+import { dataContactSheet, openDataset } from "../../src/data/index.ts";
+import { contactSheet, drawCondition } from "../../src/media/index.ts";
 
 const tile = (side: number, color: readonly [number, number, number]) =>
   Uint8Array.from({ length: side * side * 3 }, (_, i) => color[i % 3]!);

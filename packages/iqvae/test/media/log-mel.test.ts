@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { readSafetensors } from "@iqvae/torch";
 import { expect, it } from "vitest";
-import { logMel } from "../../src/data/index.ts";
+import { logMel } from "../../src/media/index.ts";
 import { melFilters, RATE } from "../../src/media/log-mel.ts";
 
 /** Written by tools/goldens_log_mel.py with librosa. */

@@ -4,14 +4,8 @@ import { join } from "node:path";
 import fc from "fast-check";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  drawCondition,
-  FACE_CLASSES,
-  readCondition,
-  readImage,
-  readLabelMap,
-  readLines,
-} from "../../src/data/index.ts";
+import { FACE_CLASSES, readCondition } from "../../src/data/index.ts";
+import { drawCondition, readImage, readLabelMap, readLines } from "../../src/media/index.ts";
 
 let folder: string;
 beforeAll(async () => {

@@ -6,13 +6,13 @@ import {
   recolorFace,
   renderFace,
   renderFaceCondition,
-  seededRandom,
 } from "../../src/data/index.ts";
 import { calibration } from "../../src/metrics/calibration/calibrate.ts";
 import { colorReadings } from "../../src/metrics/calibration/colors.ts";
 import { spreadOf } from "../../src/metrics/calibration/spread.ts";
 import { imageSet } from "../../src/metrics/image-set.ts";
 import { realImages } from "../../src/metrics/real-images.ts";
+import { seededRandom } from "../../src/support/random.ts";
 
 const SIZE = 32;
 const SAMPLES = 24;

@@ -1,7 +1,6 @@
 import { ops, scope, type Tensor, tensor } from "@iqvae/torch";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { seededRandom } from "../../src/data/index.ts";
 import { frechetDistance } from "../../src/metrics/frechet.ts";
 import { imageSet } from "../../src/metrics/image-set.ts";
 import { MomentsStream, momentsOf } from "../../src/metrics/moments.ts";
@@ -9,6 +8,7 @@ import { precisionRecall } from "../../src/metrics/precision-recall.ts";
 import { laplacianLevel } from "../../src/metrics/pyramid.ts";
 import { cutPatches, patchDistances, type SlicedWasserstein, slicedWasserstein } from "../../src/metrics/swd.ts";
 import { wasserstein1 } from "../../src/metrics/wasserstein.ts";
+import { seededRandom } from "../../src/support/random.ts";
 import { golden, numbers, relativeError } from "./goldens.ts";
 
 function normal(rows: number, columns: number, seed: number): Tensor {

@@ -5,7 +5,7 @@ import { manualSeed, type Tensor, tensor } from "@iqvae/torch";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { conditionFor, layoutBytes } from "../../src/conditions/index.ts";
-import { type PairDataset, seededRandom } from "../../src/data/index.ts";
+import type { PairDataset } from "../../src/data/index.ts";
 import { conceptOf } from "../../src/data/sets/concepts.ts";
 import { Clock } from "../../src/metrics/clock.ts";
 import { agreementOf } from "../../src/metrics/fidelity/agreement.ts";
@@ -18,6 +18,7 @@ import { fidelityFigures } from "../../src/metrics/figures.ts";
 import { type ImageSet, imageSet } from "../../src/metrics/image-set.ts";
 import { toUnitRange } from "../../src/models/iqvae.ts";
 import { silent } from "../../src/support/progress.ts";
+import { seededRandom } from "../../src/support/random.ts";
 import { SIDE, SPECS, squares } from "./squares.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "iqvae-follow-"));

@@ -1,12 +1,12 @@
 import { noGrad, scope, tensor, unscoped } from "@iqvae/torch";
 import { expect, test } from "vitest";
-import { seededRandom } from "../../src/data/index.ts";
 import { AttributesNetwork, attributesFeatures } from "../../src/features/attributes.ts";
 import { perceptualDistance } from "../../src/features/network.ts";
 import { VGG16_SHAPES, vgg16 } from "../../src/features/vgg.ts";
 import { diversity } from "../../src/metrics/diversity.ts";
 import { psnr, ssim } from "../../src/metrics/reconstruction.ts";
 import { toUnitRange } from "../../src/models/iqvae.ts";
+import { seededRandom } from "../../src/support/random.ts";
 import { golden, hashedWeights, numbers, relativeError } from "./goldens.ts";
 
 const random = seededRandom("images");

@@ -1,5 +1,6 @@
 import { type ConditionSpec, conditionLength, layoutBytes, textBytes } from "../../src/conditions/index.ts";
-import { type PairDataset, type PairSplit, type Rgb, seededRandom } from "../../src/data/index.ts";
+import type { PairDataset, PairSplit, Rgb } from "../../src/data/index.ts";
+import { seededRandom } from "../../src/support/random.ts";
 
 /** A data set that is learnt in seconds: one square of one of eight colors, somewhere on gray. */
 export const SIDE = 32;

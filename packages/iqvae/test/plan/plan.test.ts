@@ -9,7 +9,10 @@ import { stage1Cost, stage1Layers, stage2Cost, stage2Layers } from "../../src/pl
 import { autoencoderLayers, total, transformerLayers } from "../../src/plan/layers.ts";
 import { countParameters, H100, plan } from "../../src/plan/plan.ts";
 import { type Planned, plannedOf, plannedTokens } from "../../src/plan/planned.ts";
-import { GUMBEL_DEFAULTS } from "../../src/stage2/gumbel.ts";
+import { exposureSchema, type GumbelExposure } from "../../src/stage2/config.ts";
+
+const GUMBEL_DEFAULTS = exposureSchema.parse({ kind: "gumbel" }) as GumbelExposure;
+
 import { counting } from "./counter.ts";
 
 const presets = ["tiny", "start", "words", "speech", "faces"].map((name): [string, Planned] => [

@@ -1,11 +1,11 @@
 import { setDefaultDevice, type Tensor } from "@iqvae/torch";
 import { expect, onTestFinished, test } from "vitest";
 import { parseConfig, presets } from "../../src/config/index.ts";
-import { conditionSpec } from "../../src/data/condition-spec.ts";
+import { batchTensors, conditionSpec } from "../../src/data/index.ts";
 import { AttributesNetwork } from "../../src/features/attributes.ts";
-import { createStage1Trainer, createStage2Trainer } from "../../src/run/trainers.ts";
-import { load } from "../../src/stage1/trainer.ts";
+import { Stage1Trainer } from "../../src/stage1/trainer.ts";
 import { TokenPairs, tokenArray } from "../../src/stage2/token-pairs.ts";
+import { Stage2Trainer } from "../../src/stage2/trainer.ts";
 
 /** `meta` stands in for a GPU: what is made on it has no memory, and what is not would be seen. */
 test("all that trainers keep, and the batches they are fed, are on the default device", () => {
@@ -13,7 +13,7 @@ test("all that trainers keep, and the batches they are fed, are on the default d
   onTestFinished(() => setDefaultDevice("cpu"));
   const adversarial = { channels: 8, layers: 1 };
   const config = parseConfig({ ...presets.tiny, stage1: { ...presets.tiny.stage1, adversarial } }, "test");
-  const { data } = config;
+  const { data, precision } = config;
   const split = {
     length: 2,
     ids: ["a", "b"],
@@ -33,10 +33,10 @@ test("all that trainers keep, and the batches they are fed, are on the default d
   const tokens = new TokenPairs(shape, tokenArray(8, 8), tokenArray(8, 8));
 
   const kept: [string, Tensor][] = [
-    ...createStage1Trainer(config, dataset).tensors(),
-    ...createStage2Trainer(config, { train: tokens, validation: tokens }).tensors(),
+    ...new Stage1Trainer({ config: config.stage1, precision, dataset }).tensors(),
+    ...new Stage2Trainer({ config: config.stage2, precision, train: tokens, validation: tokens }).tensors(),
     ...new AttributesNetwork([], 2).stateDict(),
-    ...Object.entries(load(split.batch(), 2, dataset)),
+    ...Object.entries(batchTensors(split.batch(), 2, dataset)),
     ...Object.entries(tokens.batch([0, 1])),
   ];
   expect(kept.length).toBeGreaterThan(100);

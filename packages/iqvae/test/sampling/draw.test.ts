@@ -111,7 +111,7 @@ describe("noise", () => {
       return out;
     });
 
-  test("a sequence's noise does not depend on its neighbours", () => {
+  test("a sequence's noise does not depend on its neighbors", () => {
     const together = stream([3n, 1n, 2n], 40);
     const alone = stream([1n], 40);
     for (const [t, row] of alone.entries()) expect(together[t]!.slice(7, 14)).toEqual(row);

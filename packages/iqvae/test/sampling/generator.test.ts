@@ -5,13 +5,15 @@ import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { conditionFor } from "../../src/conditions/index.ts";
 import { parseConfig, presets } from "../../src/config/index.ts";
-import { conditionSpec } from "../../src/data/condition-spec.ts";
-import { seededRandom } from "../../src/data/index.ts";
+import { conditionSpec } from "../../src/data/index.ts";
 import { IqVae } from "../../src/models/iqvae.ts";
 import { Transformer } from "../../src/models/transformer.ts";
-import { restoreModels, tokenShape, transformerConfig } from "../../src/run/trainers.ts";
+import { saveCheckpoint } from "../../src/run/checkpoint.ts";
+import { restoreModels } from "../../src/run/restore.ts";
 import { givenTokens, readMask, readPartialImage, withoutHole } from "../../src/sampling/completion.ts";
 import { ImageGenerator } from "../../src/sampling/generator.ts";
+import { transformerConfig } from "../../src/stage2/config.ts";
+import { seededRandom } from "../../src/support/random.ts";
 import { prefixed } from "../../src/support/tensor-names.ts";
 import { temporaryFolder } from "../run/support.ts";
 
@@ -20,7 +22,7 @@ const config = parseConfig({ ...presets.tiny, stage2: { ...presets.tiny.stage2, 
 const spec = conditionSpec(config.data);
 manualSeed(1);
 const iqvae = new IqVae(config.stage1.model, conditionFor(spec, SIZE));
-const transformer = new Transformer(transformerConfig(config.stage2), tokenShape(config, iqvae));
+const transformer = new Transformer(transformerConfig(config.stage2), iqvae.tokenShape(SIZE));
 noGrad(() => {
   // As a trained model's: predictions that depend on what is given.
   for (const weight of transformer.namedParameters().values()) if (weight.ndim === 2) weight.mul_(8);
@@ -201,10 +203,16 @@ test("a generator leaves no tensor behind, but the weights of its models", () =>
     way(); // causal masks live as long as the program
     expect(left(way), name).toBe(0);
   }
-  const weights = {
-    stage1: new Map(prefixed("model.", iqvae.stateDict())),
-    stage2: new Map(prefixed("ema.", transformer.stateDict())),
+  const checkpoints = temporaryFolder();
+  const content = {
+    step: 1,
+    loader: { epoch: 0, position: 0 },
+    means: { count: 0, sums: {} },
+    trainer: {},
+    evaluation: null,
   };
+  saveCheckpoint(checkpoints, { ...content, stage: "stage1" }, new Map(prefixed("model.", iqvae.stateDict())));
+  saveCheckpoint(checkpoints, { ...content, stage: "stage2" }, new Map(prefixed("ema.", transformer.stateDict())));
   const tensors = iqvae.stateDict().size + transformer.stateDict().size;
-  expect(left(() => restoreModels(config, spec, weights))).toBe(tensors);
+  expect(left(() => restoreModels({ path: checkpoints, checkpoints, config }))).toBe(tensors);
 });

@@ -1,9 +1,10 @@
 import { getRandomState, manualSeed, noGrad, scope, setRandomState, type Tensor } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
-import { conditionFor } from "../../src/conditions/index.ts";
 import type { PairDataset, PairSplit } from "../../src/data/index.ts";
-import { createRegularizer } from "../../src/regularizer/index.ts";
-import { type Stage1Settings, Stage1Trainer } from "../../src/stage1/trainer.ts";
+import { type EstimatorInput, regularizerSchema } from "../../src/regularizer/index.ts";
+import type { Stage1Config } from "../../src/stage1/config.ts";
+import { Stage1Trainer } from "../../src/stage1/trainer.ts";
+import type { Precision } from "../../src/support/precision.ts";
 
 const SIZE = 32;
 
@@ -58,20 +59,29 @@ const data: PairDataset = {
   close() {},
 };
 
-function trainer(changes: Partial<Stage1Settings> = {}): Stage1Trainer {
+type Changes = Partial<Stage1Config> & {
+  readonly precision?: Precision;
+  readonly distance?: (a: Tensor, b: Tensor) => Tensor;
+};
+
+function trainer({ precision = "float32", distance, ...changes }: Changes = {}): Stage1Trainer {
   manualSeed(5);
-  const half = { channels: 16, multipliers: [1, 2], blocks: 1, patch: 2, codes: 32, codeDim: 8 };
-  const settings: Stage1Settings = {
+  const half = { channels: 16, multipliers: [1, 2], blocks: 1, patch: 2 as const, codes: 32, codeDim: 8 };
+  const config: Stage1Config = {
     model: { image: half, condition: { ...half, codes: 16 } },
     steps: 300,
+    batch: 16,
     rate: 3e-3,
     warmup: 10,
-    precision: "float32",
-    regularizer: null,
+    regularizer: { estimator: "none" },
+    perceptual: null,
+    adversarial: null,
     ...changes,
   };
-  return new Stage1Trainer(settings, data, conditionFor(data.condition, SIZE));
+  return new Stage1Trainer({ config, precision, dataset: data, distance });
 }
+
+const regularizer = (input: EstimatorInput) => regularizerSchema.parse(input);
 
 const rows = (step: number): Uint32Array => Uint32Array.from({ length: 16 }, (_, i) => (step * 16 + i * 7) % 256);
 const run = (trained: Stage1Trainer, from: number, to: number): void => {
@@ -92,14 +102,15 @@ test("learns to draw squares, with codebooks that are in use", () => {
 });
 
 const adversarial = { weight: 0.8, startShare: 0.1, rate: 1e-3, channels: 8, layers: 2 };
+const perceptual = (weight: number) => ({ weight, network: { kind: "attributes" } as const });
 
 test.each([
   ["alone", null],
   ["with a discriminator", adversarial],
 ])("%s, it goes on from tensors and state as if it had not stopped, to the bit", (_, adversarial) => {
-  const over: Partial<Stage1Settings> = {
+  const over: Changes = {
     precision: "bfloat16",
-    regularizer: { weight: 0.2, measure: sliced() },
+    regularizer: regularizer({ estimator: "sliced", samples: 256, directions: 16 }),
     adversarial,
   };
   const whole = trainer(over);
@@ -137,7 +148,7 @@ describe("the terms of the image", () => {
     // A stand-in for a network that wants gray, which ℓ1 does not.
     const distance = (a: Tensor) => a.square().mean();
     const [without, within] = [0, 10].map((weight) => {
-      const trained = trainer({ steps: 60, perceptual: { weight, distance } });
+      const trained = trainer({ steps: 60, perceptual: perceptual(weight), distance });
       run(trained, 0, 60);
       return trained.evaluate();
     });
@@ -148,17 +159,12 @@ describe("the terms of the image", () => {
   });
 });
 
-function sliced(): (zX: Tensor, zC: Tensor) => Tensor {
-  return createRegularizer({ estimator: "sliced", samples: 256, directions: 16 });
-}
-
 describe("the regularizer", () => {
   test.each(["sliced", "paired", "entropic"] as const)(
     "%s draws the variations of both halves together",
     (estimator) => {
-      const measure = createRegularizer({ estimator, samples: 64 });
       const [free, held] = [0, 3].map((weight) => {
-        const trained = trainer({ steps: 60, regularizer: { weight, measure } });
+        const trained = trainer({ steps: 60, regularizer: regularizer({ estimator, samples: 64, weight: weight! }) });
         run(trained, 0, 60);
         return trained.evaluate().regularizer!;
       });

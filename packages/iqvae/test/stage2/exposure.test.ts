@@ -1,9 +1,11 @@
 import { autocast, grad, manualSeed, noGrad, ops, scope, type Tensor } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 import { Transformer } from "../../src/models/transformer.ts";
-import { type Exposure, exposedLogits, type Feeding, isDue } from "../../src/stage2/exposure.ts";
+import { type Exposure, exposureSchema, type GumbelExposure } from "../../src/stage2/config.ts";
+import { exposedLogits, type Feeding, isDue } from "../../src/stage2/exposure.ts";
 import { noiseRates, replaceRandomly, replaceTokens, sampleTokens } from "../../src/stage2/exposure-controls.ts";
-import { GUMBEL_DEFAULTS } from "../../src/stage2/gumbel.ts";
+
+const GUMBEL_DEFAULTS = exposureSchema.parse({ kind: "gumbel" }) as GumbelExposure;
 
 const SHAPE = { conditionCodes: 5, imageCodes: 12, conditionTokens: 3, imageTokens: 9 };
 const [B, n] = [4, 8];

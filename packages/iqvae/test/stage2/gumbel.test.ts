@@ -1,7 +1,7 @@
 import { grad, manualSeed, noGrad, ops, scope, type Tensor, tensor } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
+import { exposureSchema, type GumbelExposure } from "../../src/stage2/config.ts";
 import {
-  GUMBEL_DEFAULTS,
   gumbelNoise,
   gumbelSoftmax,
   mixSamples,
@@ -19,7 +19,12 @@ const expectNumbers = (x: Tensor, wanted: readonly number[], digits = 5): void =
 };
 
 describe("schedules", () => {
-  const exposure = { ...GUMBEL_DEFAULTS, temperature: { from: 2, to: 0.5 }, maxShare: 0.6, rampShare: 0.5 };
+  const exposure = {
+    ...(exposureSchema.parse({ kind: "gumbel" }) as GumbelExposure),
+    temperature: { from: 2, to: 0.5 },
+    maxShare: 0.6,
+    rampShare: 0.5,
+  };
 
   test("temperature falls geometrically, and stays", () => {
     const at = (step: number): number => temperatureAt(exposure, step, 100);

@@ -1,7 +1,7 @@
 /** A region of fewer pixels is not read: its colors are mixed with its neighbors'. */
 export const FEWEST_PIXELS = 8;
 
-/** Pixels of a class whose four neighbours are of it too; all of its pixels where those would be too few. */
+/** Pixels of a class whose four neighbors are of it too; all of its pixels where those would be too few. */
 export function interior(map: Uint8Array, wanted: number, size: number): number[] {
   const all: number[] = [];
   map.forEach((value, i) => {

@@ -1,5 +1,5 @@
 import { noGrad, ops, scope, type Tensor, tensor } from "@iqvae/torch";
-import type { Random } from "../../data/index.ts";
+import type { Random } from "../../support/random.ts";
 
 /** The most that an image is moved, in halves of its side, and the logarithm of the most that it is stretched. */
 const SHIFT = 0.1;

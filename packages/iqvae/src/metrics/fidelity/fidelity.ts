@@ -1,4 +1,5 @@
-import { colorEdges, type PairDataset } from "../../data/index.ts";
+import type { PairDataset } from "../../data/index.ts";
+import { colorEdges } from "../../media/index.ts";
 import { agreementOf } from "./agreement.ts";
 import type { Fidelity, FidelityOptions } from "./measure.ts";
 import { readingFidelity } from "./reading.ts";

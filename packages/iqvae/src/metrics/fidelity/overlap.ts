@@ -27,7 +27,7 @@ export function meanIou(predicted: Uint8Array, truth: Uint8Array, classes: numbe
 
 /**
  * F1 score of line drawings with a tolerance of one pixel, counted over all of them together: a drawn pixel is right when a
- * true one is among its 3 × 3 neighbours, a true pixel is found when a drawn one is among its own.
+ * true one is among its 3 × 3 neighbors, a true pixel is found when a drawn one is among its own.
  *
  * @param predicted 0 or 1, `[n, side, side]`
  * @param truth of the same length

@@ -1,9 +1,10 @@
 import { autocast, noGrad, scope, type Tensor, tensor } from "@iqvae/torch";
 import { type Condition, conditionFor } from "../../conditions/index.ts";
-import { type PairDataset, seededRandom } from "../../data/index.ts";
+import type { PairDataset } from "../../data/index.ts";
 import { conceptOf } from "../../data/sets/concepts.ts";
 import { trainedNetwork } from "../../features/train-network.ts";
 import { toUnitRange } from "../../models/iqvae.ts";
+import { seededRandom } from "../../support/random.ts";
 import { forEachBatch, type ImageSet, imageSet } from "../image-set.ts";
 import { varied } from "./augment.ts";
 import type { Fidelity, FidelityOptions } from "./measure.ts";

@@ -1,5 +1,6 @@
-import { type PairDataset, seededRandom } from "../../data/index.ts";
+import type { PairDataset } from "../../data/index.ts";
 import { conceptOf } from "../../data/sets/concepts.ts";
+import { seededRandom } from "../../support/random.ts";
 
 /** Pairs that are read at a time. */
 const BATCH = 256;

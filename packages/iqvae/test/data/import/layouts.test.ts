@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { textOf } from "../../../src/conditions/index.ts";
-import { type Config, conditionSpec } from "../../../src/config/index.ts";
-import { type OpenImport, openDataset, type PairDataset } from "../../../src/data/index.ts";
+import type { Config } from "../../../src/config/index.ts";
+import { conditionSpec, type OpenImport, openDataset, type PairDataset } from "../../../src/data/index.ts";
 import { importOf, jpeg, pairsOf, png, tree, wav } from "./trees.ts";
 
 const gray = () => [90, 90, 90];

@@ -2,8 +2,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { colorEdges, openDataset } from "../../../src/data/index.ts";
+import { openDataset } from "../../../src/data/index.ts";
 import { conceptOf, emojiIcons, isConceptHeldOut } from "../../../src/data/sets/emoji/concepts.ts";
+import { colorEdges } from "../../../src/media/index.ts";
 
 describe("emoji concepts", () => {
   it.each([

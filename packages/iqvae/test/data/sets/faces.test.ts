@@ -16,11 +16,11 @@ import {
   renderFace,
   renderFaceCondition,
   SHAVED_SHARE,
-  seededRandom,
   UNSEEN_PARTS,
 } from "../../../src/data/index.ts";
 import { drawLines, layOut } from "../../../src/data/sets/faces/draw.ts";
 import { isHeldOut } from "../../../src/data/sets/faces/geometry.ts";
+import { seededRandom } from "../../../src/support/random.ts";
 
 let cacheDir: string;
 beforeAll(async () => {

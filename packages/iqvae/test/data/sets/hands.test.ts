@@ -2,10 +2,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { HAND_PALETTES, HAND_POINTS, openDataset, relightHand, seededRandom } from "../../../src/data/index.ts";
+import { HAND_PALETTES, HAND_POINTS, openDataset, relightHand } from "../../../src/data/index.ts";
 import { CHAINS, HAND_JOINTS, handModel, PARENTS } from "../../../src/data/sets/hands/model.ts";
 import { drawPose, type HandPose, jointMotions } from "../../../src/data/sets/hands/pose.ts";
 import { compose, dot, move, rotation, subtract, turn, unit, type Vec3 } from "../../../src/data/sets/hands/vectors.ts";
+import { seededRandom } from "../../../src/support/random.ts";
 
 const distance = (a: Vec3, b: Vec3) => Math.hypot(...subtract(a, b));
 const flat = (side: "left" | "right"): HandPose => ({

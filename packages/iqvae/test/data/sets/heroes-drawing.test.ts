@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { HERO_GROUND, HERO_POINTS, seededRandom } from "../../../src/data/index.ts";
+import { HERO_GROUND, HERO_POINTS } from "../../../src/data/index.ts";
 import { drawHero, drawParts, imageOfSize, mapOfSize, SIDE } from "../../../src/data/sets/heroes/draw.ts";
 import { parseDrawingOrder, parseFrames } from "../../../src/data/sets/heroes/formats.ts";
 import { keyPointsOfHero } from "../../../src/data/sets/heroes/key-points.ts";
 import { heldOutPoses } from "../../../src/data/sets/heroes/split.ts";
+import { seededRandom } from "../../../src/support/random.ts";
 
 describe("Flare's formats", () => {
   it("frames are read by animation, index and direction, with Windows' line ends too", () => {

@@ -3,8 +3,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { type Config, conditionSpec } from "../../../src/config/index.ts";
+import type { Config } from "../../../src/config/index.ts";
 import {
+  conditionSpec,
   dressHero,
   HERO_BODIES,
   HERO_GROUND,
@@ -13,13 +14,13 @@ import {
   HERO_POINTS,
   type OpenHeroes,
   openDataset,
-  seededRandom,
 } from "../../../src/data/index.ts";
 import { imageOfSize } from "../../../src/data/sets/heroes/draw.ts";
 import { drawOutfit } from "../../../src/data/sets/heroes/recipe.ts";
 import { calibration } from "../../../src/metrics/calibration/calibrate.ts";
 import { joinImages } from "../../../src/metrics/image-set.ts";
 import { realImages } from "../../../src/metrics/real-images.ts";
+import { seededRandom } from "../../../src/support/random.ts";
 import { tinyColor, writeTinyFlare } from "./tiny-flare.ts";
 
 const digest = (bytes: Uint8Array) => createHash("sha1").update(bytes).digest("hex");

@@ -4,9 +4,10 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AudioSpec } from "../../../src/conditions/spec.ts";
-import { logMel, openDataset, readWav, SPEECH } from "../../../src/data/index.ts";
+import { openDataset, SPEECH } from "../../../src/data/index.ts";
 import { speak, VOICES } from "../../../src/data/sets/speech/flite.ts";
 import { speechRecipe } from "../../../src/data/sets/speech/recipe.ts";
+import { logMel, readWav } from "../../../src/media/index.ts";
 import { melFilters, RATE } from "../../../src/media/log-mel.ts";
 import { powerSpectrum } from "../../../src/media/spectrum.ts";
 

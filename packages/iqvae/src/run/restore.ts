@@ -1,0 +1,52 @@
+import { scope } from "@iqvae/torch";
+import { conditionFor } from "../conditions/index.ts";
+import type { Config } from "../config/index.ts";
+import { conditionSpec } from "../data/index.ts";
+import { IqVae } from "../models/iqvae.ts";
+import { Transformer } from "../models/transformer.ts";
+import { transformerConfig } from "../stage2/config.ts";
+import { below } from "../support/tensor-names.ts";
+import {
+  bestCheckpoint,
+  CheckpointError,
+  listCheckpoints,
+  readCheckpoint,
+  readCheckpointTensors,
+} from "./checkpoint.ts";
+
+/** Both models of a run. */
+export interface Models {
+  readonly iqvae: IqVae;
+  readonly transformer: Transformer;
+}
+
+/**
+ * Loads both models of a run: the last weights of stage 1, and of stage 2 the averaged ones with the lowest held-out loss.
+ *
+ * @throws CheckpointError when the run has not come to stage 2 yet, or when a checkpoint is damaged
+ */
+export function restoreModels(run: {
+  readonly path: string;
+  readonly checkpoints: string;
+  readonly config: Config;
+}): Models {
+  const { config, checkpoints } = run;
+  const stage1 = listCheckpoints(checkpoints, "stage1")[0]?.path;
+  const stage2 = bestCheckpoint(checkpoints, "stage2");
+  if (stage1 === undefined || stage2 === undefined) {
+    throw new CheckpointError(
+      `${run.path} has no checkpoint of stage 2 yet, so there is nothing to draw images with. ` +
+        `Train on: npx iqvae resume ${run.path}`,
+    );
+  }
+  return scope(() => {
+    const read = (path: string, prefix: string) =>
+      below(prefix, readCheckpointTensors(path, readCheckpoint(path), prefix));
+    const iqvae = new IqVae(config.stage1.model, conditionFor(conditionSpec(config.data), config.data.size));
+    iqvae.loadStateDict(read(stage1, "model."));
+    const transformer = new Transformer(transformerConfig(config.stage2), iqvae.tokenShape(config.data.size));
+    // The averaged weights are those that were evaluated.
+    transformer.loadStateDict(read(stage2, "ema."));
+    return { iqvae, transformer };
+  });
+}
