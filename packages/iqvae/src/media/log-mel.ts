@@ -1,4 +1,5 @@
 import type { AudioSpec } from "../conditions/spec.ts";
+import { checkRate, resample, resampledLength } from "./resample.ts";
 import { powerSpectrum } from "./spectrum.ts";
 import type { Waveform } from "./wav.ts";
 
@@ -18,18 +19,21 @@ const RANGE = 70;
  * as there are frames are spread evenly over the sound.
  *
  * @returns bytes `[bands, frames]`, the lowest band first: 255 is the loudest, 0 is 70 dB below and less
+ * @throws RangeError for a sampling rate that {@link resample} refuses
  */
 export function logMel(sound: Waveform, { bands, frames, stretch = false }: AudioSpec): Uint8Array {
-  const samples = withoutSilence(resample(sound));
+  checkRate(sound.rate);
+  const heard = withoutSilence(sound);
+  const length = resampledLength(heard, RATE);
   const filters = melFilters(bands);
-  const hop = stretch ? Math.max(0, samples.length - WINDOW) / Math.max(1, frames - 1) : HOP;
+  const hop = stretch ? Math.max(0, length - WINDOW) / Math.max(1, frames - 1) : HOP;
   const powers = new Float64Array(bands * frames);
   for (let frame = 0; frame < frames; frame++) {
     const begin = Math.round(frame * hop);
-    if (begin >= samples.length) break;
-    const spectrum = powerSpectrum(
-      Float64Array.from({ length: SPECTRUM }, (_, i) => (i < WINDOW ? hann(i) * (samples[begin + i] ?? 0) : 0)),
-    );
+    if (begin >= length) break;
+    // Of a long sound only the windows are brought to the rate.
+    const window = resample(heard, RATE, begin, Math.min(WINDOW, length - begin));
+    const spectrum = powerSpectrum(Float64Array.from({ length: SPECTRUM }, (_, i) => hann(i) * (window[i] ?? 0)));
     filters.forEach((filter, band) => {
       powers[band * frames + frame] = filter.reduce((sum, weight, k) => sum + weight * spectrum[k]!, 0);
     });
@@ -62,38 +66,16 @@ export function melFilters(bands: number): readonly Float64Array[] {
   });
 }
 
-/** Brings a sound to {@link RATE} by straight lines between samples, after an average over what one new sample stands for. */
-function resample({ samples, rate }: Waveform): Float32Array {
-  if (rate === RATE) return samples;
-  const step = rate / RATE;
-  const smooth = step <= 1 ? samples : averaged(samples, step);
-  return Float32Array.from({ length: Math.floor(samples.length / step) }, (_, i) => {
-    const at = i * step;
-    const left = Math.floor(at);
-    const [a, b] = [smooth[left]!, smooth[left + 1] ?? smooth[left]!];
-    return a + (b - a) * (at - left);
-  });
-}
+/** A sound is cut where it is this much quieter than its loudest sample, with some room left, in seconds. */
+const [QUIET, ROOM] = [0.02, 0.01];
 
-function averaged(samples: Float32Array, width: number): Float32Array {
-  const half = width / 2;
-  const sums = new Float64Array(samples.length + 1);
-  samples.forEach((sample, i) => {
-    sums[i + 1] = sums[i]! + sample;
-  });
-  return samples.map((_, i) => {
-    const from = Math.max(0, Math.round(i + 0.5 - half));
-    const to = Math.min(samples.length, Math.max(from + 1, Math.round(i + 0.5 + half)));
-    return (sums[to]! - sums[from]!) / (to - from);
-  });
-}
-
-/** A sound is cut where it is this much quieter than its loudest sample, with some room left, in samples. */
-const [QUIET, ROOM] = [0.02, 160];
-
-function withoutSilence(samples: Float32Array): Float32Array {
+function withoutSilence({ samples, rate }: Waveform): Waveform {
   const floor = QUIET * samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
   const isLoud = (sample: number) => Math.abs(sample) > floor;
   const [first, last] = [samples.findIndex(isLoud), samples.findLastIndex(isLoud)];
-  return first < 0 ? samples.subarray(0, 0) : samples.subarray(Math.max(0, first - ROOM), last + ROOM);
+  const room = Math.round(ROOM * rate);
+  return {
+    samples: first < 0 ? samples.subarray(0, 0) : samples.subarray(Math.max(0, first - room), last + room),
+    rate,
+  };
 }

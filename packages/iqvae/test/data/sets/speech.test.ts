@@ -7,7 +7,7 @@ import type { AudioSpec } from "../../../src/conditions/spec.ts";
 import { openDataset, SPEECH } from "../../../src/data/index.ts";
 import { speak, VOICES } from "../../../src/data/sets/speech/flite.ts";
 import { speechRecipe } from "../../../src/data/sets/speech/recipe.ts";
-import { logMel, readWav } from "../../../src/media/index.ts";
+import { logMel } from "../../../src/media/index.ts";
 import { melFilters, RATE } from "../../../src/media/log-mel.ts";
 import { powerSpectrum } from "../../../src/media/spectrum.ts";
 
@@ -104,79 +104,6 @@ describe("logMel", () => {
     const rising = { samples: samples.map((sample, i) => (sample * i) / samples.length), rate: RATE };
     expect(loudestBand(logMel(rising, SPEECH), SPEECH.frames - 1)).toBe(loudestBand(logMel(rising, SPACED), 5));
     expect(new Set(logMel({ samples: samples.subarray(0, 300), rate: RATE }, { ...SPEECH, bands: 1 })).size).toBe(1);
-  });
-});
-
-describe("readWav", () => {
-  const wav = (parts: {
-    code?: number;
-    channels?: number;
-    bits?: number;
-    rate?: number;
-    data: Uint8Array;
-    claim?: number;
-  }) => {
-    const { code = 1, channels = 1, bits = 16, rate = 8000, data, claim = data.length } = parts;
-    const head = Buffer.alloc(44);
-    head.write("RIFF", 0);
-    head.writeUInt32LE(36 + data.length, 4);
-    head.write("WAVEfmt ", 8);
-    head.writeUInt32LE(16, 16);
-    head.writeUInt16LE(code, 20);
-    head.writeUInt16LE(channels, 22);
-    head.writeUInt32LE(rate, 24);
-    head.writeUInt32LE((rate * channels * bits) / 8, 28);
-    head.writeUInt16LE((channels * bits) / 8, 32);
-    head.writeUInt16LE(bits, 34);
-    head.write("data", 36);
-    head.writeUInt32LE(claim, 40);
-    return new Uint8Array(Buffer.concat([head, data]));
-  };
-  const bytesOf = (array: ArrayBufferView) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-
-  it("reads integers and floats, and averages channels", () => {
-    const read = (parts: Parameters<typeof wav>[0]) => [...readWav(wav(parts), "x.wav").samples];
-    expect(read({ data: bytesOf(Int16Array.of(16384, -32768)) })).toEqual([0.5, -1]);
-    expect(read({ bits: 8, data: Uint8Array.of(128, 192) })).toEqual([0, 0.5]);
-    expect(read({ bits: 24, data: Uint8Array.of(0, 0, 0x40, 0, 0, 0x80) })).toEqual([0.5, -1]);
-    expect(read({ bits: 32, data: bytesOf(Int32Array.of(2 ** 30)) })).toEqual([0.5]);
-    expect(read({ code: 3, bits: 32, data: bytesOf(Float32Array.of(0.25, -0.75)) })).toEqual([0.25, -0.75]);
-    expect(read({ channels: 2, data: bytesOf(Int16Array.of(16384, 0)) })).toEqual([0.25]);
-    expect(readWav(wav({ rate: 22_050, data: new Uint8Array(2) }), "x.wav").rate).toBe(22_050);
-  });
-
-  it.each([
-    [new Uint8Array(3), "x.wav cannot be read: it does not begin with RIFF … WAVE"],
-    [wav({ data: new Uint8Array(10), claim: 14 }), "x.wav cannot be read: its data end 4 bytes early"],
-    [wav({ code: 85, data: new Uint8Array(2) }), "x.wav cannot be read: its samples have 16 bits and format 85"],
-    [
-      wav({ channels: 0, data: new Uint8Array(2) }),
-      "x.wav cannot be read: it has 0 channels and 8000 samples a second",
-    ],
-    [wav({ data: new Uint8Array(0) }).slice(0, 36), "x.wav cannot be read: it holds no data"],
-    [wav({ data: new Uint8Array(0) }).slice(0, 30), "x.wav cannot be read: its format is cut off"],
-  ])("says what is wrong with %#", (bytes, message) => {
-    expect(() => readWav(bytes, "x.wav")).toThrow(message);
-  });
-
-  it("refuses damaged files with a RangeError, never with anything else", () => {
-    const whole = wav({ data: new Uint8Array(64) });
-    fc.assert(
-      fc.property(
-        fc.nat(whole.length),
-        fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { maxLength: 4 }),
-        (length, changes) => {
-          const damaged = whole.slice(0, length);
-          for (const [at, value] of changes) if (at < length) damaged[at] = value;
-          try {
-            readWav(damaged, "x.wav");
-          } catch (error) {
-            expect(error).toBeInstanceOf(RangeError);
-          }
-        },
-      ),
-      { numRuns: 500 },
-    );
   });
 });
 

@@ -11,7 +11,7 @@ import type { WordsRequest } from "../words/recipe.ts";
 import { FLITE_PACKAGE, speak, VOICES, type Voice } from "./flite.ts";
 
 /** Raise it whenever the pixels, the sounds or the order of the pairs change. */
-const VERSION = 6;
+const VERSION = 7;
 
 /**
  * What speech is conditioned on: a word, however long it takes. At its own speed, the nearest utterance that is known was of the
