@@ -24,7 +24,6 @@ export { compareReport } from "./report/compare.ts";
 export { report } from "./report/report.ts";
 export { createRun, openRun, type RunFolder } from "./run/run-folder.ts";
 export { trainRun } from "./run/train-run.ts";
-export { type PartialImage, readMask, readPartialImage } from "./sampling/completion.ts";
 export { ImageGenerator } from "./sampling/generator.ts";
 export type { Likelihood } from "./sampling/likelihood.ts";
 export type { Blend, Noise, SampleOptions, TokenSampleOptions, TokenSampler } from "./sampling/plan.ts";

@@ -31,7 +31,7 @@ export {
 } from "./nn/layers.ts";
 export { Module } from "./nn/module.ts";
 export { callOperator, hasOperator, ops } from "./ops.ts";
-export { AdamW, type AdamWOptions, clipScale } from "./optim/adamw.ts";
+export { AdamW, type AdamWOptions, clipGradNorm } from "./optim/adamw.ts";
 export { Ema } from "./optim/ema.ts";
 export { linearRamp, warmupCosine } from "./optim/schedule.ts";
 export {

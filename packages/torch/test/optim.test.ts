@@ -1,7 +1,7 @@
 import {
   AdamW,
   type AdamWOptions,
-  clipScale,
+  clipGradNorm,
   Ema,
   linearRamp,
   liveTensors,
@@ -53,7 +53,7 @@ class Training {
       const data = this.#golden.get("data")!;
       const loss = this.net.forward(data.get("x")!).mse_loss(data.get("target")!);
       loss.backward();
-      const { scale, norm } = clipScale(this.parameters.values(), this.clip);
+      const { scale, norm } = clipGradNorm(this.parameters.values(), this.clip);
       this.optimizer.step(0.05 / (this.optimizer.steps + 1), scale);
       this.ema.update(0.7);
       this.losses.push(loss.item());
@@ -186,7 +186,7 @@ describe("AdamW", () => {
   });
 });
 
-describe("clipScale", () => {
+describe("clipGradNorm", () => {
   const withGradient = (numbers: number[], shape = [numbers.length]) => {
     const x = aten.zeros(shape).requires_grad_(true);
     x.grad = tensor(Float32Array.from(numbers), { shape });
@@ -199,24 +199,24 @@ describe("clipScale", () => {
       aten.zeros([2]).requires_grad_(true),
       withGradient([0, 4, 0, 12], [2, 2]),
     ];
-    const { scale, norm } = clipScale(parameters, 6.5);
+    const { scale, norm } = clipGradNorm(parameters, 6.5);
     expect(norm.item()).toBe(13);
     expect(scale.item()).toBeCloseTo(0.5, 6);
-    expect(clipScale(parameters, 20).scale.item()).toBe(1);
+    expect(clipGradNorm(parameters, 20).scale.item()).toBe(1);
     expect(values(parameters[0]!.grad!)).toEqual([3, 0]);
   });
 
   test("no gradient at all, and one that is not finite", () => {
-    expect(clipScale([], 1).norm.item()).toBe(0);
-    expect(clipScale([], 1).scale.item()).toBe(1);
-    expect(clipScale([withGradient([Number.NaN])], 1).norm.item()).toBeNaN();
-    expect(clipScale([withGradient([Number.POSITIVE_INFINITY])], 1).norm.item()).toBe(Number.POSITIVE_INFINITY);
+    expect(clipGradNorm([], 1).norm.item()).toBe(0);
+    expect(clipGradNorm([], 1).scale.item()).toBe(1);
+    expect(clipGradNorm([withGradient([Number.NaN])], 1).norm.item()).toBeNaN();
+    expect(clipGradNorm([withGradient([Number.POSITIVE_INFINITY])], 1).norm.item()).toBe(Number.POSITIVE_INFINITY);
   });
 
   test("large and small gradients neither overflow nor vanish more than float32 makes them", () => {
     const many = aten.zeros([100_003]).requires_grad_(true);
     many.grad = aten.full([100_003], 0.01, { dtype: "float32" });
-    expect(clipScale([many], 1).norm.item()).toBeCloseTo(0.01 * Math.sqrt(100_003), 4);
+    expect(clipGradNorm([many], 1).norm.item()).toBeCloseTo(0.01 * Math.sqrt(100_003), 4);
   });
 });
 

@@ -5,7 +5,7 @@ import { loadConfig } from "../config/index.ts";
 import { report } from "../report/report.ts";
 import { heldOut, SAMPLES, samplesSheet } from "../run/pictures.ts";
 import { createRun, openRun, RUNS, type RunFolder } from "../run/run-folder.ts";
-import { standingOf } from "../run/status.ts";
+import { statusOf } from "../run/status.ts";
 import { openData } from "../run/train-run.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import { writeWhole } from "../support/files.ts";
@@ -33,7 +33,7 @@ export function startCommand(): Command {
       const { preset, set, threads, json } = optionsOf<StartOptions>(command);
       const progress = consoleProgress({ json });
       const run = openOrCreate(preset, set ?? [], progress);
-      if (!standingOf(run).finished && !(await trainAttended(run, progress, { threads, goOn: "npm start" }))) return;
+      if (!statusOf(run).finished && !(await trainAttended(run, progress, { threads, goOn: "npm start" }))) return;
       await drawAll(run, progress);
     });
 }
@@ -47,7 +47,7 @@ function openOrCreate(preset: string, settings: readonly string[], progress: Pro
     return run;
   }
   const run = openRun(path);
-  const { stage, step, steps, finished } = standingOf(run);
+  const { stage, step, steps, finished } = statusOf(run);
   const state = finished
     ? `${path} is trained already (delete it to begin anew): drawing samples`
     : `${path} is unfinished: going on from step ${step} of ${steps} of ${stage}`;

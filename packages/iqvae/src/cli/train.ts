@@ -2,7 +2,7 @@ import { setDefaultDevice } from "@iqvae/torch";
 import { Command } from "commander";
 import { loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { createRun, freeRunPath, openRun, RUNS } from "../run/run-folder.ts";
-import { standingOf } from "../run/status.ts";
+import { statusOf } from "../run/status.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, DEVICE, device, optionsOf, whole } from "./options.ts";
 import { trainAttended } from "./training.ts";
@@ -50,7 +50,7 @@ export function resumeCommand(): Command {
       setDefaultDevice(device);
       const progress = consoleProgress({ json });
       const run = openRun(path);
-      const { stage, step, steps, finished } = standingOf(run);
+      const { stage, step, steps, finished } = statusOf(run);
       if (finished) {
         const text = `${run.path} is finished. Look at ${run.report}; draw images: npx iqvae sample ${run.path}`;
         progress.tell(text, { event: "finished", run: run.path, report: run.report });

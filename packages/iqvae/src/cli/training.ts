@@ -1,7 +1,7 @@
 import { setThreads } from "@iqvae/torch";
 import { report } from "../report/report.ts";
 import type { RunFolder } from "../run/run-folder.ts";
-import { standingOf } from "../run/status.ts";
+import { statusOf } from "../run/status.ts";
 import { trainRun } from "../run/train-run.ts";
 import { writeWhole } from "../support/files.ts";
 import { Interrupt } from "../support/interrupt.ts";
@@ -25,7 +25,7 @@ export async function trainAttended(
   });
   try {
     const outcome = await trainRun(run, { progress, interrupt });
-    const { stage, step, steps, finished } = standingOf(run);
+    const { stage, step, steps, finished } = statusOf(run);
     writeWhole(run.report, report(run));
     if (outcome === "interrupted") {
       const text = `Saved ${run.path} at step ${step} of ${steps} of ${stage}. Go on: ${goOn}`;

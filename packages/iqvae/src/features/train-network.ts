@@ -4,7 +4,7 @@ import { join } from "node:path";
 import {
   AdamW,
   autocast,
-  clipScale,
+  clipGradNorm,
   type Module,
   readSafetensors,
   SafetensorsError,
@@ -114,7 +114,7 @@ async function train<M extends Module>(
         const measure = () => loss(network, dataset, rows);
         const nats = precision === "bfloat16" ? autocast({ dtype: "bfloat16" }, measure) : measure();
         nats.backward();
-        const { scale } = clipScale(parameters.values(), CLIP);
+        const { scale } = clipGradNorm(parameters.values(), CLIP);
         optimizer.step(warmupCosine({ step, total: steps, warmup: 50, peak, floor: peak / 50 }), scale);
         return nats.item();
       });

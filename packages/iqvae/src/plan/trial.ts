@@ -6,7 +6,7 @@ import { axesOf, type Sides } from "../models/autoencoder.ts";
 import { VqAutoencoder } from "../models/iqvae.ts";
 import { type TokenShape, Transformer, type TransformerConfig } from "../models/transformer.ts";
 import { createRegularizer } from "../regularizer/index.ts";
-import { Adversary } from "../stage1/adversarial.ts";
+import { AdversarialLoss } from "../stage1/adversarial.ts";
 import type { Planned } from "./planned.ts";
 
 /** A network with made-up data and weights: what a training step does to it, without a data set. */
@@ -35,7 +35,7 @@ export function stage1Trial(planned: Planned, batch: number): Trial {
   const image = new VqAutoencoder(3, 3, planned.image);
   const other = condition.kind === "planes" ? { ...condition, model: conditionHalf(condition) } : null;
   const look = perceptual === null ? null : madeUpNetwork(perceptual);
-  const adversary = adversarial === null ? null : new Adversary(adversarial);
+  const adversary = adversarial === null ? null : new AdversarialLoss(adversarial);
   const measure = regularizer.estimator === "none" ? null : createRegularizer(regularizer);
 
   const forward = () => {
@@ -53,7 +53,7 @@ export function stage1Trial(planned: Planned, batch: number): Trial {
   const trial = trialOf(other === null ? [image] : [image, other.model], () => {
     const { loss, real, reconstruction, ofPicture } = scope(forward);
     if (adversary === null) return loss;
-    const verdict = scope(() => adversary.oppose({ real, reconstruction, loss: ofPicture, last }, 1, cast));
+    const verdict = scope(() => adversary.compute({ real, reconstruction, loss: ofPicture, last }, 1, cast));
     return loss.add(verdict.term);
   });
   return {

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { PairDataset } from "../data/index.ts";
 import { openRun } from "../run/run-folder.ts";
-import { standingOf } from "../run/status.ts";
+import { statusOf } from "../run/status.ts";
 import { openData } from "../run/train-run.ts";
 import { makeFolder, writeWhole } from "../support/files.ts";
 import { VERSION } from "../support/version.ts";
@@ -70,9 +70,7 @@ async function conclude(
   { runs: planned, failed, dataset, scoring }: Trained,
   { progress, interrupt }: Pick<TrainingOptions, "progress" | "interrupt">,
 ): Promise<AblationFiles | "interrupted"> {
-  const runs = planned.filter(
-    ({ path }) => existsSync(join(path, "config.json")) && standingOf(openRun(path)).finished,
-  );
+  const runs = planned.filter(({ path }) => existsSync(join(path, "config.json")) && statusOf(openRun(path)).finished);
   const judges = scoring.samples ? await openJudges(dataset, progress) : null;
   const scored: ScoredRun[] = [];
   let columns: Figure[] = [];

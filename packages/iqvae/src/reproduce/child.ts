@@ -11,7 +11,7 @@ export interface Child {
   interrupt(): void;
 }
 
-const PROGRAM = fileURLToPath(new URL("../cli/main.js", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("../../bin/iqvae.mjs", import.meta.url));
 
 /**
  * Starts `iqvae ARGUMENTS --json`.

@@ -4,7 +4,7 @@ import { type Config, ConfigError } from "../config/index.ts";
 import { listCheckpoints } from "../run/checkpoint.ts";
 import { readMetrics } from "../run/metrics-log.ts";
 import { createRun, openRun, type RunFolder } from "../run/run-folder.ts";
-import { standingOf } from "../run/status.ts";
+import { statusOf } from "../run/status.ts";
 import { makeFolder, writeWhole } from "../support/files.ts";
 import type { ArmName } from "./arms.ts";
 import { type Budget, configFor, type TaskName, tokenizerKey } from "./tasks.ts";
@@ -56,7 +56,7 @@ export function ownSteps({ config, leader }: PlannedRun): number {
 /** How many of {@link ownSteps} are done. */
 export function stepsDone(planned: PlannedRun): number {
   if (!existsSync(join(planned.path, "config.json"))) return 0;
-  const { stage, step } = standingOf(openRun(planned.path));
+  const { stage, step } = statusOf(openRun(planned.path));
   const before = stage === "stage2" && planned.leader === null ? planned.config.stage1.steps : 0;
   return stage === "stage1" && planned.leader !== null ? 0 : before + step;
 }

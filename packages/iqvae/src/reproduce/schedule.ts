@@ -30,13 +30,13 @@ export async function schedule<T>(
       .then(() => void running.delete(one));
     running.add(one);
   };
-  const standingOf = ({ after }: Job<T>) => (after === null ? "done" : outcomes.get(after));
+  const statusOf = ({ after }: Job<T>) => (after === null ? "done" : outcomes.get(after));
 
   while (open.length > 0 && !stopped()) {
-    const next = open.findIndex((job) => standingOf(job) !== undefined);
+    const next = open.findIndex((job) => statusOf(job) !== undefined);
     if (next >= 0 && running.size < parallel) {
       const [job] = open.splice(next, 1);
-      const before = standingOf(job!);
+      const before = statusOf(job!);
       if (before === "done") begin(job!);
       else outcomes.set(job!.subject, new Error("what it builds on failed"));
       continue;

@@ -1,6 +1,6 @@
 import { setTimeout as later } from "node:timers/promises";
 import { openRun } from "../run/run-folder.ts";
-import { standingOf } from "../run/status.ts";
+import { statusOf } from "../run/status.ts";
 import type { Interrupt } from "../support/interrupt.ts";
 import type { Progress, ProgressEvent } from "../support/progress.ts";
 import type { Child } from "./child.ts";
@@ -41,7 +41,7 @@ export async function trainRuns(
 
   const work = async (run: PlannedRun): Promise<void> => {
     const folder = prepareRun(run);
-    if (standingOf(folder).finished) return;
+    if (statusOf(folder).finished) return;
     const child = start(run.path, (event) => {
       steps.set(run, stepsAt(run, event) ?? steps.get(run)!);
       progress.update(sum());
@@ -52,7 +52,7 @@ export async function trainRuns(
     } finally {
       children.delete(child);
     }
-    if (!standingOf(openRun(run.path)).finished) throw new Error("it was interrupted");
+    if (!statusOf(openRun(run.path)).finished) throw new Error("it was interrupted");
     steps.set(run, ownSteps(run));
     finished++;
     const text = `${run.path} is trained, ${finished} of ${runs.length}`;

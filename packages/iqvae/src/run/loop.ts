@@ -146,10 +146,10 @@ function withWayOn(error: unknown, { run, stage }: Training, step: number): unkn
 }
 
 /** What people are told of an evaluation; the log has all of it. */
-const TOLD = /^loss$|^bits$|Mse$|Accuracy$|Perplexity$/;
+const REPORTED = /^loss$|^bits$|Mse$|Accuracy$|Perplexity$/;
 
 function sentence(stage: Stage, step: number, figures: Readonly<Record<string, number>>): string {
-  const told = Object.entries(figures).filter(([name]) => TOLD.test(name));
+  const told = Object.entries(figures).filter(([name]) => REPORTED.test(name));
   const list = told.map(([name, value]) => `${name} ${Number(value.toPrecision(3))}`);
   return `${stage}, step ${step}, held out: ${list.join(", ")}`;
 }

@@ -3,14 +3,14 @@ import { listCheckpoints } from "./checkpoint.ts";
 import type { RunFolder } from "./run-folder.ts";
 
 /** What a run has done of what it is to do. */
-export interface Standing {
+export interface RunStatus {
   readonly stage: (typeof STAGES)[number];
   readonly step: number;
   readonly steps: number;
   readonly finished: boolean;
 }
 
-export function standingOf({ checkpoints, config }: RunFolder): Standing {
+export function statusOf({ checkpoints, config }: RunFolder): RunStatus {
   const at = STAGES.map((stage) => ({
     stage,
     step: listCheckpoints(checkpoints, stage)[0]?.step ?? 0,

@@ -15,8 +15,8 @@ import { drawReconstructions, drawSamples } from "./pictures.ts";
 import type { RunFolder } from "./run-folder.ts";
 import { EventLog } from "./tensorboard/event-log.ts";
 
-/** The company of a training. */
-export interface Companions {
+/** Progress reporting and cancellation for a training run. */
+export interface TrainingContext {
   readonly progress: Progress;
   readonly interrupt: Pick<Interrupt, "requested">;
 }
@@ -28,7 +28,7 @@ export interface Companions {
  *   are begun anew the next time.
  * @throws as {@link train}
  */
-export async function trainRun(run: RunFolder, companions: Companions): Promise<"finished" | "interrupted"> {
+export async function trainRun(run: RunFolder, context: TrainingContext): Promise<"finished" | "interrupted"> {
   // An interrupted copy of a run may lack folders that were empty.
   makeFolder(run.checkpoints);
   makeFolder(run.samples);
@@ -36,9 +36,9 @@ export async function trainRun(run: RunFolder, companions: Companions): Promise<
   const events = new EventLog(run.tensorboard);
   run.log.mirror(events);
   try {
-    const dataset = await openData(run.config.data, interruptible(companions.progress, companions.interrupt));
+    const dataset = await openData(run.config.data, interruptible(context.progress, context.interrupt));
     try {
-      return await trainStages(run, dataset, events, companions);
+      return await trainStages(run, dataset, events, context);
     } finally {
       dataset.close();
     }
@@ -75,7 +75,7 @@ async function trainStages(
   run: RunFolder,
   dataset: PairDataset,
   events: EventLog,
-  { progress, interrupt }: Companions,
+  { progress, interrupt }: TrainingContext,
 ): Promise<"finished" | "interrupted"> {
   const { config } = run;
   const preparation = interruptible(progress, interrupt);

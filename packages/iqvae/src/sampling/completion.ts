@@ -1,13 +1,4 @@
-import { access } from "node:fs/promises";
-import sharp from "sharp";
-
-/** A picture of which parts are given. */
-export interface PartialImage {
-  /** RGB bytes `[size, size, 3]`; what is not given may hold anything. */
-  readonly image: Uint8Array;
-  /** `[size, size]`: not 0 where the image is given, 0 where it is to be drawn. */
-  readonly mask: Uint8Array;
-}
+import type { PartialImage } from "../media/index.ts";
 
 /**
  * Which tokens are given: those whose pixels all are.
@@ -54,55 +45,4 @@ export function checkPartial({ image, mask }: PartialImage, size: number): void 
     `complete() takes an image of ${size} × ${size} RGB pixels (${size * size * 3} bytes) and a mask of as many pixels ` +
       `(${size * size} bytes), but got ${image.length} and ${mask.length} bytes`,
   );
-}
-
-/**
- * Reads a partly given image. The mask is a picture of the same size, light where the image is given, dark where it is to be
- * drawn; without one, the image is given where it is not transparent.
- *
- * @throws Error for a file that is no image or of another size, and for an image without a mask or transparency
- */
-export async function readPartialImage(
-  path: string,
-  maskPath: string | undefined,
-  size: number,
-): Promise<PartialImage> {
-  const pixels = await readRgba(path, size);
-  const image = Uint8Array.from({ length: size * size * 3 }, (_, i) => pixels[Math.floor(i / 3) * 4 + (i % 3)]!);
-  if (maskPath !== undefined) return { image, mask: await readMask(maskPath, size) };
-  const mask = Uint8Array.from({ length: size * size }, (_, i) => (pixels[4 * i + 3]! < 255 ? 0 : 1));
-  if (mask.every((given) => given === 1))
-    throw new Error(
-      `${path} has no transparent pixel, so nothing of it is to be drawn. Erase a part of it, or give a --mask that is ` +
-        `light where the image is to stay and dark where it is to be drawn.`,
-    );
-  return { image, mask };
-}
-
-/** Reads a mask: 1 where it is light and opaque, 0 elsewhere. @throws Error as {@link readPartialImage} */
-export async function readMask(path: string, size: number): Promise<Uint8Array> {
-  const pixels = await readRgba(path, size);
-  return Uint8Array.from({ length: size * size }, (_, i) =>
-    pixels[4 * i + 3]! >= 128 && pixels[4 * i]! + pixels[4 * i + 1]! + pixels[4 * i + 2]! >= 3 * 128 ? 1 : 0,
-  );
-}
-
-async function readRgba(path: string, size: number): Promise<Uint8Array> {
-  await access(path).catch((cause: unknown) => {
-    throw new Error(`${path}: there is no such file that can be read.`, { cause });
-  });
-  const decoded = await sharp(path)
-    .toColourspace("srgb")
-    .ensureAlpha()
-    .raw()
-    .toBuffer({ resolveWithObject: true })
-    .catch((cause: unknown) => {
-      throw new Error(`${path} is no image that can be decoded (${(cause as Error).message}).`, { cause });
-    });
-  const { data, info } = decoded;
-  if (info.width !== size || info.height !== size)
-    throw new RangeError(
-      `${path}: expected ${size} × ${size} pixels, as this run draws them, got ${info.width} × ${info.height}.`,
-    );
-  return new Uint8Array(data);
 }

@@ -3,11 +3,11 @@ import { Discriminator } from "../models/discriminator.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
 import type { AdversarialConfig } from "./config.ts";
 
-/** What an {@link Adversary} said of a batch. All scalars. */
-export interface Verdict {
+/** What an {@link AdversarialLoss} said of a batch. All scalars. */
+export interface AdversarialTerm {
   /**
    * To be added to the loss of the auto-encoder. Its gradient is that of `weight · λ · L_adv`; its value means nothing,
-   * see {@link Adversary.oppose}.
+   * see {@link AdversarialLoss.oppose}.
    */
   readonly term: Tensor;
   readonly parts: Readonly<Record<"adversarialLoss" | "adversarialWeight" | "discriminatorLoss", Tensor>>;
@@ -39,7 +39,7 @@ export function adaptiveWeight(reconstruction: Tensor, adversarial: Tensor): Ten
 }
 
 /** A patch discriminator, its optimizer, and what the auto-encoder has to fear from it. */
-export class Adversary {
+export class AdversarialLoss {
   readonly #config: AdversarialConfig;
   readonly #discriminator: Discriminator;
   readonly #optimizer: AdamW;
@@ -52,7 +52,7 @@ export class Adversary {
   }
 
   /** Whether it takes part in step `step` (from 0) of `steps`. */
-  joins(step: number, steps: number): boolean {
+  isActive(step: number, steps: number): boolean {
     return step >= Math.floor(this.#config.startShare * steps);
   }
 
@@ -68,11 +68,11 @@ export class Adversary {
    * @param schedule what the discriminator's peak rate is multiplied with
    * @param cast how to compute, for instance under autocast
    */
-  oppose(
+  compute(
     { real, reconstruction, loss, last }: { real: Tensor; reconstruction: Tensor; loss: Tensor; last: Tensor },
     schedule: number,
     cast: <T>(body: () => T) => T,
-  ): Verdict {
+  ): AdversarialTerm {
     const fake = reconstruction.detach();
     fake.requiresGrad = true;
     const fakeLogits = this.#judge(fake, cast);

@@ -1,4 +1,4 @@
-import { AdamW, clipScale, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
+import { AdamW, clipGradNorm, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
 import { type Condition, conditionFor } from "../conditions/index.ts";
 import { batchTensors, type PairDataset, type PairSplit } from "../data/index.ts";
 import { IqVae, toUnitRange } from "../models/iqvae.ts";
@@ -7,7 +7,7 @@ import { createRegularizer, type Regularizer } from "../regularizer/index.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
 import type { StepMetrics, Trainer } from "../support/trainer.ts";
-import { Adversary, type Verdict } from "./adversarial.ts";
+import { AdversarialLoss, type AdversarialTerm } from "./adversarial.ts";
 import type { Stage1Config } from "./config.ts";
 
 /** What a stage-1 training is made from. */
@@ -59,7 +59,7 @@ export class Stage1Trainer implements Trainer {
   readonly #perceptual: { readonly weight: number; readonly distance: (a: Tensor, b: Tensor) => Tensor } | null;
   readonly #optimizer: AdamW;
   readonly #parameters: Map<string, Tensor>;
-  readonly #adversary: Adversary | null;
+  readonly #adversarial: AdversarialLoss | null;
 
   /** Weights are drawn from the default random generator. @throws Error for a perceptual term without a distance */
   constructor({ config, precision, dataset, distance }: Stage1Options) {
@@ -76,7 +76,7 @@ export class Stage1Trainer implements Trainer {
     this.model = new IqVae(config.model, this.#condition);
     this.#parameters = this.model.namedParameters();
     this.#optimizer = new AdamW(this.#parameters, { betas: BETAS, weightDecay: WEIGHT_DECAY });
-    this.#adversary = adversarial ? new Adversary(adversarial) : null;
+    this.#adversarial = adversarial ? new AdversarialLoss(adversarial) : null;
   }
 
   /** The step at which k-means places the codes; before it the decoders see the features themselves. */
@@ -92,39 +92,39 @@ export class Stage1Trainer implements Trainer {
     const mode = this.#optimizer.steps < this.#placeAt ? "bypass" : "learn";
     // What only the way back needs is then held by the graph alone, which lets go of it as it goes.
     const { loss, parts, image } = scope(() => this.#forward(images, rasters, mode));
-    const opposed = this.#oppose(image, rate / peak);
-    (opposed === null ? loss : loss.add(opposed.term)).backward();
-    const { scale, norm } = clipScale(this.#parameters.values(), CLIP_NORM);
+    const adversarial = this.#adversarialTerm(image, rate / peak);
+    (adversarial === null ? loss : loss.add(adversarial.term)).backward();
+    const { scale, norm } = clipGradNorm(this.#parameters.values(), CLIP_NORM);
     this.#optimizer.step(rate, scale);
-    const all = { ...parts, ...opposed?.parts, gradientNorm: norm };
+    const all = { ...parts, ...adversarial?.parts, gradientNorm: norm };
     const readings = Object.entries(all).map(([name, value]) => [name, value.item()]);
     return { loss: loss.item(), rate, ...Object.fromEntries(readings) };
   }
 
   /** The discriminator's turn, once it has joined. The logged loss is without its part, whose value means nothing. */
-  #oppose(image: Outcome["image"], schedule: number): Verdict | null {
-    if (!this.#adversary?.joins(this.#optimizer.steps, this.#config.steps)) return null;
-    const adversary = this.#adversary;
+  #adversarialTerm(image: Outcome["image"], schedule: number): AdversarialTerm | null {
+    if (!this.#adversarial?.isActive(this.#optimizer.steps, this.#config.steps)) return null;
+    const adversarial = this.#adversarial;
     const last = this.model.image.decoder.head.weight;
-    return scope(() => adversary.oppose({ ...image, last }, schedule, (body) => this.#cast(body)));
+    return scope(() => adversarial.compute({ ...image, last }, schedule, (body) => this.#cast(body)));
   }
 
   tensors(): Map<string, Tensor> {
     return new Map([
       ...prefixed("model.", this.model.stateDict()),
       ...prefixed("optimizer.", this.#optimizer.tensors()),
-      ...prefixed("adversary.", this.#adversary?.tensors() ?? new Map<string, Tensor>()),
+      ...prefixed("adversary.", this.#adversarial?.tensors() ?? new Map<string, Tensor>()),
     ]);
   }
 
   state(): Record<string, unknown> {
-    return { steps: this.#optimizer.steps, ...(this.#adversary && { adversarySteps: this.#adversary.steps }) };
+    return { steps: this.#optimizer.steps, ...(this.#adversarial && { adversarySteps: this.#adversarial.steps }) };
   }
 
   restore(tensors: ReadonlyMap<string, Tensor>, state: Record<string, unknown>): void {
     this.model.loadStateDict(below("model.", tensors));
     this.#optimizer.restore(below("optimizer.", tensors), Number(state.steps));
-    this.#adversary?.restore(below("adversary.", tensors), Number(state.adversarySteps));
+    this.#adversarial?.restore(below("adversary.", tensors), Number(state.adversarySteps));
   }
 
   /** Held-out losses, errors of pixels and classes, and how evenly both codebooks are used on held-out pairs. */

@@ -5,7 +5,7 @@ import { noiseRates, replaceRandomly, replaceTokens, sampleTokens } from "./expo
 import { mixSamples, shareAt, temperatureAt } from "./gumbel.ts";
 
 /** A batch of stage 2, and the model that learns from it. */
-export interface Feeding {
+export interface ExposureInput {
   readonly model: Transformer;
   /** Int64 `[B, conditionTokens]`. */
   readonly conditions: Tensor;
@@ -25,24 +25,24 @@ export interface Feeding {
  *
  * @returns logits `[B, n + 1, imageCodes]`
  */
-export function exposedLogits(exposure: Exposure, feeding: Feeding): Tensor {
-  const { step, steps, inputs } = feeding;
+export function exposedLogits(exposure: Exposure, input: ExposureInput): Tensor {
+  const { step, steps, inputs } = input;
   switch (exposure.kind) {
     case "teacher":
-      return predict(feeding, inputs);
+      return predict(input, inputs);
     case "random":
-      return predict(feeding, replaceRandomly(inputs, feeding.model.tokens.imageCodes, exposure.share));
+      return predict(input, replaceRandomly(inputs, input.model.tokens.imageCodes, exposure.share));
     case "noise": {
       const rates = noiseRates(exposure, inputs, step, steps);
-      return predict(feeding, replaceRandomly(inputs, feeding.model.tokens.imageCodes, rates));
+      return predict(input, replaceRandomly(inputs, input.model.tokens.imageCodes, rates));
     }
     case "scheduled": {
-      if (!isDue(exposure, step)) return predict(feeding, inputs);
-      const samples = sampleTokens(firstPass(feeding, false));
-      return predict(feeding, replaceTokens(inputs, samples, shareAt(exposure, step, steps)).tokens);
+      if (!isDue(exposure, step)) return predict(input, inputs);
+      const samples = sampleTokens(firstPass(input, false));
+      return predict(input, replaceTokens(inputs, samples, shareAt(exposure, step, steps)).tokens);
     }
     case "gumbel":
-      return isDue(exposure, step) ? gumbelLogits(exposure, feeding) : predict(feeding, inputs);
+      return isDue(exposure, step) ? gumbelLogits(exposure, input) : predict(input, inputs);
   }
 }
 
@@ -51,7 +51,7 @@ export function isDue(exposure: { readonly every: number }, step: number): boole
   return step % exposure.every === exposure.every - 1;
 }
 
-function predict({ model, conditions, precisely }: Feeding, inputs: Tensor): Tensor {
+function predict({ model, conditions, precisely }: ExposureInput, inputs: Tensor): Tensor {
   return precisely(() => model.forward(conditions, inputs, { training: true }));
 }
 
@@ -61,13 +61,13 @@ function predict({ model, conditions, precisely }: Feeding, inputs: Tensor): Ten
  * Without a gradient the pass has to have an autocast of its own: autocast keeps the weights that it has cast, and those cast
  * where nothing is recorded would cut the second pass off from its weights.
  */
-function firstPass(feeding: Feeding, gradient: boolean): Tensor {
-  const logits = gradient ? predict(feeding, feeding.inputs) : noGrad(() => predict(feeding, feeding.inputs));
-  return logits.slice(1, 0, feeding.inputs.shape[1]!);
+function firstPass(input: ExposureInput, gradient: boolean): Tensor {
+  const logits = gradient ? predict(input, input.inputs) : noGrad(() => predict(input, input.inputs));
+  return logits.slice(1, 0, input.inputs.shape[1]!);
 }
 
-function gumbelLogits(exposure: GumbelExposure, feeding: Feeding): Tensor {
-  const { model, conditions, inputs, step, steps, precisely } = feeding;
+function gumbelLogits(exposure: GumbelExposure, input: ExposureInput): Tensor {
+  const { model, conditions, inputs, step, steps, precisely } = input;
   const second = (logits: Tensor) => {
     const { embeddings } = mixSamples(logits, inputs, model.imageEmbedding.weight, {
       temperature: temperatureAt(exposure, step, steps),
@@ -77,9 +77,9 @@ function gumbelLogits(exposure: GumbelExposure, feeding: Feeding): Tensor {
     return model.forwardEmbedded(conditions, embeddings, { training: true });
   };
   if (!exposure.gradient) {
-    const logits = firstPass(feeding, false);
+    const logits = firstPass(input, false);
     return precisely(() => second(logits));
   }
   // Both passes under one autocast, which then casts the weights once.
-  return precisely(() => second(firstPass({ ...feeding, precisely: (body) => body() }, true)));
+  return precisely(() => second(firstPass({ ...input, precisely: (body) => body() }, true)));
 }

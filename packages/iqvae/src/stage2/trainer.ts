@@ -1,4 +1,4 @@
-import { AdamW, clipScale, Ema, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
+import { AdamW, clipGradNorm, Ema, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
 import { Transformer } from "../models/transformer.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
 import { RunningMeans } from "../support/running-means.ts";
@@ -69,7 +69,7 @@ export class Stage2Trainer implements Trainer {
       const rate = warmupCosine({ step: this.#step, total: steps, warmup, peak, floor: peak * FINAL_RATE });
       this.#optimizer.zeroGrad();
       const losses = this.#accumulate(indices);
-      const { scale, norm } = clipScale(this.#parameters.values(), CLIP_NORM);
+      const { scale, norm } = clipGradNorm(this.#parameters.values(), CLIP_NORM);
       this.#optimizer.step(rate, scale);
       this.#step += 1;
       // Early on the weights change fast, and an average over many steps would lag behind.

@@ -10,7 +10,7 @@ import { lossLayers } from "../../src/plan/losses.ts";
 import { countParameters } from "../../src/plan/plan.ts";
 import { type Planned, plannedOf, plannedTokens } from "../../src/plan/planned.ts";
 import { createRegularizer, type EstimatorInput, estimatorSchema } from "../../src/regularizer/index.ts";
-import { Adversary } from "../../src/stage1/adversarial.ts";
+import { AdversarialLoss } from "../../src/stage1/adversarial.ts";
 import { hashedWeights } from "../metrics/goldens.ts";
 import { type Counted, counting } from "./counter.ts";
 
@@ -45,7 +45,7 @@ describe("operations are those that are called", () => {
 
   test.each([1, 2, 3])("by a discriminator of %s layers and its adaptive weight", (layers) => {
     const config = { ...ADVERSARIAL, layers };
-    const adversary = new Adversary(config);
+    const adversary = new AdversarialLoss(config);
     let head: Counted = { forward: 0, backward: 0 };
     const counted = scope(() => {
       const { image } = start;
@@ -60,7 +60,7 @@ describe("operations are those that are called", () => {
           reconstruction = ops.aten.pixel_shuffle(planes, image.patch);
         });
         const loss = ops.aten.l1_loss(reconstruction, real);
-        adversary.oppose({ real, reconstruction, loss, last }, 1, (body) => body());
+        adversary.compute({ real, reconstruction, loss, last }, 1, (body) => body());
       });
     });
     const judged = counted.forward - head.forward;

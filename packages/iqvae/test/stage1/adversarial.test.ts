@@ -13,7 +13,7 @@ import {
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Discriminator, leastSide } from "../../src/models/discriminator.ts";
-import { Adversary, adaptiveWeight, hingeLoss } from "../../src/stage1/adversarial.ts";
+import { AdversarialLoss, adaptiveWeight, hingeLoss } from "../../src/stage1/adversarial.ts";
 import { below, prefixed } from "../../src/support/tensor-names.ts";
 
 const goldens = unscoped(
@@ -41,9 +41,9 @@ function reconstruct() {
   return { features, last, reconstruction, loss: ops.aten.l1_loss(reconstruction, golden("real")) };
 }
 
-/** An adversary with the weights of the goldens. */
-function goldenAdversary(config = CONFIG): Adversary {
-  const adversary = new Adversary(config);
+/** The loss with the weights of the goldens. */
+function goldenAdversary(config = CONFIG): AdversarialLoss {
+  const adversary = new AdversarialLoss(config);
   const tensors = new Map(adversary.tensors());
   for (const [name, weight] of prefixed("discriminator.", below("weight/", goldens))) tensors.set(name, weight);
   adversary.restore(tensors, 0);
@@ -111,7 +111,7 @@ describe("a turn of the adversary against PyTorch", () => {
   test("losses, adaptive weight and the gradient that reaches the auto-encoder", () => {
     scope(() => {
       const { features, last, reconstruction, loss } = reconstruct();
-      const { term, parts } = goldenAdversary().oppose(
+      const { term, parts } = goldenAdversary().compute(
         { real: golden("real"), reconstruction, loss, last },
         1,
         plainly,
@@ -129,7 +129,7 @@ describe("a turn of the adversary against PyTorch", () => {
     scope(() => {
       const { last, reconstruction, loss } = reconstruct();
       const adversary = goldenAdversary();
-      adversary.oppose({ real: golden("real"), reconstruction, loss, last }, 0.5, plainly);
+      adversary.compute({ real: golden("real"), reconstruction, loss, last }, 0.5, plainly);
       expect(adversary.steps).toBe(1);
       // Adam's first step is the rate against the gradient's sign, wherever the gradient is not tiny.
       for (const [name, after] of below("discriminator.", adversary.tensors())) {
@@ -143,8 +143,8 @@ describe("a turn of the adversary against PyTorch", () => {
   });
 
   test("joins after its share of the steps", () => {
-    const adversary = scope(() => new Adversary(CONFIG));
-    expect([0, 4, 5, 9].map((step) => adversary.joins(step, 10))).toEqual([false, false, true, true]);
+    const adversary = scope(() => new AdversarialLoss(CONFIG));
+    expect([0, 4, 5, 9].map((step) => adversary.isActive(step, 10))).toEqual([false, false, true, true]);
   });
 
   test("leaves no tensor behind", () => {
@@ -152,7 +152,7 @@ describe("a turn of the adversary against PyTorch", () => {
     const turn = () =>
       scope(() => {
         const { last, reconstruction, loss } = reconstruct();
-        const { term } = adversary.oppose({ real: golden("real"), reconstruction, loss, last }, 1, plainly);
+        const { term } = adversary.compute({ real: golden("real"), reconstruction, loss, last }, 1, plainly);
         loss.add(term).backward();
       });
     turn();
@@ -164,7 +164,7 @@ describe("a turn of the adversary against PyTorch", () => {
 
 test("learns to tell two textures apart", () => {
   manualSeed(3);
-  const adversary = scope(() => new Adversary({ ...CONFIG, rate: 2e-3 }));
+  const adversary = scope(() => new AdversarialLoss({ ...CONFIG, rate: 2e-3 }));
   const losses = Array.from({ length: 40 }, () =>
     scope(() => {
       const noise = noGrad(() => ops.aten.rand([8, 3, 16, 16]).mul(2).sub(1));
@@ -172,7 +172,7 @@ test("learns to tell two textures apart", () => {
       const last = tensor([1], { requiresGrad: true });
       const reconstruction = noise.mul(last);
       const loss = ops.aten.l1_loss(reconstruction, real);
-      return adversary.oppose({ real, reconstruction, loss, last }, 1, plainly).parts.discriminatorLoss.item();
+      return adversary.compute({ real, reconstruction, loss, last }, 1, plainly).parts.discriminatorLoss.item();
     }),
   );
   expect(losses[0]!).toBeGreaterThan(0.9);

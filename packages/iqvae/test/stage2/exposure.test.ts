@@ -2,7 +2,7 @@ import { autocast, grad, manualSeed, noGrad, ops, scope, type Tensor } from "@iq
 import { describe, expect, test } from "vitest";
 import { Transformer } from "../../src/models/transformer.ts";
 import { type Exposure, exposureSchema, type GumbelExposure } from "../../src/stage2/config.ts";
-import { exposedLogits, type Feeding, isDue } from "../../src/stage2/exposure.ts";
+import { type ExposureInput, exposedLogits, isDue } from "../../src/stage2/exposure.ts";
 import { noiseRates, replaceRandomly, replaceTokens, sampleTokens } from "../../src/stage2/exposure-controls.ts";
 
 const GUMBEL_DEFAULTS = exposureSchema.parse({ kind: "gumbel" }) as GumbelExposure;
@@ -36,7 +36,7 @@ function model(): Transformer {
 
 const subject = model();
 
-function feeding(over: Partial<Feeding> = {}): Feeding {
+function input(over: Partial<ExposureInput> = {}): ExposureInput {
   manualSeed(22);
   return {
     model: subject,
@@ -49,8 +49,8 @@ function feeding(over: Partial<Feeding> = {}): Feeding {
   };
 }
 
-function logitsOf(kind: string, over: Partial<Feeding> = {}, seed = 23): Tensor {
-  const fed = feeding(over);
+function logitsOf(kind: string, over: Partial<ExposureInput> = {}, seed = 23): Tensor {
+  const fed = input(over);
   manualSeed(seed);
   return exposedLogits(EXPOSURES[kind]!, fed);
 }
@@ -58,7 +58,7 @@ function logitsOf(kind: string, over: Partial<Feeding> = {}, seed = 23): Tensor 
 describe.each(kinds)("%s", (kind) => {
   test("a prediction depends on nothing from its own token on", () => {
     scope(() => {
-      const { inputs } = feeding();
+      const { inputs } = input();
       const before = logitsOf(kind);
       for (const at of [0, 3, n - 1]) {
         const changed = inputs.clone();
@@ -82,7 +82,7 @@ describe.each(kinds)("%s", (kind) => {
 
   test.each(["float32", "bfloat16"] as const)("every weight gets a gradient in %s", (precision) => {
     scope(() => {
-      const precisely: Feeding["precisely"] = (body) =>
+      const precisely: ExposureInput["precisely"] = (body) =>
         precision === "bfloat16" ? autocast({ dtype: precision }, body) : body();
       const logits = logitsOf(kind, { precisely });
       const parameters = subject.namedParameters();
@@ -99,7 +99,7 @@ test.each(["gumbel", "gumbel without gradient", "scheduled"])(
   "%s: what stands in for a token is drawn from the prediction of that token",
   (kind) => {
     scope(() => {
-      const { inputs } = feeding();
+      const { inputs } = input();
       const before = logitsOf(kind);
       for (const at of [0, 3, n - 2]) {
         const changed = inputs.clone();

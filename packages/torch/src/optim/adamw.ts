@@ -113,15 +113,15 @@ export class AdamW {
 }
 
 /**
- * The factor that brings the joint Euclidean norm of all gradients down to `most`, as a scalar tensor for {@link AdamW.step}, and
- * the norm itself. The gradients stay as they are.
+ * Clips the joint Euclidean norm of all gradients to `maxNorm`, in two halves so that memory is passed over once: here the norm
+ * and the factor are computed, and {@link AdamW.step} multiplies by the factor. The gradients themselves stay as they are.
  */
-export function clipScale(parameters: Iterable<Tensor>, most: number): { scale: Tensor; norm: Tensor } {
+export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number): { scale: Tensor; norm: Tensor } {
   return noGrad(() =>
     scope(() => {
       const gradients = [...parameters].flatMap((parameter) => parameter.grad ?? []);
       const norm = ops.fused.global_norm(gradients);
-      const scale = ops.aten.reciprocal(norm.add(1e-6)).mul(most).clamp(null, 1);
+      const scale = ops.aten.reciprocal(norm.add(1e-6)).mul(maxNorm).clamp(null, 1);
       return { scale, norm };
     }),
   );

@@ -1,6 +1,6 @@
 // Trains a small network and prints, every 100 steps, its resident memory, live tensors and loss as JSON lines. Run with
 // --expose-gc: what V8 has not yet collected would hide what libtorch keeps.
-import { AdamW, Conv2d, clipScale, Ema, GroupNorm, liveTensors, Module, manualSeed, ops, scope } from "@iqvae/torch";
+import { AdamW, Conv2d, clipGradNorm, Ema, GroupNorm, liveTensors, Module, manualSeed, ops, scope } from "@iqvae/torch";
 
 const steps = Number(process.argv[2]);
 const { aten } = ops;
@@ -24,7 +24,7 @@ for (let step = 1; step <= steps; step++) {
     const x = aten.randn([4, 3, 16, 16]);
     const loss = aten.mse_loss(net.forward(x), x.neg());
     loss.backward();
-    const { scale } = clipScale(parameters.values(), 1);
+    const { scale } = clipGradNorm(parameters.values(), 1);
     optimizer.step(1e-3, scale);
     optimizer.zeroGrad();
     ema.update(0.99);
