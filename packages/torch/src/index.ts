@@ -4,6 +4,7 @@ export { supportsBfloat16 } from "./bfloat16.ts";
 export { builtLibrary } from "./built.ts";
 export { OperatorError } from "./dispatch.ts";
 export type { DType, Layout, MemoryFormat, TypedArray, TypedArrayOf } from "./dtype.ts";
+export { ASIDE, checkWritable, explainWriting, FileReplacement, replaceFile, WriteError } from "./files.ts";
 export type { Namespaces } from "./generated/ops.ts";
 export { Generator, getRandomState, manualSeed, setRandomState } from "./generator.ts";
 export { loadLibrary } from "./library.ts";

@@ -3,7 +3,7 @@ import { DATASETS, dataContactSheet, IMAGE_SIZES, type OpenBuiltIn } from "../da
 import { openData } from "../run/train-run.ts";
 import { didYouMean } from "../support/nearest.ts";
 import { consoleProgress } from "./console.ts";
-import { optionsOf, whole } from "./options.ts";
+import { optionsOf, outputFile, whole } from "./options.ts";
 
 interface DataOptions {
   readonly condition?: string;
@@ -39,9 +39,9 @@ export function dataCommand(): Command {
       const progress = consoleProgress({ json });
       // openDataset checks each value and names the choices.
       const data = { name, condition, size, ...(count === undefined ? {} : { count }) } as OpenBuiltIn;
+      const path = outputFile(out, `data-${name}.png`);
       const dataset = await openData(data, progress);
       try {
-        const path = out ?? `data-${name}.png`;
         await dataContactSheet(dataset, path);
         const { train, validation, licenses } = dataset;
         const text = `${name}: ${train.length} pairs for training, ${validation.length} held out. Some of them: ${path}`;

@@ -4,7 +4,7 @@ import { dataContactSheet, IMAGE_SIZES, IMPORTS, isImport, type OpenImport } fro
 import { openData } from "../run/train-run.ts";
 import { didYouMean } from "../support/nearest.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, optionsOf, whole } from "./options.ts";
+import { collect, optionsOf, outputFile, whole } from "./options.ts";
 
 interface ImportOptions {
   readonly set?: string[];
@@ -26,9 +26,9 @@ export function importCommand(): Command {
       const { set, size, out, json } = optionsOf<ImportOptions>(command);
       const progress = consoleProgress({ json });
       const data = requestOf(source, folder, size, set);
+      const path = outputFile(out, `data-${data.name}.png`);
       const dataset = await openData(data, progress);
       try {
-        const path = out ?? `data-${dataset.name}.png`;
         await dataContactSheet(dataset, path);
         const { train, validation, problems } = dataset.report!;
         const text = `${train} pairs for training, ${validation} held out. Some of them: ${path}`;

@@ -1,15 +1,14 @@
 import { join } from "node:path";
-import { setThreads } from "@iqvae/torch";
+import { replaceFile, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
-import { contactSheet, readImage } from "../media/index.ts";
+import { contactSheet, readImage, sheetSize } from "../media/index.ts";
 import { heldOut } from "../run/pictures.ts";
 import { openRun } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import type { Likelihood } from "../sampling/likelihood.ts";
-import { writeWhole } from "../support/files.ts";
 import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, optionsOf, whole } from "./options.ts";
+import { collect, optionsOf, outputFile, whole } from "./options.ts";
 
 interface LikelihoodOptions {
   readonly condition?: string[];
@@ -39,6 +38,7 @@ export function likelihoodCommand(): Command {
       const progress = consoleProgress(options);
       if (threads !== undefined) setThreads(threads);
       const run = openRun(path);
+      const out = outputFile(options.out, join(run.samples, "likelihood.png"));
       const { size } = run.config.data;
       const generator = ImageGenerator.load(run);
       const painted = await fromFiles(condition, generator, size);
@@ -51,13 +51,16 @@ export function likelihoodCommand(): Command {
               (chosen) => ({ ...chosen, image: chosen.image! }),
             )),
       ];
+      sheetSize(
+        pairs.map(() => ({ tiles: 3 })),
+        size,
+      );
       const found = generator.likelihood(
         pairs.map(({ raster }) => raster),
         pairs.map((pair) => pair.image),
       );
-      const out = options.out ?? join(run.samples, "likelihood.png");
       const tiles = pairs.map((pair, i) => [pair.tiles[0]!, pair.image, heatTile(found[i]!, size)]);
-      writeWhole(out, await contactSheet(tiles.map((row) => ({ tiles: row }))));
+      replaceFile(out, await contactSheet(tiles.map((row) => ({ tiles: row }))));
       pairs.forEach(({ name }, i) => {
         const { nats, bits, bitsPerToken } = found[i]!;
         const text = `${name}: ${nats.toFixed(2)} nats, ${bits.toFixed(2)} bits, ${bitsPerToken.toFixed(3)} bits a token`;

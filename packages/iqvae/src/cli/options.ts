@@ -1,6 +1,8 @@
-import { cudaDeviceCount, torchVersion } from "@iqvae/torch";
+import { dirname } from "node:path";
+import { checkWritable, cudaDeviceCount, torchVersion } from "@iqvae/torch";
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
+import { makeFolder } from "../support/files.ts";
 
 /** Options that every command has. */
 export interface GlobalOptions {
@@ -57,4 +59,16 @@ export function device(text: string): string {
 /** Collects the values of an option that may be given several times. */
 export function collect<T>(parse: (text: string) => T): (text: string, before: T[] | undefined) => T[] {
   return (text, before) => [...(before ?? []), parse(text)];
+}
+
+/**
+ * The file that a command is to write: the one that was asked for, or the usual one.
+ *
+ * @throws WriteError when it cannot be written; now, and not after the work
+ */
+export function outputFile(asked: string | undefined, usual: string): string {
+  // A copy of a run may lack folders that were empty.
+  if (asked === undefined) makeFolder(dirname(usual));
+  checkWritable(asked ?? usual);
+  return asked ?? usual;
 }

@@ -1,14 +1,14 @@
 import { join } from "node:path";
+import { replaceFile } from "@iqvae/torch";
 import { Command } from "commander";
 import { compareReport } from "../report/compare.ts";
 import { compareSamples } from "../report/compare-samples.ts";
 import { report } from "../report/report.ts";
 import { CheckpointError } from "../run/checkpoint.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
-import { writeWhole } from "../support/files.ts";
 import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
-import { optionsOf } from "./options.ts";
+import { optionsOf, outputFile } from "./options.ts";
 
 interface ReportOptions {
   readonly samples: boolean;
@@ -27,9 +27,9 @@ export function reportCommand(): Command {
       const runs = paths.map(openRun);
       const [only, another] = runs;
       const several = another !== undefined;
-      const path = out ?? (several ? join(only!.path, "comparison.html") : only!.report);
+      const path = outputFile(out, several ? join(only!.path, "comparison.html") : only!.report);
       const html = several ? compareReport(runs, samples ? await drawn(runs, progress) : undefined) : report(only!);
-      writeWhole(path, html);
+      replaceFile(path, html);
       progress.tell(`Look at ${path}`, { event: "report", path, runs: runs.map((run) => run.path) });
     });
 }

@@ -1,16 +1,15 @@
 import { join } from "node:path";
-import { setDefaultDevice, setThreads } from "@iqvae/torch";
+import { replaceFile, setDefaultDevice, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { IMAGE_SIZES, type OpenRequest } from "../data/index.ts";
-import { contactSheet, type PartialImage, readMask, readPartialImage, type SheetRow } from "../media/index.ts";
+import { contactSheet, type PartialImage, readMask, readPartialImage, type SheetRow, sheetSize } from "../media/index.ts";
 import { heldOut, SAMPLES } from "../run/pictures.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import type { SampleOptions } from "../sampling/plan.ts";
-import { writeWhole } from "../support/files.ts";
 import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, DEVICE, device, numberAbove, optionsOf, whole } from "./options.ts";
+import { collect, DEVICE, device, numberAbove, optionsOf, outputFile, whole } from "./options.ts";
 
 interface SampleCommandOptions {
   readonly condition?: string[];
@@ -64,6 +63,7 @@ export function sampleCommand(): Command {
       if (options.threads !== undefined) setThreads(options.threads);
       setDefaultDevice(options.device);
       const run = openRun(path);
+      const out = outputFile(options.out, join(run.samples, "sample.png"));
       const way = wayOf(options, run);
       const generator = ImageGenerator.load(run);
       const data = dataOf(run, way);
@@ -74,6 +74,7 @@ export function sampleCommand(): Command {
           ? []
           : await fromHeldOut(data, index ?? ((dataset) => heldOut(dataset, CONDITIONS)), progress)),
       ];
+      checkSheet(way, chosen, options.count, data.size);
       const total = (way.kind === "blend" ? 1 : chosen.length) * options.count;
       const drawing: SampleOptions = {
         ...samplingOf(options),
@@ -83,8 +84,7 @@ export function sampleCommand(): Command {
       progress.begin("drawing images", total, 0);
       const rows = draw(drawing);
       progress.end();
-      const out = options.out ?? join(run.samples, "sample.png");
-      writeWhole(out, await contactSheet(rows));
+      replaceFile(out, await contactSheet(rows));
       const text = `${amount(chosen.length, "condition")}, ${amount(options.count, "image")} each: ${out}`;
       progress.tell(text, { event: "samples", path: out, conditions: chosen.length, count: options.count });
     });
@@ -126,6 +126,13 @@ function dataOf({ config }: RunFolder, way: Way): OpenRequest {
     `--size ${way.size}: expected a size above the ${config.data.size} pixels of the training, ` +
       `${larger.length === 0 ? "but there is none" : `one of ${larger.join(", ")}`}.`,
   );
+}
+
+/** Fails before images are drawn that would not fit into one picture. */
+function checkSheet(way: Way, chosen: readonly Chosen[], count: number, size: number): void {
+  const drawn = way.kind === "complete" ? count + 1 : count;
+  const rows = chosen.map(({ name, tiles }) => ({ label: name, tiles: tiles.length + drawn }));
+  sheetSize(way.kind === "blend" ? [{ label: "blend", tiles: count + 2 }] : rows, size);
 }
 
 /** Prepares what a way needs and gives the function that draws. */

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { checkWritable, replaceFile } from "@iqvae/torch";
 import { Command } from "commander";
 import { loadConfig } from "../config/index.ts";
 import { report } from "../report/report.ts";
@@ -8,7 +9,6 @@ import { createRun, openRun, RUNS, type RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { openData } from "../run/train-run.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
-import { writeWhole } from "../support/files.ts";
 import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, optionsOf, whole } from "./options.ts";
@@ -32,9 +32,11 @@ export function startCommand(): Command {
     .action(async (_: unknown, command: Command) => {
       const { preset, set, threads, json } = optionsOf<StartOptions>(command);
       const progress = consoleProgress({ json });
+      const files = { samples: resolve("samples.png"), page: resolve("report.html") };
+      for (const file of Object.values(files)) checkWritable(file);
       const run = openOrCreate(preset, set ?? [], progress);
       if (!statusOf(run).finished && !(await trainAttended(run, progress, { threads, goOn: "npm start" }))) return;
-      await drawAll(run, progress);
+      await drawAll(run, files, progress);
     });
 }
 
@@ -55,7 +57,11 @@ function openOrCreate(preset: string, settings: readonly string[], progress: Pro
   return run;
 }
 
-async function drawAll(run: RunFolder, progress: Progress): Promise<void> {
+async function drawAll(
+  run: RunFolder,
+  { samples, page }: { readonly samples: string; readonly page: string },
+  progress: Progress,
+): Promise<void> {
   const generator = ImageGenerator.load(run);
   const dataset = await openData(run.config.data, progress);
   try {
@@ -65,9 +71,8 @@ async function drawAll(run: RunFolder, progress: Progress): Promise<void> {
       progress.update(Math.floor(share * rows.length * SAMPLES)),
     );
     progress.end();
-    const [samples, page] = [resolve("samples.png"), resolve("report.html")];
-    writeWhole(samples, sheet);
-    writeWhole(page, report(run, sheet));
+    replaceFile(samples, sheet);
+    replaceFile(page, report(run, sheet));
     const text = `\nSamples: ${samples}\nReport:  ${page}\nMore:    npx iqvae sample ${run.path} --seed 1`;
     progress.tell(text, { event: "drawn", samples, report: page });
   } finally {

@@ -1,9 +1,8 @@
-import { setThreads } from "@iqvae/torch";
+import { replaceFile, setThreads } from "@iqvae/torch";
 import { report } from "../report/report.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { trainRun } from "../run/train-run.ts";
-import { writeWhole } from "../support/files.ts";
 import { Interrupt } from "../support/interrupt.ts";
 import type { Progress } from "../support/progress.ts";
 
@@ -26,7 +25,7 @@ export async function trainAttended(
   try {
     const outcome = await trainRun(run, { progress, interrupt });
     const { stage, step, steps, finished } = statusOf(run);
-    writeWhole(run.report, report(run));
+    replaceFile(run.report, report(run));
     if (outcome === "interrupted") {
       const text = `Saved ${run.path} at step ${step} of ${steps} of ${stage}. Go on: ${goOn}`;
       progress.tell(text, { event: "interrupted", run: run.path, stage, step, steps, goOn });

@@ -1,7 +1,9 @@
 import { createHash, type Hash } from "node:crypto";
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { FileReplacement, WriteError } from "@iqvae/torch";
+import { makeFolder } from "../support/files.ts";
 
 /** A pair that is to be drawn. */
 export interface PairEntry {
@@ -121,51 +123,45 @@ function readFully<T extends Uint8Array>(file: number, bytes: T, position: numbe
   return bytes;
 }
 
-let asideCount = 0;
-
 /**
- * Writes a cache file aside, flushes it and renames it, so that a file of this name is always whole. If anything fails,
- * nothing is left behind.
+ * Writes a cache file so that a file of this name is always whole. If anything fails, nothing is left behind.
  *
  * @param records for each entry in order its record: image `[H, W, 3]`, then condition; `null` strikes the entry out
- * @throws Error that says what could not be written and what to do
+ * @throws WriteError that says what could not be written and what to do
  */
 export async function writeCache(
   path: string,
   header: CacheHeader,
   records: AsyncIterable<Uint8Array | null>,
 ): Promise<void> {
-  const aside = `${path}.${process.pid}.${asideCount++}.part`;
   const beginning = beginningOf(header);
   const checksum = createHash("sha256");
   try {
-    await mkdir(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     await removeAbandoned(path);
-    const file = await open(aside, "wx+");
+    const file = new FileReplacement(path);
     try {
-      const write = async (part: Uint8Array) => {
+      const write = (part: Uint8Array) => {
         checksum.update(part);
-        await file.writeFile(part);
+        file.write(part);
       };
-      await write(beginning);
+      write(beginning);
       const kept: PairEntry[] = [];
       let index = 0;
       for await (const record of records) {
         const entry = header.entries[index++]!;
         if (record === null) continue;
-        await write(record);
+        write(record);
         kept.push(entry);
       }
-      if (kept.length === index) await file.writeFile(checksum.digest());
-      else await writeAnew(file, { ...header, entries: kept }, beginning.length);
-      await file.sync();
+      if (kept.length === index) file.write(checksum.digest());
+      else writeAnew(file.descriptor, { ...header, entries: kept }, beginning.length);
+      file.commit();
     } finally {
-      await file.close();
+      file.discard();
     }
-    await rename(aside, path);
   } catch (error) {
-    await rm(aside, { force: true }).catch(() => {});
-    throw explain(error, path, header);
+    throw explain(error, header);
   }
 }
 
@@ -183,12 +179,12 @@ function beginningOf(header: CacheHeader, length?: number): Buffer {
  * Puts a shorter list of entries in place of the one that a file begins with, and adds the checksum. Which pairs can be used is
  * known only when all are read; so the records, which are the bulk, are written once.
  */
-async function writeAnew(file: FileHandle, header: CacheHeader, length: number): Promise<void> {
-  const { size: end } = await file.stat();
-  await file.write(beginningOf(header, length), 0, length, 0);
+function writeAnew(file: number, header: CacheHeader, length: number): void {
+  const { size: end } = fstatSync(file);
+  writeSync(file, beginningOf(header, length), 0, length, 0);
   const checksum = createHash("sha256");
-  hashRange(file.fd, 0, end, checksum);
-  await file.write(checksum.digest(), 0, CHECKSUM, end);
+  hashRange(file, 0, end, checksum);
+  writeSync(file, checksum.digest(), 0, CHECKSUM, end);
 }
 
 /** A writer writes all the time, so what has not changed for so long belongs to one that was killed. */
@@ -205,24 +201,12 @@ export async function removeAbandoned(path: string): Promise<void> {
   }
 }
 
-const ADVICE: Record<string, string> = {
-  ENOSPC: "the disk is full",
-  EDQUOT: "the disk quota is used up",
-  EFBIG: "the file would be larger than is allowed here",
-  EACCES: "the folder may not be written to",
-  EPERM: "the folder may not be written to",
-  EROFS: "the disk is read-only",
-  ENOTDIR: "a part of the path is a file",
-  EEXIST: "a part of the path is a file",
-};
-
-function explain(error: unknown, path: string, header: CacheHeader): unknown {
-  const reason = ADVICE[(error as NodeJS.ErrnoException).code ?? ""];
-  if (reason === undefined) return error;
+function explain(error: unknown, header: CacheHeader): unknown {
+  if (!(error instanceof WriteError)) return error;
   const megabytes = Math.ceil((header.entries.length * recordLength(header)) / 1e6);
-  return new Error(
-    `Could not write the cache file ${path}: ${reason}. It needs ${megabytes} MB; nothing was left behind. ` +
-      `Make room, or name another folder with IQVAE_CACHE or cacheDir.`,
+  return new WriteError(
+    `${error.message} It is a cache file of ${megabytes} MB, and nothing of it was left behind. ` +
+      `IQVAE_CACHE or cacheDir names another folder for it.`,
     { cause: error },
   );
 }

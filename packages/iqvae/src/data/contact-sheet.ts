@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { replaceFile } from "@iqvae/torch";
 import { conditionLength } from "../conditions/index.ts";
 import { contactSheet, drawCondition, type SheetRow } from "../media/contact-sheet.ts";
 import type { PairDataset } from "./dataset.ts";
@@ -26,5 +26,5 @@ export async function dataContactSheet(dataset: PairDataset, path: string): Prom
     ]).flat();
     return { label: `${dataset.name}, ${part}: condition and image`, tiles };
   });
-  await writeFile(path, await contactSheet(rows.filter((row) => row.tiles.length > 0)));
+  replaceFile(path, await contactSheet(rows.filter((row) => row.tiles.length > 0)));
 }

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
+import { replaceFile } from "@iqvae/torch";
 import { type ConditionKind, conditionFor, conditionLength } from "../conditions/index.ts";
 import { CacheRejected, openCache, type PairCache, type PairEntry, recordLength, writeCache } from "./cache.ts";
 import { cacheFolder } from "./cache-folder.ts";
@@ -286,10 +287,7 @@ function reportPath(cache: string): string {
 }
 
 function writeReport(cache: string, report: ImportReport): void {
-  const path = reportPath(cache);
-  const aside = `${path}.${process.pid}.part`;
-  writeFileSync(aside, JSON.stringify(report, null, 2));
-  renameSync(aside, path);
+  replaceFile(reportPath(cache), JSON.stringify(report, null, 2));
 }
 
 function readReport(cache: string): ImportReport | undefined {

@@ -14,19 +14,48 @@ const LABEL_HEIGHT = 16;
 /** Small tiles are enlarged by a whole number, so that a person sees the pixels as they are. */
 const SHOWN_SIDE = 128;
 
+/** The most pixels of a picture that can be written: sharp's own limit. */
+const MOST_PIXELS = 0x3fff ** 2;
+
+/**
+ * The size of a contact sheet in pixels.
+ *
+ * @param rows their labels and numbers of tiles
+ * @param side of a tile in pixels
+ * @throws RangeError for a sheet that would be too large to be written: to be asked for before tiles are drawn
+ */
+export function sheetSize(
+  rows: readonly { readonly label?: string | undefined; readonly tiles: number }[],
+  side: number,
+): { width: number; height: number } {
+  const cell = cellOf(side);
+  const width = GAP + cell * Math.max(...rows.map(({ tiles }) => tiles));
+  const height = GAP + rows.reduce((sum, { label }) => sum + cell + (label === undefined ? 0 : LABEL_HEIGHT), 0);
+  if (width * height <= MOST_PIXELS) return { width, height };
+  throw new RangeError(
+    `A picture of ${rows.length} rows would have ${width} × ${height} pixels; at most ${MOST_PIXELS} are possible. ` +
+      `Draw fewer images at a time.`,
+  );
+}
+
+const zoomOf = (side: number) => Math.max(1, Math.floor(SHOWN_SIDE / side));
+const cellOf = (side: number) => side * zoomOf(side) + GAP;
+
 /**
  * Lays tiles out in rows on white.
  *
  * @returns a PNG file
- * @throws RangeError if there is no tile, or if the tiles are not square and of one size
+ * @throws RangeError if there is no tile, if the tiles are not square and of one size, or for a sheet that is too large
  */
 export async function contactSheet(rows: readonly SheetRow[]): Promise<Buffer> {
   const side = sideOf(rows);
-  const zoom = Math.max(1, Math.floor(SHOWN_SIDE / side));
-  const cell = side * zoom + GAP;
-  const width = GAP + cell * Math.max(...rows.map((row) => row.tiles.length));
+  const zoom = zoomOf(side);
+  const cell = cellOf(side);
+  const { width, height } = sheetSize(
+    rows.map(({ label, tiles }) => ({ label, tiles: tiles.length })),
+    side,
+  );
   const heightOf = (row: SheetRow) => cell + (row.label === undefined ? 0 : LABEL_HEIGHT);
-  const height = GAP + rows.reduce((sum, row) => sum + heightOf(row), 0);
 
   const sheet = Buffer.alloc(width * height * 3, 255);
   const labels: string[] = [];

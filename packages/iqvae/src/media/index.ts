@@ -1,4 +1,4 @@
-export { contactSheet, drawCondition, type SheetRow } from "./contact-sheet.ts";
+export { contactSheet, drawCondition, type SheetRow, sheetSize } from "./contact-sheet.ts";
 export { colorEdges } from "./edges.ts";
 export { logMel } from "./log-mel.ts";
 export { type PartialImage, readMask, readPartialImage } from "./partial-image.ts";

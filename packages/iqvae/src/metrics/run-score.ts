@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { replaceFile } from "@iqvae/torch";
 import { z } from "zod";
-import { writeWhole } from "../support/files.ts";
 
 const figure = z.object({
   /** For machines, such as `frechet.attributes-faces-32`. */
@@ -64,7 +64,7 @@ const pathOf = (run: string) => join(run, "metrics.json");
 
 /** Writes `metrics.json` into a run folder. @returns its path. @throws WriteError */
 export function writeScore(folder: string, score: RunScore): string {
-  writeWhole(pathOf(folder), `${JSON.stringify(score, null, 2)}\n`);
+  replaceFile(pathOf(folder), `${JSON.stringify(score, null, 2)}\n`);
   return pathOf(folder);
 }
 

@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { replaceFile } from "@iqvae/torch";
 import type { PairDataset } from "../data/index.ts";
 import { openRun } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { openData } from "../run/train-run.ts";
-import { makeFolder, writeWhole } from "../support/files.ts";
+import { makeFolder } from "../support/files.ts";
 import { VERSION } from "../support/version.ts";
 import { COMPARISON_NAMES, COMPARISONS } from "./arms.ts";
 import { type Figure, LOG_FIGURES, logFigures } from "./figures.ts";
@@ -99,12 +100,12 @@ async function conclude(
     markdown: join(plan.out, "ablation.md"),
     report: join(plan.out, "report.html"),
   };
-  if (pictures !== undefined) writeWhole(join(plan.out, "samples.png"), pictures);
+  if (pictures !== undefined) replaceFile(join(plan.out, "samples.png"), pictures);
   const failures = failed.map(({ run, error }) => ({ path: run.path, message: error.message }));
   const document = { version: VERSION, plan, part: scoring.part, runs: scored, failed: failures, comparisons };
-  writeWhole(files.json, `${JSON.stringify(document, null, 2)}\n`);
-  writeWhole(files.markdown, markdown(results));
-  writeWhole(files.report, html(results, pictures));
+  replaceFile(files.json, `${JSON.stringify(document, null, 2)}\n`);
+  replaceFile(files.markdown, markdown(results));
+  replaceFile(files.report, html(results, pictures));
   return files;
 }
 

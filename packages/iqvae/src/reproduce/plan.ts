@@ -1,11 +1,12 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { replaceFile } from "@iqvae/torch";
 import { type Config, ConfigError } from "../config/index.ts";
 import { listCheckpoints } from "../run/checkpoint.ts";
 import { readMetrics } from "../run/metrics-log.ts";
 import { createRun, openRun, type RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
-import { makeFolder, writeWhole } from "../support/files.ts";
+import { makeFolder } from "../support/files.ts";
 import type { ArmName } from "./arms.ts";
 import { type Budget, configFor, type TaskName, tokenizerKey } from "./tasks.ts";
 
@@ -107,9 +108,9 @@ function takeOver(leader: RunFolder, path: string): void {
   for (const name of pictures) copy(join(leader.samples, name), join(path, "samples", name));
   const records = readMetrics(leader.log.path).filter(({ stage }) => stage === "stage1");
   const lines = records.map((record) => `${JSON.stringify(record)}\n`).join("");
-  writeWhole(join(path, basename(leader.log.path)), lines);
+  replaceFile(join(path, basename(leader.log.path)), lines);
 }
 
 function copy(from: string, to: string): void {
-  writeWhole(to, readFileSync(from));
+  replaceFile(to, readFileSync(from));
 }

@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { replaceFile } from "@iqvae/torch";
 import type { PairDataset } from "../data/index.ts";
 import { type FeatureNetwork, type Fidelity, fidelityOf, openFeatureNetwork, scoreRun } from "../metrics/index.ts";
 import type { Figure as ScoredFigure } from "../metrics/run-score.ts";
 import { ownNetwork } from "../metrics/score.ts";
 import { bestCheckpoint } from "../run/checkpoint.ts";
 import type { RunFolder } from "../run/run-folder.ts";
-import { writeWhole } from "../support/files.ts";
 import type { Progress } from "../support/progress.ts";
 import type { Figure } from "./figures.ts";
 
@@ -64,7 +64,7 @@ export async function scoreOf(
     networks: [judges.network],
     ...(judges.fidelity === undefined ? {} : { fidelity: judges.fidelity }),
   });
-  writeWhole(path, `${JSON.stringify({ ...kept, [key]: figures }, null, 2)}\n`);
+  replaceFile(path, `${JSON.stringify({ ...kept, [key]: figures }, null, 2)}\n`);
   return figures;
 }
 

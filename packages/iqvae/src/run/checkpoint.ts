@@ -1,9 +1,16 @@
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { readSafetensors, readSafetensorsHeader, type Tensor, torchVersion, writeSafetensors } from "@iqvae/torch";
+import {
+  ASIDE,
+  readSafetensors,
+  readSafetensorsHeader,
+  replaceFile,
+  type Tensor,
+  torchVersion,
+  writeSafetensors,
+} from "@iqvae/torch";
 import { z } from "zod";
-import { ASIDE, writeWhole } from "../support/files.ts";
 import { randomStates } from "../support/random-state.ts";
 import { STAGES, type Stage } from "../support/trainer.ts";
 import { VERSION } from "../support/version.ts";
@@ -77,7 +84,7 @@ export function saveCheckpoint(
     tensors: { file: basename(tensorPath), bytes: statSync(tensorPath).size, sha256: hashFile(tensorPath) },
     versions: { iqvae: VERSION, libtorch: torchVersion, node: process.versions.node },
   };
-  writeWhole(path, `${JSON.stringify(checkpoint, null, 1)}\n`);
+  replaceFile(path, `${JSON.stringify(checkpoint, null, 1)}\n`);
   prune(folder, content.stage);
   return path;
 }

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { writeWhole } from "../support/files.ts";
+import { replaceFile } from "@iqvae/torch";
 
 interface Holder {
   readonly pid: number;
@@ -23,7 +23,7 @@ export function lockRun(folder: string): () => void {
         `if that is no training, delete ${path}.`,
     );
   }
-  writeWhole(path, JSON.stringify({ pid: process.pid, started: startOf(process.pid) ?? "" } satisfies Holder));
+  replaceFile(path, JSON.stringify({ pid: process.pid, started: startOf(process.pid) ?? "" } satisfies Holder));
   return () => rmSync(path, { force: true });
 }
 

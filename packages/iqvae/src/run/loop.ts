@@ -1,6 +1,5 @@
-import { SafetensorsError, scope, type Tensor, torchVersion } from "@iqvae/torch";
+import { SafetensorsError, scope, type Tensor, torchVersion, WriteError } from "@iqvae/torch";
 import type { Loader } from "../data/index.ts";
-import { WriteError } from "../support/files.ts";
 import type { Interrupt } from "../support/interrupt.ts";
 import type { Progress } from "../support/progress.ts";
 import { restoreRandomStates, withOwnRandomness } from "../support/random-state.ts";

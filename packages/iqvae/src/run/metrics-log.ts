@@ -1,5 +1,5 @@
 import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
-import { explainWriting, writeWhole } from "../support/files.ts";
+import { explainWriting, replaceFile } from "@iqvae/torch";
 import { STAGES, type Stage } from "../support/trainer.ts";
 
 /** One line of `metrics.jsonl`. */
@@ -67,7 +67,7 @@ export class MetricsLog {
     if (!existsSync(this.path)) return;
     const order = (record: { stage: Stage }) => STAGES.indexOf(record.stage) - STAGES.indexOf(stage);
     const kept = readMetrics(this.path).filter((r) => order(r) < 0 || (order(r) === 0 && r.step <= step));
-    writeWhole(this.path, kept.map((record) => `${JSON.stringify(record)}\n`).join(""));
+    replaceFile(this.path, kept.map((record) => `${JSON.stringify(record)}\n`).join(""));
   }
 
   close(): void {

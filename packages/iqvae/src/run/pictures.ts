@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { inferenceMode, scope } from "@iqvae/torch";
+import { inferenceMode, replaceFile, scope } from "@iqvae/torch";
 import { conditionLength } from "../conditions/index.ts";
 import { batchTensors, type PairDataset } from "../data/index.ts";
 import { contactSheet, drawCondition, type SheetRow } from "../media/index.ts";
@@ -7,7 +7,6 @@ import type { IqVae } from "../models/iqvae.ts";
 import { Transformer } from "../models/transformer.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import type { Stage2Trainer } from "../stage2/trainer.ts";
-import { writeWhole } from "../support/files.ts";
 import { inPrecision } from "../support/precision.ts";
 import type { Stage } from "../support/trainer.ts";
 import type { RunFolder } from "./run-folder.ts";
@@ -74,7 +73,7 @@ export async function drawReconstructions(
   const labels = ["conditions", "their reconstructions", "images", "their reconstructions"];
   const sheet = labels.map((label, row): SheetRow => ({ label, tiles: columns.map((column) => column[row]!) }));
   const path = picturePath(run, "stage1", step);
-  writeWhole(path, await contactSheet(sheet));
+  replaceFile(path, await contactSheet(sheet));
   return path;
 }
 
@@ -90,7 +89,7 @@ export async function drawSamples(
   const generator = new ImageGenerator(run.config, dataset.condition, { iqvae, transformer });
   const rows = heldOut(dataset, SAMPLED);
   const path = picturePath(run, "stage2", step);
-  writeWhole(path, await samplesSheet(generator, dataset, rows));
+  replaceFile(path, await samplesSheet(generator, dataset, rows));
   for (const tensor of transformer.stateDict().values()) tensor.dispose();
   return path;
 }

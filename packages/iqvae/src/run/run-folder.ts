@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { replaceFile } from "@iqvae/torch";
 import { type Config, ConfigError, parseConfig } from "../config/index.ts";
-import { makeFolder, writeWhole } from "../support/files.ts";
+import { makeFolder } from "../support/files.ts";
 import { didYouMean } from "../support/nearest.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import { type Models, restoreModels } from "./restore.ts";
@@ -42,7 +43,7 @@ export function createRun(path: string, config: Config): RunFolder {
   makeFolder(run.checkpoints);
   makeFolder(run.samples);
   // Last, since it is what makes the folder a run.
-  writeWhole(configPath(path), `${JSON.stringify(config, null, 2)}\n`);
+  replaceFile(configPath(path), `${JSON.stringify(config, null, 2)}\n`);
   return run;
 }
 

@@ -244,7 +244,7 @@ describe("sample", () => {
     );
     expect(await fail("tiny", "--index", "99")).toBe("--index 99: there are 15 held-out pairs, 0 to 14.\n");
     expect(await fail("tiny", "--out", "none/a.png")).toBe(
-      "Could not write none/a.png: its folder is not there. Make it.\n",
+      "Could not write none/a.png: there is no folder none. Make it first (ENOENT).\n",
     );
   });
 

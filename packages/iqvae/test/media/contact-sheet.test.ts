@@ -4,7 +4,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { dataContactSheet, openDataset } from "../../src/data/index.ts";
-import { contactSheet, drawCondition } from "../../src/media/index.ts";
+import { contactSheet, drawCondition, sheetSize } from "../../src/media/index.ts";
 
 const tile = (side: number, color: readonly [number, number, number]) =>
   Uint8Array.from({ length: side * side * 3 }, (_, i) => color[i % 3]!);
@@ -80,4 +80,9 @@ describe("dataContactSheet", () => {
     dataset.close();
     await rm(cacheDir, { recursive: true });
   });
+});
+
+it("a sheet that no picture can hold is refused by its size, before a tile is there", () => {
+  expect(sheetSize([{ label: "one", tiles: 3 }, { tiles: 2 }], 32)).toEqual({ width: 400, height: 284 });
+  expect(() => sheetSize([{ label: "many", tiles: 16_501 }], 32)).toThrow(/2178136 × 152 pixels; at most 268402689/);
 });

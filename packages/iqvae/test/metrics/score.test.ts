@@ -135,7 +135,7 @@ test("a score is read back as it was written; what is damaged or of another vers
 
 test("a score is written whole or not at all", () => {
   const folder = join(temporaryFolder(), "run");
-  expect(() => writeScore(folder, score)).toThrow(/Could not write .*metrics.json: its folder is not there/);
+  expect(() => writeScore(folder, score)).toThrow(/Could not write .*metrics.json: there is no folder/);
   mkdirSync(folder);
   mkdirSync(join(folder, "metrics.json"));
   expect(() => writeScore(folder, score)).toThrow();

@@ -1,11 +1,11 @@
 import { mkdtempSync, readdirSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { replaceFile } from "@iqvae/torch";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { mountSmallDisk, unmount } from "../../../torch/test/small-disk.ts";
 import { listCheckpoints, readCheckpoint } from "../../src/run/checkpoint.ts";
 import { MetricsLog, readMetrics } from "../../src/run/metrics-log.ts";
-import { writeWhole } from "../../src/support/files.ts";
 import { bits, tampered, temporaryFolder, trainTiny } from "./support.ts";
 import type { TinyTrainer } from "./tiny-trainer.mjs";
 
@@ -35,9 +35,9 @@ afterEach(() => {
 });
 
 describe.each([
-  ["ENOSPC", /the disk is full|no space is left/],
-  ["EROFS", /the disk is read-only|read-only file system/],
-  ["EACCES", /may not be written to|permissions do not allow/],
+  ["ENOSPC", /the disk is full/],
+  ["EROFS", /read-only disk/],
+  ["EACCES", /permissions do not allow/],
 ])("when writing fails with %s", (code, reason) => {
   test("a training stops, names the last good checkpoint, leaves no half file, and goes on to the same bits", async () => {
     const whole = join(temporaryFolder(), "whole");
@@ -64,10 +64,10 @@ describe.each([
 
   test("a file stays as it was", () => {
     const path = join(temporaryFolder(), "file.txt");
-    writeWhole(path, "old");
+    replaceFile(path, "old");
     fault.code = code;
-    expect(() => writeWhole(path, "new and longer")).toThrow(reason);
-    expect(() => writeWhole(path, "new and longer")).toThrow(`Could not write ${path}: `);
+    expect(() => replaceFile(path, "new and longer")).toThrow(reason);
+    expect(() => replaceFile(path, "new and longer")).toThrow(`Could not write ${path}: `);
     fault.code = undefined;
     expect(statSync(path).size).toBe(3);
     expect(readdirSync(join(path, ".."))).toEqual(["file.txt"]);
@@ -107,7 +107,7 @@ describe.skipIf(!mountable)("on a disk that is really full", () => {
         if (step === 14) fill(filler);
         return undefined;
       });
-    await expect(trainTiny(path, { wrap })).rejects.toThrow(/the disk is full|no space is left/);
+    await expect(trainTiny(path, { wrap })).rejects.toThrow(/the disk is full/);
     const [newest] = listCheckpoints(join(path, "checkpoints"), "stage1");
     expect(readCheckpoint(newest!.path).step).toBeGreaterThanOrEqual(12);
     rmSync(filler);

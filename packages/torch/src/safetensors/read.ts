@@ -1,9 +1,9 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { isSystemError, reasonOf } from "../files.ts";
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { scope } from "../scope.ts";
 import { getDefaultDevice, type Tensor, tensor } from "../tensor.ts";
-import { explainSystemError, isSystemError } from "./failures.ts";
 import {
   MOST_HEADER_BYTES,
   parseHeader,
@@ -133,8 +133,8 @@ function withFile<T>(path: string, body: (file: number) => T): T {
     file = openSync(path, "r");
     return body(file);
   } catch (error) {
-    if (isSystemError(error)) throw explainSystemError(path, "read", error);
-    throw error;
+    if (!isSystemError(error)) throw error;
+    throw new SafetensorsError(path, `cannot read it: ${reasonOf(error, path, "read")}`, { cause: error });
   } finally {
     if (file !== undefined) closeSync(file);
   }

@@ -10,7 +10,8 @@ import {
 } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { explainWriting, makeFolder } from "../../support/files.ts";
+import { explainWriting } from "@iqvae/torch";
+import { makeFolder } from "../../support/files.ts";
 import type { Stage } from "../../support/trainer.ts";
 import type { MetricsRecord, MetricsSink } from "../metrics-log.ts";
 import { type Event, encodeEvent } from "./events.ts";
