@@ -194,7 +194,7 @@ function attempt<T>(path: string, action: () => T, target?: string): T {
  */
 export function explainWriting(error: unknown, path: string, target = path): unknown {
   if (!isSystemError(error)) return error;
-  return new WriteError(`Could not write ${path}: ${reasonOf(error, target, "write")}`, { cause: error });
+  return new WriteError(`Could not write ${path}: ${reasonOf(error, target, "write")}.`, { cause: error });
 }
 
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
@@ -210,33 +210,33 @@ export function reasonOf(error: NodeJS.ErrnoException, path: string, verb: "read
   const folder = dirname(path);
   switch (error.code) {
     case "ENOSPC":
-      return `the disk is full. Make room on the disk of ${folder}, or write elsewhere (ENOSPC).`;
+      return `the disk is full. Make room on the disk of ${folder}, or write elsewhere (ENOSPC)`;
     case "EDQUOT":
-      return `the disk quota is used up. Make room in ${folder}, or write elsewhere (EDQUOT).`;
+      return `the disk quota is used up. Make room in ${folder}, or write elsewhere (EDQUOT)`;
     case "EFBIG":
-      return "the file would be larger than is allowed here. Raise the limit, or write elsewhere (EFBIG).";
+      return "the file would be larger than is allowed here. Raise the limit, or write elsewhere (EFBIG)";
     case "EROFS":
-      return `${folder} is on a read-only disk. Write elsewhere (EROFS).`;
+      return `${folder} is on a read-only disk. Write elsewhere (EROFS)`;
     case "EACCES":
     case "EPERM":
-      return `the permissions do not allow it. Change those of the file or of its folder, or ${verb} elsewhere (${error.code}).`;
+      return `the permissions do not allow it. Change those of the file or of its folder, or ${verb} elsewhere (${error.code})`;
     case "ENOENT":
       return verb === "read"
         ? "there is no such file (ENOENT)."
-        : `there is no folder ${folder}. Make it first (ENOENT).`;
+        : `there is no folder ${folder}. Make it first (ENOENT)`;
     case "ENOTDIR":
     case "EEXIST":
-      return `a part of the path is a file. Move that file, or ${verb} elsewhere (${error.code}).`;
+      return `a part of the path is a file. Move that file, or ${verb} elsewhere (${error.code})`;
     case "EISDIR":
-      return "it is a folder. Name a file (EISDIR).";
+      return "it is a folder. Name a file (EISDIR)";
     case "ELOOP":
-      return "its links lead in a circle. Remove them (ELOOP).";
+      return "its links lead in a circle. Remove them (ELOOP)";
     case "ENAMETOOLONG":
-      return "its name is too long. Choose a shorter one (ENAMETOOLONG).";
+      return "its name is too long. Choose a shorter one (ENAMETOOLONG)";
     case "EPIPE":
-      return "nobody reads from this pipe any more (EPIPE).";
+      return "nobody reads from this pipe any more (EPIPE)";
     case "ENXIO":
-      return "nothing can be written to a socket or a missing device (ENXIO).";
+      return "nothing can be written to a socket or a missing device (ENXIO)";
     default:
       return error.message;
   }

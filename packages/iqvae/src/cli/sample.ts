@@ -2,7 +2,14 @@ import { join } from "node:path";
 import { replaceFile, setDefaultDevice, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { IMAGE_SIZES, type OpenRequest } from "../data/index.ts";
-import { contactSheet, type PartialImage, readMask, readPartialImage, type SheetRow, sheetSize } from "../media/index.ts";
+import {
+  contactSheet,
+  type PartialImage,
+  readMask,
+  readPartialImage,
+  type SheetRow,
+  sheetSize,
+} from "../media/index.ts";
 import { heldOut, SAMPLES } from "../run/pictures.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
