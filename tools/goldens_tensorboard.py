@@ -1,4 +1,4 @@
-"""Writes an event file with TensorBoard's own writer, for packages/iqvae/test/training/tensorboard.
+"""Writes an event file with TensorBoard's own writer, for packages/iqvae/test/run/tensorboard.
 
     python3 -m pip install tensorboard
     python3 tools/goldens_tensorboard.py
