@@ -70,7 +70,7 @@ const subject = { dataset, rows, samples, seed: 0, drawn, real, heldOut, clock }
 await networkFigures(subject, networks);
 await textureFigures(subject);
 await clock.time("fidelity", () => fidelityFigures({ ...subject, clock: { time: (_, body) => body() } }, fidelity));
-await openFigures(subject, ids);
+await openFigures(subject, dataset.facts.open, ids);
 dataset.close();
 const all = Object.values(seconds).reduce((sum, part) => sum + part, 0);
 console.log(JSON.stringify({ images: conditions * samples, "processor seconds": all, parts: seconds }));

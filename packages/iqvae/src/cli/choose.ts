@@ -1,6 +1,6 @@
-import { type OpenRequest, readCondition } from "../data/index.ts";
+import { type OpenRequest, type PairDataset, readCondition } from "../data/index.ts";
 import { drawCondition } from "../media/index.ts";
-import { type heldOut, heldOutPairs } from "../run/pictures.ts";
+import { heldOutPairs } from "../run/pictures.ts";
 import { openData } from "../run/train-run.ts";
 import type { ImageGenerator } from "../sampling/generator.ts";
 import type { Progress } from "../support/progress.ts";
@@ -33,7 +33,7 @@ export async function fromFiles(files: readonly string[], { spec }: ImageGenerat
  */
 export async function fromHeldOut(
   data: OpenRequest,
-  index: readonly number[] | ((dataset: Parameters<typeof heldOut>[0]) => readonly number[]),
+  index: readonly number[] | ((dataset: PairDataset) => readonly number[]),
   progress: Progress,
 ): Promise<Chosen[]> {
   const dataset = await openData(data, progress);

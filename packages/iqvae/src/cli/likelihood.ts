@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { replaceFile, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
+import { spreadRows } from "../data/index.ts";
 import { contactSheet, readImage, sheetSize } from "../media/index.ts";
-import { heldOut } from "../run/pictures.ts";
 import { openRun } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import type { Likelihood } from "../sampling/likelihood.ts";
@@ -47,9 +47,9 @@ export function likelihoodCommand(): Command {
         ...painted.map((chosen, i) => ({ ...chosen, name: image[i]!, image: shown[i]! })),
         ...(condition.length > 0 && index === undefined
           ? []
-          : (await fromHeldOut(run.config.data, index ?? ((dataset) => heldOut(dataset, PAIRS)), progress)).map(
-              (chosen) => ({ ...chosen, image: chosen.image! }),
-            )),
+          : (
+              await fromHeldOut(run.config.data, index ?? (({ validation }) => spreadRows(validation, PAIRS)), progress)
+            ).map((chosen) => ({ ...chosen, image: chosen.image! }))),
       ];
       sheetSize(
         pairs.map(() => ({ tiles: 3 })),

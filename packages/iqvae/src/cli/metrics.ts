@@ -1,6 +1,6 @@
 import { getThreads, setDefaultDevice, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
-import type { PairDataset } from "../data/index.ts";
+import { heldOutPart, type PairDataset, SCORED_PARTS, type ScoredPart } from "../data/index.ts";
 import {
   type FeatureNetwork,
   type FeatureNetworkSpec,
@@ -14,7 +14,7 @@ import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
-import { DEVICE, device, numberAbove, optionsOf, whole } from "./options.ts";
+import { DEVICE, device, numberAbove, oneOf, optionsOf, PART, whole } from "./options.ts";
 
 interface MetricsCommandOptions {
   readonly against?: string;
@@ -27,6 +27,7 @@ interface MetricsCommandOptions {
   readonly guidance: number;
   readonly inception?: string;
   readonly vgg?: string;
+  readonly part: ScoredPart;
   readonly threads?: number;
   readonly device: string;
 }
@@ -45,6 +46,7 @@ export function metricsCommand(): Command {
     .option("--guidance <scale>", "above 1 follows the condition more closely, and varies less", numberAbove(0), 1)
     .option("--inception <file>", "weights of Inception-v3, for FID proper")
     .option("--vgg <file>", "weights of VGG-16 with LPIPS heads, for LPIPS proper")
+    .option(...PART, oneOf(SCORED_PARTS), "report")
     .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
     .option(...DEVICE, device, "cpu")
     .addHelpText("after", `\n${weightsHelp()}`)
@@ -57,7 +59,8 @@ export function metricsCommand(): Command {
       const scores: RunScore[] = [];
       for (const run of runs) {
         const wanted = await optionsFor(run, options, progress);
-        const stored = scores[0] === undefined ? undefined : readScore(run.path);
+        const unusable = (message: string) => progress.tell(message, { event: "warning", message });
+        const stored = scores[0] === undefined ? undefined : readScore(run.path, unusable);
         if (stored !== undefined && scores[0] !== undefined && comparable(stored, scores[0])) scores.push(stored);
         else scores.push(await scored(run, wanted));
       }
@@ -81,18 +84,19 @@ async function scored(run: RunFolder, options: ScoreOptions): Promise<RunScore> 
   return score;
 }
 
-/** As many held-out conditions as give `count` images; where there are too few, more images of each. */
+/** As many conditions of the part as give `count` images; where there are too few, more images of each. */
 async function optionsFor(
   run: RunFolder,
-  { count, samples, seed, temperature, topK, topP, guidance, ...files }: MetricsCommandOptions,
+  { count, samples, seed, temperature, topK, topP, guidance, part, ...files }: MetricsCommandOptions,
   progress: Progress,
 ): Promise<ScoreOptions> {
   const dataset = await openData(run.config.data, progress);
-  const { length } = dataset.validation;
+  const { length } = heldOutPart(dataset, part).validation;
   dataset.close();
   const conditions = Math.min(length, Math.ceil(count / samples));
   return {
     conditions,
+    part,
     samples: Math.max(samples, Math.ceil(count / conditions)),
     seed,
     networks: await networksFor(dataset, files, progress),

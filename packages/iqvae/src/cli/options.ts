@@ -3,6 +3,7 @@ import { checkWritable, cudaDeviceCount, torchVersion } from "@iqvae/torch";
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import { makeFolder } from "../support/files.ts";
+import { didYouMean } from "../support/nearest.ts";
 
 /** Options that every command has. */
 export interface GlobalOptions {
@@ -36,6 +37,21 @@ export function numberAbove(above: number, most = Number.POSITIVE_INFINITY): (te
     );
   };
 }
+
+/** A parser of words. */
+export function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    const choice = choices.find((one) => one === text);
+    if (choice !== undefined) return choice;
+    throw new InvalidArgumentError(`There is no '${text}'; ${didYouMean(text, choices)}`);
+  };
+}
+
+/** The option of commands that score runs. */
+export const PART = [
+  "--part <name>",
+  "held-out pairs to score on: tune while settings are looked for, or report",
+] as const;
 
 /** What a command says of {@link device}; the default is `cpu`. */
 export const DEVICE = ["--device <name>", "cpu, cuda or cuda:NUMBER"] as const;

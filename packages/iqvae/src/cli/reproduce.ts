@@ -1,17 +1,16 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
+import { SCORED_PARTS, type ScoredPart } from "../data/index.ts";
 import { runAblation } from "../reproduce/ablation.ts";
 import { ARM_NAMES, type ArmName, armsOf, COMPARISON_NAMES, type ComparisonName } from "../reproduce/arms.ts";
 import { startChild } from "../reproduce/child.ts";
-import { PARTS, type Part } from "../reproduce/score.ts";
 import { TASK_NAMES, type TaskName } from "../reproduce/tasks.ts";
 import type { TrainingOptions } from "../reproduce/train-runs.ts";
 import { RUNS } from "../run/run-folder.ts";
 import { Interrupt } from "../support/interrupt.ts";
-import { didYouMean } from "../support/nearest.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, optionsOf, whole } from "./options.ts";
+import { collect, oneOf, optionsOf, PART, whole } from "./options.ts";
 
 interface AblationOptions {
   readonly task: TaskName;
@@ -23,7 +22,7 @@ interface AblationOptions {
   readonly out?: string;
   readonly jobs: number;
   readonly threads?: number;
-  readonly part: Part;
+  readonly part: ScoredPart;
   readonly scores: boolean;
 }
 
@@ -43,7 +42,7 @@ function ablationCommand(): Command {
     .option("--out <folder>", `where the runs lie (default: ${RUNS}/ablation-TASK)`)
     .option("--jobs <count>", "runs that train at a time", whole(1, 1024), Math.min(2, availableParallelism()))
     .option("--threads <count>", "threads of each (default: the cores, shared among them)", whole(1, 4096))
-    .option("--part <name>", "half of the held-out pairs to score on: tune or report", oneOf(PARTS), "report")
+    .option(...PART, oneOf(SCORED_PARTS), "report")
     .option("--no-scores", "do not measure samples: what the runs' logs say is enough")
     .action(async (_: unknown, command: Command) => {
       const options = optionsOf<AblationOptions>(command);
@@ -56,8 +55,8 @@ function ablationCommand(): Command {
       });
       try {
         const start: TrainingOptions["start"] = (path, onEvent) => startChild(["resume", path], threads, onEvent);
-        const scoring = { part: options.part, samples: options.scores };
-        const outcome = await runAblation(plan, { jobs, progress, interrupt, start }, scoring);
+        const part = options.scores ? options.part : null;
+        const outcome = await runAblation(plan, { jobs, progress, interrupt, start }, part);
         if (outcome === "interrupted") {
           const text = `Saved in ${plan.out}. The same command goes on.`;
           progress.tell(text, { event: "interrupted", out: plan.out });
@@ -75,14 +74,6 @@ function ablationCommand(): Command {
 
 function defaultOut(task: TaskName): string {
   return join(RUNS, `ablation-${task}`);
-}
-
-function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
-  return (text) => {
-    const choice = choices.find((one) => one === text);
-    if (choice !== undefined) return choice;
-    throw new InvalidArgumentError(`There is no '${text}'; ${didYouMean(text, choices)}`);
-  };
 }
 
 function listOf<T>(parse: (text: string) => T): (text: string) => T[] {

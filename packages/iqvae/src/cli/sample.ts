@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { replaceFile, setDefaultDevice, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
-import { IMAGE_SIZES, type OpenRequest } from "../data/index.ts";
+import { IMAGE_SIZES, type OpenRequest, spreadRows } from "../data/index.ts";
 import {
   contactSheet,
   type PartialImage,
@@ -10,7 +10,7 @@ import {
   type SheetRow,
   sheetSize,
 } from "../media/index.ts";
-import { heldOut, SAMPLES } from "../run/pictures.ts";
+import { SAMPLES } from "../run/pictures.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import type { SampleOptions } from "../sampling/plan.ts";
@@ -79,7 +79,7 @@ export function sampleCommand(): Command {
         ...(await fromFiles(condition ?? [], generator, data.size)),
         ...(condition !== undefined && index === undefined
           ? []
-          : await fromHeldOut(data, index ?? ((dataset) => heldOut(dataset, CONDITIONS)), progress)),
+          : await fromHeldOut(data, index ?? (({ validation }) => spreadRows(validation, CONDITIONS)), progress)),
       ];
       checkSheet(way, chosen, options.count, data.size);
       const total = (way.kind === "blend" ? 1 : chosen.length) * options.count;

@@ -3,8 +3,9 @@ import { join, resolve } from "node:path";
 import { checkWritable, replaceFile } from "@iqvae/torch";
 import { Command } from "commander";
 import { loadConfig } from "../config/index.ts";
+import { spreadRows } from "../data/index.ts";
 import { report } from "../report/report.ts";
-import { heldOut, SAMPLES, samplesSheet } from "../run/pictures.ts";
+import { SAMPLES, samplesSheet } from "../run/pictures.ts";
 import { createRun, openRun, RUNS, type RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { openData } from "../run/train-run.ts";
@@ -65,7 +66,7 @@ async function drawAll(
   const generator = ImageGenerator.load(run);
   const dataset = await openData(run.config.data, progress);
   try {
-    const rows = heldOut(dataset, ROWS);
+    const rows = spreadRows(dataset.validation, ROWS);
     progress.begin("drawing images", rows.length * SAMPLES, 0);
     const sheet = await samplesSheet(generator, dataset, rows, (share) =>
       progress.update(Math.floor(share * rows.length * SAMPLES)),

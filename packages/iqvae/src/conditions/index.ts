@@ -9,6 +9,7 @@ import { text } from "./text.ts";
 
 export type { Condition } from "./condition.ts";
 export { layoutBytes } from "./layout.ts";
+export { meanFidelity } from "./mean-fidelity.ts";
 export * from "./spec.ts";
 export { textBytes, textOf } from "./text.ts";
 

@@ -50,7 +50,7 @@ export function semantic(classes: readonly SemanticClass[], size: number): Condi
         .sort((a, b) => a - b)
         .map((label) => classes[label]?.name ?? label)
         .join(", "),
-    fidelity: (truth, guess) => ({ accuracy: equalShare(truth, guess), meanIoU: meanIoU(truth, guess, count) }),
+    fidelity: (truth, guess) => ({ accuracy: equalShare(truth, guess), mapIou: mapIou(truth, guess, count) }),
   };
 }
 
@@ -59,8 +59,8 @@ export function equalShare(truth: Uint8Array, guess: Uint8Array): number {
   return truth.reduce((sum, value, i) => sum + Number(value === guess[i]), 0) / truth.length;
 }
 
-/** Intersection over union of each class that either map shows, averaged. */
-function meanIoU(truth: Uint8Array, guess: Uint8Array, classes: number): number {
+/** Of one map: intersection over union of each class that it or the other shows, averaged over these classes. */
+function mapIou(truth: Uint8Array, guess: Uint8Array, classes: number): number {
   const both = new Float64Array(classes);
   const either = new Float64Array(classes);
   truth.forEach((label, i) => {

@@ -1,4 +1,5 @@
 import type { ConditionSpec } from "../conditions/spec.ts";
+import type { PairFacts } from "./facts.ts";
 import type { ImportReport } from "./import/problems.ts";
 import type { License } from "./licenses.ts";
 
@@ -38,7 +39,9 @@ export interface PairDataset {
   readonly size: ImageSize;
   readonly condition: ConditionSpec;
   readonly train: PairSplit;
+  /** Held out from training: see `heldOutPart` for what they are for. */
   readonly validation: PairSplit;
+  readonly facts?: PairFacts;
   readonly licenses: readonly License[];
   /** Of an import: what was read, and what was left out and why. */
   readonly report?: ImportReport;

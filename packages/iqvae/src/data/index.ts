@@ -12,6 +12,8 @@ export type {
   SemanticClass,
 } from "./dataset.ts";
 export { IMAGE_SIZES } from "./dataset.ts";
+export type { OpenModes, OpenTrait, OpenTraits, PairFacts } from "./facts.ts";
+export { type HeldOutPart, heldOutPart, SCORED_PARTS, type ScoredPart, spreadRows } from "./held-out.ts";
 export { describeImport, type ImportReport, type ProblemKind, type ProblemSummary } from "./import/problems.ts";
 export { IMPORTS, type ImportRequest, importSchema, isImport } from "./import/requests.ts";
 export { importedCondition } from "./import/specs.ts";

@@ -147,6 +147,7 @@ export async function openDataset(request: OpenRequest): Promise<PairDataset> {
     licenses: recipe.licenses,
     train: split(false),
     validation: split(true),
+    ...(recipe.facts === undefined ? {} : { facts: recipe.facts }),
     ...(report === undefined ? {} : { report }),
     close: () => cache.close(),
   };
@@ -178,7 +179,7 @@ async function recipeOf(request: OpenRequest, folder: string): Promise<Recipe> {
   if (request.name !== "heroes") return npmRecipe(request);
   const { condition, onMessage = console.error } = request;
   const numbers = numbered(request);
-  return heroesRecipe({ condition, size, ...numbers }, await flareGame(folder, onMessage));
+  return await heroesRecipe({ condition, size, ...numbers }, await flareGame(folder, onMessage));
 }
 
 /** The sets whose drawings come with the program. */

@@ -1,5 +1,6 @@
 import type { PairEntry } from "./cache.ts";
 import type { ConditionSpec } from "./dataset.ts";
+import type { PairFacts } from "./facts.ts";
 import type { ImportReport } from "./import/problems.ts";
 import type { License } from "./licenses.ts";
 
@@ -27,6 +28,7 @@ export interface Prepared {
 export interface Recipe {
   readonly name: string;
   readonly condition: ConditionSpec;
+  readonly facts?: PairFacts;
   readonly licenses: readonly License[];
   /** All that decides the pixels and the split: the content key of the cache. */
   readonly parts: Readonly<Record<string, string | number>>;

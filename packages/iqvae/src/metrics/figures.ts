@@ -1,5 +1,5 @@
 import { conditionLength } from "../conditions/index.ts";
-import type { PairDataset } from "../data/index.ts";
+import type { OpenTraits, PairDataset } from "../data/index.ts";
 import type { FeatureNetwork } from "../features/network.ts";
 import { calibration } from "./calibration/calibrate.ts";
 import type { Calibration } from "./calibration/spread.ts";
@@ -138,10 +138,10 @@ function repeated(blocks: Uint8Array, length: number, times: number): Uint8Array
 }
 
 /** How what conditions leave open is spread in the drawn images and in true ones of the same conditions. */
-export async function openFigures({ dataset, drawn, real, clock }: Subject, ids: readonly string[]) {
+export async function openFigures({ drawn, real, clock }: Subject, open: OpenTraits, ids: readonly string[]) {
   return await clock.time("calibration", async () => ({
-    drawn: await calibration(dataset.name, ids, drawn),
-    real: await calibration(dataset.name, ids, real.own!),
+    drawn: await calibration(open, ids, drawn),
+    real: await calibration(open, ids, real.own!),
   }));
 }
 
@@ -173,7 +173,11 @@ export function modelRows(models: ModelFigures): Figure[] {
   return [
     row("psnr", "reconstruction, PSNR in dB", models.psnr, "higher"),
     row("ssim", "reconstruction, SSIM", models.ssim, "higher"),
+    ...Object.entries(models.condition).map(([name, value]) =>
+      row(`condition.${name}`, `reconstruction of conditions, ${name}`, value, "higher"),
+    ),
     row("bitsPerToken", "bits an image token", models.bitsPerToken, "lower"),
+    row("bitsAnImage", "bits an image", models.bitsAnImage, "lower"),
     ...(["image", "condition"] as const).flatMap((half) => [
       row(`codebook.${half}.active`, `${half} codes in use`, models.codebook[half].active, "higher"),
       row(`codebook.${half}.perplexity`, `${half} codes, perplexity`, models.codebook[half].perplexity, "higher"),

@@ -22,6 +22,16 @@ export function psnr(a: Tensor, b: Tensor): Tensor {
   });
 }
 
+/**
+ * The largest finite PSNR of images of a shape, in decibels: a single value is off by one. Means count equal images with it,
+ * since one infinity would make the mean infinite.
+ *
+ * @param shape `[B, H, W, 3]`
+ */
+export function largestPsnr([, H, W, C]: readonly number[]): number {
+  return 10 * Math.log10(RANGE ** 2 * H! * W! * C!);
+}
+
 /** Width of the Gaussian window, its radius, and the constants that keep the fractions stable (Wang et al. 2004, § III). */
 const SIGMA = 1.5;
 const RADIUS = 5;

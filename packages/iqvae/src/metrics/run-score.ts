@@ -2,6 +2,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "@iqvae/torch";
 import { z } from "zod";
+import { SCORED_PARTS } from "../data/index.ts";
+
+/** Raise it whenever the file, or what its figures are of, changes. */
+export const SCORE_FORMAT = 2;
 
 const figure = z.object({
   /** For machines, such as `frechet.attributes-faces-32`. */
@@ -32,8 +36,8 @@ const settings = z.object({
   data: z.string(),
   size: z.number(),
   conditions: z.number(),
-  /** The part of the held-out pairs that conditions were taken from. */
-  within: z.object({ first: z.number(), end: z.number() }),
+  /** The part of the held-out pairs that all figures are of. */
+  part: z.enum(SCORED_PARTS),
   samples: z.number(),
   seed: z.number(),
   temperature: z.number(),
@@ -43,7 +47,7 @@ const settings = z.object({
 });
 
 const runScore = z.object({
-  format: z.literal(1),
+  format: z.literal(SCORE_FORMAT),
   run: z.string(),
   settings,
   /** Digests by name of the feature networks, and of those that fidelity is measured with. */
@@ -62,8 +66,24 @@ export type RunScore = z.output<typeof runScore>;
 
 const pathOf = (run: string) => join(run, "metrics.json");
 
-/** Writes `metrics.json` into a run folder. @returns its path. @throws WriteError */
+/**
+ * JSON has no infinity and no NaN: such a figure would be written as `null`, and the file could not be read back.
+ *
+ * @throws RangeError that names the first figure that is not finite
+ */
+export function expectFinite(figures: readonly Figure[]): void {
+  for (const { key, value, real } of figures) {
+    if (Number.isFinite(value) && (real === null || Number.isFinite(real))) continue;
+    throw new RangeError(
+      `the figure '${key}' is ${value}${real === null ? "" : ` (of real images ${real})`}, not a finite number. ` +
+        "The run's weights or its images are broken; look at samples, or train it anew.",
+    );
+  }
+}
+
+/** Writes `metrics.json` into a run folder. @returns its path. @throws WriteError; RangeError as {@link expectFinite} */
 export function writeScore(folder: string, score: RunScore): string {
+  expectFinite(score.figures);
   replaceFile(pathOf(folder), `${JSON.stringify(score, null, 2)}\n`);
   return pathOf(folder);
 }
@@ -71,15 +91,26 @@ export function writeScore(folder: string, score: RunScore): string {
 /**
  * Reads `metrics.json` of a run folder.
  *
- * @returns `undefined` when there is none, or when it was written by another version or damaged: it is scored anew then
+ * @param onUnusable called with a sentence when there is a file, but it was written by another version or is damaged
+ * @returns `undefined` when there is none that can be used: the run is to be scored anew then
  */
-export function readScore(folder: string): RunScore | undefined {
-  if (!existsSync(pathOf(folder))) return undefined;
-  try {
-    return runScore.parse(JSON.parse(readFileSync(pathOf(folder), "utf8")));
-  } catch {
+export function readScore(folder: string, onUnusable: (message: string) => void = () => {}): RunScore | undefined {
+  const path = pathOf(folder);
+  if (!existsSync(path)) return undefined;
+  const unusable = (why: string) => {
+    onUnusable(`${path} cannot be used: ${why}. The run is scored anew.`);
     return undefined;
+  };
+  let document: unknown;
+  try {
+    document = JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    return unusable("it is not valid JSON");
   }
+  const { data, error } = runScore.safeParse(document);
+  if (error === undefined) return data;
+  const [{ path: place, message }] = error.issues as [z.core.$ZodIssue];
+  return unusable(`${place.join(".")}: ${message}`);
 }
 
 /** Whether two runs were scored alike: same data, counts, seed and networks. */

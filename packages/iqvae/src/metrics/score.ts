@@ -1,14 +1,13 @@
-import type { PairDataset } from "../data/index.ts";
+import { heldOutPart, type PairDataset, type ScoredPart, spreadRows } from "../data/index.ts";
+import { ATTRIBUTE_SETS } from "../features/attribute-labels.ts";
 import type { FeatureNetwork } from "../features/network.ts";
 import { type FeatureNetworkSpec, openFeatureNetwork } from "../features/open.ts";
-import { heldOut } from "../run/pictures.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import type { DrawOptions } from "../sampling/draw.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import type { SampleOptions } from "../sampling/plan.ts";
 import { type Progress, silent } from "../support/progress.ts";
-import { leftOpen } from "./calibration/calibrate.ts";
 import { Clock } from "./clock.ts";
 import { fidelityOf } from "./fidelity/fidelity.ts";
 import type { Fidelity } from "./fidelity/measure.ts";
@@ -24,14 +23,14 @@ import {
 import { type ImageSet, imageSet, joinImages } from "./image-set.ts";
 import { modelFigures, reconstructionsOf } from "./model-figures.ts";
 import { realImages } from "./real-images.ts";
-import type { RunScore } from "./run-score.ts";
+import { expectFinite, type RunScore, SCORE_FORMAT } from "./run-score.ts";
 
 /** What a run is scored by. */
 export interface ScoreOptions {
-  /** Held-out conditions, spread over the split; all of them if there are fewer. */
+  /** Held-out conditions, spread over their part; all of them if there are fewer. */
   readonly conditions: number;
-  /** Which part of the split they are taken from, as numbers of pairs. Default: all of it. */
-  readonly within?: { readonly first: number; readonly end: number };
+  /** The part of the held-out pairs that every figure is of. Default: `report`; `tune` while settings are looked for. */
+  readonly part?: ScoredPart;
   /** Images drawn for each, at least 2. */
   readonly samples: number;
   /** Decides samples, patches and the choice of real images. */
@@ -48,11 +47,11 @@ export interface ScoreOptions {
 const MODEL_PAIRS = 512;
 
 /**
- * Draws images for held-out conditions of a run and measures them: how close they come to real images, how varied they are, how
+ * Draws images for held-out conditions of a run, of one part of them, and measures them: how close they come to real images, how varied they are, how
  * well they follow their conditions, and for `faces` whether their colors are spread as the true ones are.
  *
- * @throws RangeError for fewer than 2 samples, no condition, or guidance of a model that was never trained without conditions;
- *   Error when the run has not come to stage 2 yet
+ * @throws RangeError for fewer than 2 samples, no condition, or guidance of a model that was never trained without conditions, or
+ *   a figure that is not finite; Error when the run has not come to stage 2 yet, or no pair is left for the part
  */
 export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<RunScore> {
   const { samples, seed, sampling = {}, progress = silent } = options;
@@ -64,13 +63,14 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
     throw new RangeError(`scoreRun takes at least 1 condition, not ${options.conditions}.`);
   const { config } = run;
   const generator = ImageGenerator.load(run);
-  const dataset = await openData(config.data, progress);
+  const part = options.part ?? "report";
+  const all = await openData(config.data, progress);
   const clock = new Clock(progress);
   try {
-    const within = options.within ?? { first: 0, end: dataset.validation.length };
-    const rows = heldOut(dataset, options.conditions, within);
+    const dataset = heldOutPart(all, part);
+    const rows = spreadRows(dataset.validation, options.conditions);
     const networks = options.networks ?? [await openFeatureNetwork(ownNetwork(dataset), { progress })];
-    const fidelity = options.fidelity ?? (await fidelityOf(dataset, { progress }));
+    const fidelity = options.fidelity ?? (await fidelityOf(all, { progress }));
     const drawn = await clock.time("drawing", () => drawAll(generator, dataset, rows, options, progress));
     const ids = rows.map((row) => dataset.validation.ids[row]!);
     const real = await clock.time("real images", () => realImages(dataset, ids, samples, seed));
@@ -91,19 +91,25 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
       ...(await textureFigures(subject)),
       ...(await fidelityFigures(subject, fidelity)),
     ];
-    const open = leftOpen(dataset.name);
-    const calibrated = open === undefined ? null : await openFigures(subject, ids);
+    const open = dataset.facts?.open;
+    const calibrated = open === undefined ? null : await openFigures(subject, open, ids);
     const models = await clock.time("models", () =>
-      modelFigures(generator.models, config, dataset.validation, MODEL_PAIRS),
+      modelFigures(generator.models, config, dataset, spreadRows(dataset.validation, MODEL_PAIRS)),
     );
+    const shown = [
+      ...figures,
+      ...(open && calibrated ? calibrationFigures(open.what, calibrated) : []),
+      ...modelRows(models),
+    ];
+    expectFinite(shown);
     return {
-      format: 1,
+      format: SCORE_FORMAT,
       run: run.path,
       settings: {
         data: dataset.name,
         size: dataset.size,
         conditions: rows.length,
-        within,
+        part,
         samples,
         seed,
         temperature: sampling.temperature ?? 1,
@@ -115,18 +121,18 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
         ...Object.fromEntries(networks.map(({ name, digest }) => [name, digest])),
         ...fidelity?.networks,
       },
-      figures: [...figures, ...(open && calibrated ? calibrationFigures(open, calibrated) : []), ...modelRows(models)],
+      figures: shown,
       calibration: calibrated,
       seconds: clock.seconds,
     };
   } finally {
-    dataset.close();
+    all.close();
   }
 }
 
-/** The attributes of `faces` for faces; those of `emoji` for everything that is made of emoji, and as a stand-in for the rest. */
+/** The attributes of the data set itself; of `emoji` where it has none, for what is made of emoji and as a stand-in for the rest. */
 export function ownNetwork({ name, size }: Pick<PairDataset, "name" | "size">): FeatureNetworkSpec {
-  return { kind: "attributes", set: name === "faces" ? "faces" : "emoji", size };
+  return { kind: "attributes", set: ATTRIBUTE_SETS.find((set) => set === name) ?? "emoji", size };
 }
 
 /** Conditions that are drawn at once, so that progress is seen. */

@@ -158,6 +158,11 @@ function unitRows(x: Tensor): Tensor {
   return x.div(ops.aten.linalg_vector_norm(x, 2, [-1], true).clamp_min(1e-6));
 }
 
+/** Adds to the entry of each code how often it comes up. @param codes int64 of any shape */
+export function countCodes(codes: Tensor, counts: Float64Array): void {
+  for (const code of codes.read("int64")) counts[Number(code)]! += 1;
+}
+
 /** Share of counts of at least `least`, and the exponential of the entropy of the shares. */
 export function usageOf(counts: ArrayLike<number>, least: number): { active: number; perplexity: number } {
   let total = 0;

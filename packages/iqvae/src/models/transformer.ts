@@ -171,6 +171,31 @@ export class Transformer extends Module {
   }
 }
 
+/**
+ * How surprising each image token is: `−log p(x_t | c, x_<t)` in nats.
+ *
+ * @param logits `[B, n, imageCodes]`, of any floating type
+ * @param images the tokens that they predict, int64 `[B, n]`
+ * @returns float32 `[B, n]`
+ */
+export function tokenCrossEntropy(logits: Tensor, images: Tensor): Tensor {
+  // 0: the values of the tokens are not reduced to one.
+  return ops.aten
+    .cross_entropy_loss(logits.flatten(0, 1).to("float32"), images.flatten(), null, 0)
+    .reshape(images.shape);
+}
+
+/**
+ * {@link tokenCrossEntropy} of whole images under their conditions, under teacher forcing.
+ *
+ * @param conditions int64 `[B, conditionTokens]`
+ * @param images int64 `[B, imageTokens]`
+ * @returns float32 `[B, imageTokens]`; the sum over a row is the negative log-likelihood of the image's tokens
+ */
+export function imageSurprise(model: Transformer, conditions: Tensor, images: Tensor): Tensor {
+  return tokenCrossEntropy(model.forward(conditions, images.slice(1, 0, images.shape[1]! - 1)), images);
+}
+
 const INITIAL_STD = 0.02;
 
 function checkSizes(config: TransformerConfig, tokens: TokenShape): void {

@@ -1,6 +1,6 @@
-import type { OpenRequest } from "../data/index.ts";
+import { type OpenRequest, spreadRows } from "../data/index.ts";
 import { contactSheet, type SheetRow } from "../media/index.ts";
-import { heldOut, heldOutPairs, SAMPLES } from "../run/pictures.ts";
+import { heldOutPairs, SAMPLES } from "../run/pictures.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
@@ -20,7 +20,7 @@ export async function compareSamples(runs: readonly RunFolder[], progress: Progr
   if (first === undefined || requests.size > 1) return undefined;
   const dataset = await openData(first.config.data satisfies OpenRequest, progress);
   try {
-    const numbers = heldOut(dataset, CONDITIONS);
+    const numbers = spreadRows(dataset.validation, CONDITIONS);
     const pairs = heldOutPairs(dataset, numbers);
     const rasters = pairs.map(({ raster }) => raster);
     const drawn = runs.map((run) => ImageGenerator.load(run).draw(rasters, { samples: SAMPLES }));

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "@iqvae/torch";
-import type { PairDataset } from "../data/index.ts";
+import { heldOutPart, type PairDataset, type ScoredPart } from "../data/index.ts";
 import { openRun } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { openData } from "../run/train-run.ts";
@@ -12,17 +12,9 @@ import { type Figure, LOG_FIGURES, logFigures } from "./figures.ts";
 import { sideBySide } from "./pictures.ts";
 import { type AblationPlan, checked, type PlannedRun, runsOf } from "./plan.ts";
 import { type AblationResults, html, markdown } from "./report.ts";
-import { columnsOf, openJudges, type Part, scoreOf } from "./score.ts";
+import { columnsOf, openJudges, scoreOf } from "./score.ts";
 import { type ComparisonSummary, type ScoredRun, summarize } from "./summary.ts";
 import { type FailedRun, type TrainingOptions, trainRuns } from "./train-runs.ts";
-
-/** How finished runs are scored. */
-export interface Scoring {
-  /** The half of the held-out pairs. */
-  readonly part: Part;
-  /** Whether images are drawn and measured, beside what the runs' logs say. */
-  readonly samples: boolean;
-}
 
 /** What an ablation wrote. */
 export interface AblationFiles {
@@ -35,14 +27,14 @@ export interface AblationFiles {
  * Trains every arm with every seed, from wherever an earlier call stopped, and writes `ablation.json`, `ablation.md` and
  * `report.html` into the plan's folder.
  *
- * @param scoring how finished runs are scored
+ * @param part the held-out pairs that finished runs are scored on; `null` if what their logs say is enough
  * @returns `interrupted` when it was asked to stop: call it again to go on
  * @throws ConfigError when the folder has runs of other settings; nothing is trained then
  */
 export async function runAblation(
   plan: AblationPlan,
   options: TrainingOptions,
-  scoring: Scoring,
+  part: ScoredPart | null,
 ): Promise<"interrupted" | { files: AblationFiles; failed: readonly FailedRun[] }> {
   const runs = runsOf(plan);
   for (const { path, config } of runs) if (existsSync(join(path, "config.json"))) checked(openRun(path), config);
@@ -52,7 +44,7 @@ export async function runAblation(
   try {
     const { outcome, failed } = await trainRuns(runs, options);
     if (outcome === "interrupted") return outcome;
-    const files = await conclude(plan, { runs, failed, dataset, scoring }, options);
+    const files = await conclude(plan, { runs, failed, dataset, part }, options);
     return files === "interrupted" ? files : { files, failed };
   } finally {
     dataset.close();
@@ -63,16 +55,16 @@ interface Trained {
   readonly runs: readonly PlannedRun[];
   readonly failed: readonly FailedRun[];
   readonly dataset: PairDataset;
-  readonly scoring: Scoring;
+  readonly part: ScoredPart | null;
 }
 
 async function conclude(
   plan: AblationPlan,
-  { runs: planned, failed, dataset, scoring }: Trained,
+  { runs: planned, failed, dataset, part }: Trained,
   { progress, interrupt }: Pick<TrainingOptions, "progress" | "interrupt">,
 ): Promise<AblationFiles | "interrupted"> {
   const runs = planned.filter(({ path }) => existsSync(join(path, "config.json")) && statusOf(openRun(path)).finished);
-  const judges = scoring.samples ? await openJudges(dataset, progress) : null;
+  const score = part === null ? null : { part, judges: await openJudges(dataset, progress) };
   const scored: ScoredRun[] = [];
   let columns: Figure[] = [];
   progress.begin("scoring", runs.length, 0);
@@ -81,7 +73,7 @@ async function conclude(
     await new Promise(setImmediate);
     if (interrupt.requested) return "interrupted";
     const run = openRun(path);
-    const ofSamples = judges === null ? [] : await scoreOf(run, dataset, scoring.part, judges);
+    const ofSamples = score === null ? [] : await scoreOf(run, score.part, score.judges);
     if (columns.length === 0) columns = columnsOf(ofSamples);
     const values = Object.fromEntries(ofSamples.map(({ key, value }) => [key, value]));
     scored.push({ arm, seed, figures: { ...logFigures(run), ...values } });
@@ -91,9 +83,9 @@ async function conclude(
   const measured = new Set(columns.map(({ name }) => name));
   const figures = [...columns, ...LOG_FIGURES.filter(({ name }) => !measured.has(name))];
   const comparisons = newOnes(COMPARISON_NAMES.flatMap((name) => summarize(COMPARISONS[name], figures, scored) ?? []));
-  const results: AblationResults = { plan, part: scoring.part, runs, failed, figures, comparisons };
+  const results: AblationResults = { plan, part, runs, failed, figures, comparisons };
   const shown = plan.arms.flatMap((arm) => runs.find((run) => run.arm === arm) ?? []);
-  const pictures = shown.length === 0 ? undefined : await sideBySide(shown, dataset);
+  const pictures = shown.length === 0 ? undefined : await sideBySide(shown, heldOutPart(dataset, part ?? "selection"));
 
   const files = {
     json: join(plan.out, "ablation.json"),
@@ -102,7 +94,7 @@ async function conclude(
   };
   if (pictures !== undefined) replaceFile(join(plan.out, "samples.png"), pictures);
   const failures = failed.map(({ run, error }) => ({ path: run.path, message: error.message }));
-  const document = { version: VERSION, plan, part: scoring.part, runs: scored, failed: failures, comparisons };
+  const document = { version: VERSION, plan, part, runs: scored, failed: failures, comparisons };
   replaceFile(files.json, `${JSON.stringify(document, null, 2)}\n`);
   replaceFile(files.markdown, markdown(results));
   replaceFile(files.report, html(results, pictures));

@@ -15,11 +15,14 @@ export interface Figure {
 /** The figures of one run by name. */
 export type Figures = Readonly<Record<string, number>>;
 
-/** What the runs' own logs say, on held-out pairs; named as the metrics name what they measure too. */
+/**
+ * What the runs' own logs say of the held-out pairs that weights are picked with, by the names of the metrics, which are put in
+ * their place where runs are scored.
+ */
 export const LOG_FIGURES: readonly Figure[] = [
   { name: "psnr", title: "reconstruction, PSNR in dB", better: "higher", digits: 2 },
   { name: "codebook.image.perplexity", title: "image codes, perplexity", better: null, digits: 0 },
-  { name: "conditionAccuracy", title: "condition pixels right", better: "higher", digits: 4 },
+  { name: "condition.accuracy", title: "reconstruction of conditions, accuracy", better: "higher", digits: 4 },
   { name: "bitsPerToken", title: "bits an image token", better: null, digits: 3 },
   { name: "bitsAnImage", title: "bits an image", better: null, digits: 1 },
 ];
@@ -35,7 +38,7 @@ export function logFigures(run: RunFolder): Figures {
     // Pixels lie in [−1, 1], so the peak is 2.
     psnr: 10 * Math.log10(4 / Number(first?.imageMse)),
     "codebook.image.perplexity": Number(first?.imagePerplexity),
-    conditionAccuracy: Number(first?.conditionAccuracy),
+    "condition.accuracy": Number(first?.conditionAccuracy),
     bitsPerToken: bits,
     bitsAnImage: bits * imageTokens,
   };

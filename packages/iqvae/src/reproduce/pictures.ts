@@ -1,7 +1,7 @@
 import { scope } from "@iqvae/torch";
-import type { PairDataset } from "../data/index.ts";
+import { type PairDataset, spreadRows } from "../data/index.ts";
 import { contactSheet, type SheetRow } from "../media/index.ts";
-import { heldOut, heldOutPairs } from "../run/pictures.ts";
+import { heldOutPairs } from "../run/pictures.ts";
 import { openRun } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import { ARMS } from "./arms.ts";
@@ -13,7 +13,7 @@ const SAMPLES = 2;
 
 /** What each run draws for the same held-out conditions: two columns a condition, a row a run. A PNG file. */
 export async function sideBySide(runs: readonly PlannedRun[], dataset: PairDataset): Promise<Buffer> {
-  const pairs = heldOutPairs(dataset, heldOut(dataset, CONDITIONS));
+  const pairs = heldOutPairs(dataset, spreadRows(dataset.validation, CONDITIONS));
   const rasters = pairs.map(({ raster }) => raster);
   const rows = runs.map((run): SheetRow => {
     const generator = scope(() => ImageGenerator.load(openRun(run.path)));

@@ -1,3 +1,4 @@
+import type { ScoredPart } from "../data/index.ts";
 import { type Chart, chart, type Series } from "../report/chart.ts";
 import { embeddedPng, escapeHtml, page, table } from "../report/html.ts";
 import { STYLE } from "../report/style.ts";
@@ -7,7 +8,6 @@ import { VERSION } from "../support/version.ts";
 import { ARMS, type ArmName } from "./arms.ts";
 import { curveOf, type Figure } from "./figures.ts";
 import type { AblationPlan, PlannedRun } from "./plan.ts";
-import type { Part } from "./score.ts";
 import { type ComparisonSummary, spreadOf } from "./summary.ts";
 import { htmlTable, markdownTable } from "./tables.ts";
 import type { FailedRun } from "./train-runs.ts";
@@ -15,8 +15,8 @@ import type { FailedRun } from "./train-runs.ts";
 /** All that came of an ablation. */
 export interface AblationResults {
   readonly plan: AblationPlan;
-  /** The half of the held-out pairs that images were compared on. */
-  readonly part: Part;
+  /** The held-out pairs that figures are of; `null`: as the logs have them, of those that weights are picked with. */
+  readonly part: ScoredPart | null;
   /** Finished runs. */
   readonly runs: readonly PlannedRun[];
   readonly failed: readonly FailedRun[];
@@ -58,13 +58,16 @@ export function html(results: AblationResults, pictures: Uint8Array | undefined)
   return page(title, STYLE + armStyle(plan.arms), body);
 }
 
-function describe({ seeds, arms, budget: { steps1, steps2, set = [] } }: AblationPlan, part: Part): string {
+function describe(
+  { seeds, arms, budget: { steps1, steps2, set = [] } }: AblationPlan,
+  part: ScoredPart | null,
+): string {
   const ofSeeds = `${seeds.length === 1 ? "seed" : "seeds"} ${seeds.join(", ")}`;
-  const half = part === "tune" ? "first half, for finding settings" : "second half, for reporting";
+  const purpose = part === null ? "picking weights" : part === "tune" ? "finding settings" : "reporting";
   const steps = [steps1, steps2].flatMap((count, i) => (count === undefined ? [] : [`stage${i + 1}.steps=${count}`]));
   const values = [...steps, ...set].join(", ");
   const budgets = values === "" ? "equal budgets" : `equal budgets, with ${values}`;
-  return `${arms.length} arms, ${ofSeeds}, ${budgets}. Samples are scored on held-out pairs, the ${half}.`;
+  return `${arms.length} arms, ${ofSeeds}, ${budgets}. Figures are of the held-out pairs for ${purpose}.`;
 }
 
 function settings({ task, budget, out }: AblationPlan): [string, string][] {

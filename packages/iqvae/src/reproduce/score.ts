@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "@iqvae/torch";
-import type { PairDataset } from "../data/index.ts";
+import type { PairDataset, ScoredPart } from "../data/index.ts";
 import { type FeatureNetwork, type Fidelity, fidelityOf, openFeatureNetwork, scoreRun } from "../metrics/index.ts";
 import type { Figure as ScoredFigure } from "../metrics/run-score.ts";
 import { ownNetwork } from "../metrics/score.ts";
@@ -10,10 +10,6 @@ import { bestCheckpoint } from "../run/checkpoint.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import type { Progress } from "../support/progress.ts";
 import type { Figure } from "./figures.ts";
-
-/** Halves of the held-out pairs: settings are looked for on one, and what is published is of the other. */
-export const PARTS = ["tune", "report"] as const;
-export type Part = (typeof PARTS)[number];
 
 /** What samples are looked at with, the same for all runs. */
 export interface Judges {
@@ -29,28 +25,17 @@ export async function openJudges(dataset: PairDataset, progress: Progress): Prom
 }
 
 /** Raise it whenever the same run would get other figures. */
-const VERSION = 2;
+const VERSION = 3;
 /** Conditions that images are drawn for, at most, and images for each. */
 const CONDITIONS = 512;
 const SAMPLES = 4;
 const SEED = 1;
 
-/** The first half of `length` held-out pairs, or the second: a contiguous half each, since neighbors may be alike. */
-export function half(part: Part, length: number): { first: number; end: number } {
-  const middle = Math.floor(length / 2);
-  return part === "tune" ? { first: 0, end: middle } : { first: middle, end: length };
-}
-
 /**
- * Draws images for the conditions of a half of the held-out pairs and measures them. The figures are kept in the run's folder,
+ * Draws images for the conditions of a part of the held-out pairs and measures them. The figures are kept in the run's folder,
  * by all that they depend on, so that they are found again.
  */
-export async function scoreOf(
-  run: RunFolder,
-  dataset: PairDataset,
-  part: Part,
-  judges: Judges,
-): Promise<readonly ScoredFigure[]> {
+export async function scoreOf(run: RunFolder, part: ScoredPart, judges: Judges): Promise<readonly ScoredFigure[]> {
   const path = join(run.path, "scores.json");
   const key = keyOf(run, part, judges);
   const kept = readScores(path);
@@ -58,7 +43,7 @@ export async function scoreOf(
   if (found !== undefined) return found;
   const { figures } = await scoreRun(run, {
     conditions: CONDITIONS,
-    within: half(part, dataset.validation.length),
+    part,
     samples: SAMPLES,
     seed: SEED,
     networks: [judges.network],
@@ -68,7 +53,7 @@ export async function scoreOf(
   return figures;
 }
 
-function keyOf(run: RunFolder, part: Part, { network, fidelity }: Judges): string {
+function keyOf(run: RunFolder, part: ScoredPart, { network, fidelity }: Judges): string {
   const best = bestCheckpoint(run.checkpoints, "stage2");
   if (best === undefined) throw new Error(`${run.path} has no checkpoint of stage 2 to score.`);
   const description = createHash("sha256").update(readFileSync(best)).digest("hex");

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { inferenceMode, replaceFile, scope } from "@iqvae/torch";
 import { conditionLength } from "../conditions/index.ts";
-import { batchTensors, type PairDataset } from "../data/index.ts";
+import { batchTensors, type PairDataset, spreadRows } from "../data/index.ts";
 import { contactSheet, drawCondition, type SheetRow } from "../media/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import { Transformer } from "../models/transformer.ts";
@@ -16,18 +16,6 @@ const RECONSTRUCTED = 8;
 const SAMPLED = 4;
 /** Images drawn for each condition. */
 export const SAMPLES = 6;
-
-/** `count` numbers of held-out pairs, spread over the split or over the part of it from `first` to before `end`. */
-export function heldOut(
-  dataset: PairDataset,
-  count: number,
-  { first, end } = { first: 0, end: dataset.validation.length },
-): number[] {
-  // Spread, since neighbors may be alike.
-  const length = end - first;
-  const taken = Math.min(count, length);
-  return Array.from({ length: taken }, (_, i) => first + Math.floor((i * length) / taken));
-}
 
 /** Held-out pairs as tiles: raster, drawn condition and real image of each. */
 export function heldOutPairs(dataset: PairDataset, rows: readonly number[]) {
@@ -49,7 +37,7 @@ export async function drawReconstructions(
   dataset: PairDataset,
   step: number,
 ): Promise<string> {
-  const rows = heldOut(dataset, RECONSTRUCTED);
+  const rows = spreadRows(dataset.validation, RECONSTRUCTED);
   const pairs = heldOutPairs(dataset, rows);
   const pixels = dataset.size ** 2;
   const length = conditionLength(dataset.condition, dataset.size);
@@ -87,7 +75,7 @@ export async function drawSamples(
   const transformer = new Transformer(trainer.model.config, trainer.model.tokens);
   transformer.loadStateDict(trainer.averages);
   const generator = new ImageGenerator(run.config, dataset.condition, { iqvae, transformer });
-  const rows = heldOut(dataset, SAMPLED);
+  const rows = spreadRows(dataset.validation, SAMPLED);
   const path = picturePath(run, "stage2", step);
   replaceFile(path, await samplesSheet(generator, dataset, rows));
   for (const tensor of transformer.stateDict().values()) tensor.dispose();

@@ -1,5 +1,5 @@
 import { manualSeed } from "@iqvae/torch";
-import { Loader, type OpenRequest, openDataset, type PairDataset } from "../data/index.ts";
+import { heldOutPart, Loader, type OpenRequest, openDataset, type PairDataset } from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import { openPerceptualNetwork, perceptualLoss } from "../stage1/perceptual.ts";
 import { Stage1Trainer } from "../stage1/trainer.ts";
@@ -38,7 +38,8 @@ export async function trainRun(run: RunFolder, context: TrainingContext): Promis
   try {
     const dataset = await openData(run.config.data, interruptible(context.progress, context.interrupt));
     try {
-      return await trainStages(run, dataset, events, context);
+      // All that training looks at is of this part: losses, pictures, and so the choice of weights.
+      return await trainStages(run, heldOutPart(dataset, "selection"), events, context);
     } finally {
       dataset.close();
     }

@@ -1,21 +1,16 @@
-import { ops, type Tensor } from "@iqvae/torch";
-import type { Transformer } from "../models/transformer.ts";
+import type { Tensor } from "@iqvae/torch";
+import { imageSurprise, type Transformer } from "../models/transformer.ts";
 import { inPlainMode } from "./sampler.ts";
 
 /**
- * How surprising each token of given images is under their conditions: `−log p(x_t | c, x_<t)` in nats, under teacher
- * forcing. The sum over a row is the negative log-likelihood of the image's tokens.
+ * {@link imageSurprise} without gradients, in the precision of the weights.
  *
  * @param conditions int64 `[B, conditionTokens]`
  * @param images int64 `[B, imageTokens]`
  * @returns float32 `[B, imageTokens]`
  */
 export function tokenSurprise(model: Transformer, conditions: Tensor, images: Tensor): Tensor {
-  return inPlainMode(conditions.device, () => {
-    const inputs = images.slice(1, 0, images.shape[1]! - 1);
-    const logits = model.forward(conditions, inputs).to("float32"); // [B, T, K]
-    return ops.aten.log_softmax(logits, -1).gather(-1, images.unsqueeze(-1)).squeeze(-1).neg();
-  });
+  return inPlainMode(conditions.device, () => imageSurprise(model, conditions, images));
 }
 
 /** How likely the tokens of an image are. */

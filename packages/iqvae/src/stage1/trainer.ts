@@ -1,8 +1,8 @@
 import { AdamW, clipGradNorm, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
-import { type Condition, conditionFor } from "../conditions/index.ts";
-import { batchTensors, type PairDataset, type PairSplit } from "../data/index.ts";
+import { type Condition, conditionFor, meanFidelity } from "../conditions/index.ts";
+import { batchTensors, type PairDataset, type PairSplit, spreadRows } from "../data/index.ts";
 import { IqVae, toUnitRange } from "../models/iqvae.ts";
-import { type Quantizer, type QuantizerMode, usageOf } from "../models/quantizer.ts";
+import { countCodes, type Quantizer, type QuantizerMode, usageOf } from "../models/quantizer.ts";
 import { createRegularizer, type Regularizer } from "../regularizer/index.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
@@ -32,7 +32,7 @@ const WEIGHT_DECAY = 1e-4;
 const LATEST_PLACING = 200;
 const BETAS = [0.9, 0.99] as const;
 const EVALUATION_BATCH = 64;
-/** Held-out pairs an evaluation looks at. */
+/** Held-out pairs an evaluation looks at, spread over all. */
 const EVALUATED = 512;
 
 /** What the two halves made of a batch. */
@@ -127,23 +127,28 @@ export class Stage1Trainer implements Trainer {
     this.#adversarial?.restore(below("adversary.", tensors), Number(state.adversarySteps));
   }
 
-  /** Held-out losses, errors of pixels and classes, and how evenly both codebooks are used on held-out pairs. */
+  /**
+   * Means over held-out pairs of losses and of errors of pixels and classes, and how evenly both codebooks are used on these
+   * pairs. The regularizer, and the loss of a layout, a mean over boxes, are figures of a batch: of these, the mean over
+   * batches by their size.
+   */
   evaluate(): Record<string, number> {
     const sums = new Map<string, number>();
     const used = {
       image: new Float64Array(this.model.imageCodes),
       condition: new Float64Array(this.model.conditionCodes),
     };
-    let batches = 0;
+    let pairs = 0;
     for (const { images, rasters } of batchesOf(this.#data.validation, EVALUATED, this.#data))
       scope(() => {
         using pixels = images;
         using raster = rasters;
         const figures = noGrad(() => this.#held(pixels, raster, used));
-        for (const [name, value] of Object.entries(figures)) sums.set(name, (sums.get(name) ?? 0) + value);
-        batches++;
+        const B = images.shape[0]!;
+        for (const [name, value] of Object.entries(figures)) sums.set(name, (sums.get(name) ?? 0) + B * value);
+        pairs += B;
       });
-    const figures = Object.fromEntries([...sums].map(([name, sum]) => [name, sum / batches]));
+    const figures = Object.fromEntries([...sums].map(([name, sum]) => [name, sum / pairs]));
     for (const half of ["image", "condition"] as const) {
       const { active, perplexity } = usageOf(used[half], 1);
       figures[`${half}Active`] = active;
@@ -160,8 +165,8 @@ export class Stage1Trainer implements Trainer {
     const { loss, parts } = this.#forward(images, rasters, "use");
     const imageCodes = this.#cast(() => this.model.encodeImage(images));
     const conditionCodes = this.#cast(() => this.model.encodeCondition(rasters));
-    count(imageCodes, used.image);
-    count(conditionCodes, used.condition);
+    countCodes(imageCodes, used.image);
+    countCodes(conditionCodes, used.condition);
     const painted = this.#cast(() => this.model.decodeImage(imageCodes));
     const drawn = this.#cast(() => this.model.decodeCondition(conditionCodes));
     const squared = painted.to("float32").sub(images.to("float32")).div(127.5).square().mean();
@@ -176,21 +181,10 @@ export class Stage1Trainer implements Trainer {
 
   /** Means over the batch of the condition's figures: `conditionAccuracy` and the like. */
   #fidelity(truth: Tensor, guess: Tensor): Record<string, number> {
-    const B = truth.shape[0]!;
-    const [expected, given] = [truth, guess].map((samples) => samples.contiguous().read("uint8")) as [
-      Uint8Array,
-      Uint8Array,
-    ];
-    const length = expected.length / B;
-    const sums: Record<string, number> = {};
-    for (let at = 0; at < expected.length; at += length) {
-      const figures = this.#condition.fidelity(expected.subarray(at, at + length), given.subarray(at, at + length));
-      for (const [figure, value] of Object.entries(figures)) {
-        const name = `condition${figure.charAt(0).toUpperCase()}${figure.slice(1)}`;
-        sums[name] = (sums[name] ?? 0) + value / B;
-      }
-    }
-    return sums;
+    const [expected, given] = [truth, guess].map((samples) => samples.contiguous().read("uint8"));
+    const figures = meanFidelity(this.#condition, expected!, given!);
+    const named = (figure: string) => `condition${figure.charAt(0).toUpperCase()}${figure.slice(1)}`;
+    return Object.fromEntries(Object.entries(figures).map(([figure, value]) => [named(figure), value]));
   }
 
   #cast<T>(body: () => T): T {
@@ -238,13 +232,9 @@ function* batchesOf(
   most: number,
   shapes: Pick<PairDataset, "size" | "condition">,
 ): Generator<{ images: Tensor; rasters: Tensor }> {
-  const total = Math.min(split.length, most);
-  for (let begin = 0; begin < total; begin += EVALUATION_BATCH) {
-    const indices = Array.from({ length: Math.min(EVALUATION_BATCH, total - begin) }, (_, i) => begin + i);
-    yield batchTensors(split.batch(indices), indices.length, shapes);
+  const chosen = spreadRows(split, most);
+  for (let begin = 0; begin < chosen.length; begin += EVALUATION_BATCH) {
+    const rows = chosen.slice(begin, begin + EVALUATION_BATCH);
+    yield batchTensors(split.batch(rows), rows.length, shapes);
   }
-}
-
-function count(codes: Tensor, into: Float64Array): void {
-  for (const code of codes.read("int64")) into[Number(code)]! += 1;
 }

@@ -37,7 +37,9 @@ function readTokens({ model, dataset, path, weights }: Encoding): TokenSplits | 
     const shape = model.tokenShape(dataset.size);
     const read = (name: string) => tensors.get(name)!.read("int32");
     const pairs = (split: string) => new TokenPairs(shape, read(`${split}.conditions`), read(`${split}.images`));
-    return { train: pairs("train"), validation: pairs("validation") };
+    const tokens = { train: pairs("train"), validation: pairs("validation") };
+    // Earlier versions encoded all held-out pairs, the reported ones among them.
+    return SPLITS.every((split) => tokens[split].count === dataset[split].length) ? tokens : undefined;
   });
 }
 

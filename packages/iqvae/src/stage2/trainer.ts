@@ -1,5 +1,5 @@
 import { AdamW, clipGradNorm, Ema, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
-import { Transformer } from "../models/transformer.ts";
+import { imageSurprise, Transformer, tokenCrossEntropy } from "../models/transformer.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
 import { RunningMeans } from "../support/running-means.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
@@ -114,7 +114,7 @@ export class Stage2Trainer implements Trainer {
       steps: this.config.steps,
       precisely: (body) => this.#precisely(body),
     });
-    return crossEntropy(logits, images);
+    return tokenCrossEntropy(logits, images).mean();
   }
 
   #precisely<T>(body: () => T): T {
@@ -143,8 +143,9 @@ export class Stage2Trainer implements Trainer {
 
   #rowLoss(rows: readonly number[]): number {
     const { conditions, images } = this.#validation.batch(rows, this.#device);
-    const inputs = images.slice(1, 0, images.shape[1]! - 1);
-    return this.#precisely(() => crossEntropy(this.model.forward(conditions, inputs), images)).item();
+    return this.#precisely(() => imageSurprise(this.model, conditions, images))
+      .mean()
+      .item();
   }
 
   tensors(): Map<string, Tensor> {
@@ -168,11 +169,6 @@ export class Stage2Trainer implements Trainer {
     this.#optimizer.restore(below("optimizer.", tensors), step);
     this.#step = step;
   }
-}
-
-/** Mean over all predictions, in float32: logits `[B, n, K]`, targets int64 `[B, n]`. */
-function crossEntropy(logits: Tensor, targets: Tensor): Tensor {
-  return ops.aten.cross_entropy_loss(logits.flatten(0, 1).to("float32"), targets.flatten());
 }
 
 function checkShape(split: string, model: Transformer, pairs: TokenPairs): void {

@@ -234,7 +234,7 @@ describe("fidelity of maps and drawings, by hand", () => {
     guess.fill(1, 256, 512);
     const map = conditionFor({ kind: "semantic", classes: CLASSES }, SIZE).fidelity(truth, guess);
     expect(map.accuracy).toBe(0.75);
-    expect(map.meanIoU).toBeCloseTo((512 / 768 + 256 / 512) / 2, 9);
+    expect(map.mapIou).toBeCloseTo((512 / 768 + 256 / 512) / 2, 9);
     expect(conditionFor({ kind: "edges" }, SIZE).fidelity(truth, guess).f1).toBeCloseTo(512 / 768, 9);
   });
 });

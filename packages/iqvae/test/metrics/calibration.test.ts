@@ -7,8 +7,9 @@ import {
   renderFace,
   renderFaceCondition,
 } from "../../src/data/index.ts";
-import { calibration } from "../../src/metrics/calibration/calibrate.ts";
-import { colorReadings } from "../../src/metrics/calibration/colors.ts";
+import { openColors } from "../../src/data/sets/faces/open-colors.ts";
+import { NAMED_FACTS } from "../../src/data/sets/words/facts.ts";
+import { calibration, readTraits } from "../../src/metrics/calibration/calibrate.ts";
 import { spreadOf } from "../../src/metrics/calibration/spread.ts";
 import { imageSet } from "../../src/metrics/image-set.ts";
 import { realImages } from "../../src/metrics/real-images.ts";
@@ -29,7 +30,7 @@ function split(pixels: Uint8Array): Uint8Array[] {
 }
 
 const colorsOf = (faces: readonly { map: Uint8Array; images: readonly Uint8Array[] }[]) =>
-  spreadOf(faces.flatMap(({ map, images }) => colorReadings(map, images, SIZE)));
+  spreadOf(faces.flatMap(({ map, images }) => readTraits(openColors(map), images, SIZE)));
 
 describe("calibration of colors", () => {
   test("true images cover their palettes as often as true draws do", async () => {
@@ -96,35 +97,29 @@ describe("calibration of a data set", () => {
       pixels.subarray((i * pixels.length) / count, ((i + 1) * pixels.length) / count),
     );
 
-  test.each(["words", "speech"])("%s: true images come of all vendors, and one vendor is caught", async (name) => {
+  test("words and speech: true images come of all vendors, and one vendor is caught", async () => {
     const ids = ["lemon/noto/x", "ant/twemoji/x", "owl/openmoji/x"];
     const dataset = {
-      name,
+      facts: NAMED_FACTS,
       size: SIZE,
       train: { length: 0, batch: () => ({ images: new Uint8Array(SIZE ** 2 * 3) }) },
     };
     const { own, isOfConditions } = await realImages(dataset as never, ids, 100, 1);
     expect(isOfConditions).toBe(true);
-    const { mean, traits } = await calibration(name, ids, own!);
+    const { mean, traits } = await calibration(NAMED_FACTS.open!, ids, own!);
     expect(mean.coverage).toBe(1);
     expect(mean.totalVariation).toBeLessThan(0.2);
     expect(traits.vendor!.readings).toBe(300);
     // Noise on top does not change what is nearest.
     const random = seededRandom("noise");
     const noisy = own!.pixels.map((value) => Math.max(0, Math.min(255, value + 60 * (random() - 0.5))));
-    expect(await calibration(name, ids, imageSet(noisy, SIZE))).toEqual({ mean, traits });
+    expect(await calibration(NAMED_FACTS.open!, ids, imageSet(noisy, SIZE))).toEqual({ mean, traits });
     const first = ids.flatMap((_, c) => Array(100).fill(split(own!.pixels, 300)[100 * c]!) as Uint8Array[]);
-    const stuck = await calibration(name, ids, imageSet(new Uint8Array(Buffer.concat(first)), SIZE));
+    const stuck = await calibration(NAMED_FACTS.open!, ids, imageSet(new Uint8Array(Buffer.concat(first)), SIZE));
     expect(stuck.mean.totalVariation).toBeCloseTo(0.8, 10);
     expect(stuck.mean.coverage).toBeCloseTo(0.2, 10);
-    await expect(calibration(name, ["no such thing/noto/x"], own!)).rejects.toThrow(
+    await expect(calibration(NAMED_FACTS.open!, ["no such thing/noto/x"], own!)).rejects.toThrow(
       'drawingsOf("no such thing/noto/x"): expected an id of the data sets words or speech',
-    );
-  });
-
-  test("knows no truth of other data sets", async () => {
-    await expect(calibration("scenes", ["a"], imageSet(new Uint8Array(SIZE ** 2 * 3), SIZE))).rejects.toThrow(
-      "calibration knows no true distribution of the data set scenes.",
     );
   });
 });

@@ -5,14 +5,13 @@ import { manualSeed, type Tensor, tensor } from "@iqvae/torch";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { conditionFor, layoutBytes } from "../../src/conditions/index.ts";
-import type { PairDataset } from "../../src/data/index.ts";
-import { conceptOf } from "../../src/data/sets/concepts.ts";
+import type { PairDataset, PairFacts } from "../../src/data/index.ts";
 import { Clock } from "../../src/metrics/clock.ts";
 import { agreementOf } from "../../src/metrics/fidelity/agreement.ts";
 import { varied } from "../../src/metrics/fidelity/augment.ts";
 import { fidelityOf } from "../../src/metrics/fidelity/fidelity.ts";
 import type { FidelityFigure } from "../../src/metrics/fidelity/measure.ts";
-import { Shelf, separate } from "../../src/metrics/fidelity/shelf.ts";
+import { conceptIn, Shelf, separate } from "../../src/metrics/fidelity/shelf.ts";
 import { Towers } from "../../src/metrics/fidelity/towers.ts";
 import { fidelityFigures } from "../../src/metrics/figures.ts";
 import { type ImageSet, imageSet } from "../../src/metrics/image-set.ts";
@@ -20,6 +19,9 @@ import { toUnitRange } from "../../src/models/iqvae.ts";
 import { silent } from "../../src/support/progress.ts";
 import { seededRandom } from "../../src/support/random.ts";
 import { SIDE, SPECS, squares } from "./squares.ts";
+
+/** Ids are `COLOR/NUMBER`. */
+const BY_COLOR: PairFacts = { concept: (id) => id.split("/")[0]! };
 
 const folder = mkdtempSync(join(tmpdir(), "iqvae-follow-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -67,7 +69,7 @@ describe("images that follow their conditions, and the same images under conditi
   );
 
   test("audio, whose others are of other concepts", async () => {
-    const { own, shuffled } = await ownAndShuffled(squares("audio", { name: "speech" }), 60);
+    const { own, shuffled } = await ownAndShuffled(squares("audio", { facts: BY_COLOR }), 60);
     expect(own[0]!.label).toMatch(/^own audio found among 8, chance 0.13 \(retriever-speech-audio-32\)$/);
     expect(own[0]!.value).toBeGreaterThan(0.9);
     expect(shuffled[0]!.value).toBeLessThan(0.4);
@@ -75,7 +77,7 @@ describe("images that follow their conditions, and the same images under conditi
 });
 
 test("a measure says when a condition is none of the held-out ones", async () => {
-  const dataset = squares("audio", { name: "speech" });
+  const dataset = squares("audio", { facts: BY_COLOR });
   const measure = await measureOf(dataset, 2);
   const { images, conditions } = dataset.train.batch([0]);
   expect(() => measure.score(imageSet(images, SIDE), conditions)).toThrow(
@@ -180,7 +182,7 @@ test("points and boxes: means over images, by hand", () => {
 });
 
 test("a shelf holds each condition once, and finds others of other concepts alone", () => {
-  const dataset = squares("audio", { name: "speech" });
+  const dataset = squares("audio", { facts: BY_COLOR });
   const { ids, length, batch } = dataset.validation;
   const shelf = new Shelf(dataset);
   const conditions = separate(batch(Array.from({ length }, (_, i) => i)).conditions, length);
@@ -230,14 +232,11 @@ test("images are moved differently, equally for equal seeds, and what is plain s
   expect(varied(plain, seededRandom(1)).sub(plain).abs().max().item()).toBeLessThan(1e-5);
 });
 
-test("pairs of one concept, by data set", () => {
-  const concept = (name: string, id: string, text = "a") => conceptOf({ name }, id, new TextEncoder().encode(text));
-  expect(concept("words", "banana/noto/banana fruit")).toBe(concept("words", "banana/twemoji/potassium banana"));
-  expect(concept("speech", "banana/noto/awb-1")).not.toBe(concept("speech", "lemon/noto/awb-1"));
-  const bird = (species: string, file: string) => concept("cub-200-2011", `images/${species}/${file}`);
-  expect(bird("001.Albatross", "a.jpg#0")).toBe(bird("001.Albatross", "b.jpg#3"));
-  expect(bird("001.Albatross", "a.jpg#0")).not.toBe(bird("002.Albatross", "a.jpg#0"));
-  expect(concept("sub-urmp", "validation/cello/1")).not.toBe(concept("sub-urmp", "validation/oboe/1"));
-  expect(concept("folder", "x/1", "same")).toBe(concept("folder", "y/2", "same"));
-  expect(concept("folder", "x/1", "one")).not.toBe(concept("folder", "x/2", "another"));
+test("pairs are of one concept by what is known of them, else by equal conditions", () => {
+  const concept = (id: string, text: string, facts?: PairFacts) =>
+    conceptIn(facts === undefined ? {} : { facts }, id, new TextEncoder().encode(text));
+  expect(concept("red/1", "a", BY_COLOR)).toBe(concept("red/2", "b", BY_COLOR));
+  expect(concept("red/1", "a", BY_COLOR)).not.toBe(concept("blue/1", "a", BY_COLOR));
+  expect(concept("x/1", "same")).toBe(concept("y/2", "same"));
+  expect(concept("x/1", "one")).not.toBe(concept("x/2", "another"));
 });

@@ -4,7 +4,7 @@ import { liveTensors, manualSeed } from "@iqvae/torch";
 import { expect, test } from "vitest";
 import { parseConfig, presets } from "../../src/config/index.ts";
 import { AttributesNetwork, attributesFeatures } from "../../src/features/attributes.ts";
-import { comparable, type RunScore, readScore, writeScore } from "../../src/metrics/run-score.ts";
+import { comparable, type RunScore, readScore, SCORE_FORMAT, writeScore } from "../../src/metrics/run-score.ts";
 import { type ScoreOptions, scoreRun } from "../../src/metrics/score.ts";
 import { ownJudge, scoreTable } from "../../src/metrics/table.ts";
 import { createRun } from "../../src/run/run-folder.ts";
@@ -40,7 +40,7 @@ test("a run is scored from end to end, the same again, and without leaving tenso
     data: "faces",
     size: 32,
     conditions: 5,
-    within: { first: 0, end: expect.any(Number) },
+    part: "report",
     samples: 3,
     seed: 4,
     temperature: 1,
@@ -64,7 +64,10 @@ test("a run is scored from end to end, the same again, and without leaving tenso
     "colors.coverage",
     "psnr",
     "ssim",
+    "condition.accuracy",
+    "condition.mapIou",
     "bitsPerToken",
+    "bitsAnImage",
     "codebook.image.active",
     "codebook.image.perplexity",
     "codebook.condition.active",
@@ -99,13 +102,13 @@ test("a run is scored from end to end, the same again, and without leaving tenso
 }, 180_000);
 
 const score: RunScore = {
-  format: 1,
+  format: SCORE_FORMAT,
   run: "runs/a",
   settings: {
     data: "faces",
     size: 32,
     conditions: 5,
-    within: { first: 0, end: 10 },
+    part: "report",
     samples: 3,
     seed: 4,
     temperature: 1,
@@ -122,15 +125,32 @@ const score: RunScore = {
   seconds: { SWD: 1 },
 };
 
-test("a score is read back as it was written; what is damaged or of another version is none", () => {
+test("a score is read back as it was written; what is damaged or of another version is said to be, and is none", () => {
   const folder = temporaryFolder();
-  expect(readScore(folder)).toBeUndefined();
+  const said: string[] = [];
+  const read = () => readScore(folder, (message) => said.push(message));
+  expect(read()).toBeUndefined();
   const path = writeScore(folder, score);
-  expect(readScore(folder)).toEqual(score);
-  writeFileSync(path, readFileSync(path, "utf8").slice(0, 200));
-  expect(readScore(folder)).toBeUndefined();
-  writeFileSync(path, JSON.stringify({ ...score, format: 2 }));
-  expect(readScore(folder)).toBeUndefined();
+  expect(read()).toEqual(score);
+  expect(said).toEqual([]);
+  for (const [text, why] of [
+    [readFileSync(path, "utf8").slice(0, 200), "not valid JSON"],
+    [JSON.stringify({ ...score, format: 1 }), "format"],
+    [JSON.stringify({ ...score, figures: [{ ...score.figures[0], value: null }] }), "figures.0.value"],
+  ] as const) {
+    writeFileSync(path, text);
+    expect(read()).toBeUndefined();
+    expect(said.at(-1)).toContain(path);
+    expect(said.at(-1)).toContain(why);
+  }
+});
+
+test.each([Number.POSITIVE_INFINITY, Number.NaN])("%s is not written as a figure: JSON has no such number", (value) => {
+  const folder = temporaryFolder();
+  const [first] = score.figures as [RunScore["figures"][number]];
+  expect(() => writeScore(folder, { ...score, figures: [{ ...first, value }] })).toThrow(`'${first.key}' is ${value}`);
+  expect(() => writeScore(folder, { ...score, figures: [{ ...first, real: value }] })).toThrow(`'${first.key}'`);
+  expect(existsSync(join(folder, "metrics.json"))).toBe(false);
 });
 
 test("a score is written whole or not at all", () => {
@@ -147,7 +167,7 @@ test("only scores of equal settings and networks are comparable", () => {
   expect(comparable(score, { ...score, run: "runs/b", figures: [], networks })).toBe(true);
   expect(comparable(score, { ...score, networks: { ...networks, "vgg16-lpips": "cc" } })).toBe(false);
   expect(comparable(score, { ...score, settings: { ...score.settings, samples: 4 } })).toBe(false);
-  expect(comparable(score, { ...score, settings: { ...score.settings, within: { first: 5, end: 10 } } })).toBe(false);
+  expect(comparable(score, { ...score, settings: { ...score.settings, part: "tune" } })).toBe(false);
 });
 
 test("the table shows runs side by side and what real images score", () => {

@@ -39,8 +39,8 @@ export const SPECS = {
 type Kind = keyof typeof SPECS;
 
 /** Squares with conditions of a kind; ids are `COLOR/NUMBER`. */
-export function squares(kind: Kind, options: { readonly name?: string; readonly key?: string } = {}): PairDataset {
-  const { name = "squares", key = `squares ${kind}` } = options;
+export function squares(kind: Kind, options: Partial<Pick<PairDataset, "name" | "key" | "facts">> = {}): PairDataset {
+  const { name = "squares", key = `squares ${kind}`, facts } = options;
   return {
     name,
     key,
@@ -49,6 +49,7 @@ export function squares(kind: Kind, options: { readonly name?: string; readonly 
     train: split(kind, 512, "train"),
     validation: split(kind, 96, "validation"),
     licenses: [],
+    ...(facts && { facts }),
     close() {},
   };
 }

@@ -6,11 +6,11 @@ test("the tables say what they were made with", () => {
     const plan = { task: "emoji-edges", seeds: [1, 2], arms: ["baseline", "gumbel"], budget, out: "runs/x" } as const;
     return markdown({ plan, part, runs: [], failed: [], figures: [], comparisons: [] }).split("\n")[2];
   };
-  expect(made({})).toContain(
-    "2 arms, seeds 1, 2, equal budgets. Samples are scored on held-out pairs, the second half",
-  );
-  expect(made({}, "tune")).toContain("the first half, for finding settings");
+  expect(made({})).toContain("2 arms, seeds 1, 2, equal budgets.");
+  expect(made({})).toContain("held-out pairs for reporting");
+  expect(made({}, "tune")).toContain("held-out pairs for finding settings");
+  expect(made({}, null)).toContain("held-out pairs for picking weights");
   expect(made({ steps1: 5, steps2: 6, set: ["stage1.rate=0.1", "seed=3"] })).toContain(
-    "equal budgets, with stage1.steps=5, stage2.steps=6, stage1.rate=0.1, seed=3. Samples",
+    "equal budgets, with stage1.steps=5, stage2.steps=6, stage1.rate=0.1, seed=3.",
   );
 });

@@ -64,7 +64,7 @@ type Changes = Partial<Stage1Config> & {
   readonly distance?: (a: Tensor, b: Tensor) => Tensor;
 };
 
-function trainer({ precision = "float32", distance, ...changes }: Changes = {}): Stage1Trainer {
+function trainer({ precision = "float32", distance, ...changes }: Changes = {}, dataset = data): Stage1Trainer {
   manualSeed(5);
   const half = { channels: 16, multipliers: [1, 2], blocks: 1, patch: 2 as const, codes: 32, codeDim: 8 };
   const config: Stage1Config = {
@@ -78,7 +78,7 @@ function trainer({ precision = "float32", distance, ...changes }: Changes = {}):
     adversarial: null,
     ...changes,
   };
-  return new Stage1Trainer({ config, precision, dataset: data, distance });
+  return new Stage1Trainer({ config, precision, dataset, distance });
 }
 
 const regularizer = (input: EstimatorInput) => regularizerSchema.parse(input);
@@ -156,6 +156,35 @@ describe("the terms of the image", () => {
     const parts = within!.imageLoss! + 10 * within!.perceptualLoss! + within!.conditionLoss!;
     const commitment = 0.25 * (within!.imageCommitment! + within!.conditionCommitment!);
     expect(within!.loss!).toBeCloseTo(parts + commitment, 4);
+  });
+});
+
+describe("held-out figures", () => {
+  let validation = data.validation;
+  const dataset = Object.defineProperty({ ...data }, "validation", { get: () => validation });
+  const half = { channels: 8, multipliers: [1], blocks: 1, patch: 4, codes: 16, codeDim: 4 } as const;
+  const untrained = trainer({ model: { image: half, condition: half } }, dataset);
+
+  test.each([
+    [65, 65],
+    [600, 512],
+  ])("of %i pairs are means over %i of them, spread over all", (length, count) => {
+    const all = squares(length, 3);
+    const read: number[] = [];
+    const figuresOf = (batch: PairSplit["batch"], length: number) => {
+      validation = { length, ids: [], batch };
+      return untrained.evaluate();
+    };
+    const figures = figuresOf((rows) => {
+      read.push(...Array.from(rows));
+      return all.batch(rows);
+    }, length);
+    expect(read).toEqual(Array.from({ length: count }, (_, i) => Math.floor((i * length) / count)));
+    const alone = read.map((row) => figuresOf(() => all.batch([row]), 1));
+    for (const name of ["loss", "imageLoss", "conditionLoss", "imageCommitment", "imageMse", "conditionAccuracy"]) {
+      const mean = alone.reduce((sum, one) => sum + one[name]!, 0) / count;
+      expect(figures[name]!, name).toBeCloseTo(mean, 5);
+    }
   });
 });
 

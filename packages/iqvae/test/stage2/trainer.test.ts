@@ -52,10 +52,14 @@ function mirrored(count: number, seed: number): TokenPairs {
 
 type Changes = Partial<Stage2Config> & { readonly precision?: Precision };
 
-function trainer({ precision = "float32", ...changes }: Changes = {}, seed = 1): Stage2Trainer {
+function trainer(
+  { precision = "float32", ...changes }: Changes = {},
+  seed = 1,
+  validation = mirrored(50, 2),
+): Stage2Trainer {
   manualSeed(seed);
   const config = { ...CONFIG, ...changes };
-  return new Stage2Trainer({ config, precision, train: mirrored(512, 1), validation: mirrored(50, 2) });
+  return new Stage2Trainer({ config, precision, train: mirrored(512, 1), validation });
 }
 
 const rows = (step: number, size = 32): Uint32Array => {
@@ -71,6 +75,22 @@ const bitsOf = (tensors: Map<string, Tensor>): Map<string, string> =>
   new Map(
     [...tensors].map(([name, x]) => [name, createHash("sha256").update(x.detach().read("float32")).digest("hex")]),
   );
+
+test.each([33, 70])("the held-out loss of %i images is the mean over images computed one by one", (count) => {
+  const all = mirrored(count, 3);
+  const subject = trainer({}, 1, all);
+  run(subject, 0, 20);
+  const { nll } = subject.evaluate();
+  subject.model.loadStateDict(subject.averages);
+  const alone = Array.from({ length: count }, (_, row) =>
+    scope(() => {
+      const { conditions, images } = all.batch([row]);
+      const logits = subject.model.forward(conditions, images.slice(1, 0, 5)).log_softmax(-1);
+      return -logits.gather(-1, images.unsqueeze(-1)).mean().item();
+    }),
+  );
+  expect(nll).toBeCloseTo(alone.reduce((sum, value) => sum + value, 0) / count, 5);
+});
 
 describe.each([
   ["true tokens, float32", {}],

@@ -23,6 +23,7 @@ export function importRecipe(request: ImportRequest): Recipe {
   return {
     name: request.name,
     condition: source.condition,
+    ...(source.facts === undefined ? {} : { facts: source.facts }),
     licenses: [],
     // Not the folder's place: the same files are the same data wherever they lie.
     parts: {

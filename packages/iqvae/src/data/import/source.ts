@@ -1,12 +1,14 @@
 import { createHash } from "node:crypto";
 import type { ConditionSpec } from "../../conditions/index.ts";
 import type { PairEntry } from "../cache.ts";
+import type { PairFacts } from "../facts.ts";
 import type { Pair } from "../recipe.ts";
 import type { Problems } from "./problems.ts";
 
 /** A data set in a folder of the user's. To make one costs a listing of its files; none of them is read yet. */
 export interface Source {
   readonly condition: ConditionSpec;
+  readonly facts?: PairFacts;
   /** Every file that pairs are made of, below the folder. */
   readonly files: readonly string[];
   /**

@@ -1,11 +1,11 @@
-import { type Condition, conditionFor } from "../../conditions/index.ts";
+import { conditionFor, meanFidelity } from "../../conditions/index.ts";
 import type { ConditionSpec } from "../../data/index.ts";
 import type { FidelityFigure } from "./measure.ts";
 import { lineF1, meanIou } from "./overlap.ts";
 
 /**
  * How well conditions that were read out of images agree with those that the images were drawn for. Maps and lines are counted
- * over all images together; points and boxes are the means over images of what {@link Condition.fidelity} says of one.
+ * over all images together; points and boxes are the means over images of what `Condition.fidelity` says of one.
  *
  * @param size side of the images in pixels
  * @returns takes what was read and what is true, conditions of equal number one after the other; `undefined` for kinds that
@@ -24,7 +24,7 @@ export function agreementOf(
       return (read, truth) => [higher("fidelity", `${spec.kind.slice(0, -1)} F1`, lineF1(read, truth, size))];
     case "keypoints":
       return (read, truth) => {
-        const { found, closeness } = meanFidelity(condition, read, truth);
+        const { found, closeness } = meanFidelity(condition, truth, read);
         return [
           higher("fidelity", "points within 5 % of the side", found!),
           {
@@ -37,7 +37,7 @@ export function agreementOf(
       };
     case "layout":
       return (read, truth) => {
-        const { f1, agreement } = meanFidelity(condition, read, truth);
+        const { f1, agreement } = meanFidelity(condition, truth, read);
         return [higher("fidelity", "box F1", f1!), higher("fidelity.overlap", "overlap of boxes", agreement!)];
       };
     case "text":
@@ -48,15 +48,4 @@ export function agreementOf(
 
 function higher(key: string, label: string, value: number): FidelityFigure {
   return { key, label, value, better: "higher" };
-}
-
-/** The mean over samples of what the condition itself says of one. */
-function meanFidelity({ fidelity, shape }: Condition, read: Uint8Array, truth: Uint8Array): Record<string, number> {
-  const length = shape.reduce((product, side) => product * side, 1);
-  const sums: Record<string, number> = {};
-  for (let at = 0; at < truth.length; at += length) {
-    const one = fidelity(truth.subarray(at, at + length), read.subarray(at, at + length));
-    for (const [name, value] of Object.entries(one)) sums[name] = (sums[name] ?? 0) + (value * length) / truth.length;
-  }
-  return sums;
 }

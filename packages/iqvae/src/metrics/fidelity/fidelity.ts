@@ -5,9 +5,6 @@ import type { Fidelity, FidelityOptions } from "./measure.ts";
 import { readingFidelity } from "./reading.ts";
 import { retrievalFidelity } from "./retrieval.ts";
 
-/** Data sets whose edges `colorEdges` found in the images. */
-const COMPUTED_EDGES: readonly string[] = ["emoji", "images"];
-
 /**
  * The measure for a data set: what a condition says of places in the image is read out of the image again and compared, edges
  * by the detector that found them and all else by a small network; words and sounds are retrieved by the image. The networks
@@ -16,8 +13,8 @@ const COMPUTED_EDGES: readonly string[] = ["emoji", "images"];
  * @returns `undefined` where nothing can be told apart: words or sounds with a single concept among the held-out pairs
  */
 export async function fidelityOf(dataset: PairDataset, options: FidelityOptions): Promise<Fidelity | undefined> {
-  const { condition, name, size } = dataset;
-  if (condition.kind === "edges" && COMPUTED_EDGES.includes(name)) return edgeFidelity;
+  const { condition, facts, size } = dataset;
+  if (condition.kind === "edges" && facts?.edgesOfImage) return edgeFidelity;
   const agreement = agreementOf(condition, size);
   if (agreement === undefined) return await retrievalFidelity(dataset, options);
   return await readingFidelity(dataset, agreement, options);

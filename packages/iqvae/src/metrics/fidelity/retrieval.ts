@@ -1,7 +1,6 @@
 import { autocast, noGrad, scope, type Tensor, tensor } from "@iqvae/torch";
 import { type Condition, conditionFor } from "../../conditions/index.ts";
 import type { PairDataset } from "../../data/index.ts";
-import { conceptOf } from "../../data/sets/concepts.ts";
 import { trainedNetwork } from "../../features/train-network.ts";
 import { toUnitRange } from "../../models/iqvae.ts";
 import { seededRandom } from "../../support/random.ts";
@@ -9,7 +8,7 @@ import { forEachBatch, type ImageSet, imageSet } from "../image-set.ts";
 import { varied } from "./augment.ts";
 import type { Fidelity, FidelityOptions } from "./measure.ts";
 import { lent } from "./reading.ts";
-import { Shelf, separate } from "./shelf.ts";
+import { conceptIn, Shelf, separate } from "./shelf.ts";
 import { Towers } from "./towers.ts";
 
 /** Conditions that an image chooses among: its own and others, fewer where there are not as many concepts. */
@@ -48,7 +47,7 @@ export async function retrievalFidelity(
     openData: () => Promise.resolve(lent(dataset)),
     loss: (towers, { train }, rows) => {
       const { images, conditions } = train.batch(rows);
-      const concepts = separate(conditions, rows.length).map((one, i) => conceptOf(dataset, train.ids[rows[i]!]!, one));
+      const concepts = separate(conditions, rows.length).map((one, i) => conceptIn(dataset, train.ids[rows[i]!]!, one));
       return towers.loss(
         varied(toUnitRange(tensor(images, { shape: [rows.length, size, size, 3] })), random),
         condition.toPlanes(tensor(conditions, { shape: [rows.length, ...condition.shape] })),

@@ -1,5 +1,4 @@
 import type { PairDataset } from "../../data/index.ts";
-import { conceptOf } from "../../data/sets/concepts.ts";
 import { seededRandom } from "../../support/random.ts";
 
 /** Pairs that are read at a time. */
@@ -12,8 +11,8 @@ export class Shelf {
   readonly #places = new Map<string, number>();
   /** The conditions of each concept, by place. */
   readonly #concepts: readonly (readonly number[])[];
-  /** The concept of each condition. */
-  readonly #conceptOf: readonly number[];
+  /** The number of each condition's concept. */
+  readonly #numbers: readonly number[];
 
   constructor(dataset: PairDataset) {
     const { validation } = dataset;
@@ -23,7 +22,7 @@ export class Shelf {
       const rows = Array.from({ length: Math.min(BATCH, validation.length - first) }, (_, i) => first + i);
       for (const [i, condition] of separate(validation.batch(rows).conditions, rows.length).entries()) {
         if (this.#places.has(keyOf(condition))) continue;
-        const concept = conceptOf(dataset, validation.ids[rows[i]!]!, condition);
+        const concept = conceptIn(dataset, validation.ids[rows[i]!]!, condition);
         this.#places.set(keyOf(condition), conditions.length);
         byConcept.set(concept, [...(byConcept.get(concept) ?? []), conditions.length]);
         conditions.push(condition);
@@ -31,11 +30,11 @@ export class Shelf {
     }
     this.conditions = conditions;
     this.#concepts = [...byConcept.values()];
-    const conceptOfEach = new Array<number>(conditions.length);
+    const numbers = new Array<number>(conditions.length);
     this.#concepts.forEach((places, concept) => {
-      for (const place of places) conceptOfEach[place] = concept;
+      for (const place of places) numbers[place] = concept;
     });
-    this.#conceptOf = conceptOfEach;
+    this.#numbers = numbers;
   }
 
   /** How many concepts there are. */
@@ -56,7 +55,7 @@ export class Shelf {
   others(place: number, count: number, seed: number): number[] {
     const random = seededRandom("other conditions", seed);
     const below = (end: number) => Math.floor(random() * end);
-    const left = [...this.#concepts.keys()].filter((concept) => concept !== this.#conceptOf[place]);
+    const left = [...this.#concepts.keys()].filter((concept) => concept !== this.#numbers[place]);
     return Array.from({ length: count }, (_, i) => {
       const chosen = i + below(left.length - i);
       [left[i], left[chosen]] = [left[chosen]!, left[i]!];
@@ -64,6 +63,17 @@ export class Shelf {
       return places[below(places.length)]!;
     });
   }
+}
+
+/**
+ * What a pair with a text or a sound is a picture of: pairs of one concept show and say the same, each in its own way.
+ *
+ * @param id of a pair of the data set
+ * @param condition its bytes
+ * @returns a name, equal for pairs of one concept
+ */
+export function conceptIn({ facts }: Pick<PairDataset, "facts">, id: string, condition: Uint8Array): string {
+  return facts?.concept?.(id) ?? keyOf(condition);
 }
 
 /** Samples of equal length, one after the other, as `count` arrays. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openDataset } from "../../../src/data/index.ts";
-import { conceptOf, emojiIcons, isConceptHeldOut } from "../../../src/data/sets/emoji/concepts.ts";
+import { conceptOfName, emojiIcons, isConceptHeldOut } from "../../../src/data/sets/emoji/concepts.ts";
 import { colorEdges } from "../../../src/media/index.ts";
 
 describe("emoji concepts", () => {
@@ -19,7 +19,7 @@ describe("emoji concepts", () => {
     ["mango", "mango"],
     ["snowman", "snowman"],
     ["red-apple", "red-apple"],
-  ])("%s is %s", (name, concept) => expect(conceptOf(name)).toBe(concept));
+  ])("%s is %s", (name, concept) => expect(conceptOfName(name)).toBe(concept));
 
   it("keeps what at least three vendors draw, on one side of the split with all its vendors", () => {
     const icons = emojiIcons();

@@ -149,12 +149,12 @@ describe("the heroes data set", () => {
     const dataset = await open();
     const ids = dataset.train.ids.slice(0, 3);
     const { own } = await realImages(dataset, ids, 200, 1);
-    const { traits, mean } = await calibration("heroes", ids, own!);
+    const { traits, mean } = await calibration(dataset.facts!.open!, ids, own!);
     expect(new Set(Object.keys(traits).map((name) => name.split(" ")[0]))).toEqual(new Set(HERO_PARTS));
     expect(mean.coverage).toBe(1);
     expect(mean.totalVariation).toBeLessThan(0.2);
     const same = ids.flatMap((_, c) => Array(8).fill(dataset.train.batch([c]).images) as Uint8Array[]);
-    const stuck = await calibration("heroes", ids, joinImages(same, 64));
+    const stuck = await calibration(dataset.facts!.open!, ids, joinImages(same, 64));
     for (const [name, { totalVariation, coverage }] of Object.entries(stuck.traits)) {
       const modes = name === "head (female)" ? 7 : 8;
       expect(totalVariation, name).toBeCloseTo(1 - 1 / modes, 10);

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { dirname } from "node:path/posix";
 import type { PairEntry } from "../../cache.ts";
 import { PairProblem, type Problems } from "../problems.ts";
 import { ending, hasFolder, listFiles, readText } from "../readers/files.ts";
@@ -28,6 +29,8 @@ export function cubSource({ path: root, size, length }: ImportOf<"cub-200-2011">
   const texts = listFiles(root, folder).filter((file) => ending(file) === ".txt");
   return {
     condition: { kind: "text", length },
+    // Ten captions say what one image shows; the folder is the species.
+    facts: { group: (id) => id.split("#", 1)[0]!, concept: dirname },
     files: ["images.txt", "train_test_split.txt", ...images, ...texts],
     match(problems) {
       const birds = birdsOf(root, folder, new Set([...images, ...texts]), problems);

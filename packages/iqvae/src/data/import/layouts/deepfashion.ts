@@ -35,6 +35,8 @@ export function deepfashionSource({ path: root, size }: ImportOf<"deepfashion">)
   }
   return {
     condition: BODY,
+    // The pictures of one garment, whose number has eight digits.
+    facts: { group: (id) => /^.*?id_?\d{8}/.exec(id)?.[0] ?? id },
     files: [...images, ...tables, ...lists],
     match(problems) {
       const byKey = new Map(images.map((file) => [keyOf(file), file]));

@@ -10,6 +10,7 @@ export function imagesSource({ path: root, size }: ImportOf<"images">): Source {
   const images = listFiles(root, ".").filter((file) => PICTURES.includes(ending(file) as ".png"));
   return {
     condition: { kind: "edges" },
+    facts: { edgesOfImage: true },
     files: images,
     match: () => ({
       entries: splitByHash(images.map((file) => file.slice(2))),

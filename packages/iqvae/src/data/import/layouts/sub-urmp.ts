@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { dirname } from "node:path/posix";
 import { logMel } from "../../../media/log-mel.ts";
 import { readWav } from "../../../media/wav.ts";
 import { ending, listFiles, readWhole, SOUNDS } from "../readers/files.ts";
@@ -14,6 +15,8 @@ export function subUrmpSource({ path: root, size }: ImportOf<"sub-urmp">): Sourc
   const sounds = listFiles(root, "chunk").filter((file) => SOUNDS.includes(ending(file) as ".wav"));
   return {
     condition: PLAYING,
+    // Names number the moments of a recording; the folder is the instrument.
+    facts: { group: (id) => id.replace(/\d+$/, ""), concept: dirname },
     files: [...images, ...sounds],
     match(problems) {
       const pairs = partners({ folder: "img", files: images }, { folder: "chunk", files: sounds }, problems);

@@ -79,7 +79,7 @@ function iconsOf(vendor: EmojiVendor, set: IconifySet, common: ReadonlyMap<strin
     seen.add(icon.body).add(act);
     const width = icon.width ?? set.width ?? 16;
     const height = icon.height ?? set.height ?? 16;
-    icons.push({ vendor, name: key, concept: conceptOf(name), body: icon.body, width, height });
+    icons.push({ vendor, name: key, concept: conceptOfName(name), body: icon.body, width, height });
   }
   return icons;
 }
@@ -129,7 +129,7 @@ function mergePeople(name: string): string {
 }
 
 /** What a drawing shows, from a vendor's name for it: `woman-artist` is `artist`, `red-heart` is `heart`. */
-export function conceptOf(name: string): string {
+export function conceptOfName(name: string): string {
   return mergePeople(name).replace(...COLORS);
 }
 

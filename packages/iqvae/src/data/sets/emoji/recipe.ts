@@ -18,6 +18,7 @@ export function emojiRecipe(size: ImageSize): Recipe {
     name: "emoji",
     condition: { kind: "edges" },
     parts: { version: VERSION, ...versions, sharp: installedVersion("sharp"), condition: "edges", size },
+    facts: { group: conceptOfPair, edgesOfImage: true },
     licenses,
     prepare() {
       const icons = emojiIcons();
@@ -32,6 +33,11 @@ export function emojiRecipe(size: ImageSize): Recipe {
       return { entries, draw };
     },
   };
+}
+
+/** The concept in an id such as `lemon/noto/lemon`: all of its drawings share their shape, more or less. */
+export function conceptOfPair(id: string): string {
+  return id.split("/", 1)[0]!;
 }
 
 /** A drawing on white: RGB bytes `[size, size, 3]`. */

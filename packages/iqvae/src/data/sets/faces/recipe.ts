@@ -2,10 +2,12 @@ import { plain } from "../../../media/svg.ts";
 import { type Random, seededRandom } from "../../../support/random.ts";
 import type { PairEntry } from "../../cache.ts";
 import type { ConditionSpec, ImageSize } from "../../dataset.ts";
+import type { PairFacts } from "../../facts.ts";
 import { installedVersion } from "../../licenses.ts";
 import type { Recipe } from "../../recipe.ts";
 import { drawFace, drawLines, drawSemanticMap, FACE_CLASSES, layOut } from "./draw.ts";
-import { type FaceGeometry, type FaceSplit, faceGeometry, faceId, isHeldOut } from "./geometry.ts";
+import { type FaceGeometry, type FaceSplit, faceGeometry, faceGeometryOf, faceId, isHeldOut } from "./geometry.ts";
+import { openColors } from "./open-colors.ts";
 import { drawColors, type FaceColors } from "./palettes.ts";
 
 /** Raise it whenever the pixels of a face change. */
@@ -28,6 +30,7 @@ export function facesRecipe({ condition, size, count, seed, split }: FacesReques
   return {
     name: "faces",
     condition: spec,
+    facts: FACE_FACTS,
     parts: {
       version: VERSION,
       facesjs: version,
@@ -64,6 +67,14 @@ export function facesRecipe({ condition, size, count, seed, split }: FacesReques
     },
   };
 }
+
+const FACE_FACTS: PairFacts = {
+  trueImages: (id, count, size, random) => recolorFace(faceGeometryOf(id), count, size, random),
+  open: {
+    what: "colors",
+    of: async (id, size) => openColors(await renderFaceCondition(faceGeometryOf(id), "semantic", size)),
+  },
+};
 
 /**
  * Draws true images of one shape, each in colors drawn anew: samples of the distribution that `FACE_PALETTES` documents,

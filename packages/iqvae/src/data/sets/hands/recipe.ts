@@ -59,6 +59,7 @@ export function handsRecipe({ size, count, seed }: HandsRequest): Recipe {
   return {
     name: "hands",
     condition: HAND_POINTS,
+    facts: { group: poseOfPair },
     parts: { version: VERSION, assets: version, size, count, seed },
     licenses: [
       {
@@ -82,6 +83,12 @@ export function handsRecipe({ size, count, seed }: HandsRequest): Recipe {
       return { entries, draw };
     },
   };
+}
+
+/** What the views of one hand have in common, by an id such as `hand-0-17`. */
+function poseOfPair(id: string): string {
+  const [, seed, index] = /^hand-(-?\d+)-(\d+)$/.exec(id)!;
+  return `hand-${seed}-${Math.floor(Number(index) / VIEWS)}`;
 }
 
 function poseOf(seed: number, index: number): HandPose {

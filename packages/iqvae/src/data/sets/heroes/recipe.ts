@@ -3,6 +3,7 @@ import { plain } from "../../../media/svg.ts";
 import { choose, type Random, seededRandom } from "../../../support/random.ts";
 import { cacheFolder } from "../../cache-folder.ts";
 import type { ImageSize } from "../../dataset.ts";
+import type { OpenTrait } from "../../facts.ts";
 import type { Recipe } from "../../recipe.ts";
 import { drawHero, drawParts, HERO_CLASSES, imageOfSize, mapOfSize, type PartLayer } from "./draw.ts";
 import { type FlareGame, flareGame, heroLicense } from "./flare-game.ts";
@@ -42,15 +43,20 @@ export function heroSpec(condition: HeroCondition): ConditionSpec {
 }
 
 /** How the `heroes` pairs are drawn. Hero number `i` depends on the seed and on `i` alone. */
-export function heroesRecipe({ condition, size, count, seed }: HeroesRequest, game: FlareGame): Recipe {
+export async function heroesRecipe({ condition, size, count, seed }: HeroesRequest, game: FlareGame): Promise<Recipe> {
   const wardrobe = new Wardrobe(game.folder);
+  const poses = await wardrobe.poses();
   return {
     name: "heroes",
     condition: heroSpec(condition),
+    facts: {
+      group: (id) => heroOf(...numbersOf("heroes", id), poses).pose,
+      trueImages: dressHero,
+      open: { what: "outfits", of: openGarments },
+    },
     parts: { version: VERSION, drawings: wardrobe.fingerprint(), condition, size, count, seed },
     licenses: [heroLicense(game)],
     async prepare() {
-      const poses = await wardrobe.poses();
       const maps = new Map<string, readonly Uint8Array[]>();
       for (const pose of poses) {
         maps.set(pose, await Promise.all(HERO_BODIES.map((body) => partsOf(wardrobe, { body, pose }))));
@@ -146,16 +152,31 @@ export async function heroLooks(id: string, size: ImageSize): Promise<HeroLooks>
   };
 }
 
+/** The garments that a hero's condition leaves open. Heads of men and women differ in number, and garments are cut for either. */
+async function openGarments(id: string, size: ImageSize): Promise<readonly OpenTrait[]> {
+  const { body, map, looks } = await heroLooks(id, size);
+  return HERO_PARTS.map((part, i) => ({
+    name: `${part} (${body})`,
+    region: { map, label: 1 + i },
+    modes: { kind: "pictures", pictures: looks.slice(0, HERO_OUTFITS[body][part].length) },
+  }));
+}
+
 /** Garments are read once, however many heroes are dressed. */
 const wardrobes = new Map<string, Wardrobe>();
 
 async function heroById(caller: string, id: string): Promise<{ wardrobe: Wardrobe; hero: Hero }> {
+  const [seed, index] = numbersOf(caller, id);
+  const { folder } = await flareGame(cacheFolder(), console.error);
+  const wardrobe = wardrobes.get(folder) ?? new Wardrobe(folder);
+  wardrobes.set(folder, wardrobe);
+  return { wardrobe, hero: heroOf(seed, index, await wardrobe.poses()) };
+}
+
+function numbersOf(caller: string, id: string): [seed: number, index: number] {
   const [, seed, index] = /^hero-(-?\d+)-(\d+)$/.exec(id) ?? [];
   if (seed === undefined || index === undefined) {
     throw new RangeError(`${caller}("${id}"): expected an id of the data set heroes, such as "hero-0-17".`);
   }
-  const { folder } = await flareGame(cacheFolder(), console.error);
-  const wardrobe = wardrobes.get(folder) ?? new Wardrobe(folder);
-  wardrobes.set(folder, wardrobe);
-  return { wardrobe, hero: heroOf(Number(seed), Number(index), await wardrobe.poses()) };
+  return [Number(seed), Number(index)];
 }

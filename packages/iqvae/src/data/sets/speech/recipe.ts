@@ -7,6 +7,7 @@ import { annotationLicense } from "../emoji/annotations.ts";
 import type { EmojiIcon } from "../emoji/concepts.ts";
 import { drawEmoji, emojiLicenses, versionsOf } from "../emoji/recipe.ts";
 import { spokenConcepts } from "../words/captions.ts";
+import { NAMED_FACTS } from "../words/facts.ts";
 import type { WordsRequest } from "../words/recipe.ts";
 import { FLITE_PACKAGE, speak, VOICES, type Voice } from "./flite.ts";
 
@@ -47,6 +48,7 @@ export function speechRecipe({ size, count }: WordsRequest): Recipe {
     name: "speech",
     condition: SPEECH,
     parts: { version: VERSION, ...versionsOf(licenses), sharp: installedVersion("sharp"), size, count },
+    facts: NAMED_FACTS,
     licenses,
     prepare() {
       const all = spokenConcepts().flatMap(({ name, icons }, number) => {

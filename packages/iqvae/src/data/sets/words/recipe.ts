@@ -5,6 +5,7 @@ import { type Recipe, spread } from "../../recipe.ts";
 import { annotationLicense } from "../emoji/annotations.ts";
 import { drawEmoji, emojiLicenses, versionsOf } from "../emoji/recipe.ts";
 import { CAPTION, captionedConcepts } from "./captions.ts";
+import { NAMED_FACTS } from "./facts.ts";
 
 /** Raise it whenever the pixels, the captions or the order of the pairs change. */
 const VERSION = 4;
@@ -22,6 +23,7 @@ export function wordsRecipe({ size, count }: WordsRequest): Recipe {
     name: "words",
     condition: CAPTION,
     parts: { version: VERSION, ...versionsOf(licenses), sharp: installedVersion("sharp"), size, count },
+    facts: NAMED_FACTS,
     licenses,
     prepare() {
       const all = captionedConcepts().flatMap(({ concept, captions, bytes }) =>

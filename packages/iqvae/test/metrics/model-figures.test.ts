@@ -1,0 +1,78 @@
+import { manualSeed, tensor } from "@iqvae/torch";
+import { expect, test, vi } from "vitest";
+import { conditionFor } from "../../src/conditions/index.ts";
+import { modelFigures } from "../../src/metrics/model-figures.ts";
+import { largestPsnr, psnr } from "../../src/metrics/reconstruction.ts";
+import { IqVae } from "../../src/models/iqvae.ts";
+import { Transformer } from "../../src/models/transformer.ts";
+import { SIDE, squares } from "./squares.ts";
+
+const data = squares("semantic");
+const half = { channels: 8, multipliers: [1], blocks: 1, patch: 4, codes: 16, codeDim: 4 } as const;
+
+function models() {
+  manualSeed(2);
+  const iqvae = new IqVae({ image: half, condition: half }, conditionFor(data.condition, SIDE));
+  const tokens = {
+    conditionCodes: iqvae.conditionCodes,
+    imageCodes: iqvae.imageCodes,
+    conditionTokens: 64,
+    imageTokens: 64,
+  };
+  return { iqvae, transformer: new Transformer({ layers: 1, width: 16, heads: 2, dropout: 0 }, tokens) };
+}
+
+const PRECISION = { precision: "float32" } as const;
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+test("figures of 33 rows, which are more than a batch, are the means of these rows one by one", () => {
+  const made = models();
+  const rows = Array.from({ length: 33 }, (_, i) => 2 * i + 5);
+  const read: number[] = [];
+  const split = data.validation;
+  const seen = {
+    ...data,
+    validation: {
+      ...split,
+      batch: (some: ArrayLike<number>) => {
+        read.push(...Array.from(some));
+        return split.batch(some);
+      },
+    },
+  };
+  const all = modelFigures(made, PRECISION, seen, rows);
+  expect(read).toEqual(rows);
+  const alone = rows.map((row) => modelFigures(made, PRECISION, data, [row]));
+  expect(all.pairs).toBe(33);
+  for (const key of ["psnr", "ssim", "bitsPerToken", "bitsAnImage"] as const)
+    expect(all[key], key).toBeCloseTo(mean(alone.map((one) => one[key])), 3);
+  expect(all.bitsAnImage).toBeCloseTo(64 * all.bitsPerToken, 6);
+  for (const key of ["accuracy", "mapIou"])
+    expect(all.condition[key], key).toBeCloseTo(mean(alone.map(({ condition }) => condition[key]!)), 6);
+  // Nothing was learnt, so all codes are nearly equally likely.
+  expect(all.bitsPerToken).toBeGreaterThan(3.5);
+  expect(all.bitsPerToken).toBeLessThan(4.5);
+  expect(() => modelFigures(made, PRECISION, data, [])).toThrow(RangeError);
+});
+
+test("a perfect reconstruction has the largest PSNR that is a number", () => {
+  const made = models();
+  // The first image comes out right, the others gray.
+  const { images } = data.validation.batch([0]);
+  const decode = vi.spyOn(made.iqvae, "decodeImage").mockImplementation((codes) => {
+    const B = codes.shape[0]!;
+    const pixels = new Uint8Array(B * images.length).fill(128);
+    pixels.set(images);
+    return tensor(pixels, { shape: [B, SIDE, SIDE, 3] });
+  });
+  const mixed = modelFigures(made, PRECISION, data, [0, 1]).psnr;
+  const perfect = modelFigures(made, PRECISION, data, [0]).psnr;
+  expect(perfect).toBeCloseTo(10 * Math.log10(255 ** 2 * SIDE * SIDE * 3), 6);
+  expect(mixed).toBeLessThan(perfect);
+  expect(mixed).toBeGreaterThan(perfect / 2);
+  decode.mockRestore();
+  // It is what a single value that is off by one has.
+  const [a, b] = [images, Uint8Array.from(images, (value, i) => (i === 7 ? value ^ 1 : value))];
+  const of = (pixels: Uint8Array) => tensor(pixels, { shape: [1, SIDE, SIDE, 3] });
+  expect(psnr(of(a), of(b)).item()).toBeCloseTo(largestPsnr([1, SIDE, SIDE, 3]), 9);
+});
