@@ -62,9 +62,9 @@ describe("layers against PyTorch, forward and backward", () => {
     ["Conv2d stride 2", () => new Conv2d(3, 4, 4, { stride: 2, padding: 1 })],
     ["Conv2d 1x1 without bias", () => new Conv2d(3, 4, 1, { bias: false })],
     ["LayerNorm", () => new LayerNorm(6)],
-    ["GroupNorm", () => new GroupNorm(3, 6)],
-    ["GroupNorm of one group", () => new GroupNorm(1, 5)],
-    ["GroupNorm with SiLU", () => new GroupNorm(2, 8, { silu: true })],
+    ["GroupNorm", () => new GroupNorm(3, 6, { eps: 1e-6 })],
+    ["GroupNorm of one group", () => new GroupNorm(1, 5, { eps: 1e-6 })],
+    ["GroupNorm with SiLU", () => new GroupNorm(2, 8, { eps: 1e-6, silu: true })],
     ["ImageNet", () => new ImageNet()],
     ["TokenNet", () => new TokenNet()],
   ])("%s", (name, make) => {
@@ -72,6 +72,22 @@ describe("layers against PyTorch, forward and backward", () => {
   });
 
   // The two libraries round at different places, and so do versions of PyTorch itself.
+  test("a small variance shows ε, which is PyTorch's unless given", () => {
+    scope(() => {
+      const small = tensor([[-0.001, 0.001]]);
+      const image = small.reshape([1, 2, 1, 1]);
+      const normal = (eps: number) => 0.001 / Math.sqrt(1e-6 + eps);
+      const largest = (x: Tensor) => x.abs().max().item();
+      for (const [options, eps] of [
+        [{}, 1e-5],
+        [{ eps: 1e-3 }, 1e-3],
+      ] as const) {
+        expect(largest(new LayerNorm(2, options).forward(small))).toBeCloseTo(normal(eps), 5);
+        expect(largest(new GroupNorm(1, 2, options).forward(image))).toBeCloseTo(normal(eps), 5);
+      }
+    });
+  });
+
   test("ImageNet in bfloat16", () => {
     check("ImageNet in bfloat16", new ImageNet(), { run: autocastBfloat16, tolerance: wide(0.1) });
   });

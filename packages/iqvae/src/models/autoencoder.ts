@@ -53,9 +53,9 @@ class ResidualBlock extends Module {
 
   constructor(inputs: number, outputs: number, axes: Axes) {
     super();
-    this.norm1 = new GroupNorm(GROUPS, inputs, { silu: true });
+    this.norm1 = new GroupNorm(GROUPS, inputs, { eps: 1e-6, silu: true });
     this.conv1 = conv(inputs, outputs, 3, axes);
-    this.norm2 = new GroupNorm(GROUPS, outputs, { silu: true });
+    this.norm2 = new GroupNorm(GROUPS, outputs, { eps: 1e-6, silu: true });
     this.conv2 = conv(outputs, outputs, 3, axes);
     this.skip = inputs === outputs ? null : new Conv2d(inputs, outputs, 1);
   }
@@ -144,7 +144,7 @@ export class Decoder extends Module {
         width = next;
       }
     });
-    this.norm = new GroupNorm(GROUPS, width, { silu: true });
+    this.norm = new GroupNorm(GROUPS, width, { eps: 1e-6, silu: true });
     this.head = conv(width, outputs * (axes === "both" ? patch * patch : patch), 3, axes);
     this.#patch = patch;
     this.#axes = axes;

@@ -27,7 +27,7 @@ class Layer extends Module {
   constructor(inputs: number, outputs: number, stride: number) {
     super();
     this.conv = new Conv2d(inputs, outputs, KERNEL, { stride, padding: 1, bias: false });
-    this.norm = new GroupNorm(GROUPS, outputs);
+    this.norm = new GroupNorm(GROUPS, outputs, { eps: 1e-6 });
   }
 
   forward(x: Tensor): Tensor {

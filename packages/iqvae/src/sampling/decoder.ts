@@ -145,11 +145,9 @@ export interface Decoding {
   readonly logits: Tensor;
 }
 
-const EPS = 1e-5;
-
 /** Adds `y` to the residual stream `x` in place and returns the normalised sum. */
 function addNorm(x: Tensor, y: Tensor | null, norm: LayerNorm): Tensor {
-  return addNorm_(x, y, norm.weight, norm.bias, EPS);
+  return addNorm_(x, y, norm.weight, norm.bias, norm.eps);
 }
 
 /** libtorch's product, the fastest for many rows. */

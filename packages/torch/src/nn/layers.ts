@@ -101,38 +101,46 @@ export class Embedding extends Module {
   }
 }
 
-/** Normalises the last dimension: `[…, width] → […, width]`. */
+/** Normalizes the last dimension: `[…, width] → […, width]`. */
 export class LayerNorm extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor;
+  /** Added to the variance. */
+  readonly eps: number;
   readonly #width: number;
 
-  constructor(width: number) {
+  /** @param options.eps default 1e-5, as PyTorch's */
+  constructor(width: number, options: { eps?: number } = {}) {
     super();
     this.#width = width;
+    this.eps = options.eps ?? 1e-5;
     this.weight = parameter([width], ones);
     this.bias = parameter([width], zeros);
   }
 
   forward(x: Tensor): Tensor {
-    return ops.aten.layer_norm(x, [this.#width], this.weight, this.bias);
+    return ops.aten.layer_norm(x, [this.#width], this.weight, this.bias, this.eps);
   }
 }
 
 /**
- * Normalises each group of channels of each image, then scales and shifts by channel, optionally followed by SiLU
+ * Normalizes each group of channels of each image, then scales and shifts by channel, optionally followed by SiLU
  * (`x·sigmoid(x)`): `[B, C, H, W] → [B, C, H, W]` in the input's dtype and layout. One fused kernel on the CPU.
  */
 export class GroupNorm extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor;
+  /** Added to the variance. */
+  readonly eps: number;
   readonly #groups: number;
   readonly #silu: boolean;
 
-  constructor(groups: number, channels: number, options: { silu?: boolean } = {}) {
+  /** @param options.eps default 1e-5, as PyTorch's */
+  constructor(groups: number, channels: number, options: { eps?: number; silu?: boolean } = {}) {
     super();
     if (channels % groups !== 0)
       throw new RangeError(`GroupNorm: ${channels} channels do not divide into ${groups} groups`);
+    this.eps = options.eps ?? 1e-5;
     this.#groups = groups;
     this.#silu = options.silu ?? false;
     this.weight = parameter([channels], ones);
@@ -140,11 +148,11 @@ export class GroupNorm extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return groupNorm(x, this.#groups, this.weight, this.bias, 1e-6, this.#silu);
+    return groupNorm(x, this.#groups, this.weight, this.bias, this.eps, this.#silu);
   }
 }
 
-/** Group normalisation with an optional SiLU; statistics in float32 whatever the input. */
+/** Group normalization with an optional SiLU; statistics in float32 whatever the input. */
 export function groupNorm(x: Tensor, groups: number, weight: Tensor, bias: Tensor, eps: number, silu: boolean): Tensor {
   return ops.fused.group_norm_silu(x, weight, bias, groups, eps, silu);
 }

@@ -9,7 +9,7 @@ class Block extends Module {
   constructor(inputs: number, outputs: number, stride = 1) {
     super();
     this.conv = new Conv2d(inputs, outputs, 3, { stride });
-    this.norm = new GroupNorm(GROUPS, outputs, { silu: true });
+    this.norm = new GroupNorm(GROUPS, outputs, { eps: 1e-6, silu: true });
   }
 
   forward(x: Tensor): Tensor {

@@ -30,7 +30,7 @@ class Tower extends Module {
   constructor(inputs: number, config: AutoencoderConfig, axes: Axes, rows = 1) {
     super();
     this.encoder = new Encoder(inputs, config, axes);
-    this.norm = new GroupNorm(GROUPS, this.encoder.width, { silu: true });
+    this.norm = new GroupNorm(GROUPS, this.encoder.width, { eps: 1e-6, silu: true });
     this.head = new Linear(this.encoder.width * rows, DIMS);
     this.#rows = rows;
   }
