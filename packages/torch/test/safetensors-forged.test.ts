@@ -49,9 +49,19 @@ describe("files that are none", () => {
     ["metadata that is none", () => forge(file.path, { __metadata__: [] }), "its __metadata__ is no object"],
     ["an entry that is none", () => forge(file.path, { x: 1 }), 'the entry of tensor "x" is no object'],
     [
-      "an unknown dtype",
-      () => forge(file.path, { x: { dtype: "F8", shape: [], data_offsets: [0, 1] } }, four),
-      'the entry of tensor "x" has the dtype "F8"; known are I64, F64, F32, I32, BF16, F16, I16, I8, U8, BOOL',
+      "a dtype that is no text",
+      () => forge(file.path, { x: { dtype: 8, shape: [], data_offsets: [0, 4] } }, four),
+      'the entry of tensor "x" has the dtype 8, which is no name',
+    ],
+    [
+      "an end before the start",
+      () => forge(file.path, { x: { dtype: "F8_E4M3", shape: [4], data_offsets: [4, 0] } }, four),
+      'the entry of tensor "x" has the data_offsets [4,0], which end before they start',
+    ],
+    [
+      "a gap before a tensor of an unknown dtype",
+      () => forge(file.path, { x: { dtype: "F8_E4M3", shape: [3], data_offsets: [1, 4] } }, four),
+      'tensor "x" leaves a gap before it: it starts at byte 1, where 0 was expected',
     ],
     [
       "an unknown field",
@@ -76,7 +86,7 @@ describe("files that are none", () => {
     [
       "offsets the wrong way",
       () => forge(file.path, F32([1], [4, 0]), four),
-      'the entry of tensor "x" spans -4 bytes, but its shape [1] of F32 takes 4',
+      'the entry of tensor "x" has the data_offsets [4,0], which end before they start',
     ],
     [
       "sizes that overflow",

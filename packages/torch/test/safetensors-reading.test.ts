@@ -62,6 +62,33 @@ describe("reading", () => {
     );
   });
 
+  test("tensors of a dtype that is not known here leave the others readable, and are named when they are asked for", () => {
+    const entries = {
+      scales: { dtype: "F32", shape: [1], data_offsets: [0, 4] },
+      eighths: { dtype: "F8_E4M3", shape: [3], data_offsets: [4, 7] },
+      counts: { dtype: "U16", shape: [2], data_offsets: [7, 11] },
+      last: { dtype: "U8", shape: [1], data_offsets: [11, 12] },
+    };
+    forge(file.path, entries, Uint8Array.of(0, 0, 0xc0, 0x3f, 1, 2, 3, 4, 5, 6, 7, 8));
+    const header = readSafetensorsHeader(file.path);
+    expect([[...header.tensors.keys()], [...header.unsupported]]).toEqual([
+      ["scales", "last"],
+      [
+        ["eighths", "F8_E4M3"],
+        ["counts", "U16"],
+      ],
+    ]);
+    const { tensors } = readSafetensors(file.path, { names: header.tensors.keys() });
+    expect([tensors.get("scales")?.item(), tensors.get("last")?.item()]).toEqual([1.5, 8]);
+    expect(failure(() => readSafetensors(file.path)).message).toContain('"eighths" has the dtype F8_E4M3');
+    expect(failure(() => readSafetensors(file.path, { names: ["counts"] })).message).toContain(
+      '"counts" has the dtype U16',
+    );
+    expect(failure(() => readSafetensors(file.path, { names: ["x"] })).message).toContain(
+      "scales, last, eighths, counts",
+    );
+  });
+
   test("reading leaves what it returns and nothing else, also when it fails", () => {
     writeSafetensors(
       file.path,

@@ -13,6 +13,8 @@ export interface SafetensorsEntry {
 export interface SafetensorsHeader {
   /** In the order of their bytes in the file. */
   readonly tensors: ReadonlyMap<string, SafetensorsEntry>;
+  /** Tensors whose dtype there is no name for here, such as `F8_E4M3` or `U16`: that dtype by name. They cannot be read. */
+  readonly unsupported: ReadonlyMap<string, string>;
   readonly metadata: Readonly<Record<string, string>>;
   /** The byte of the file at which the tensors start. */
   readonly dataStart: number;
@@ -65,7 +67,7 @@ export function parseHeader(
   text: string,
   dataBytes: number,
   fail: Fail,
-): Pick<SafetensorsHeader, "tensors" | "metadata"> {
+): Pick<SafetensorsHeader, "tensors" | "unsupported" | "metadata"> {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -79,14 +81,23 @@ export function parseHeader(
 
   const entries = Object.entries(json)
     .filter(([name]) => name !== METADATA)
-    .map(([name, value]): [string, SafetensorsEntry] => [
+    .map(([name, value]): [string, Parsed] => [
       name,
       parseEntry(value, (reason) => fail(`the entry of tensor ${JSON.stringify(name)} ${reason}`)),
     ])
     .sort(([, a], [, b]) => a.start - b.start || a.end - b.end);
   checkTiling(entries, dataBytes, fail);
-  return { tensors: new Map(entries), metadata: parseMetadata(json, fail) };
+  const tensors = new Map<string, SafetensorsEntry>();
+  const unsupported = new Map<string, string>();
+  for (const [name, { format, ...entry }] of entries) {
+    const dtype = byName.get(format)?.dtype;
+    if (dtype === undefined) unsupported.set(name, format);
+    else tensors.set(name, { dtype, ...entry });
+  }
+  return { tensors, unsupported, metadata: parseMetadata(json, fail) };
 }
+
+type Parsed = Omit<SafetensorsEntry, "dtype"> & { readonly format: string };
 
 function parseMetadata(json: Record<string, unknown>, fail: Fail): Record<string, string> {
   const metadata = Object.hasOwn(json, METADATA) ? json[METADATA] : {};
@@ -96,23 +107,23 @@ function parseMetadata(json: Record<string, unknown>, fail: Fail): Record<string
   return metadata as Record<string, string>;
 }
 
-function parseEntry(value: unknown, fail: Fail): SafetensorsEntry {
+function parseEntry(value: unknown, fail: Fail): Parsed {
   if (!isRecord(value)) return fail("is no object");
   const { dtype, shape, data_offsets: offsets, ...unknown } = value;
   const strange = Object.keys(unknown)[0];
   if (strange !== undefined) fail(`has an unknown field ${JSON.stringify(strange)}`);
-  const format = typeof dtype === "string" ? byName.get(dtype) : undefined;
-  if (format === undefined)
-    return fail(`has the dtype ${JSON.stringify(dtype)}; known are ${[...byName.keys()].join(", ")}`);
+  if (typeof dtype !== "string") return fail(`has the dtype ${JSON.stringify(dtype)}, which is no name`);
   if (!isCounts(shape)) return fail(`has the shape ${JSON.stringify(shape)}, which is no list of sizes`);
   if (shape.length > MOST_DIMENSIONS) fail(`has ${shape.length} dimensions; at most ${MOST_DIMENSIONS} are possible`);
   if (!isCounts(offsets) || offsets.length !== 2)
     return fail(`has the data_offsets ${JSON.stringify(offsets)}, which are no two byte counts`);
   const [start, end] = offsets as [number, number];
-  const bytes = byteCount(shape, format, fail);
-  if (end - start !== bytes)
-    fail(`spans ${end - start} bytes, but its shape [${shape.join(", ")}] of ${format.name} takes ${bytes}`);
-  return { dtype: format.dtype, shape, start, end };
+  if (end < start) fail(`has the data_offsets ${JSON.stringify(offsets)}, which end before they start`);
+  const format = byName.get(dtype); // none for a dtype of another version of the format, whose width is not known
+  const bytes = format && byteCount(shape, format, fail);
+  if (bytes !== undefined && end - start !== bytes)
+    fail(`spans ${end - start} bytes, but its shape [${shape.join(", ")}] of ${dtype} takes ${bytes}`);
+  return { format: dtype, shape, start, end };
 }
 
 function byteCount(shape: readonly number[], format: Format, fail: Fail): number {
@@ -123,7 +134,7 @@ function byteCount(shape: readonly number[], format: Format, fail: Fail): number
 }
 
 /** Tensors must follow each other without overlap or gap and fill the file: nothing is hidden, nothing is missing. */
-function checkTiling(entries: readonly [string, SafetensorsEntry][], dataBytes: number, fail: Fail): void {
+function checkTiling(entries: readonly [string, Parsed][], dataBytes: number, fail: Fail): void {
   let position = 0;
   for (const [name, { start, end }] of entries) {
     if (start !== position) {

@@ -35,7 +35,8 @@ export function readSafetensorsHeader(path: string): SafetensorsHeader {
  * Reads tensors from a safetensors file (https://github.com/huggingface/safetensors), one after the other. The header is
  * checked against the file before anything is allocated.
  *
- * @throws SafetensorsError when the file is missing, truncated, forged, something else, or lacks one of `names`.
+ * @throws SafetensorsError when the file is missing, truncated, forged, something else, or lacks one of `names`, or when
+ * one that is read has a dtype that libtorch lacks.
  */
 export function readSafetensors(
   path: string,
@@ -43,8 +44,9 @@ export function readSafetensors(
 ): { tensors: Map<string, Tensor>; metadata: Readonly<Record<string, string>> } {
   return withFile(path, (file) => {
     const header = readHeader(path, file);
-    const names = options.names === undefined ? header.tensors.keys() : new Set(options.names);
-    const wanted = [...names].map((name) => [name, entryOf(path, header, name)] as const);
+    const names =
+      options.names === undefined ? [...header.tensors.keys(), ...header.unsupported.keys()] : options.names;
+    const wanted = [...new Set(names)].map((name) => [name, entryOf(path, header, name)] as const);
     const device = options.device ?? getDefaultDevice();
     const largest = wanted.reduce((most, [, { start, end }]) => Math.max(most, end - start), 0);
     const piece = new Uint8Array(Math.min(PIECE_BYTES, largest));
@@ -58,7 +60,13 @@ export function readSafetensors(
 function entryOf(path: string, header: SafetensorsHeader, name: string): SafetensorsEntry {
   const entry = header.tensors.get(name);
   if (entry !== undefined) return entry;
-  const there = [...header.tensors.keys()];
+  const format = header.unsupported.get(name);
+  if (format !== undefined)
+    throw new SafetensorsError(
+      path,
+      `its tensor ${JSON.stringify(name)} has the dtype ${format}, which cannot be read; convert it, or name the others by the option names`,
+    );
+  const there = [...header.tensors.keys(), ...header.unsupported.keys()];
   const list = there.length > 8 ? `${there.slice(0, 8).join(", ")}, … (${there.length})` : there.join(", ");
   throw new SafetensorsError(path, `it has no tensor ${JSON.stringify(name)}; it has ${list || "none at all"}`);
 }
