@@ -10,6 +10,7 @@ import { text } from "./text.ts";
 export type { Condition } from "./condition.ts";
 export { layoutBytes } from "./layout.ts";
 export { meanFidelity } from "./mean-fidelity.ts";
+export { GOLDEN_ANGLE, hslColor } from "./raster.ts";
 export * from "./spec.ts";
 export { textBytes, textOf } from "./text.ts";
 

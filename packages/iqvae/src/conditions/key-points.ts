@@ -3,6 +3,7 @@ import { Canvas } from "./canvas.ts";
 import { checkLength } from "./check.ts";
 import type { Condition } from "./condition.ts";
 import { bumps, heatMapError, peaks } from "./heat-maps.ts";
+import { hslColor } from "./raster.ts";
 import type { KeyPointSpec, Rgb } from "./spec.ts";
 
 /** A point counts as found within this share of the image's side (PCK, Yang & Ramanan 2013). */
@@ -71,12 +72,7 @@ export function keyPoints(spec: KeyPointSpec, size: number): Condition {
 
 /** A color for each point, around the color wheel, so that a person tells fingers apart. */
 function pointColor(k: number, count: number): Rgb {
-  const hue = (6 * k) / count;
-  const channel = (shift: number) => {
-    const distance = Math.abs(((hue + shift + 3) % 6) - 3);
-    return Math.round(225 * Math.min(1, Math.max(0, 2 - distance)));
-  };
-  return [channel(0), channel(4), channel(2)];
+  return hslColor((360 * k) / count, 1, 0.44);
 }
 
 function drawBones(points: Uint8Array, { bones, points: names }: KeyPointSpec, side: number): Uint8Array {

@@ -21,3 +21,16 @@ export function paint(values: Uint8Array, colors: readonly Rgb[]): Uint8Array {
   });
   return pixels;
 }
+
+/** A color by its hue in degrees, its saturation and its lightness, both in [0, 1] (CSS Color 4, § 7.1). */
+export function hslColor(hue: number, saturation: number, lightness: number): Rgb {
+  const chroma = saturation * Math.min(lightness, 1 - lightness);
+  const channel = (shift: number) => {
+    const k = (shift + hue / 30) % 12;
+    return Math.round(255 * (lightness - chroma * Math.max(-1, Math.min(k - 3, 9 - k, 1))));
+  };
+  return [channel(0), channel(8), channel(4)];
+}
+
+/** Degrees between the hues of neighbors in a list of any length: the golden angle sets all of them apart. */
+export const GOLDEN_ANGLE = 137.508;

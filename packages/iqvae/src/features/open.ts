@@ -1,13 +1,20 @@
 import { noGrad, scope, type Tensor, tensor } from "@iqvae/torch";
 import { conditionFor } from "../conditions/index.ts";
-import { FACE_CLASSES, type ImageSize, type OpenRequest, openDataset, type PairDataset } from "../data/index.ts";
+import {
+  FACE_CLASSES,
+  type ImageSize,
+  type OpenRequest,
+  openDataset,
+  type PairDataset,
+  spreadRows,
+} from "../data/index.ts";
 import { toUnitRange } from "../models/iqvae.ts";
 import { type Progress, silent } from "../support/progress.ts";
 import { type AttributeLabels, type AttributeSet, attributeLabels } from "./attribute-labels.ts";
 import { AttributesNetwork, type AttributeTruth, attributesFeatures, layoutOf } from "./attributes.ts";
 import { openInception } from "./inception.ts";
 import type { FeatureNetwork } from "./network.ts";
-import { trainedNetwork } from "./train-network.ts";
+import { type TrainedNetwork, trainedNetwork } from "./train-network.ts";
 import { openVgg16 } from "./vgg.ts";
 
 /** Which feature network. */
@@ -19,7 +26,8 @@ export type FeatureNetworkSpec =
   | { readonly kind: "inception-v3-fid"; readonly path: string };
 
 /**
- * Opens a feature network; one of attributes is trained first if it is not in the cache, which takes a minute or two.
+ * Opens a feature network. One of attributes comes with the program at the sizes of the presets; at others it is trained first if
+ * it is not in the cache, which takes minutes.
  *
  * @throws Error when a file of weights is missing, damaged or of another network
  */
@@ -37,21 +45,37 @@ export async function openFeatureNetwork(
   }
 }
 
-/** Pairs that the network of attributes learns from and is tested on, both together. */
+/** Faces that the network of attributes learns from and is tested on, both together. */
 const FACES = 12_000;
 const STEPS = 1_600;
 const EVALUATED = 512;
 const EVALUATION_BATCH = 64;
 
 async function openAttributes(
-  { set, size }: { set: AttributeSet; size: ImageSize },
-  { progress = silent, cacheDir }: { progress?: Progress; cacheDir?: string },
+  spec: { readonly set: AttributeSet; readonly size: ImageSize },
+  options: { readonly progress?: Progress; readonly cacheDir?: string },
 ): Promise<FeatureNetwork> {
+  const { network, digest } = await attributesNetwork(spec, options);
+  return attributesFeatures(network, `attributes-${spec.set}-${spec.size}`, digest);
+}
+
+/**
+ * The network of attributes with its heads.
+ *
+ * @param options.shipped as {@link trainedNetwork} takes it
+ */
+export async function attributesNetwork(
+  { set, size }: { readonly set: AttributeSet; readonly size: ImageSize },
+  {
+    progress = silent,
+    ...options
+  }: { readonly progress?: Progress; readonly cacheDir?: string; readonly shipped?: string | null },
+): Promise<TrainedNetwork<AttributesNetwork>> {
   const labels = attributeLabels(set);
-  const name = `attributes-${set}-${size}`;
+  const { cacheDir } = options;
   const own = cacheDir === undefined ? {} : { cacheDir };
-  const { network, digest } = await trainedNetwork({
-    name,
+  return await trainedNetwork({
+    name: `attributes-${set}-${size}`,
     parts: { attributes: labels.attributes.map((one) => `${one.name} ${one.classes}`).join(", "), faces: FACES },
     steps: STEPS,
     batch: 32,
@@ -64,9 +88,8 @@ async function openAttributes(
     },
     evaluate: (net, dataset) => accuracies(net, dataset, labels),
     progress,
-    ...own,
+    ...options,
   });
-  return attributesFeatures(network, name, digest);
 }
 
 function requestOf(set: AttributeSet, size: ImageSize): OpenRequest {
@@ -105,10 +128,10 @@ function batchOf(
 
 /** The share of held-out pairs of which each attribute is told right. */
 function accuracies(net: AttributesNetwork, dataset: PairDataset, labels: AttributeLabels): Record<string, number> {
-  const total = Math.min(EVALUATED, dataset.validation.length);
+  const chosen = spreadRows(dataset.validation, EVALUATED);
   const sums = labels.attributes.map(() => [0, 0] as [number, number]);
-  for (let first = 0; first < total; first += EVALUATION_BATCH) {
-    const rows = Array.from({ length: Math.min(EVALUATION_BATCH, total - first) }, (_, i) => first + i);
+  for (let first = 0; first < chosen.length; first += EVALUATION_BATCH) {
+    const rows = chosen.slice(first, first + EVALUATION_BATCH);
     const hits = scope(() =>
       noGrad(() => {
         const { planes, truth } = batchOf(dataset, "validation", rows, labels);

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import {
   AdamW,
@@ -19,6 +19,7 @@ import { makeFolder } from "../support/files.ts";
 import { fastPrecision } from "../support/precision.ts";
 import type { Progress } from "../support/progress.ts";
 import { withOwnRandomness } from "../support/random-state.ts";
+import { type NetworkRecipe, openShipped, SHIPPED, sha256Of } from "./shipped.ts";
 
 /** A small network that the program trains for itself on a built-in set. */
 export interface TrainedNetwork<M extends Module> {
@@ -27,6 +28,7 @@ export interface TrainedNetwork<M extends Module> {
   readonly figures: Readonly<Record<string, number>>;
   /** Hexadecimal SHA-256 of its weights' file. */
   readonly digest: string;
+  readonly recipe: NetworkRecipe;
 }
 
 /** How such a network is trained. */
@@ -44,6 +46,8 @@ export interface NetworkTraining<M extends Module> {
   readonly progress: Progress;
   /** Where data and networks are cached. Default: {@link cacheFolder}. */
   readonly cacheDir?: string;
+  /** Where networks that come with the program lie; `null` to train it here. Default: {@link SHIPPED}. */
+  readonly shipped?: string | null;
 }
 
 /** Raise it whenever the training below changes. */
@@ -52,28 +56,35 @@ const SEED = 7;
 const CLIP = 1;
 
 /**
- * Loads a network from the cache beside the data, or trains it and puts it there. A file that is damaged or was made by another
- * recipe is replaced.
+ * Opens a network that comes with the program. Of others, loads it from the cache beside the data, or trains it and puts it
+ * there; since processors and versions of libtorch train to other bits, it says so. A cached file that is damaged or was made
+ * by another recipe is replaced.
  */
 export async function trainedNetwork<M extends Module>(training: NetworkTraining<M>): Promise<TrainedNetwork<M>> {
   const { name, parts, progress } = training;
   const precision = fastPrecision();
-  const { steps, batch, rate } = training;
-  const key = JSON.stringify({ version: VERSION, name, ...parts, steps, batch, rate, precision, torch: torchVersion });
+  const { steps, batch, rate, shipped = SHIPPED } = training;
+  const recipe = { version: VERSION, name, ...parts, steps, batch, rate };
+  const key = JSON.stringify({ ...recipe, precision, torch: torchVersion });
   const short = createHash("sha256").update(key).digest("hex").slice(0, 12);
   const folder = join(training.cacheDir ?? cacheFolder(), "networks");
   const path = join(folder, `${name}-${short}.safetensors`);
 
   const network = await withOwnRandomness(SEED, training.create);
+  const told = (text: string) => progress.tell(text, { event: "network", name, message: text });
+  const opened = shipped === null ? undefined : openShipped(shipped, name, recipe, network, told);
+  if (opened !== undefined) return { network, recipe, ...opened };
+  if (shipped !== null)
+    told(`${name} is trained on this machine, so its figures cannot be compared with those of another.`);
   const stored = load(path, key, network, progress);
-  if (stored !== undefined) return { network, figures: stored, digest: digestOf(path) };
+  if (stored !== undefined) return { network, recipe, figures: stored, digest: sha256Of(path) };
 
   const figures = await train(network, training, precision);
   makeFolder(folder);
   writeSafetensors(path, network.stateDict(), { key, figures: JSON.stringify(figures) });
   const text = Object.entries(figures).map(([figure, value]) => `${figure} ${value.toPrecision(3)}`);
   progress.tell(`${name}: held out, ${text.join(", ")}`, { event: "network", name, path, figures });
-  return { network, figures, digest: digestOf(path) };
+  return { network, recipe, figures, digest: sha256Of(path) };
 }
 
 function load(path: string, key: string, network: Module, progress: Progress): Record<string, number> | undefined {
@@ -90,10 +101,6 @@ function load(path: string, key: string, network: Module, progress: Progress): R
     progress.tell(`${error.message} The network is trained anew.`, { event: "network", path, problem: error.message });
     return undefined;
   }
-}
-
-function digestOf(path: string): string {
-  return createHash("sha256").update(readFileSync(path)).digest("hex");
 }
 
 async function train<M extends Module>(

@@ -3,7 +3,7 @@ import type { RunFolder } from "../run/run-folder.ts";
 import { STAGES, type Stage } from "../support/trainer.ts";
 import { type Chart, chart, figure, type Series } from "./chart.ts";
 import { escapeHtml, page } from "./html.ts";
-import { describeData, flatten, noteOf, picture, STAGE_NAMES, titleOf } from "./report.ts";
+import { describeData, settingRows, noteOf, picture, STAGE_NAMES, titleOf } from "./report.ts";
 import { STYLE } from "./style.ts";
 
 /**
@@ -87,7 +87,7 @@ function columnsTable(columns: readonly Column[], rows: readonly (readonly [stri
 
 /** The values of the configurations that are not alike in all runs. */
 function differences(columns: readonly Column[]): string {
-  const configs = columns.map(({ run }) => new Map(flatten(run.config)));
+  const configs = columns.map(({ run }) => new Map(settingRows(run.config)));
   const keys = new Set(configs.flatMap((config) => [...config.keys()]));
   const rows = [...keys]
     .filter((key) => key !== "name" && new Set(configs.map((config) => config.get(key))).size > 1)

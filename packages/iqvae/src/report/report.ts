@@ -31,7 +31,7 @@ export function report(run: RunFolder, samples = newestPicture(run, "stage2")): 
       reconstructions,
     ),
     ...STAGES.map((stage) => curves(stage, config, records)),
-    `<h2>Configuration and versions</h2><div class="columns">${table(flatten(config))}${table(versions(checkpoints))}</div>`,
+    `<h2>Configuration and versions</h2><div class="columns">${table(settingRows(config))}${table(versions(checkpoints))}</div>`,
   ];
   return page(config.name, STYLE, body);
 }
@@ -156,10 +156,10 @@ function versions(checkpoints: ReadonlyMap<Stage, Checkpoint | undefined>): [str
 }
 
 /** `{ a: { b: 1 } }` → `a.b`, `1`. */
-export function flatten(value: object, prefix = ""): [string, string][] {
+export function settingRows(value: object, prefix = ""): [string, string][] {
   return Object.entries(value).flatMap(([key, inner]): [string, string][] => {
     const path = prefix === "" ? key : `${prefix}.${key}`;
-    if (typeof inner === "object" && inner !== null && !Array.isArray(inner)) return flatten(inner, path);
+    if (typeof inner === "object" && inner !== null && !Array.isArray(inner)) return settingRows(inner, path);
     return [
       [path, typeof inner === "number" ? number(inner) : Array.isArray(inner) ? inner.join(", ") : String(inner)],
     ];

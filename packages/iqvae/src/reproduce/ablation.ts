@@ -8,7 +8,7 @@ import { openData } from "../run/train-run.ts";
 import { makeFolder } from "../support/files.ts";
 import { VERSION } from "../support/version.ts";
 import { COMPARISON_NAMES, COMPARISONS } from "./arms.ts";
-import { type Figure, LOG_FIGURES, logFigures } from "./figures.ts";
+import { type Criterion, LOG_FIGURES, logFigures } from "./figures.ts";
 import { sideBySide } from "./pictures.ts";
 import { type AblationPlan, checked, type PlannedRun, runsOf } from "./plan.ts";
 import { type AblationResults, html, markdown } from "./report.ts";
@@ -66,7 +66,7 @@ async function conclude(
   const runs = planned.filter(({ path }) => existsSync(join(path, "config.json")) && statusOf(openRun(path)).finished);
   const score = part === null ? null : { part, judges: await openJudges(dataset, progress) };
   const scored: ScoredRun[] = [];
-  let columns: Figure[] = [];
+  let columns: Criterion[] = [];
   progress.begin("scoring", runs.length, 0);
   for (const { arm, seed, path } of runs) {
     // Lets a progress bar draw and Ctrl-C through.

@@ -3,7 +3,7 @@ import { type MetricsRecord, readMetrics } from "../run/metrics-log.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 
 /** Something that runs are compared by. */
-export interface Figure {
+export interface Criterion {
   readonly name: string;
   readonly title: string;
   /** Which way is better; `null` where neither is. */
@@ -13,13 +13,13 @@ export interface Figure {
 }
 
 /** The figures of one run by name. */
-export type Figures = Readonly<Record<string, number>>;
+export type FigureValues = Readonly<Record<string, number>>;
 
 /**
  * What the runs' own logs say of the held-out pairs that weights are picked with, by the names of the metrics, which are put in
  * their place where runs are scored.
  */
-export const LOG_FIGURES: readonly Figure[] = [
+export const LOG_FIGURES: readonly Criterion[] = [
   { name: "psnr", title: "reconstruction, PSNR in dB", better: "higher", digits: 2 },
   { name: "codebook.image.perplexity", title: "image codes, perplexity", better: null, digits: 0 },
   { name: "condition.accuracy", title: "reconstruction of conditions, accuracy", better: "higher", digits: 4 },
@@ -28,7 +28,7 @@ export const LOG_FIGURES: readonly Figure[] = [
 ];
 
 /** The last reconstruction and the lowest likelihood of a finished run: those of the weights that it draws with. */
-export function logFigures(run: RunFolder): Figures {
+export function logFigures(run: RunFolder): FigureValues {
   const { data, stage1 } = run.config;
   const imageTokens = (data.size / reduction(stage1.model.image)) ** 2;
   const records = readMetrics(run.log.path);

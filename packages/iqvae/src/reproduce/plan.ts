@@ -77,7 +77,7 @@ export function prepareRun({ path, config, leader }: PlannedRun): RunFolder {
 
 /** @throws ConfigError when a run that is there was made with other settings */
 export function checked(run: RunFolder, wanted: Config): RunFolder {
-  const [there, here] = [flatten(run.config), flatten(wanted)];
+  const [there, here] = [leavesOf(run.config), leavesOf(wanted)];
   const keys = [...new Set([...there.keys(), ...here.keys()])].filter((key) => there.get(key) !== here.get(key));
   if (keys.length === 0) return run;
   const [key = ""] = keys;
@@ -88,10 +88,10 @@ export function checked(run: RunFolder, wanted: Config): RunFolder {
   );
 }
 
-function flatten(value: unknown, prefix = ""): Map<string, string> {
+function leavesOf(value: unknown, prefix = ""): Map<string, string> {
   if (typeof value !== "object" || value === null) return new Map([[prefix, JSON.stringify(value)]]);
   return new Map(
-    Object.entries(value).flatMap(([key, inner]) => [...flatten(inner, prefix === "" ? key : `${prefix}.${key}`)]),
+    Object.entries(value).flatMap(([key, inner]) => [...leavesOf(inner, prefix === "" ? key : `${prefix}.${key}`)]),
   );
 }
 

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { replaceFile } from "@iqvae/torch";
 import type { PairDataset, ScoredPart } from "../data/index.ts";
 import { type FeatureNetwork, type Fidelity, fidelityOf, openFeatureNetwork, scoreRun } from "../metrics/index.ts";
-import type { Figure as ScoredFigure } from "../metrics/run-score.ts";
+import type { Figure } from "../metrics/run-score.ts";
 import { ownNetwork } from "../metrics/score.ts";
 import { bestCheckpoint } from "../run/checkpoint.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import type { Progress } from "../support/progress.ts";
-import type { Figure } from "./figures.ts";
+import type { Criterion } from "./figures.ts";
 
 /** What samples are looked at with, the same for all runs. */
 export interface Judges {
@@ -35,7 +35,7 @@ const SEED = 1;
  * Draws images for the conditions of a part of the held-out pairs and measures them. The figures are kept in the run's folder,
  * by all that they depend on, so that they are found again.
  */
-export async function scoreOf(run: RunFolder, part: ScoredPart, judges: Judges): Promise<readonly ScoredFigure[]> {
+export async function scoreOf(run: RunFolder, part: ScoredPart, judges: Judges): Promise<readonly Figure[]> {
   const path = join(run.path, "scores.json");
   const key = keyOf(run, part, judges);
   const kept = readScores(path);
@@ -61,17 +61,17 @@ function keyOf(run: RunFolder, part: ScoredPart, { network, fidelity }: Judges):
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }
 
-function readScores(path: string): Record<string, readonly ScoredFigure[]> {
+function readScores(path: string): Record<string, readonly Figure[]> {
   if (!existsSync(path)) return {};
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as Record<string, readonly ScoredFigure[]>;
+    return JSON.parse(readFileSync(path, "utf8")) as Record<string, readonly Figure[]>;
   } catch (error) {
     throw new Error(`${path} is no JSON file: ${(error as Error).message}. Delete it, and the run is scored anew.`);
   }
 }
 
 /** Columns for figures of samples; the title says what real images score in the place of drawn ones. */
-export function columnsOf(figures: readonly ScoredFigure[]): Figure[] {
+export function columnsOf(figures: readonly Figure[]): Criterion[] {
   return figures.map(({ key, label, real, better }) => ({
     name: key,
     title: real === null ? label : `${label} [real: ${Number(real.toPrecision(3))}]`,

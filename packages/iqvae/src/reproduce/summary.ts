@@ -1,5 +1,5 @@
 import { ARMS, type ArmName, type Comparison } from "./arms.ts";
-import type { Figure, Figures } from "./figures.ts";
+import type { Criterion, FigureValues } from "./figures.ts";
 
 /** Mean and spread over seeds. */
 export interface Spread {
@@ -13,7 +13,7 @@ export interface Spread {
 export interface ScoredRun {
   readonly arm: ArmName;
   readonly seed: number;
-  readonly figures: Figures;
+  readonly figures: FigureValues;
 }
 
 /** A figure of an arm. */
@@ -45,7 +45,7 @@ export function spreadOf(values: readonly number[]): Spread | null {
 /** A comparison of the arms that were run; none if fewer than two were. */
 export function summarize(
   { title, arms }: Comparison,
-  figures: readonly Figure[],
+  figures: readonly Criterion[],
   runs: readonly ScoredRun[],
 ): ComparisonSummary | null {
   const present = arms.filter((arm) => runs.some((run) => run.arm === arm));

@@ -1,5 +1,5 @@
 import { escapeHtml } from "../report/html.ts";
-import type { Figure } from "./figures.ts";
+import type { Criterion } from "./figures.ts";
 import type { ArmSummary, ComparisonSummary, Entry } from "./summary.ts";
 
 /** `12.34 ± 0.05`, without the spread where there is none. */
@@ -16,12 +16,12 @@ export function changeOf({ change }: Entry): string {
 }
 
 /** Titles say which way is better. */
-export function headingOf({ title, better }: Figure): string {
+export function headingOf({ title, better }: Criterion): string {
   return better === null ? title : `${title} ${better === "lower" ? "↓" : "↑"}`;
 }
 
 /** A comparison as a table in Markdown: a figure a row, an arm a column. */
-export function markdownTable({ arms }: ComparisonSummary, figures: readonly Figure[]): string {
+export function markdownTable({ arms }: ComparisonSummary, figures: readonly Criterion[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
   const rows = shownIn(arms, figures).map((figure) =>
     line([headingOf(figure), ...arms.map((arm) => cell(arm, figure, " "))]),
@@ -31,7 +31,7 @@ export function markdownTable({ arms }: ComparisonSummary, figures: readonly Fig
 }
 
 /** The same as a table in HTML. */
-export function htmlTable({ arms }: ComparisonSummary, figures: readonly Figure[]): string {
+export function htmlTable({ arms }: ComparisonSummary, figures: readonly Criterion[]): string {
   const head = ["", ...arms.map(({ title }) => title)].map((text) => `<th>${escapeHtml(text)}</th>`).join("");
   const rows = shownIn(arms, figures).map((figure) => {
     const cells = arms.map((arm) => `<td>${cell(arm, figure, "<br>")}</td>`);
@@ -40,11 +40,11 @@ export function htmlTable({ arms }: ComparisonSummary, figures: readonly Figure[
   return `<div class="wide"><table><tr>${head}</tr>${rows.join("")}</table></div>`;
 }
 
-function shownIn(arms: readonly ArmSummary[], figures: readonly Figure[]): Figure[] {
+function shownIn(arms: readonly ArmSummary[], figures: readonly Criterion[]): Criterion[] {
   return figures.filter(({ name }) => arms.some((arm) => arm.figures[name] !== undefined));
 }
 
-function cell(arm: ArmSummary, { name, digits }: Figure, between: string): string {
+function cell(arm: ArmSummary, { name, digits }: Criterion, between: string): string {
   const entry = arm.figures[name];
   if (entry === undefined) return "–";
   const change = changeOf(entry);

@@ -1,11 +1,12 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { getRandomState, liveTensors, type Module, tensor } from "@iqvae/torch";
+import { getRandomState, liveTensors, type Module, scope, tensor, writeSafetensors } from "@iqvae/torch";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { openDataset } from "../../src/data/index.ts";
 import { attributeLabels } from "../../src/features/attribute-labels.ts";
+import { sha256Of } from "../../src/features/shipped.ts";
 import { type NetworkTraining, trainedNetwork } from "../../src/features/train-network.ts";
 import { fidelityOf } from "../../src/metrics/fidelity/fidelity.ts";
 import { lineF1, meanIou } from "../../src/metrics/fidelity/overlap.ts";
@@ -158,6 +159,39 @@ describe("networks that the program trains", () => {
     expect(again.digest).toBe(before.digest);
     const other = await trainedNetwork({ ...training("reader-test"), steps: 13 });
     expect(other.digest).not.toBe(before.digest);
+  });
+
+  test("come with the program where their hash and recipe fit, and are trained, with a word, where not", async () => {
+    const { network, recipe, digest: trained } = await trainedNetwork(training("reader-test"));
+    const shipped = join(folder, "shipped");
+    const [weights, description] = ["safetensors", "json"].map((ending) => join(shipped, `reader-test.${ending}`));
+    mkdirSync(shipped, { recursive: true });
+    scope(() => {
+      const half = [...network.stateDict()].map(([name, x]) => [name, x.detach().to("float16")] as const);
+      writeSafetensors(weights!, new Map(half));
+    });
+    const about = { sha256: sha256Of(weights!), recipe, trainedWith: {}, figures: { something: 0.25 } };
+    const open = async (over: object = {}) => {
+      const said: string[] = [];
+      const progress = { ...silent, tell: (text: string) => said.push(text) };
+      writeFileSync(description!, JSON.stringify({ ...about, ...over }));
+      return { ...(await trainedNetwork({ ...training("reader-test"), shipped, progress })), said: said.join("\n") };
+    };
+    const found = await open();
+    expect(found).toMatchObject({ digest: about.sha256, figures: { something: 0.25 }, said: "" });
+    const values = ({ network }: { network: Module }) =>
+      scope(() => [...network.stateDict().values()].flatMap((x) => [...x.detach().reshape([-1]).read("float32")]));
+    const [own, opened] = [values({ network }), values(found)];
+    own.forEach((value, i) => {
+      expect(Math.abs(opened[i]! - value)).toBeLessThanOrEqual(Math.abs(value) / 1024 + 1e-7);
+    });
+
+    const other = await open({ recipe: { ...recipe, steps: 13 } });
+    expect(other.digest).toBe(trained);
+    expect(other.said).toMatch(/reader-test\.safetensors was trained by another recipe.*trained on this machine/s);
+    const damaged = await open({ sha256: "0".repeat(64) });
+    expect(damaged.digest).toBe(trained);
+    expect(damaged.said).toMatch(/reader-test\.safetensors has the SHA-256 [0-9a-f]{64} in place of 0{64}/);
   });
 
   test("leave the random numbers of others alone, and no tensor but the weights when they come from the cache", async () => {

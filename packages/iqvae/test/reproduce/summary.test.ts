@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type ArmName, COMPARISONS } from "../../src/reproduce/arms.ts";
-import type { Figure } from "../../src/reproduce/figures.ts";
+import type { Criterion } from "../../src/reproduce/figures.ts";
 import { type ScoredRun, spreadOf, summarize } from "../../src/reproduce/summary.ts";
 import { htmlTable, markdownTable } from "../../src/reproduce/tables.ts";
 
-const FIGURES: readonly Figure[] = [
+const FIGURES: readonly Criterion[] = [
   { name: "fid", title: "FID", better: "lower", digits: 1 },
   { name: "share", title: "share <x>", better: null, digits: 2 },
 ];

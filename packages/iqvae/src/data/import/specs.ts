@@ -1,4 +1,13 @@
-import type { AudioSpec, ConditionSpec, KeyPointSpec, LayoutSpec, Rgb, SemanticClass } from "../../conditions/index.ts";
+import {
+  type AudioSpec,
+  type ConditionSpec,
+  GOLDEN_ANGLE,
+  hslColor,
+  type KeyPointSpec,
+  type LayoutSpec,
+  type Rgb,
+  type SemanticClass,
+} from "../../conditions/index.ts";
 import { ADE20K_CLASSES, BODY_POINTS, CELEBAMASK_PARTS, COCO_CLASSES } from "./class-names.ts";
 import type { FolderRequest, ImportRequest } from "./requests.ts";
 
@@ -63,16 +72,9 @@ function parseColor(text: string): Rgb {
   return [value >> 16, (value >> 8) & 255, value & 255];
 }
 
-/** Hues by the golden angle, so that neighboring numbers lie far apart; lightness in three steps. */
+/** Neighboring numbers lie far apart; lightness in three steps. */
 function distinctColor(label: number): Rgb {
-  const hue = (label * 137.508) / 60;
-  const lightness = 0.4 + 0.15 * (label % 3);
-  const chroma = 0.7 * Math.min(lightness, 1 - lightness);
-  const channel = (n: number) => {
-    const k = (n + hue * 2) % 12;
-    return Math.round(255 * (lightness - chroma * Math.max(-1, Math.min(k - 3, 9 - k, 1))));
-  };
-  return [channel(0), channel(8), channel(4)];
+  return hslColor(label * GOLDEN_ANGLE, 0.7, 0.4 + 0.15 * (label % 3));
 }
 
 /** The body of OpenPose; bones are what it draws. */

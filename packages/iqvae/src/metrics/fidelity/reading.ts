@@ -1,6 +1,6 @@
 import { autocast, noGrad, tensor } from "@iqvae/torch";
 import { type Condition, conditionFor } from "../../conditions/index.ts";
-import { type ConditionSpec, openDataset, type PairDataset } from "../../data/index.ts";
+import { type ConditionSpec, openDataset, type PairDataset, spreadRows } from "../../data/index.ts";
 import { drawing } from "../../features/open.ts";
 import { trainedNetwork } from "../../features/train-network.ts";
 import { toUnitRange } from "../../models/iqvae.ts";
@@ -56,7 +56,7 @@ export async function readingFidelity(
       return condition.loss(reader.forward(planes), tensor(conditions, { shape: [rows.length, ...condition.shape] }));
     },
     evaluate: (reader, { validation }) => {
-      const rows = Array.from({ length: Math.min(EVALUATED, validation.length) }, (_, i) => i);
+      const rows = spreadRows(validation, EVALUATED);
       const { images, conditions } = validation.batch(rows);
       const figures = agreement(read(reader, condition, { count: rows.length, size, pixels: images }), conditions);
       return Object.fromEntries(figures.map(({ label, value }) => [label, value]));

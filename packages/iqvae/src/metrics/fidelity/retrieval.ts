@@ -1,6 +1,6 @@
 import { autocast, noGrad, scope, type Tensor, tensor } from "@iqvae/torch";
 import { type Condition, conditionFor } from "../../conditions/index.ts";
-import type { PairDataset } from "../../data/index.ts";
+import { type PairDataset, spreadRows } from "../../data/index.ts";
 import { trainedNetwork } from "../../features/train-network.ts";
 import { toUnitRange } from "../../models/iqvae.ts";
 import { seededRandom } from "../../support/random.ts";
@@ -55,7 +55,7 @@ export async function retrievalFidelity(
       );
     },
     evaluate: (towers, { validation }) => {
-      const rows = Array.from({ length: Math.min(EVALUATED, validation.length) }, (_, i) => i);
+      const rows = spreadRows(validation, EVALUATED);
       const { images, conditions } = validation.batch(rows);
       return { [what]: retriever(towers, condition, shelf, choices)(imageSet(images, size), conditions) };
     },

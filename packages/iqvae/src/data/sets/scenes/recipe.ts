@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type LayoutSpec, layoutBytes } from "../../../conditions/index.ts";
+import { GOLDEN_ANGLE, hslColor, type LayoutSpec, layoutBytes } from "../../../conditions/index.ts";
 import { choose, type Random, seededRandom } from "../../../support/random.ts";
 import type { ImageSize, Rgb } from "../../dataset.ts";
 import { installedVersion } from "../../licenses.ts";
@@ -134,12 +134,7 @@ function isLayoutHeldOut(bytes: Uint8Array): boolean {
   return createHash("sha256").update(bytes).digest().readUInt32LE(0) % 10 === 0;
 }
 
-/** Colors around the wheel, in steps that set neighbors in the list apart, dark enough for letters on white. */
+/** Dark enough for letters on white. */
 function colorOf(index: number): Rgb {
-  const hue = (index * 137.5) % 360;
-  const channel = (shift: number): number => {
-    const k = (shift + hue / 30) % 12;
-    return Math.round(255 * (0.4 - 0.35 * Math.max(-1, Math.min(k - 3, 9 - k, 1))));
-  };
-  return [channel(0), channel(8), channel(4)];
+  return hslColor(index * GOLDEN_ANGLE, 0.875, 0.4);
 }
