@@ -3,7 +3,7 @@ import type { RunFolder } from "../run/run-folder.ts";
 import { STAGES, type Stage } from "../support/trainer.ts";
 import { type Chart, chart, figure, type Series } from "./chart.ts";
 import { escapeHtml, page } from "./html.ts";
-import { describeData, settingRows, noteOf, picture, STAGE_NAMES, titleOf } from "./report.ts";
+import { describeData, noteOf, picture, STAGE_NAMES, settingRows, titleOf } from "./report.ts";
 import { STYLE } from "./style.ts";
 
 /**

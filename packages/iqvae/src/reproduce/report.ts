@@ -6,7 +6,7 @@ import { openRun } from "../run/run-folder.ts";
 import type { Stage } from "../support/trainer.ts";
 import { VERSION } from "../support/version.ts";
 import { ARMS, type ArmName } from "./arms.ts";
-import { curveOf, type Criterion } from "./figures.ts";
+import { type Criterion, curveOf } from "./figures.ts";
 import type { AblationPlan, PlannedRun } from "./plan.ts";
 import { type ComparisonSummary, spreadOf } from "./summary.ts";
 import { htmlTable, markdownTable } from "./tables.ts";
