@@ -91,8 +91,9 @@ async function optionsFor(
   progress: Progress,
 ): Promise<ScoreOptions> {
   const dataset = await openData(run.config.data, progress);
-  const { length } = heldOutPart(dataset, part).validation;
   dataset.close();
+  // The names of pairs stay at hand.
+  const { length } = heldOutPart(dataset, part).validation;
   const conditions = Math.min(length, Math.ceil(count / samples));
   return {
     conditions,

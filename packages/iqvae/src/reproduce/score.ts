@@ -66,7 +66,7 @@ function readScores(path: string): Record<string, readonly Figure[]> {
   try {
     return JSON.parse(readFileSync(path, "utf8")) as Record<string, readonly Figure[]>;
   } catch (error) {
-    throw new Error(`${path} is no JSON file: ${(error as Error).message}. Delete it, and the run is scored anew.`);
+    throw new Error(`${path} is not valid JSON: ${(error as Error).message}. Delete it, and the run is scored anew.`);
   }
 }
 
