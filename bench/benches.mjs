@@ -155,15 +155,4 @@ export const BENCHES = [
     ours: { script: "gw-sliced.mjs" },
     theirs: [{ script: "peers/gw_sliced.py" }],
   },
-  {
-    name: "import",
-    peer: "PIL and numpy on one core",
-    metric: "pairs/s",
-    unit: "pairs/s",
-    better: "more",
-    least: 1,
-    aim: 1.5,
-    ours: { script: "import.mjs" },
-    theirs: [{ script: "peers/import.py" }],
-  },
 ];

@@ -12,7 +12,6 @@ const SCRIPTS: readonly [script: string, figure: string, flags: readonly string[
   ["sample.mjs", "tokens/s", ["--repeats", "1", "--tokens", "8", ...SMALL_TRANSFORMER]],
   ["gw-sliced.mjs", "seconds", []],
   ["regularizer-share.mjs", "share", ["--repeats", "1"]],
-  ["import.mjs", "pairs/s", ["--repeats", "1", "--pairs", "30"]],
   ["metrics.mjs", "processor seconds", ["--images", "32", "--size", "32", "--pairs", "100"]],
   ["plan-step.mjs", "ratio", ["--preset", "tiny", "--steps", "1"]],
 ];
