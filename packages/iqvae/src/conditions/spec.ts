@@ -20,13 +20,23 @@ export interface SemanticClass {
  * | `audio` | `[M, F]` | log-mel spectrogram: `M` bands, the lowest first, by `F` frames |
  */
 export type ConditionSpec =
-  | { readonly kind: "semantic"; readonly classes: readonly SemanticClass[] }
+  | SemanticSpec
   | { readonly kind: "lines" }
   | { readonly kind: "edges" }
   | KeyPointSpec
   | LayoutSpec
   | TextSpec
   | AudioSpec;
+
+export interface SemanticSpec {
+  readonly kind: "semantic";
+  readonly classes: readonly SemanticClass[];
+  /**
+   * Whether maps are known by the numbers of classes, and colors are only for people: then the index in the palette of a PNG names the
+   * class, whatever its color is. Otherwise the color does.
+   */
+  readonly indexed?: boolean;
+}
 
 export interface KeyPointSpec {
   readonly kind: "keypoints";

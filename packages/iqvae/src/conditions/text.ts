@@ -48,9 +48,12 @@ export function text(spec: TextSpec): Condition {
 /**
  * A text as a condition's bytes.
  *
- * @throws RangeError when it is too long, empty or holds a zero character
+ * @throws RangeError when it is too long, empty, not Unicode, or holds a zero character
  */
 export function textBytes(sentence: string, spec: TextSpec): Uint8Array {
+  if (/\p{Surrogate}/u.test(sentence)) {
+    throw new RangeError(`the text ${JSON.stringify(sentence)} holds half a surrogate pair, which is not a character.`);
+  }
   const encoded = new TextEncoder().encode(sentence);
   if (encoded.length > spec.length) {
     throw new RangeError(

@@ -1,4 +1,4 @@
-import sharp from "sharp";
+import sharp, { type Metadata } from "sharp";
 import { type ConditionSpec, conditionFor } from "../conditions/index.ts";
 
 /** One row of a contact sheet. */
@@ -72,7 +72,19 @@ export async function contactSheet(rows: readonly SheetRow[]): Promise<Buffer> {
   }
   const image = sharp(sheet, { raw: { width, height, channels: 3 } });
   if (labels.length > 0) image.composite([{ input: Buffer.from(labelLayer(width, height, labels)) }]);
-  return await image.removeAlpha().png().toBuffer();
+  return await image
+    .removeAlpha()
+    .withExif({ IFD0: { Software: SHEET_MARK } })
+    .png()
+    .toBuffer();
+}
+
+/** What tells a contact sheet from other pictures: an import of the folder that it lies in must not take it for one of the user's. */
+export const SHEET_MARK = "iqvae contact sheet";
+
+/** Whether a picture is a contact sheet, by what sharp says of it. */
+export function isContactSheet({ exif }: Metadata): boolean {
+  return exif?.includes(SHEET_MARK) ?? false;
 }
 
 function sideOf(rows: readonly SheetRow[]): number {
@@ -104,8 +116,11 @@ function labelLayer(width: number, height: number, labels: readonly string[]): s
   );
 }
 
+/** Names of files may hold what XML does not: control characters, halves of surrogate pairs and the last two code points of the plane. */
 function escapeXml(text: string): string {
-  return text.replace(/[&<>]/g, (character) => `&#${character.charCodeAt(0)};`);
+  return text
+    .replace(/[\p{Cc}\p{Cs}\ufffe\uffff]/gu, "\ufffd")
+    .replace(/[&<>]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 /**

@@ -1,5 +1,4 @@
-import { access } from "node:fs/promises";
-import sharp from "sharp";
+import { decode, expectSize, openPicture } from "./picture.ts";
 
 /** A picture of which parts are given. */
 export interface PartialImage {
@@ -13,7 +12,7 @@ export interface PartialImage {
  * Reads a partly given image. The mask is a picture of the same size, light where the image is given, dark where it is to be
  * drawn; without one, the image is given where it is not transparent.
  *
- * @throws Error for a file that is no image or of another size, and for an image without a mask or transparency
+ * @throws FileProblem for a file that is not an image or of another size; Error for an image without a mask or transparency
  */
 export async function readPartialImage(
   path: string,
@@ -32,7 +31,7 @@ export async function readPartialImage(
   return { image, mask };
 }
 
-/** Reads a mask: 1 where it is light and opaque, 0 elsewhere. @throws Error as {@link readPartialImage} */
+/** Reads a mask: 1 where it is light and opaque, 0 elsewhere. @throws FileProblem as {@link readPartialImage} */
 export async function readMask(path: string, size: number): Promise<Uint8Array> {
   const pixels = await readRgba(path, size);
   return Uint8Array.from({ length: size * size }, (_, i) =>
@@ -41,21 +40,7 @@ export async function readMask(path: string, size: number): Promise<Uint8Array> 
 }
 
 async function readRgba(path: string, size: number): Promise<Uint8Array> {
-  await access(path).catch((cause: unknown) => {
-    throw new Error(`${path}: there is no such file that can be read.`, { cause });
-  });
-  const decoded = await sharp(path)
-    .toColourspace("srgb")
-    .ensureAlpha()
-    .raw()
-    .toBuffer({ resolveWithObject: true })
-    .catch((cause: unknown) => {
-      throw new Error(`${path} is no image that can be decoded (${(cause as Error).message}).`, { cause });
-    });
-  const { data, info } = decoded;
-  if (info.width !== size || info.height !== size)
-    throw new RangeError(
-      `${path}: expected ${size} × ${size} pixels, as this run draws them, got ${info.width} × ${info.height}.`,
-    );
-  return new Uint8Array(data);
+  const picture = await openPicture(path);
+  expectSize(picture, size, "That is what this run draws.");
+  return new Uint8Array(await decode(picture, (image) => image.toColorspace("srgb").ensureAlpha().raw().toBuffer()));
 }

@@ -216,17 +216,17 @@ describe("sample", () => {
       .toBuffer();
 
   test.each<[string, () => Promise<Buffer | string>, RegExp]>([
-    ["no image", async () => "hello", /^readLabelMap\("bad.png"\): this is no image that can be decoded/],
+    ["no image", async () => "hello", /^bad\.png is not a whole image that can be decoded/],
     [
       "half an image",
       async () => (await gray(1)).subarray(0, 70),
-      /^readLabelMap\("bad.png"\): this is no image that can be decoded/,
+      /^bad\.png is not a whole image that can be decoded/,
     ],
     ["another size", () => gray(1, 48), /expected 32 × 32 pixels, got 48 × 48/],
     [
       "a label out of range",
       () => gray(200),
-      /label 200 at x = 0, y = 0 is out of range. There are 13 classes, 0 to 12: background, /,
+      /bad\.png holds 200 at x = 0, y = 0, but there are 13 classes, 0 \(background\) to 12/,
     ],
   ])("refuses a condition that is %s", async (_, make, message) => {
     writeFileSync(workspace.at("bad.png"), await make());
@@ -239,9 +239,7 @@ describe("sample", () => {
   test("refuses what is not there", async () => {
     const fail = async (...args: string[]) => (await workspace.run("sample", ...args)).err;
     expect(await fail("nothing")).toContain("There is no run in nothing; ");
-    expect(await fail("tiny", "--condition", "none.png")).toBe(
-      'readLabelMap("none.png"): there is no such file that can be read.\n',
-    );
+    expect(await fail("tiny", "--condition", "none.png")).toBe("none.png cannot be read: there is no such file.\n");
     expect(await fail("tiny", "--index", "99")).toBe("--index 99: there are 15 held-out pairs, 0 to 14.\n");
     expect(await fail("tiny", "--out", "none/a.png")).toBe(
       "Could not write none/a.png: there is no folder none. Make it first (ENOENT).\n",

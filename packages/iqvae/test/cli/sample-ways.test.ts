@@ -62,7 +62,7 @@ describe("sample", () => {
     [["--blend"], "--blend takes two conditions, but got 4. Name two with --index or --condition.\n"],
     [["--blend", "--size", "64"], "--blend and --size draw in different ways. Give one of them.\n"],
     [["--size", "48"], "--size 48: expected a size above the 32 pixels of the training, one of 64, 128, 256.\n"],
-    [["--mask", "none.png"], "none.png: there is no such file that can be read.\n"],
+    [["--mask", "none.png"], "none.png cannot be read: there is no such file.\n"],
     [
       ["--index", "1", "--complete", "a.png", "--complete", "b.png"],
       "--complete: expected one file, or one for each of 1 conditions, got 2.\n",

@@ -40,6 +40,17 @@ describe("contactSheet", () => {
     expect(new Set(data)).toEqual(new Set([0, 255]));
   });
 
+  it("draws what XML does not allow in a label as replacement characters, and escapes the rest", async () => {
+    const drawn = async (label: string) =>
+      await sharp(await contactSheet([{ label, tiles: [tile(200, [0, 0, 0])] }]))
+        .raw()
+        .toBuffer();
+    const replaced = await drawn("a\ufffd<b>&");
+    for (const odd of ["\u0000", "\u0007", "\n", "\u007f", "\ufffe", "\uffff", "\ud800"])
+      expect(Buffer.compare(await drawn(`a${odd}<b>&`), replaced), JSON.stringify(odd)).toBe(0);
+    expect(Buffer.compare(await drawn("a b&"), replaced)).not.toBe(0);
+  });
+
   it("refuses tiles that do not fit together", async () => {
     await expect(contactSheet([{ tiles: [tile(4, [0, 0, 0]), tile(5, [0, 0, 0])] }])).rejects.toThrow(
       "contactSheet: expected square RGB tiles [side, side, 3] of one size, got tiles of 48, 75 bytes in 1 rows.",

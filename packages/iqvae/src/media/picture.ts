@@ -1,0 +1,144 @@
+import sharp, { type Metadata, type Sharp, type SharpOptions } from "sharp";
+import { FileProblem } from "./file-problem.ts";
+import { readWhole } from "./read-file.ts";
+import { plain } from "./svg.ts";
+
+/** A picture file in memory of which only the header was read. */
+export interface Picture {
+  readonly path: string;
+  readonly bytes: Buffer;
+  /** In pixels, upright as its EXIF data say. */
+  readonly width: number;
+  readonly height: number;
+  readonly header: Metadata;
+}
+
+/** The largest square in the middle of a picture, in its pixels: what an image is cut to. */
+export interface Crop {
+  readonly left: number;
+  readonly top: number;
+  readonly side: number;
+}
+
+/** The most pixels of a picture, 16,383². A small file may claim any number; its header is asked before anything is decoded. */
+const MOST_PIXELS = 0x3fff ** 2;
+
+/** @throws FileProblem for what cannot be read, is not a picture, or is too large a one */
+export async function openPicture(path: string): Promise<Picture> {
+  const bytes = await readWhole(path);
+  const header = await attempt(path, () => sharp(bytes, { limitInputPixels: false }).metadata());
+  const { width, height } = header.autoOrient;
+  const picture = { path, bytes, width, height, header };
+  expectPixels(picture, MOST_PIXELS, "a picture");
+  return picture;
+}
+
+/** @throws FileProblem for a picture of more pixels than `most` */
+export function expectPixels({ path, width, height }: Picture, most: number, what: string): void {
+  if (width * height <= most) return;
+  const million = (pixels: number) => `${Math.round(pixels / 1e6)} million`;
+  throw new FileProblem(
+    "too large",
+    `${path} has ${width} × ${height} pixels, ${million(width * height)}; ${million(most)} are the most of ${what}. Scale it down.`,
+  );
+}
+
+export function cropOf({ width, height }: { readonly width: number; readonly height: number }): Crop {
+  const side = Math.min(width, height);
+  return { left: Math.floor((width - side) / 2), top: Math.floor((height - side) / 2), side };
+}
+
+/**
+ * Lets sharp decode a picture.
+ *
+ * @param task what to do with it; it may be called twice
+ * @throws FileProblem for a picture that is not whole
+ */
+export async function decode<T>(
+  { path, bytes }: Picture,
+  task: (image: Sharp) => Promise<T>,
+  options: SharpOptions = {},
+): Promise<T> {
+  const run = (failOn: "warning" | "error") =>
+    task(sharp(bytes, { limitInputPixels: MOST_PIXELS, failOn, ...options }).autoOrient());
+  return await attempt(path, () =>
+    run("warning").catch((error: Error) => {
+      // Some encoders write an odd number into a scan's header, which says nothing in a sequential file. All others read those.
+      if (error.message.includes("Invalid SOS parameters")) return run("error");
+      throw error;
+    }),
+  );
+}
+
+async function attempt<T>(path: string, task: () => Promise<T>): Promise<T> {
+  try {
+    return await task();
+  } catch (error) {
+    const reason = (error as Error).message.split("\n")[0]!;
+    throw new FileProblem(
+      "corrupt file",
+      `${path} is not a whole image that can be decoded (${reason}). Expected a PNG, JPEG, WebP, AVIF, TIFF, GIF or SVG file.`,
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * The middle of a picture, scaled to `size` (Lanczos), on white where it is transparent.
+ *
+ * @returns RGB bytes `[size, size, 3]`
+ * @throws FileProblem for a picture that is not whole
+ */
+export async function squareImage(picture: Picture, size: number): Promise<Uint8Array> {
+  const pixels = await decode(picture, (image) =>
+    middle(image, picture).resize(size, size).flatten({ background: "#fff" }).toColorspace("srgb").raw().toBuffer(),
+  );
+  if (pixels.length === size * size * 3) return plain(pixels);
+  throw new FileProblem("corrupt file", `${picture.path} does not have three color channels.`);
+}
+
+/**
+ * A drawing of dark lines on white, cut to its middle and scaled to `size`. A pixel is a line when at least half as much of
+ * it is ink as a line of one pixel would leave there, so that thin lines of a large drawing do not vanish [O].
+ *
+ * @returns 0 or 1 (line) `[size, size]`
+ * @throws FileProblem for a picture that is not whole
+ */
+export async function squareLines(picture: Picture, size: number): Promise<Uint8Array> {
+  const { data, info } = await decode(picture, (image) =>
+    middle(image.flatten({ background: "#fff" }), picture)
+      .resize(size, size, { kernel: "linear", fastShrinkOnLoad: false })
+      .grayscale()
+      .raw()
+      .toBuffer({ resolveWithObject: true }),
+  );
+  const ink = (0.5 * 255) / Math.max(1, cropOf(picture).side / size);
+  return Uint8Array.from({ length: size * size }, (_, at) => (255 - data[at * info.channels]! >= ink ? 1 : 0));
+}
+
+function middle(image: Sharp, picture: Picture): Sharp {
+  const { left, top, side } = cropOf(picture);
+  // An extract that takes all keeps sharp from decoding no more of a large JPEG file than it needs.
+  return picture.width === picture.height ? image : image.extract({ left, top, width: side, height: side });
+}
+
+/** @throws FileProblem for a picture of other than `size × size` pixels */
+export function expectSize({ path, width, height }: Picture, size: number, why: string): void {
+  if (width === size && height === size) return;
+  throw new FileProblem(
+    "size mismatch",
+    `${path}: expected ${size} × ${size} pixels, got ${width} × ${height}. ${why}`,
+  );
+}
+
+/**
+ * Checks that a map and its image show the same: their sides have one ratio, up to the rounding of a pixel.
+ *
+ * @throws FileProblem when they do not
+ */
+export function expectSameShape(map: Picture, image: Picture): void {
+  const apart = Math.abs(map.width * image.height - map.height * image.width);
+  if (apart < Math.max(map.width, map.height, image.width, image.height)) return;
+  const [a, b] = [map, image].map(({ path, width, height }) => `${path} has ${width} × ${height} pixels`);
+  throw new FileProblem("size mismatch", `${a}, but ${b}.`);
+}

@@ -1,0 +1,235 @@
+import { deflateSync } from "node:zlib";
+import fc from "fast-check";
+import sharp, { type Sharp } from "sharp";
+import { describe, expect, it, test } from "vitest";
+import type { Rgb, SemanticSpec } from "../../src/conditions/index.ts";
+import { FileProblem } from "../../src/media/file-problem.ts";
+import { readLabels, storedPixels } from "../../src/media/label-map.ts";
+import { chunk, damage, pngFile } from "../data/import/trees.ts";
+import { chunkOf, packed, palettePng, pictureOf, withChunks } from "./files.ts";
+
+const COLORS: readonly Rgb[] = [
+  [16, 32, 48],
+  [64, 80, 96],
+  [240, 224, 208],
+  [1, 2, 3],
+];
+const painted: SemanticSpec = { kind: "semantic", classes: COLORS.map((color, i) => ({ name: `class ${i}`, color })) };
+const indexed: SemanticSpec = { ...painted, indexed: true };
+
+/** Four columns of different classes, so that each way to turn a map shows. */
+const MAP = [
+  [0, 1, 2, 3],
+  [1, 1, 2, 0],
+  [3, 0, 0, 2],
+];
+const flat = MAP.flat();
+const rgb = Buffer.from(flat.flatMap((label) => [...COLORS[label]!]));
+const paintedPng = () => sharp(rgb, { raw: { width: 4, height: 3, channels: 3 } }).png();
+const grayPng = () =>
+  sharp(Buffer.from(flat), { raw: { width: 4, height: 3, channels: 1 } })
+    .toColorspace("b-w")
+    .png()
+    .toBuffer();
+
+const labelsOf = async (bytes: Uint8Array, spec: SemanticSpec) => [
+  ...(await readLabels(await pictureOf(bytes), spec)).labels,
+];
+
+describe("a PNG with a palette, where numbers count", () => {
+  const black: Rgb = [0, 0, 0];
+
+  test.each<[string, readonly Rgb[], readonly Buffer[]]>([
+    ["all of one color", [black, black, black, black], []],
+    [
+      "two of one color, with opacities",
+      [black, [9, 9, 9], [9, 9, 9], [7, 7, 7]],
+      [chunk("tRNS", Buffer.from([0, 128]))],
+    ],
+    ["colors like those of other classes, and one more", [...COLORS.toReversed().slice(0, 3), black], []],
+    ["fewer colors than indices", [black], []],
+  ])("is read by its indices, be its colors %s", async (_, palette, extra) => {
+    expect(await labelsOf(palettePng(MAP, palette, { extra }), indexed)).toEqual(flat);
+  });
+
+  it("is read by its indices, whatever they are, at every depth", async () => {
+    const classes = Array.from({ length: 256 }, (_, i) => ({ name: String(i), color: [250, 251, 252] as Rgb }));
+    const shape = fc.record({
+      bits: fc.constantFrom(1, 2, 4, 8),
+      width: fc.integer({ min: 1, max: 19 }),
+      height: fc.integer({ min: 1, max: 5 }),
+    });
+    const picture = shape.chain(({ bits, width, height }) =>
+      fc.record({
+        bits: fc.constant(bits),
+        indices: fc.array(fc.array(fc.nat(2 ** bits - 1), { minLength: width, maxLength: width }), {
+          minLength: height,
+          maxLength: height,
+        }),
+        palette: fc.array(fc.tuple(fc.nat(255), fc.nat(255), fc.nat(255)), {
+          minLength: 2 ** bits,
+          maxLength: 2 ** bits,
+        }),
+      }),
+    );
+    await fc.assert(
+      fc.asyncProperty(picture, async ({ bits, indices, palette }) => {
+        const file = palettePng(indices, palette, { bits });
+        expect(await labelsOf(file, { kind: "semantic", classes, indexed: true })).toEqual(indices.flat());
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("may be interlaced, and in parts", async () => {
+    const file = await paintedPng().png({ palette: true, progressive: true, dither: 0 }).toBuffer();
+    expect(file[28]).toBe(1);
+    const labels = await labelsOf(file, {
+      ...indexed,
+      classes: painted.classes.map(({ name }) => ({ name, color: [0, 0, 0] })),
+    });
+    const palette = chunkOf(file, "PLTE").subarray(8);
+    expect(labels.flatMap((index) => [...palette.subarray(3 * index, 3 * index + 3)])).toEqual([...rgb]);
+  });
+
+  it("is upright as its EXIF data say", async () => {
+    const turned = await paintedPng().withMetadata({ orientation: 6 }).toBuffer();
+    const map = await readLabels(
+      await pictureOf(palettePng(MAP, [[0, 0, 0]], { extra: [chunkOf(turned, "eXIf")] })),
+      indexed,
+    );
+    expect(map).toMatchObject({ width: 3, height: 4 });
+    expect([...map.labels]).toEqual([3, 1, 0, 0, 1, 1, 0, 2, 2, 2, 0, 3]);
+  });
+
+  it("is refused where its colors are those of other classes than its indices", async () => {
+    const other = palettePng(MAP, COLORS.toReversed());
+    await expect(labelsOf(other, indexed)).rejects.toThrow(/its palette has them in another order/);
+    expect(await labelsOf(palettePng(MAP, COLORS), indexed)).toEqual(flat);
+  });
+
+  it("is a problem where it is damaged, never more", async () => {
+    const file = palettePng(MAP, COLORS);
+    await fc.assert(
+      fc.asyncProperty(damage(file), async (bytes) => {
+        try {
+          expect(await labelsOf(bytes, indexed)).toHaveLength(12);
+        } catch (error) {
+          expect(error).toBeInstanceOf(FileProblem);
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+test("a PNG with a palette is read by its colors, where colors count", async () => {
+  const [a, b, c, d] = COLORS as [Rgb, Rgb, Rgb, Rgb];
+  const twice = [d, c, b, a, a];
+  const indices = MAP.map((row) => row.map((label) => (label === 0 ? 4 : 3 - label)));
+  expect(await labelsOf(palettePng(indices, twice), painted)).toEqual(flat);
+});
+
+test.each([1, 2, 4, 8])("gray numbers of %i bits", async (bits) => {
+  const rows = MAP.map((row) => row.map((label) => label % 2 ** bits));
+  const file = pngFile({ width: 4, height: 3, bits, kind: 0 }, [], deflateSync(packed(rows, bits)));
+  expect(await labelsOf(file, indexed)).toEqual(rows.flat());
+  expect(await labelsOf(file, painted)).toEqual(rows.flat());
+});
+
+test("profiles of color change nothing", async () => {
+  const profile = chunkOf(await paintedPng().withIccProfile("p3").toBuffer(), "iCCP");
+  expect(await labelsOf(withChunks(await paintedPng().toBuffer(), profile), painted)).toEqual(flat);
+  expect(await labelsOf(withChunks(await grayPng(), profile), painted)).toEqual(flat);
+});
+
+describe("compression", () => {
+  const image = () => sharp(rgb, { raw: { width: 4, height: 3, channels: 3 } });
+  const gray = () => sharp(Buffer.from(flat), { raw: { width: 4, height: 3, channels: 1 } }).toColorspace("b-w");
+
+  test.each<[string, () => Sharp]>([
+    ["GIF", () => image().gif({ dither: 0 })],
+    ["WebP", () => image().webp({ lossless: true })],
+    ["WebP with metadata", () => image().withMetadata().webp({ lossless: true })],
+    ["TIFF", () => image().tiff({ compression: "none" })],
+    ["TIFF with LZW", () => image().tiff({ compression: "lzw" })],
+    ["gray TIFF with deflate", () => gray().tiff({ compression: "deflate" })],
+  ])("without loss: %s", async (_, write) => {
+    expect(await labelsOf(await write().toBuffer(), painted)).toEqual(flat);
+  });
+
+  test.each<[string, () => Sharp]>([
+    ["JPEG", () => gray().jpeg({ quality: 100 })],
+    ["WEBP", () => image().webp({ quality: 100 })],
+    ["WEBP", () => image().withMetadata().webp({ quality: 100 })],
+    ["AVIF", () => image().avif({ quality: 100 })],
+    ["TIFF", () => image().tiff({ compression: "jpeg", quality: 100 })],
+    ["TIFF", () => image().tiff({ compression: "webp" })],
+  ])("with loss is refused: %s", async (format, write) => {
+    await expect(labelsOf(await write().toBuffer(), painted)).rejects.toMatchObject({
+      kind: "unsuitable format",
+      message: expect.stringMatching(new RegExp(`a label map as ${format} that is compressed with loss`)),
+    });
+  });
+});
+
+test.each<[string, () => Buffer | Promise<Buffer>, string, RegExp]>([
+  [
+    "a number of no class",
+    () => pngFile({ width: 1, height: 1, bits: 8, kind: 0 }, [], deflateSync(Buffer.from([0, 9]))),
+    "unknown class or color",
+    /holds 9 at x = 0, y = 0, but there are 4 classes, 0 \(class 0\) to 3 \(class 3\)/,
+  ],
+  [
+    "a color of no class",
+    () => palettePng([[0, 1]], [COLORS[0]!, [7, 8, 9]]),
+    "unknown class or color",
+    /the color #070809 at x = 1, y = 0, .*#102030, #405060/,
+  ],
+  [
+    "a transparent pixel",
+    () => palettePng([[0, 1]], [...COLORS], { extra: [chunk("tRNS", Buffer.from([255, 254]))] }),
+    "unknown class or color",
+    /the color #405060 at x = 1, y = 0, which is transparent/,
+  ],
+  [
+    "16 bits",
+    () =>
+      sharp(Buffer.alloc(4), { raw: { width: 2, height: 2, channels: 1 } })
+        .toColorspace("grey16")
+        .png()
+        .toBuffer(),
+    "unsuitable format",
+    /has 16 bits a pixel/,
+  ],
+  [
+    "400 megapixels, by its header alone",
+    () => pngFile({ width: 20_000, height: 20_000, bits: 8, kind: 0 }, [], deflateSync(Buffer.alloc(20))),
+    "too large",
+    /20000 × 20000 pixels, 400 million; 268 million are the most/,
+  ],
+  [
+    "100 megapixels, by its header alone",
+    () => pngFile({ width: 10_000, height: 10_000, bits: 8, kind: 0 }, [], deflateSync(Buffer.alloc(20))),
+    "too large",
+    /10000 × 10000 pixels, 100 million; 67 million are the most of a label map/,
+  ],
+])("refuses %s", async (_, file, kind, message) => {
+  await expect(labelsOf(await file(), painted)).rejects.toMatchObject({
+    kind,
+    message: expect.stringMatching(message),
+  });
+});
+
+test("refuses a color that several classes share", async () => {
+  const classes = painted.classes.map((each, i) => (i === 2 ? { ...each, color: COLORS[0]! } : each));
+  await expect(labelsOf(await paintedPng().toBuffer(), { kind: "semantic", classes })).rejects.toThrow(
+    /#102030 at x = 0, y = 0, which is that of several classes/,
+  );
+});
+
+test("masks keep the numbers that they hold", async () => {
+  const file = pngFile({ width: 4, height: 1, bits: 1, kind: 0 }, [], deflateSync(packed([[0, 1, 1, 0]], 1)));
+  const { data, bits, channels } = await storedPixels(await pictureOf(file));
+  expect({ data: [...data], bits, channels }).toEqual({ data: [0, 1, 1, 0], bits: 1, channels: 1 });
+});
