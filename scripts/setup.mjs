@@ -42,8 +42,10 @@ export async function compileTypeScript() {
 /** @param {string} version of Node.js */
 export function checkNode(version) {
   const [major = 0, minor = 0] = version.split(".").map(Number);
-  if (major > 20 || (major === 20 && minor >= 9)) return;
-  throw new Error(`Node.js 20.9 or newer is needed, and this is ${version}. Install one from nodejs.org or with nvm.`);
+  if (major > 22 || (major === 22 && minor >= 2) || (major === 20 && minor >= 15)) return;
+  throw new Error(
+    `Node.js 20.15, 22.2 or newer is needed, and this is ${version}. Install one from nodejs.org or with nvm.`,
+  );
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -1,9 +1,11 @@
-import { createHash, type Hash } from "node:crypto";
-import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { closeSync, fstatSync, openSync, readSync, rmSync } from "node:fs";
 import { readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { crc32 } from "node:zlib";
 import { FileReplacement, WriteError } from "@iqvae/torch";
 import { makeFolder } from "../support/files.ts";
+import type { ImportReport } from "./import/problems.ts";
 
 /** A pair that is to be drawn. */
 export interface PairEntry {
@@ -11,39 +13,56 @@ export interface PairEntry {
   readonly validation: boolean;
 }
 
-/** What a cache file says about itself. */
-export interface CacheHeader {
-  /** Everything that decides the pixels; a file with another key is foreign. */
-  readonly key: string;
+/** What decides the length of a record. */
+export interface CacheShape {
   /** Side of the images in pixels. */
   readonly size: number;
   /** Bytes of a condition; without it, a condition is a raster of the image's size. */
   readonly conditionLength?: number;
-  readonly entries: readonly PairEntry[];
 }
 
-/** A checked cache file: records of an image `[H, W, 3]` followed by its condition, by number. */
+/** What a cache file says about itself. */
+export interface CacheIndex extends CacheShape {
+  /** Everything that decides the pixels; a file with another key is foreign. */
+  readonly key: string;
+  readonly entries: readonly PairEntry[];
+  /** Of an import. */
+  readonly report?: ImportReport;
+}
+
+/** An open cache file: records of an image `[H, W, 3]` followed by its condition, by number. */
 export interface PairCache {
-  readonly header: CacheHeader;
-  /** Reads record `index` into `record`, which is as long as {@link recordLength} says. */
+  readonly index: CacheIndex;
+  /**
+   * Reads record `index` into `record`, which is as long as {@link recordLength} says, and checks it.
+   *
+   * @throws Error for a record that is damaged; the file is removed then, so that it is drawn anew the next time
+   */
   read(index: number, record: Uint8Array): void;
   close(): void;
 }
 
-/** Bytes of a pair in a cache file. */
-export function recordLength({ size, conditionLength = size ** 2 }: CacheHeader): number {
+/** Bytes of a pair in a cache file, without its checksum. */
+export function recordLength({ size, conditionLength = size ** 2 }: CacheShape): number {
   return size ** 2 * 3 + conditionLength;
 }
 
-const MAGIC = "iqvae pairs 1\n";
-const PREFIX = MAGIC.length + 4;
+/**
+ * The file begins with this. Records follow, each with its CRC-32; then the index, as JSON; then the index's length as 32 bits,
+ * and the SHA-256 of the index and its length. So an index is written when all is known, and opening a file costs no more than
+ * reading its index: records are checked when they are read.
+ */
+const MAGIC = "iqvae pairs 2\n";
+const CRC = 4;
+const LENGTH = 4;
 const CHECKSUM = 32;
+const TAIL = LENGTH + CHECKSUM;
 
 /** A cache file that cannot be used, with the reason in `message`. */
 export class CacheRejected extends Error {}
 
 /**
- * Opens a cache file and checks it whole: magic, key, exact length, SHA-256.
+ * Opens a cache file and checks all of it but the records: magic, key, exact length, SHA-256 of the index.
  *
  * @returns `null` if there is no such file
  * @throws CacheRejected for a truncated, foreign or damaged file
@@ -58,11 +77,20 @@ export function openCache(path: string, key: string): PairCache | null {
     throw error;
   }
   try {
-    const { header, start } = checkFile(file, key);
+    const index = readIndex(file, key);
+    const stored = Buffer.alloc(recordLength(index) + CRC);
     return {
-      header,
-      read(index, record) {
-        readFully(file, record, start + index * record.length);
+      index,
+      read(number, record) {
+        const whole = readFully(file, stored, MAGIC.length + number * stored.length);
+        if (!whole || crc32(stored.subarray(0, -CRC)) !== stored.readUInt32LE(record.length)) {
+          rmSync(path, { force: true });
+          throw new Error(
+            `The cache file ${path} is damaged: pair ${number} (${index.entries[number]?.id}) does not match its checksum. The ` +
+              "file has been removed; start again, and its pairs are drawn anew.",
+          );
+        }
+        record.set(stored.subarray(0, record.length));
       },
       close: () => closeSync(file),
     };
@@ -72,119 +100,83 @@ export function openCache(path: string, key: string): PairCache | null {
   }
 }
 
-function checkFile(file: number, key: string): { header: CacheHeader; start: number } {
-  const length = fstatSync(file).size;
-  if (length < PREFIX + CHECKSUM) throw new CacheRejected(`it is only ${length} bytes long`);
-  const prefix = readFully(file, Buffer.alloc(PREFIX), 0);
-  if (prefix.toString("latin1", 0, MAGIC.length) !== MAGIC)
-    throw new CacheRejected("it is no cache file of this version");
-  const headerLength = prefix.readUInt32LE(MAGIC.length);
-  const start = PREFIX + headerLength;
-  if (start + CHECKSUM > length) throw new CacheRejected("it is truncated within its header");
-
-  const checksum = createHash("sha256").update(prefix);
-  const headerBytes = readFully(file, Buffer.alloc(headerLength), PREFIX);
-  checksum.update(headerBytes);
-  const header = parseHeader(headerBytes);
-  if (header.key !== key) throw new CacheRejected("it was drawn from another recipe");
-  const expected = start + header.entries.length * recordLength(header) + CHECKSUM;
-  if (length !== expected) throw new CacheRejected(`it is ${length} bytes long instead of ${expected}`);
-
-  hashRange(file, start, length - CHECKSUM, checksum);
-  const stored = readFully(file, Buffer.alloc(CHECKSUM), length - CHECKSUM);
-  if (!checksum.digest().equals(stored)) throw new CacheRejected("its checksum does not match");
-  return { header, start };
-}
-
-function parseHeader(bytes: Buffer): CacheHeader {
-  try {
-    const header = JSON.parse(bytes.toString("utf8")) as CacheHeader;
-    if (typeof header.key === "string" && Array.isArray(header.entries)) return header;
-  } catch {
-    // Said below.
+function readIndex(file: number, key: string): CacheIndex {
+  const { size } = fstatSync(file);
+  if (size < MAGIC.length + TAIL) throw new CacheRejected(`it is only ${size} bytes long`);
+  const magic = Buffer.alloc(MAGIC.length);
+  readFully(file, magic, 0);
+  if (magic.toString("latin1") !== MAGIC) throw new CacheRejected("it is not a cache file of this version");
+  const tail = Buffer.alloc(TAIL);
+  readFully(file, tail, size - TAIL);
+  const length = tail.readUInt32LE(0);
+  const end = size - TAIL - length;
+  if (end < MAGIC.length) throw new CacheRejected("it is cut off, or its end is damaged");
+  const text = Buffer.alloc(length);
+  readFully(file, text, end);
+  if (!checksumOf(text, tail.subarray(0, LENGTH)).equals(tail.subarray(LENGTH))) {
+    throw new CacheRejected("it is cut off, or the checksum of its index does not match");
   }
-  throw new CacheRejected("its header is damaged");
+  const index = JSON.parse(text.toString("utf8")) as CacheIndex;
+  if (index.key !== key) throw new CacheRejected("it was drawn from another recipe");
+  const expected = MAGIC.length + index.entries.length * (recordLength(index) + CRC);
+  if (end !== expected) throw new CacheRejected(`its records take ${end} bytes instead of ${expected}`);
+  return index;
 }
 
-function hashRange(file: number, from: number, to: number, hash: Hash): void {
-  const block = Buffer.alloc(1 << 20);
-  for (let at = from; at < to; at += block.length) {
-    hash.update(readFully(file, block.subarray(0, Math.min(block.length, to - at)), at));
-  }
+function checksumOf(...parts: readonly Uint8Array[]): Buffer {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest();
 }
 
-function readFully<T extends Uint8Array>(file: number, bytes: T, position: number): T {
+/** @returns whether there were enough bytes */
+function readFully(file: number, bytes: Uint8Array, position: number): boolean {
   for (let done = 0; done < bytes.length; ) {
     const read = readSync(file, bytes, done, bytes.length - done, position + done);
-    if (read === 0)
-      throw new Error(`the cache file ended ${bytes.length - done} bytes early: it was changed while in use.`);
+    if (read === 0) return false;
     done += read;
   }
-  return bytes;
+  return true;
 }
 
 /**
  * Writes a cache file so that a file of this name is always whole. If anything fails, nothing is left behind.
  *
- * @param records for each entry in order its record: image `[H, W, 3]`, then condition; `null` strikes the entry out
+ * @param expected how many records may come, for a message
+ * @param records image `[H, W, 3]`, then condition, of each pair
+ * @param indexOf called when all records have come
  * @throws WriteError that says what could not be written and what to do
  */
 export async function writeCache(
   path: string,
-  header: CacheHeader,
-  records: AsyncIterable<Uint8Array | null>,
+  shape: CacheShape,
+  expected: number,
+  records: AsyncIterable<Uint8Array>,
+  indexOf: () => CacheIndex,
 ): Promise<void> {
-  const beginning = beginningOf(header);
-  const checksum = createHash("sha256");
   try {
     makeFolder(dirname(path));
     await removeAbandoned(path);
     const file = new FileReplacement(path);
     try {
-      const write = (part: Uint8Array) => {
-        checksum.update(part);
-        file.write(part);
-      };
-      write(beginning);
-      const kept: PairEntry[] = [];
-      let index = 0;
+      file.write(MAGIC);
+      const stored = Buffer.alloc(recordLength(shape) + CRC);
       for await (const record of records) {
-        const entry = header.entries[index++]!;
-        if (record === null) continue;
-        write(record);
-        kept.push(entry);
+        stored.set(record);
+        stored.writeUInt32LE(crc32(record), record.length);
+        file.write(stored);
       }
-      if (kept.length === index) file.write(checksum.digest());
-      else writeAnew(file.descriptor, { ...header, entries: kept }, beginning.length);
+      const index = Buffer.from(JSON.stringify(indexOf()));
+      const length = Buffer.alloc(LENGTH);
+      length.writeUInt32LE(index.length);
+      file.write(Buffer.concat([index, length, checksumOf(index, length)]));
       file.commit();
     } finally {
       file.discard();
     }
   } catch (error) {
-    throw explain(error, header);
+    throw explain(error, expected * recordLength(shape));
   }
-}
-
-/** What a cache file begins with; `length` fills it up with spaces after the header, which JSON ignores. */
-function beginningOf(header: CacheHeader, length?: number): Buffer {
-  const text = Buffer.from(JSON.stringify(header));
-  const bytes = Buffer.alloc(length ?? PREFIX + text.length, " ");
-  bytes.write(MAGIC, "latin1");
-  bytes.writeUInt32LE(bytes.length - PREFIX, MAGIC.length);
-  text.copy(bytes, PREFIX);
-  return bytes;
-}
-
-/**
- * Puts a shorter list of entries in place of the one that a file begins with, and adds the checksum. Which pairs can be used is
- * known only when all are read; so the records, which are the bulk, are written once.
- */
-function writeAnew(file: number, header: CacheHeader, length: number): void {
-  const { size: end } = fstatSync(file);
-  writeSync(file, beginningOf(header, length), 0, length, 0);
-  const checksum = createHash("sha256");
-  hashRange(file, 0, end, checksum);
-  writeSync(file, checksum.digest(), 0, CHECKSUM, end);
 }
 
 /** A writer writes all the time, so what has not changed for so long belongs to one that was killed. */
@@ -201,11 +193,10 @@ export async function removeAbandoned(path: string): Promise<void> {
   }
 }
 
-function explain(error: unknown, header: CacheHeader): unknown {
+function explain(error: unknown, bytes: number): unknown {
   if (!(error instanceof WriteError)) return error;
-  const megabytes = Math.ceil((header.entries.length * recordLength(header)) / 1e6);
   return new WriteError(
-    `${error.message} It is a cache file of ${megabytes} MB, and nothing of it was left behind. ` +
+    `${error.message} It is a cache file of ${Math.ceil(bytes / 1e6)} MB, and nothing of it was left behind. ` +
       `IQVAE_CACHE or cacheDir names another folder for it.`,
     { cause: error },
   );

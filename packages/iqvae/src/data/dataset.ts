@@ -48,3 +48,12 @@ export interface PairDataset {
   /** Closes the cache file. No batch can be read afterwards. */
   close(): void;
 }
+
+/** @throws Error for a data set with nothing to train on, or nothing held out to tell how it goes */
+export function expectBothParts({ name, train, validation }: PairDataset): void {
+  if (train.length > 0 && validation.length > 0) return;
+  throw new Error(
+    `${name} has ${train.length} pairs to train on and ${validation.length} held out, but 1 of each is the least, and more are ` +
+      "better. Raise data.count.",
+  );
+}

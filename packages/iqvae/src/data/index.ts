@@ -11,7 +11,7 @@ export type {
   Rgb,
   SemanticClass,
 } from "./dataset.ts";
-export { IMAGE_SIZES } from "./dataset.ts";
+export { expectBothParts, IMAGE_SIZES } from "./dataset.ts";
 export type { OpenModes, OpenTrait, OpenTraits, PairFacts } from "./facts.ts";
 export { type HeldOutPart, heldOutPart, SCORED_PARTS, type ScoredPart, spreadRows } from "./held-out.ts";
 export { describeImport, type ImportReport, type ProblemKind, type ProblemSummary } from "./import/problems.ts";

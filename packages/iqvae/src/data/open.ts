@@ -1,17 +1,15 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
-import { replaceFile } from "@iqvae/torch";
-import { type ConditionKind, conditionFor, conditionLength } from "../conditions/index.ts";
-import { CacheRejected, openCache, type PairCache, type PairEntry, recordLength, writeCache } from "./cache.ts";
+import type { ConditionKind } from "../conditions/index.ts";
+import type { PairCache } from "./cache.ts";
 import { cacheFolder } from "./cache-folder.ts";
-import { IMAGE_SIZES, type ImageSize, type PairDataset, type PairSplit } from "./dataset.ts";
+import { IMAGE_SIZES, type ImageSize, type PairDataset } from "./dataset.ts";
+import { drawPairs, openIfWhole } from "./draw-pairs.ts";
 import { describeImport, type ImportReport } from "./import/problems.ts";
 import { importRecipe } from "./import/recipe.ts";
 import { IMPORTS, type ImportInput, type ImportRequest, importSchema, isImport } from "./import/requests.ts";
 import type { License } from "./licenses.ts";
-import type { Recipe } from "./recipe.ts";
+import type { OnProgress, Recipe } from "./recipe.ts";
 import { emojiRecipe } from "./sets/emoji/recipe.ts";
 import type { FaceSplit } from "./sets/faces/geometry.ts";
 import { facesRecipe } from "./sets/faces/recipe.ts";
@@ -21,16 +19,17 @@ import { type HeroCondition, heroesRecipe } from "./sets/heroes/recipe.ts";
 import { scenesRecipe } from "./sets/scenes/recipe.ts";
 import { speechRecipe } from "./sets/speech/recipe.ts";
 import { wordsRecipe } from "./sets/words/recipe.ts";
+import { splitOf } from "./split.ts";
 
 interface CommonRequest {
   readonly size: ImageSize;
   /** Where cache files lie. Default: `IQVAE_CACHE`, else `.cache/iqvae` below the workspace root. */
   readonly cacheDir?: string;
   /**
-   * Called while pairs are drawn for the first time; not at all when they come from the cache. What it throws ends the drawing, and
-   * nothing is left behind.
+   * Called while the files of an import are checked, if that takes a while, and while pairs are drawn for the first time; not at all
+   * when they come from the cache. What it throws ends that, and nothing is left behind.
    */
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly onProgress?: OnProgress;
   /** Called with a sentence when a cache file had to be thrown away or a package is fetched. Default: standard error. */
   readonly onMessage?: (message: string) => void;
 }
@@ -130,27 +129,34 @@ const MOST_PAIRS = 10_000_000;
  */
 export async function openDataset(request: OpenRequest): Promise<PairDataset> {
   const folder = request.cacheDir ?? cacheFolder();
+  const { size, onProgress = () => {}, onMessage = console.error } = request;
   const recipe = await recipeOf(request, folder);
   const key = JSON.stringify({ name: recipe.name, ...recipe.parts });
   const digest = createHash("sha256").update(key).digest("hex").slice(0, 12);
-  const path = resolve(folder, `${recipe.name}-${recipe.condition.kind}-${request.size}-${digest}.pairs`);
+  const path = resolve(folder, `${recipe.name}-${recipe.condition.kind}-${size}-${digest}.pairs`);
 
-  const cache = openIfWhole(path, key, request.onMessage ?? console.error) ?? (await draw(path, key, recipe, request));
-  const report = readReport(path);
-  const side = request.size;
-  const split = (validation: boolean) => splitOf(cache, validation);
+  const kept = openIfWhole(path, key, onMessage);
+  const cache = kept ?? (await drawPairs(path, key, recipe, size, onProgress));
+  const report = reportOf(cache, request);
+  // What was left out is said every time, not only when the files are read: whoever trains should know of it.
+  if (report !== undefined && (kept === null || report.problems.length > 0)) onMessage(describeImport(report));
   return {
     name: recipe.name,
     key,
-    size: side,
+    size,
     condition: recipe.condition,
     licenses: recipe.licenses,
-    train: split(false),
-    validation: split(true),
+    train: splitOf(cache, false),
+    validation: splitOf(cache, true),
     ...(recipe.facts === undefined ? {} : { facts: recipe.facts }),
     ...(report === undefined ? {} : { report }),
     close: () => cache.close(),
   };
+}
+
+/** What became of an import. Its files may have been moved since, and their folder is part of no key. */
+function reportOf({ index: { report } }: PairCache, request: OpenRequest): ImportReport | undefined {
+  return report === undefined || !isImport(request) ? undefined : { ...report, path: resolve(request.path) };
 }
 
 /** Whose drawings the built-in data sets are made of; those of heroes where they have been fetched. */
@@ -170,7 +176,7 @@ export function dataLicenses(): readonly License[] {
 }
 
 async function recipeOf(request: OpenRequest, folder: string): Promise<Recipe> {
-  if (isImport(request)) return importRecipe(checkedImport(request));
+  if (isImport(request)) return importRecipe(checkedImport(request), folder, request.onProgress ?? (() => {}));
   // Requests come from configuration files too, so nothing that the types promise is taken for granted.
   const { name, size } = request;
   expectOneOf<string>("name", name, [...Object.keys(DATASETS), ...IMPORTS]);
@@ -236,107 +242,4 @@ function expectOneOf<T>(what: string, value: T, choices: readonly T[], where = "
 function expectInteger(what: string, value: number, from: number, to: number): void {
   if (Number.isInteger(value) && value >= from && value <= to) return;
   throw new RangeError(`openDataset: ${what} must be a whole number from ${from} to ${to}, not ${value}.`);
-}
-
-function openIfWhole(path: string, key: string, onMessage: (message: string) => void): PairCache | null {
-  try {
-    return openCache(path, key);
-  } catch (error) {
-    if (!(error instanceof CacheRejected)) throw error;
-    onMessage(`The cache file ${path} cannot be used: ${error.message}. Its pairs are drawn anew.`);
-    return null;
-  }
-}
-
-async function draw(path: string, key: string, recipe: Recipe, request: OpenRequest): Promise<PairCache> {
-  const { entries, draw, report } = await recipe.prepare();
-  const { size, onProgress, onMessage = console.error } = request;
-  const { check } = conditionFor(recipe.condition, size);
-  const length = conditionLength(recipe.condition, size);
-  // Left out where it is the default, so that files of former versions stay what they are.
-  const header = { key, size, ...(length === size ** 2 ? {} : { conditionLength: length }), entries };
-  const drawn: PairEntry[] = [];
-  let summary: ImportReport | undefined;
-  async function* records() {
-    let done = 0;
-    for await (const pair of ahead(entries.length, draw)) {
-      if (pair === null) yield null;
-      else {
-        check(pair.condition);
-        const record = new Uint8Array(recordLength(header));
-        record.set(pair.image);
-        record.set(pair.condition, pair.image.length);
-        drawn.push(entries[done]!);
-        yield record;
-      }
-      done++;
-      onProgress?.(done, entries.length);
-    }
-    summary = report?.(drawn);
-  }
-  await writeCache(path, header, records());
-  if (summary !== undefined) {
-    writeReport(path, summary);
-    onMessage(describeImport(summary));
-  }
-  return openCache(path, key)!;
-}
-
-/** What became of an import is kept beside its pairs. */
-function reportPath(cache: string): string {
-  return cache.replace(/\.pairs$/, ".report.json");
-}
-
-function writeReport(cache: string, report: ImportReport): void {
-  replaceFile(reportPath(cache), JSON.stringify(report, null, 2));
-}
-
-function readReport(cache: string): ImportReport | undefined {
-  const path = reportPath(cache);
-  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as ImportReport) : undefined;
-}
-
-/** Results of `task(0) … task(length − 1)` in order, some of them under way at the same time. */
-async function* ahead<T>(length: number, task: (index: number) => Promise<T>): AsyncGenerator<T> {
-  const width = 2 * availableParallelism() + 2;
-  const pending: Promise<T>[] = [];
-  const start = (index: number) => {
-    const result = task(index);
-    // A failure surfaces when its turn comes; until then it must not count as unhandled.
-    result.catch(() => {});
-    pending.push(result);
-  };
-  for (let index = 0; index < length; index++) {
-    start(index);
-    if (pending.length === width) yield await pending.shift()!;
-  }
-  while (pending.length > 0) yield await pending.shift()!;
-}
-
-function splitOf(cache: PairCache, validation: boolean): PairSplit {
-  const { entries, size } = cache.header;
-  const records = Uint32Array.from(entries.keys()).filter((i) => entries[i]!.validation === validation);
-  const ids = Array.from(records, (i) => entries[i]!.id);
-  const imageLength = size * size * 3;
-  const length = recordLength(cache.header);
-  return {
-    length: ids.length,
-    ids,
-    batch(indices) {
-      const images = new Uint8Array(indices.length * imageLength);
-      const conditions = new Uint8Array(indices.length * (length - imageLength));
-      const record = new Uint8Array(length);
-      for (let i = 0; i < indices.length; i++) {
-        const index = records[indices[i]!];
-        if (index === undefined) {
-          const part = validation ? "validation" : "train";
-          throw new RangeError(`${part}.batch: expected numbers from 0 to ${ids.length - 1}, got ${indices[i]}.`);
-        }
-        cache.read(index, record);
-        images.set(record.subarray(0, imageLength), i * imageLength);
-        conditions.set(record.subarray(imageLength), i * (length - imageLength));
-      }
-      return { images, conditions };
-    },
-  };
 }

@@ -10,6 +10,9 @@ export interface Pair {
   readonly condition: Uint8Array;
 }
 
+/** What is going on with the files or pairs of a data set, and how much of it is done. It may throw to end that. */
+export type OnProgress = (done: number, total: number, task: "checking" | "listing" | "drawing") => void;
+
 /** The pairs of a data set, ready to be drawn. */
 export interface Prepared {
   readonly entries: readonly PairEntry[];

@@ -1,5 +1,5 @@
 import { manualSeed } from "@iqvae/torch";
-import { heldOutPart, Loader, type OpenRequest, openDataset, type PairDataset } from "../data/index.ts";
+import { expectBothParts, heldOutPart, Loader, type OpenRequest, openDataset, type PairDataset } from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import { openPerceptualNetwork, perceptualLoss } from "../stage1/perceptual.ts";
 import { Stage1Trainer } from "../stage1/trainer.ts";
@@ -38,6 +38,7 @@ export async function trainRun(run: RunFolder, context: TrainingContext): Promis
   try {
     const dataset = await openData(run.config.data, interruptible(context.progress, context.interrupt));
     try {
+      expectBothParts(dataset);
       // All that training looks at is of this part: losses, pictures, and so the choice of weights.
       return await trainStages(run, heldOutPart(dataset, "selection"), events, context);
     } finally {
@@ -55,12 +56,15 @@ export async function trainRun(run: RunFolder, context: TrainingContext): Promis
 
 /** Opens a data set, drawing it first if need be. */
 export async function openData(data: OpenRequest, progress: Progress): Promise<PairDataset> {
-  let begun = false;
+  let begun: string | undefined;
   const request = {
     ...data,
-    onProgress: (done: number, total: number) => {
-      if (!begun) progress.begin(`drawing ${data.name}`, total, 0);
-      begun = true;
+    onProgress: (done: number, total: number, task: string) => {
+      if (task !== begun) {
+        if (begun !== undefined) progress.end();
+        progress.begin(`${task} ${data.name}`, total, 0);
+        begun = task;
+      }
       progress.update(done);
     },
     onMessage: (text: string) => progress.tell(text, { event: "data", text }),
@@ -68,7 +72,7 @@ export async function openData(data: OpenRequest, progress: Progress): Promise<P
   try {
     return await openDataset(request);
   } finally {
-    if (begun) progress.end();
+    if (begun !== undefined) progress.end();
   }
 }
 

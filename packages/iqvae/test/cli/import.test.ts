@@ -67,7 +67,13 @@ describe("import", () => {
 
     const text = await workspace.run("import", configured("broken.json", { ...broken, size: 64 }));
     expect(text.out).toContain("4 left out:\n  corrupt file: 2\n    s0: ");
-    expect(text.out).toContain("s1.png holds 7 at x = 0, y = 0, but there are 2 classes, numbered from 0");
+    expect(text.out).toContain("s1.png holds 7 at x = 0, y = 0, but there are 2 classes, 0 (sky) to 1 (sea)");
+  });
+
+  test("says what was left out when the pairs come from the cache, too", async () => {
+    const put = (await workspace.run("import", "broken.json")).out;
+    expect((await workspace.run("import", "broken.json")).out).toBe(put.slice(put.indexOf("folder from")));
+    expect(put).toContain("4 left out:\n  corrupt file: 2\n    s0: ");
   });
 
   const named = (pair: string) => ({ pair, reason: expect.stringContaining(`${pair}.png`) });
@@ -114,6 +120,12 @@ describe("import", () => {
     writeFileSync(workspace.at("cut.json"), '{ "preset": "tiny", "da');
     const { code, err } = await workspace.run("import", "cut.json");
     expect({ code, err }).toEqual({ code: 1, err: expect.stringMatching(/^cut\.json is no JSON file/) });
+  });
+
+  test("train needs a pair to train on and one that is held out", async () => {
+    const { code, err } = await workspace.run("train", "tiny", "--name", "one", "--set", "data.count=1");
+    expect(code).toBe(1);
+    expect(err).toMatch(/^faces has 1 pairs to train on and 0 held out, .*Raise data\.count\.\n$/);
   });
 
   test("fails when nothing can be used, with the reasons", async () => {

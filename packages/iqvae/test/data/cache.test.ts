@@ -87,46 +87,95 @@ describe("the cache", () => {
     dataset.close();
   });
 
-  it("draws anew, and says so, wherever the file is cut off or one bit of it is wrong", async () => {
+  it("finds every bit that is wrong and every cut, at the latest when the pair is read, and draws anew", async () => {
     const good = await readAll();
     const path = await cacheFile();
     const bytes = await readFile(path);
     const damage = fc.record({ at: fc.nat(bytes.length - 1), bit: fc.nat(7), cut: fc.boolean() });
+    let whenRead = 0;
     await fc.assert(
       fc.asyncProperty(damage, async ({ at, bit, cut }) => {
         const damaged = Buffer.from(cut ? bytes.subarray(0, at) : bytes);
         if (!cut) damaged[at]! ^= 1 << bit;
         await writeFile(path, damaged);
-        const { parts, drawn } = await readAll();
+        const first = await readAll().catch((error: Error) => error);
+        if (first instanceof Error) {
+          expect(first.message).toMatch(
+            /^The cache file .* is damaged: pair \d \(face-0-\d\) does not match its checksum/,
+          );
+          whenRead++;
+        } else {
+          expect(messages).toHaveLength(1);
+          expect(messages[0]).toMatch(/^The cache file .* cannot be used: .*\. Its pairs are drawn anew\.$/);
+        }
+        const { parts, drawn } = first instanceof Error ? await readAll() : first;
         expect(drawn).toBe(6);
-        expect(messages).toHaveLength(1);
-        expect(messages[0]).toMatch(/^The cache file .* cannot be used: .*\. Its pairs are drawn anew\.$/);
         expect(parts).toEqual(good.parts);
         expect(await readFile(path)).toEqual(bytes);
       }),
       { numRuns: 25 },
     );
+    expect(whenRead).toBeGreaterThan(0);
+  });
+
+  it("names the one damaged pair, and reads the others", async () => {
+    const dataset = await openDataset(request());
+    const path = await cacheFile();
+    const bytes = await readFile(path);
+    bytes[100]! ^= 1;
+    await writeFile(path, bytes);
+    const parts = [dataset.train, dataset.validation];
+    const first = parts.find((part) => part.ids.includes("face-0-0"))!;
+    const number = first.ids.indexOf("face-0-0");
+    for (const part of parts)
+      for (const i of part.ids.keys())
+        if (part !== first || i !== number) expect(part.batch([i]).images).toHaveLength(3072);
+    expect(() => first.batch([number])).toThrow(/pair 0 \(face-0-0\).*has been removed/);
+    expect(await readdir(cacheDir)).toEqual([]);
+    dataset.close();
+  });
+
+  it("is opened without its records being read", async () => {
+    await readAll();
+    const path = await cacheFile();
+    const bytes = await readFile(path);
+    bytes.fill(0, 20, 20 + 6 * 4000);
+    await writeFile(path, bytes);
+    messages.length = 0;
+    const dataset = await openDataset(request());
+    expect([dataset.train.length + dataset.validation.length, messages]).toEqual([6, []]);
+    dataset.close();
   });
 
   it.each([
     [
       "no cache file",
       () => Buffer.from("GIF89a, a picture of something else that is long enough to be read"),
-      "it is no cache file of this version",
+      "it is not a cache file of this version",
     ],
     ["an empty file", () => Buffer.alloc(0), "it is only 0 bytes long"],
     [
-      "another recipe",
+      "a changed index",
       (own: Buffer) => Buffer.from(own.toString("latin1").replace("facesjs", "facesJS"), "latin1"),
-      "it was drawn from another recipe",
+      "the checksum of its index does not match",
     ],
-    ["a file with more behind it", (own: Buffer) => Buffer.concat([own, own]), "bytes long instead of"],
+    ["a file with more behind it", (own: Buffer) => Buffer.concat([own, own]), "its records take"],
   ])("says what is wrong with %s", async (_, forge, reason) => {
     await readAll();
     const path = await cacheFile();
     await writeFile(path, forge(await readFile(path)));
     expect((await readAll()).drawn).toBe(6);
     expect(messages[0]).toContain(reason);
+  });
+
+  it("says that a file was drawn from another recipe", async () => {
+    await readAll(7);
+    const other = await readFile(await cacheFile());
+    await rm(await cacheFile());
+    await readAll();
+    await writeFile(await cacheFile(), other);
+    expect((await readAll()).drawn).toBe(6);
+    expect(messages[0]).toContain("it was drawn from another recipe");
   });
 
   it.each([

@@ -1,8 +1,10 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { type ConditionSpec, readCondition } from "../../src/data/index.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type ConditionSpec, type OpenImport, readCondition } from "../../src/data/index.ts";
+import { palettePng } from "../media/files.ts";
+import { importOf, pairsOf, png, tree, wav } from "./import/trees.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -23,7 +25,7 @@ const TEXT = { kind: "text", length: 12 } as const;
 
 async function read(content: unknown, spec: ConditionSpec): Promise<number[]> {
   const path = join(folder, "condition.json");
-  await writeFile(path, typeof content === "string" ? content : JSON.stringify(content));
+  await writeFile(path, typeof content === "string" || Buffer.isBuffer(content) ? content : JSON.stringify(content));
   return [...(await readCondition(path, spec, 32))];
 }
 
@@ -45,20 +47,27 @@ it("reads a text from a file, or takes it as it is", async () => {
 });
 
 it.each<[unknown, ConditionSpec, string]>([
-  [[[0.1, 0.2]], POINTS, "expected a list of 2 points (head, hand), got 1 entries."],
-  [{}, POINTS, "expected a list of 2 points (head, hand), got no list."],
-  [[[0.1, 2], null], POINTS, "point 0 (head) is [0.1,2], but must be [x, y] in 0 … 1 of the side, or null."],
-  ["{", POINTS, "is no JSON file:"],
-  [[{ class: "oak", box: [0, 0, 1, 1] }], LAYOUT, 'box 0 has the class "oak"; choose one of rose, pear.'],
+  [[[0.1, 0.2]], POINTS, "must be a list of 2 points (head, hand), but is a list of 1"],
+  [{}, POINTS, "must be a list of 2 points (head, hand), but is not a list"],
+  [[[0.1, 2], null], POINTS, "point 0 (head) is [0.1,2], but must be [x, y] in 0 … 1 of the picture, or null."],
+  ["{", POINTS, "is not valid JSON:"],
+  [[{ class: "oak", box: [0, 0, 1, 1] }], LAYOUT, 'box 0 has the class "oak"; there are rose, pear.'],
   [[{ class: "rose", box: [0, 0, 1] }], LAYOUT, "box 0 is [0,0,1], but must be [left, top, width, height] in 0 … 1"],
-  [[{ class: "rose", box: [0, 0, 0, 1] }], LAYOUT, "box 0 is [1, 0, 0, 0, 255], but a box is"],
-  [[null], LAYOUT, "box 0 has the class undefined"],
-  [{}, LAYOUT, "expected a list of boxes [ … ]."],
+  [
+    [{ class: "rose", box: [0, 0, 0, 1] }],
+    LAYOUT,
+    "box 0 is [0,0,0,1], but must be [left, top, width, height] in 0 … 1",
+  ],
+  [[{ class: "rose", box: [0.9, 0, 0.9, 1] }], LAYOUT, "of 1 boxes 1 lie mostly outside"],
+  [[null], LAYOUT, 'box 0 must be { "class": name, "box": [ … ] }'],
+  [{}, LAYOUT, "must be a list of boxes"],
   [
     "a text that is too long",
     TEXT,
     'the text "a text that is too long" has 23 bytes, but 12 is the most here; shorten it.',
   ],
+  [Buffer.from([0x61, 0xe4, 0x62]), TEXT, "condition.json is not UTF-8 text"],
+  [Buffer.from('[[0.5, 0.5], "\xe4"]', "latin1"), POINTS, "condition.json is not UTF-8 text"],
   ["no sound", { kind: "audio", bands: 4, frames: 4 }, "cannot be read: it does not begin with RIFF … WAVE"],
 ])("refuses %j", async (content, spec, message) => {
   await expect(read(content, spec)).rejects.toThrow(message);
@@ -66,6 +75,57 @@ it.each<[unknown, ConditionSpec, string]>([
 
 it("says when there is no file", async () => {
   await expect(readCondition(join(folder, "none.json"), POINTS, 32)).rejects.toThrow(
-    /readCondition\(".*none\.json"\): there is no such file that can be read\./,
+    /none\.json cannot be read: there is no such file\./,
   );
+});
+
+it("refuses a text that is not Unicode, or was not UTF-8 where it came from", async () => {
+  await expect(readCondition("caf\ufffd", TEXT, 32)).rejects.toThrow("U+FFFD, which stands for what is not UTF-8");
+  await expect(readCondition("a\ud83d", TEXT, 32)).rejects.toThrow("half a surrogate pair");
+});
+
+it("reads a text without its byte-order mark", async () => {
+  expect(await read("\ufeffrose", TEXT)).toEqual([...Buffer.from("rose"), ...Array(8).fill(0)]);
+});
+
+describe("reads what an import reads of the same file, byte for byte", () => {
+  const classes = Array.from({ length: 4 }, (_, i) => ({ name: `class ${i}`, color: [i, 50 * i, 9] as const }));
+  const labels = Array.from({ length: 32 }, (_, y) => Array.from({ length: 32 }, (_, x) => (x * y) % 4));
+  const black = palettePng(
+    labels,
+    [0, 1, 2, 3].map(() => [0, 0, 0] as const),
+  );
+  const drawing = png(32, 32, (x, y) => (x === y ? [255, 0, 0] : [255, 255, 255]));
+  const boxes = JSON.stringify([
+    { class: "class 3", box: [0.303, 0.117, 0.304, 0.508] },
+    { class: "class 1", box: [0.5, 0.25, 0.5, 0.75] },
+  ]);
+  const points = JSON.stringify([[0.1234, 0.9], null]);
+
+  it.each<[string, string | Buffer | Promise<Buffer>, object]>([
+    ["png", black, { condition: "semantic", classes: classes.map(({ name }) => name) }],
+    ["png", drawing, { condition: "lines" }],
+    ["json", boxes, { condition: "layout", classes: classes.map(({ name }) => name), boxes: 3 }],
+    ["json", points, { condition: "keypoints", points: ["a", "b"] }],
+    ["txt", " a caf\u00e9\n", { condition: "text", length: 20 }],
+    ["wav", wav(440), { condition: "audio", bands: 8, frames: 8 }],
+  ])("%s", async (ending, content, over) => {
+    const image = await png(32, 32, () => [1, 2, 3]);
+    const names = Array.from({ length: 12 }, (_, i) => String(i));
+    const files = await content;
+    const path = tree(
+      Object.fromEntries(
+        names.flatMap((n) => [
+          [`image/${n}.png`, image],
+          [`condition/${n}.${ending}`, files],
+        ]),
+      ),
+    );
+    const { dataset } = await importOf({ name: "folder", path, size: 32, ...over } as OpenImport);
+    expect(dataset.report!.problems).toEqual([]);
+    const read = await readCondition(join(path, `condition/0.${ending}`), dataset.condition, 32);
+    expect(read).toEqual(pairsOf(dataset).get("0")!.condition);
+    expect(new Set(read).size).toBeGreaterThan(1);
+    dataset.close();
+  });
 });

@@ -1,12 +1,11 @@
+import { FileProblem, type FileProblemKind } from "../../media/file-problem.ts";
+
 /** What can be wrong with a pair; the words are those of the summary. */
 export type ProblemKind =
+  | FileProblemKind
   | "missing partner"
   | "ambiguous partner"
-  | "unreadable file"
-  | "corrupt file"
-  | "unknown class or color"
-  | "size mismatch"
-  | "bad annotation"
+  | "contact sheet"
   | "text too long"
   | "too few or too many objects";
 
@@ -21,6 +20,18 @@ export class PairProblem extends Error {
   }
 }
 
+/**
+ * What an error says of a pair.
+ *
+ * @throws the error itself, when it is not about a pair
+ */
+export function problemKind(error: unknown): ProblemKind {
+  if (error instanceof PairProblem || error instanceof FileProblem) return error.kind;
+  // What readers of conditions say of a file that means nothing.
+  if (error instanceof RangeError) return "bad annotation";
+  throw error;
+}
+
 /** The problems of one kind: how many pairs have it, and the first of them. */
 export interface ProblemSummary {
   readonly kind: ProblemKind;
@@ -29,7 +40,7 @@ export interface ProblemSummary {
   readonly named: readonly { readonly pair: string; readonly reason: string }[];
 }
 
-/** What became of an import. It is kept beside the cache file. */
+/** What became of an import. It is kept in the cache file. */
 export interface ImportReport {
   readonly data: string;
   /** The folder that was read. */

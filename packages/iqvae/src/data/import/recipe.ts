@@ -1,25 +1,30 @@
 import { resolve } from "node:path";
+import sharp from "sharp";
 import { conditionFor } from "../../conditions/index.ts";
 import type { PairEntry } from "../cache.ts";
 import { installedVersion } from "../licenses.ts";
-import type { Pair, Prepared, Recipe } from "../recipe.ts";
-import { describeProblems, type ImportReport, PairProblem, Problems } from "./problems.ts";
-import { fingerprint } from "./readers/files.ts";
+import type { OnProgress, Pair, Prepared, Recipe } from "../recipe.ts";
+import { describeProblems, type ImportReport, Problems, problemKind } from "./problems.ts";
+import { contentsOf } from "./readers/contents.ts";
+import { FileTree } from "./readers/file-tree.ts";
 import type { ImportRequest } from "./requests.ts";
 import type { Source } from "./source.ts";
 import { sourceOf } from "./sources.ts";
 
 /** Raise it whenever what is made of the same files changes. */
-const VERSION = 3;
+const VERSION = 4;
 
 /**
  * How the pairs of a folder of the user's are read. A pair that cannot be used is named and counted, and the rest goes on.
  *
+ * @param kept a folder for what is to be known the next time
+ * @param onProgress told of files while they are looked at, and may throw to end it
  * @throws Error when the folder does not have the layout
  */
-export function importRecipe(request: ImportRequest): Recipe {
+export async function importRecipe(request: ImportRequest, kept: string, onProgress: OnProgress): Promise<Recipe> {
   const { path, size, ...choices } = request;
-  const source = sourceOf(request);
+  const tree = new FileTree(path);
+  const source = sourceOf(request, tree);
   return {
     name: request.name,
     condition: source.condition,
@@ -28,18 +33,29 @@ export function importRecipe(request: ImportRequest): Recipe {
     // Not the folder's place: the same files are the same data wherever they lie.
     parts: {
       version: VERSION,
-      sharp: installedVersion("sharp"),
+      decoders: decoders(),
       size,
       choices: JSON.stringify(choices),
-      files: fingerprint(path, source.files),
+      files: await contentsOf(tree, source.files, kept, (done, total) => onProgress(done, total, "checking")),
     },
-    prepare: () => prepare(request, source),
+    prepare: () => prepare(request, source, tree, onProgress),
   };
 }
 
-function prepare({ name, path, size }: ImportRequest, source: Source): Prepared {
+/** Whatever turns files into pixels and lists: another version may do so in another way. */
+function decoders(): string {
+  return JSON.stringify({ json: installedVersion("@streamparser/json"), ...sharp.versions });
+}
+
+async function prepare(
+  { name, path, size }: ImportRequest,
+  source: Source,
+  tree: FileTree,
+  onProgress: OnProgress,
+): Promise<Prepared> {
   const problems = new Problems();
-  const { entries, read } = source.match(problems);
+  for (const { name, reason } of tree.leftOut) problems.add("unreadable file", name, reason);
+  const { entries, read } = await source.match(problems, (done, total) => onProgress(done, total, "listing"));
   const { check } = conditionFor(source.condition, size);
   const draw = async (index: number): Promise<Pair | null> => {
     try {
@@ -47,9 +63,7 @@ function prepare({ name, path, size }: ImportRequest, source: Source): Prepared 
       check(pair.condition);
       return pair;
     } catch (error) {
-      // A RangeError is what readers of conditions say of a file that means nothing.
-      if (!(error instanceof PairProblem) && !(error instanceof RangeError)) throw error;
-      problems.add(error instanceof PairProblem ? error.kind : "bad annotation", entries[index]!.id, error.message);
+      problems.add(problemKind(error), entries[index]!.id, (error as Error).message);
       return null;
     }
   };

@@ -13,6 +13,27 @@ const color = z.string().regex(/^#[0-9a-f]{6}$/i, "must be a color such as '#ff8
 const MOST_CLASSES = 255;
 const names = z.array(name).min(1).max(MOST_CLASSES);
 
+/** What several classes share, which must tell them apart. */
+function shared(values: readonly string[]): string | undefined {
+  return values.find((value, i) => values.indexOf(value) < i);
+}
+
+/** Names by which files call classes. */
+const callNames = names.refine((all) => shared(all) === undefined, {
+  error: ({ input }) => `has '${shared(input as string[])}' twice; give each class a name of its own`,
+});
+
+const painted = z
+  .array(z.strictObject({ name, color }))
+  .min(1)
+  .max(MOST_CLASSES)
+  .refine((all) => shared(all.map((each) => each.color.toLowerCase())) === undefined, {
+    error: ({ input }) => {
+      const twice = shared((input as { color: string }[]).map((each) => each.color.toLowerCase()));
+      return `has several classes of the color ${twice}; give each class a color of its own`;
+    },
+  });
+
 const pairs = { name: z.literal("folder"), ...common };
 
 /** A folder of pairs: `condition/` and `image/`, with the same name before the ending. */
@@ -21,7 +42,7 @@ const folder = z.discriminatedUnion("condition", [
     ...pairs,
     condition: z.literal("semantic"),
     /** Names, where maps hold numbers; names and colors, where they are painted. */
-    classes: z.union([names, z.array(z.strictObject({ name, color })).min(1).max(MOST_CLASSES)]),
+    classes: z.union([names, painted]),
   }),
   z.strictObject({ ...pairs, condition: z.literal("lines") }),
   z.strictObject({ ...pairs, condition: z.literal("edges") }),
@@ -35,7 +56,7 @@ const folder = z.discriminatedUnion("condition", [
   z.strictObject({
     ...pairs,
     condition: z.literal("layout"),
-    classes: names,
+    classes: callNames,
     /** The most boxes of a layout. */
     boxes: positive.max(64).default(8),
   }),

@@ -15,9 +15,10 @@ export interface Source {
    * Finds the pairs, and reads lists and annotations for that, but no picture.
    *
    * @param problems takes what is no pair: files without a partner
+   * @param onProgress told of long lists while they are read, and may throw to end it
    * @throws Error when a list that all pairs depend on cannot be read
    */
-  match(problems: Problems): Matched;
+  match(problems: Problems, onProgress: (done: number, total: number) => void): Matched | Promise<Matched>;
 }
 
 /** The pairs that there should be. */
@@ -26,7 +27,7 @@ export interface Matched {
   /**
    * Reads and checks a pair.
    *
-   * @throws PairProblem when it cannot be used
+   * @throws PairProblem, FileProblem or another RangeError when it cannot be used
    */
   read(index: number): Promise<Pair>;
 }
@@ -42,8 +43,6 @@ function hashOf(id: string): number {
  * The split of a layout that has none: the hash of a pair's name decides, so that a pair stays on its side when others come
  * in or go. Where that leaves one side empty, as it may with a handful of pairs, the one with the lowest (highest) hash goes
  * there.
- *
- * @param group what is never split: by default each pair on its own
  */
 export function splitByHash(ids: readonly string[]): PairEntry[] {
   const hashes = ids.map(hashOf);

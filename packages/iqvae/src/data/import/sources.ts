@@ -6,27 +6,28 @@ import { deepfashionSource } from "./layouts/deepfashion.ts";
 import { folderSource } from "./layouts/folder.ts";
 import { imagesSource } from "./layouts/images.ts";
 import { subUrmpSource } from "./layouts/sub-urmp.ts";
+import type { FileTree } from "./readers/file-tree.ts";
 import type { ImportRequest } from "./requests.ts";
 import type { Source } from "./source.ts";
 
 /** @throws Error when the folder does not have the layout */
-export function sourceOf(request: ImportRequest): Source {
+export function sourceOf(request: ImportRequest, tree: FileTree): Source {
   switch (request.name) {
     case "folder":
-      return folderSource(request);
+      return folderSource(request, tree);
     case "images":
-      return imagesSource(request);
+      return imagesSource(request, tree);
     case "ade20k":
-      return ade20kSource(request);
+      return ade20kSource(request, tree);
     case "celebamask-hq":
-      return celebamaskSource(request);
+      return celebamaskSource(request, tree);
     case "deepfashion":
-      return deepfashionSource(request);
+      return deepfashionSource(request, tree);
     case "coco-stuff":
-      return cocoStuffSource(request);
+      return cocoStuffSource(request, tree);
     case "cub-200-2011":
-      return cubSource(request);
+      return cubSource(request, tree);
     case "sub-urmp":
-      return subUrmpSource(request);
+      return subUrmpSource(request, tree);
   }
 }

@@ -7,6 +7,7 @@ import {
   type LayoutSpec,
   type Rgb,
   type SemanticClass,
+  type SemanticSpec,
 } from "../../conditions/index.ts";
 import { ADE20K_CLASSES, BODY_POINTS, CELEBAMASK_PARTS, COCO_CLASSES } from "./class-names.ts";
 import type { FolderRequest, ImportRequest } from "./requests.ts";
@@ -19,9 +20,9 @@ export function importedCondition(request: ImportRequest): ConditionSpec {
     case "images":
       return { kind: "edges" };
     case "ade20k":
-      return { kind: "semantic", classes: coloredClasses(ADE20K_CLASSES) };
+      return ADE20K;
     case "celebamask-hq":
-      return { kind: "semantic", classes: coloredClasses(["background", ...CELEBAMASK_PARTS]) };
+      return CELEBAMASK;
     case "deepfashion":
       return BODY;
     case "coco-stuff":
@@ -36,7 +37,7 @@ export function importedCondition(request: ImportRequest): ConditionSpec {
 function folderCondition(request: FolderRequest): ConditionSpec {
   switch (request.condition) {
     case "semantic":
-      return { kind: "semantic", classes: coloredClasses(request.classes) };
+      return semanticSpec(request.classes);
     case "lines":
     case "edges":
       return { kind: request.condition };
@@ -54,6 +55,12 @@ function folderCondition(request: FolderRequest): ConditionSpec {
         ...(request.stretch && { stretch: true }),
       };
   }
+}
+
+/** Classes that have only names are known by their numbers. */
+function semanticSpec(classes: Extract<FolderRequest, { condition: "semantic" }>["classes"]): SemanticSpec {
+  const indexed = typeof classes[0] === "string";
+  return { kind: "semantic", classes: coloredClasses(classes), ...(indexed && { indexed }) };
 }
 
 /** Classes with their own colors, or with colors that people can tell apart as well as so many can be. */
@@ -76,6 +83,16 @@ function parseColor(text: string): Rgb {
 function distinctColor(label: number): Rgb {
   return hslColor(label * GOLDEN_ANGLE, 0.7, 0.4 + 0.15 * (label % 3));
 }
+
+/** The classes of the scene parsing benchmark; 0 is the rest. */
+export const ADE20K: SemanticSpec = { kind: "semantic", classes: coloredClasses(ADE20K_CLASSES), indexed: true };
+
+/** The parts of a face, over a background. */
+export const CELEBAMASK: SemanticSpec = {
+  kind: "semantic",
+  classes: coloredClasses(["background", ...CELEBAMASK_PARTS]),
+  indexed: true,
+};
 
 /** The body of OpenPose; bones are what it draws. */
 export const BODY: KeyPointSpec = {

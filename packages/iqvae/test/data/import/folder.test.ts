@@ -111,7 +111,7 @@ test("every kind of problem is named and counted, and the rest goes on", async (
   expect(said[0]).toContain(
     "9 left out:\n  missing partner: 3\n    alone: condition/alone.png has no partner in image/",
   );
-  expect(said[0]).toContain("s0.png holds 7 at x = 0, y = 0, but there are 2 classes, numbered from 0");
+  expect(said[0]).toContain("s0.png holds 7 at x = 0, y = 0, but there are 2 classes, 0 (a) to 1 (b)");
   expect(said[0]).toContain("s2.png has 64 × 32 pixels, but ");
   expect(pairsOf(dataset).has("s3")).toBe(false);
   // The pixels of each name are still its own.
@@ -121,9 +121,9 @@ test("every kind of problem is named and counted, and the rest goes on", async (
   }
   dataset.close();
 
-  // It is kept, not only printed; and the second time nothing is read again.
-  const again = await importOf(ask);
-  expect(again.said).toEqual([]);
+  // It is kept, and said again; but the second time nothing is read again.
+  const again = await importOf({ ...ask, onProgress: () => expect.unreachable() } as OpenImport);
+  expect(again.said).toEqual(said);
   expect(again.dataset.report).toEqual(dataset.report);
   expect(again.dataset.train.ids).toEqual(dataset.train.ids);
   again.dataset.close();
@@ -248,7 +248,7 @@ describe("what is no such folder", () => {
     const cacheDir = temporaryFolder();
     const ask = { ...request(path, { condition: "lines" }), cacheDir } as OpenImport;
     await expect(openDataset(ask)).rejects.toThrow(
-      /folder from .*: no pair can be used\. What is wrong:\n {2}corrupt file: 1\n {4}a: .*image\/a\.png is no whole picture/,
+      /folder from .*: no pair can be used\. What is wrong:\n {2}corrupt file: 1\n {4}a: .*image\/a\.png is not a whole image/,
     );
     expect(readdirSync(cacheDir)).toEqual([]);
   });
@@ -265,6 +265,18 @@ describe("what is no such folder", () => {
     [{ condition: "semantic" }, /openDataset: classes: Invalid input/],
     [{ condition: "lines", size: 33 }, /openDataset: size/],
     [{ condition: "smell" }, /openDataset: condition/],
+    [{ condition: "layout", classes: ["a", "b", "a"] }, /classes: has 'a' twice/],
+    [
+      {
+        condition: "semantic",
+        classes: [
+          { name: "a", color: "#aa0000" },
+          { name: "b", color: "#00bb00" },
+          { name: "c", color: "#AA0000" },
+        ],
+      },
+      /classes: has several classes of the color #aa0000/,
+    ],
     [{ condition: "lines", color: 1 }, /openDataset: folder: Unrecognized key: "color"/],
   ])("a request with %j", async (over, message) => {
     await expect(openDataset(request("/nowhere", over))).rejects.toThrow(message);
@@ -284,7 +296,7 @@ test("a damaged cache file is drawn anew, and says so", async () => {
   const file = readdirSync(cacheDir).find((name) => name.endsWith(".pairs"))!;
   appendFileSync(join(cacheDir, file), "x");
   const { dataset: again, said } = await importOf(ask);
-  expect(said[0]).toMatch(/bytes long instead of/);
+  expect(said[0]).toMatch(/cannot be used: it is cut off, or its end is damaged/);
   expect(pairsOf(again)).toEqual(
     pairsOf(await importOf({ ...ask, cacheDir: temporaryFolder() }).then((it) => it.dataset)),
   );

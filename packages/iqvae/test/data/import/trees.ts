@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import sharp from "sharp";
-import { crc32 } from "../../../src/data/import/readers/png.ts";
 import { type OpenImport, openDataset, type PairDataset } from "../../../src/data/index.ts";
 import { temporaryFolder } from "../../run/support.ts";
 

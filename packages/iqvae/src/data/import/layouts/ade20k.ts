@@ -1,20 +1,17 @@
-import { join } from "node:path";
-import { ADE20K_CLASSES } from "../class-names.ts";
-import { ending, listFiles } from "../readers/files.ts";
-import { squareMap } from "../readers/maps.ts";
-import { expectSameShape, openPicture, squareImage } from "../readers/pictures.ts";
+import { keepNearest, readLabels } from "../../../media/label-map.ts";
+import { expectSameShape, openPicture, squareImage } from "../../../media/picture.ts";
+import type { FileTree } from "../readers/file-tree.ts";
 import type { ImportOf } from "../requests.ts";
 import type { Source } from "../source.ts";
-import { coloredClasses } from "../specs.ts";
+import { ADE20K } from "../specs.ts";
 import { partners } from "./folder.ts";
 
 /** The scene parsing benchmark of ADE20K (`ADEChallengeData2016`): maps of 150 classes and 0 for the rest, with its split. */
-export function ade20kSource({ path: root, size }: ImportOf<"ade20k">): Source {
-  const classes = coloredClasses(ADE20K_CLASSES);
-  const images = listFiles(root, "images").filter((file) => ending(file) === ".jpg");
-  const maps = listFiles(root, "annotations").filter((file) => ending(file) === ".png");
+export function ade20kSource({ size }: ImportOf<"ade20k">, tree: FileTree): Source {
+  const images = tree.list("images", [".jpg"]);
+  const maps = tree.list("annotations", [".png"]);
   return {
-    condition: { kind: "semantic", classes },
+    condition: ADE20K,
     files: [...images, ...maps],
     match(problems) {
       const pairs = partners(
@@ -27,11 +24,12 @@ export function ade20kSource({ path: root, size }: ImportOf<"ade20k">): Source {
         async read(index) {
           const pair = pairs[index]!;
           const [image, map] = await Promise.all([
-            openPicture(join(root, pair.image)),
-            openPicture(join(root, pair.condition)),
+            openPicture(tree.at(pair.image)),
+            openPicture(tree.at(pair.condition)),
           ]);
           expectSameShape(map, image);
-          return { image: await squareImage(image, size), condition: await squareMap(map, classes, "numbers", size) };
+          const condition = keepNearest(await readLabels(map, ADE20K), size);
+          return { image: await squareImage(image, size), condition };
         },
       };
     },

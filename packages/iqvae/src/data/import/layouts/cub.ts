@@ -1,10 +1,9 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { dirname } from "node:path/posix";
+import { openPicture, squareImage } from "../../../media/picture.ts";
+import { readText } from "../../../media/read-file.ts";
 import type { PairEntry } from "../../cache.ts";
 import { PairProblem, type Problems } from "../problems.ts";
-import { ending, hasFolder, listFiles, readText } from "../readers/files.ts";
-import { openPicture, squareImage } from "../readers/pictures.ts";
+import { ending, type FileTree } from "../readers/file-tree.ts";
 import type { ImportOf } from "../requests.ts";
 import type { Source } from "../source.ts";
 import { boundedText } from "./folder.ts";
@@ -23,24 +22,22 @@ interface Bird {
  * CUB-200-2011 with the ten captions an image of Reed et al. (CVPR 2016), in `text/` or `text_c10/` beside `images/`: a pair
  * for each caption. The split is that of `train_test_split.txt`.
  */
-export function cubSource({ path: root, size, length }: ImportOf<"cub-200-2011">): Source {
-  const folder = hasFolder(root, "text_c10") ? "text_c10" : "text";
-  const images = listFiles(root, "images").filter((file) => ending(file) === ".jpg");
-  const texts = listFiles(root, folder).filter((file) => ending(file) === ".txt");
+export function cubSource({ size, length }: ImportOf<"cub-200-2011">, tree: FileTree): Source {
+  const folder = tree.has("text_c10") ? "text_c10" : "text";
+  const images = tree.list("images", [".jpg"]);
+  const texts = tree.list(folder, [".txt"]);
   return {
     condition: { kind: "text", length },
     // Ten captions say what one image shows; the folder is the species.
     facts: { group: (id) => id.split("#", 1)[0]!, concept: dirname },
     files: ["images.txt", "train_test_split.txt", ...images, ...texts],
-    match(problems) {
-      const birds = birdsOf(root, folder, new Set([...images, ...texts]), problems);
+    async match(problems) {
+      const birds = await birdsOf(tree, folder, [...images, ...texts], problems);
       const entries = birds.flatMap(({ image, validation }) =>
         Array.from({ length: CAPTIONS }, (_, n): PairEntry => ({ id: `${image}#${n}`, validation })),
       );
-      const image = kept((file) => openPicture(join(root, file)).then((picture) => squareImage(picture, size)));
-      const captions = kept(async (file) =>
-        (await readText(join(root, file))).split(/\r?\n/).map((line) => line.trim()),
-      );
+      const image = kept((file) => openPicture(tree.at(file)).then((picture) => squareImage(picture, size)));
+      const captions = kept(async (file) => (await readText(tree.at(file))).split(/\r?\n/).map((line) => line.trim()));
       return {
         entries,
         async read(index) {
@@ -58,45 +55,55 @@ export function cubSource({ path: root, size, length }: ImportOf<"cub-200-2011">
   };
 }
 
-function birdsOf(root: string, folder: string, present: ReadonlySet<string>, problems: Problems): Bird[] {
-  const isTraining = table(root, "train_test_split.txt");
-  const listed = new Set<string>();
-  const birds = [...table(root, "images.txt")].flatMap(([id, name]): Bird[] => {
-    const image = `images/${name}`;
-    const captions = `${folder}/${name.slice(0, name.length - ending(name).length)}.txt`;
-    listed.add(image);
-    for (const file of [image, captions]) {
-      if (present.has(file)) continue;
-      problems.add("missing partner", name, `there is no ${file}`);
+async function birdsOf(tree: FileTree, folder: string, files: readonly string[], problems: Problems): Promise<Bird[]> {
+  // Names are compared as they are composed: see stem().
+  const present = new Map(files.map((file) => [file.normalize("NFC"), file]));
+  const names = await table(tree, "images.txt");
+  const flags = await table(tree, "train_test_split.txt");
+  const listed = new Map<string, number>();
+  for (const name of [...names.values()].flat()) listed.set(name, (listed.get(name) ?? 0) + 1);
+  const birds = [...names].flatMap(([id, [name, ...others]]): Bird[] => {
+    if (others.length > 0 || listed.get(name)! > 1) {
+      problems.add(
+        "ambiguous partner",
+        name,
+        `images.txt gives ${others.length > 0 ? `image ${id}` : "it"} several times`,
+      );
       return [];
     }
-    const flag = isTraining.get(id);
-    if (flag === "1" || flag === "0") return [{ image, captions, validation: flag === "0" }];
-    problems.add("bad annotation", name, `train_test_split.txt says ${flag ?? "nothing"} of image ${id}, not 1 or 0`);
+    const paths = [`images/${name}`, `${folder}/${name.slice(0, name.length - ending(name).length)}.txt`];
+    const [image, captions] = paths.map((path) => present.get(path));
+    if (image === undefined || captions === undefined) {
+      problems.add("missing partner", name, `there is no ${image === undefined ? paths[0] : paths[1]}`);
+      return [];
+    }
+    const [flag, ...more] = flags.get(id) ?? [];
+    if (more.length === 0 && (flag === "1" || flag === "0")) return [{ image, captions, validation: flag === "0" }];
+    const said = [flag, ...more].join(" and ") || "nothing";
+    problems.add("bad annotation", name, `train_test_split.txt says ${said} of image ${id}, not 1 or 0`);
     return [];
   });
-  for (const file of present) {
-    if (file.startsWith("images/") && !listed.has(file))
+  for (const [name, file] of present) {
+    if (name.startsWith("images/") && !listed.has(name.slice("images/".length)))
       problems.add("missing partner", file, "images.txt does not name it");
   }
   return birds;
 }
 
-/** A file of lines `id value`. @throws Error when it cannot be read */
-function table(root: string, name: string): Map<string, string> {
-  let text: string;
-  try {
-    text = readFileSync(join(root, name), "utf8");
-  } catch (error) {
-    throw new Error(`${join(root, name)} cannot be read (${(error as Error).message}). It belongs to CUB_200_2011.`, {
-      cause: error,
-    });
-  }
-  const rows = text.split(/\r?\n/).flatMap((line) => {
-    const [, id, value] = /^\s*(\d+)\s+(\S+)\s*$/.exec(line) ?? [];
-    return id === undefined || value === undefined ? [] : [[id, value] as const];
+/** A file of lines `id value`: the values of each id, which should be one. @throws Error when it cannot be read */
+async function table(tree: FileTree, name: string): Promise<Map<string, [string, ...string[]]>> {
+  const text = await readText(tree.at(name)).catch((error: Error) => {
+    throw new Error(`${error.message} It belongs to CUB_200_2011.`, { cause: error });
   });
-  return new Map(rows);
+  const rows = new Map<string, [string, ...string[]]>();
+  for (const line of text.split(/\r?\n/)) {
+    const [, id, value] = /^\s*(\d+)\s+(\S+)\s*$/.exec(line.normalize("NFC")) ?? [];
+    if (id === undefined || value === undefined) continue;
+    const known = rows.get(id);
+    if (known === undefined) rows.set(id, [value]);
+    else known.push(value);
+  }
+  return rows;
 }
 
 /** A task whose newest results are kept, since neighboring pairs share their image. */
