@@ -3,6 +3,7 @@ import { cubSource } from "../../src/data/import/layouts/cub.ts";
 import { deepfashionSource } from "../../src/data/import/layouts/deepfashion.ts";
 import { imagesSource } from "../../src/data/import/layouts/images.ts";
 import { subUrmpSource } from "../../src/data/import/layouts/sub-urmp.ts";
+import { FileTree } from "../../src/data/import/readers/file-tree.ts";
 import type { PairFacts } from "../../src/data/index.ts";
 import { emojiRecipe } from "../../src/data/sets/emoji/recipe.ts";
 import { facesRecipe } from "../../src/data/sets/faces/recipe.ts";
@@ -12,12 +13,14 @@ import { wordsRecipe } from "../../src/data/sets/words/recipe.ts";
 import { tree } from "./import/trees.ts";
 
 /** What a layout knows of its pairs, of which there are none here. */
-const imported = (layout: (path: string) => { readonly facts?: PairFacts }) => () =>
-  layout(tree({ "a-annotation.csv": "", "images/a.png": "", "text/a": "", "img/a": "", "chunk/a": "" }));
-const cub = imported((path) => cubSource({ name: "cub-200-2011", path, size: 32, length: 64 }));
-const urmp = imported((path) => subUrmpSource({ name: "sub-urmp", path, size: 32 }));
-const fashion = imported((path) => deepfashionSource({ name: "deepfashion", path, size: 32 }));
-const images = imported((path) => imagesSource({ name: "images", path, size: 32 }));
+const imported = (layout: (path: string, tree: FileTree) => { readonly facts?: PairFacts }) => () => {
+  const path = tree({ "a-annotation.csv": "", "images/a.png": "", "text/a": "", "img/a": "", "chunk/a": "" });
+  return layout(path, new FileTree(path));
+};
+const cub = imported((path, tree) => cubSource({ name: "cub-200-2011", path, size: 32, length: 64 }, tree));
+const urmp = imported((path, tree) => subUrmpSource({ name: "sub-urmp", path, size: 32 }, tree));
+const fashion = imported((path, tree) => deepfashionSource({ name: "deepfashion", path, size: 32 }, tree));
+const images = imported((path, tree) => imagesSource({ name: "images", path, size: 32 }, tree));
 const words = () => wordsRecipe({ size: 32, count: 8 });
 const numbers = { size: 32, count: 8, seed: 0 } as const;
 
