@@ -17,10 +17,14 @@ const imported = (layout: (path: string, tree: FileTree) => { readonly facts?: P
   const path = tree({ "a-annotation.csv": "", "images/a.png": "", "text/a": "", "img/a": "", "chunk/a": "" });
   return layout(path, new FileTree(path));
 };
-const cub = imported((path, tree) => cubSource({ name: "cub-200-2011", path, size: 32, length: 64 }, tree));
-const urmp = imported((path, tree) => subUrmpSource({ name: "sub-urmp", path, size: 32 }, tree));
-const fashion = imported((path, tree) => deepfashionSource({ name: "deepfashion", path, size: 32 }, tree));
-const images = imported((path, tree) => imagesSource({ name: "images", path, size: 32 }, tree));
+const cub = imported((path, tree) =>
+  cubSource({ name: "cub-200-2011", condition: "text", path, size: 32, length: 64 }, tree),
+);
+const urmp = imported((path, tree) => subUrmpSource({ name: "sub-urmp", condition: "audio", path, size: 32 }, tree));
+const fashion = imported((path, tree) =>
+  deepfashionSource({ name: "deepfashion", condition: "keypoints", path, size: 32 }, tree),
+);
+const images = imported((path, tree) => imagesSource({ name: "images", condition: "edges", path, size: 32 }, tree));
 const words = () => wordsRecipe({ size: 32, count: 8 });
 const numbers = { size: 32, count: 8, seed: 0 } as const;
 
