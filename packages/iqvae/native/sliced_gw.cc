@@ -123,6 +123,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> sliced_gw(const at::Tensor& x, co
   const at::Tensor rows_x = x.contiguous(), rows_y = y.contiguous();
   at::Tensor cost = at::empty({x.size(0)}, x.options().dtype(at::kDouble));
   at::Tensor grad_x = at::empty_like(rows_x), grad_y = at::empty_like(rows_y);
+  if (x.is_meta()) return {cost, grad_x, grad_y};
   const size_t n = static_cast<size_t>(x.size(1));
   const float *from_x = rows_x.data_ptr<float>(), *from_y = rows_y.data_ptr<float>();
   float *to_x = grad_x.data_ptr<float>(), *to_y = grad_y.data_ptr<float>();
@@ -143,5 +144,8 @@ TORCH_LIBRARY_FRAGMENT(iqvae, library) {
 }
 
 TORCH_LIBRARY_IMPL(iqvae, CPU, library) { library.impl("sliced_gw", sliced_gw); }
+TORCH_LIBRARY_IMPL(iqvae, Meta, library) { library.impl("sliced_gw", sliced_gw); }
+// On the CPU this is the default.
+TORCH_LIBRARY_IMPL(iqvae, AutogradMeta, library) { library.impl("sliced_gw", torch::CppFunction::makeFallthrough()); }
 
 }  // namespace

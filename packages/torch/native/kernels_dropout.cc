@@ -68,6 +68,7 @@ using Kernel = void (*)(const X*, const Y*, Y*, int64_t, int64_t, uint32_t, uint
 
 template <typename X, typename Y>
 void run(Kernel<X, Y> kernel, const X* x, const Y* residual, Y* y, int64_t count, const Mask& mask) {
+  if (y == nullptr) return;
   at::parallel_for(0, count, kGrain, [&](int64_t begin, int64_t end) {
     // Blocks end where the high half of the number changes.
     while (begin < end) {
@@ -79,10 +80,15 @@ void run(Kernel<X, Y> kernel, const X* x, const Y* residual, Y* y, int64_t count
   });
 }
 
-const float* floats(const Tensor& tensor) { return tensor.data_ptr<float>(); }
-const Bf16* bits(const Tensor& tensor) { return reinterpret_cast<const Bf16*>(tensor.data_ptr<at::BFloat16>()); }
-float* floats(Tensor& tensor) { return tensor.data_ptr<float>(); }
-Bf16* bits(Tensor& tensor) { return reinterpret_cast<Bf16*>(tensor.data_ptr<at::BFloat16>()); }
+// Null on the meta device, where nothing is computed.
+template <typename T>
+T* data_of(const Tensor& tensor) {
+  return tensor.is_meta() ? nullptr : tensor.data_ptr<T>();
+}
+const float* floats(const Tensor& tensor) { return data_of<float>(tensor); }
+const Bf16* bits(const Tensor& tensor) { return reinterpret_cast<const Bf16*>(data_of<at::BFloat16>(tensor)); }
+float* floats(Tensor& tensor) { return data_of<float>(tensor); }
+Bf16* bits(Tensor& tensor) { return reinterpret_cast<Bf16*>(data_of<at::BFloat16>(tensor)); }
 
 struct DropoutAdd : torch::autograd::Function<DropoutAdd> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const c10::optional<Tensor>& residual, double p, int64_t seed) {
@@ -140,7 +146,7 @@ Tensor dropout_add(const Tensor& x, const c10::optional<Tensor>& residual, doubl
   TORCH_CHECK(!residual || residual->sizes() == x.sizes(), "dropout_add expects a residual of the same shape as x, ", x.sizes(), ", but got ",
               residual ? residual->sizes() : x.sizes());
   const bool narrow = x.scalar_type() == at::kBFloat16;
-  const bool fused = p > 0 && x.is_cpu() && (narrow || x.scalar_type() == at::kFloat) && (!residual || (residual->is_cpu() && residual->scalar_type() == at::kFloat));
+  const bool fused = p > 0 && (x.is_cpu() || x.is_meta()) && (narrow || x.scalar_type() == at::kFloat) && (!residual || (residual->device() == x.device() && residual->scalar_type() == at::kFloat));
   if (fused) return DropoutAdd::apply(x, residual, p, draw_seed());
   const Tensor dropped = at::dropout(x, p, true);
   return residual ? at::add(dropped, *residual) : dropped;

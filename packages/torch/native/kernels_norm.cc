@@ -238,15 +238,16 @@ struct FusedNorm : torch::autograd::Function<FusedNorm> {
     const Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
     Tensor y = at::empty_like(x, x.options(), at::MemoryFormat::ChannelsLast);
     Tensor mean = at::empty({x.size(0), groups}, weight.options()), rstd = at::empty_like(mean);
+    context->save_for_backward({x, weight, bias, mean, rstd});
+    context->saved_data["groups"] = groups;
+    context->saved_data["silu"] = silu;
+    if (x.is_meta()) return y;
     const Shape shape = shape_of(x, groups);
     const float *gamma = weight.data_ptr<float>(), *beta = bias.data_ptr<float>();
     if (x.scalar_type() == at::kFloat)
       forward_images(x.data_ptr<float>(), y.data_ptr<float>(), mean.data_ptr<float>(), rstd.data_ptr<float>(), gamma, beta, x.size(0), shape, eps, silu);
     else
       forward_images(bits(x), bits(y), mean.data_ptr<float>(), rstd.data_ptr<float>(), gamma, beta, x.size(0), shape, eps, silu);
-    context->save_for_backward({x, weight, bias, mean, rstd});
-    context->saved_data["groups"] = groups;
-    context->saved_data["silu"] = silu;
     return y;
   }
 
@@ -260,6 +261,7 @@ struct FusedNorm : torch::autograd::Function<FusedNorm> {
     const Shape shape = shape_of(x, context->saved_data["groups"].toInt());
     const bool silu = context->saved_data["silu"].toBool();
     Tensor dgamma = at::empty({x.size(0), shape.channels}, weight.options()), dbeta = at::empty_like(dgamma);
+    if (x.is_meta()) return {dx, dgamma.sum(0), dbeta.sum(0), Tensor(), Tensor(), Tensor()};
     const float *gamma = weight.data_ptr<float>(), *beta = bias.data_ptr<float>();
     if (x.scalar_type() == at::kFloat)
       backward_images(x.data_ptr<float>(), dy.data_ptr<float>(), dx.data_ptr<float>(), mean.data_ptr<float>(), rstd.data_ptr<float>(), gamma, beta,
@@ -276,7 +278,7 @@ Tensor group_norm_silu(const Tensor& x, const Tensor& weight, const Tensor& bias
   TORCH_CHECK(groups > 0 && x.size(1) % groups == 0, x.size(1), " channels do not divide into ", groups, " groups");
   TORCH_CHECK(weight.dim() == 1 && weight.size(0) == x.size(1) && bias.sizes() == weight.sizes(), "group_norm_silu of ", x.size(1),
               " channels expects as many weights and biases, but got ", weight.sizes(), " and ", bias.sizes());
-  const bool fused = x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && weight.scalar_type() == at::kFloat &&
+  const bool fused = (x.is_cpu() || x.is_meta()) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && weight.scalar_type() == at::kFloat &&
                      bias.scalar_type() == at::kFloat && weight.is_contiguous() && bias.is_contiguous() && x.numel() > 0;
   if (fused) return FusedNorm::apply(x, weight, bias, groups, eps, silu);
   const Tensor wide = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);

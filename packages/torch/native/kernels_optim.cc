@@ -64,7 +64,7 @@ void adamw(at::TensorList parameters, at::TensorList gradients, at::TensorList f
   const size_t count = parameters.size();
   TORCH_CHECK(gradients.size() == count && firsts.size() == count && seconds.size() == count,
               "adamw_: parameters, gradients and moments must be equally many");
-  if (count == 0) return;
+  if (count == 0 || parameters[0].is_meta()) return;
   at::NoGradGuard no_grad;
   for (size_t i = 0; i < count; ++i) {
     if (is_flat(parameters[i]) && lie_alike(parameters[i], firsts[i]) && lie_alike(parameters[i], seconds[i])) continue;
@@ -97,6 +97,7 @@ IQVAE_CLONES void lerp_range(float* __restrict a, const float* __restrict b, int
 // a ← a + weight·(b − a) for every pair.
 void lerp(at::TensorList averages, at::TensorList targets, double weight) {
   TORCH_CHECK(averages.size() == targets.size(), "lerp_: averages and targets must be equally many");
+  if (!averages.empty() && averages[0].is_meta()) return;
   at::NoGradGuard no_grad;
   for (size_t i = 0; i < averages.size(); ++i) {
     const Tensor& average = averages[i];
@@ -126,6 +127,7 @@ IQVAE_CLONES float squares_of_block(const float* values, int64_t count) {
 
 // The Euclidean norm of all tensors as one vector.
 Tensor global_norm(at::TensorList tensors) {
+  if (!tensors.empty() && tensors[0].is_meta()) return at::empty({}, tensors[0].options());
   at::NoGradGuard no_grad;
   double total = 0;
   for (const Tensor& tensor : tensors) {

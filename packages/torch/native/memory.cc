@@ -152,7 +152,8 @@ napi_value release(napi_env env, napi_callback_info info) {
 napi_value tell_size(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, [&]() -> napi_value {
-    const int64_t bytes = static_cast<int64_t>(call.tensor(0).nbytes());
+    const at::Tensor& tensor = call.tensor(0);
+    const int64_t bytes = tensor.is_meta() ? 0 : static_cast<int64_t>(tensor.nbytes());
     call.state->tensors.remember_told_bytes(read_int32(env, call.values[0], "the handle"), bytes);
     int64_t total;
     napi_adjust_external_memory(env, bytes, &total);

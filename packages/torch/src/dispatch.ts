@@ -102,8 +102,41 @@ function lowered(bound: Bound, given: readonly unknown[], i: number): unknown {
   return value instanceof Tensor ? value.handle : (bound.converters[i]?.(value) ?? value);
 }
 
+/** What stands between the caller of an operator and the operator; `next` is what would be called without it. */
+export type Hook = (bound: Bound, given: unknown[], next: (bound: Bound, given: unknown[]) => unknown) => unknown;
+
+let hooked: ((bound: Bound, given: unknown[]) => unknown) | undefined;
+
+/** Runs `body` with every operator call going through `hook`, which may itself call operators: those go past it. */
+export function withHook<T>(hook: Hook, body: () => T): T {
+  const outer = hooked;
+  const mine = (bound: Bound, given: unknown[]): unknown => {
+    hooked = outer;
+    try {
+      return hook(bound, given, outer ?? run);
+    } finally {
+      hooked = mine;
+    }
+  };
+  hooked = mine;
+  try {
+    return body();
+  } finally {
+    hooked = outer;
+  }
+}
+
 /** Calls an overload with every argument in schema order; this is the one point that all tensor work goes through. */
 export function invoke(bound: Bound, given: unknown[]): unknown {
+  return hooked === undefined ? run(bound, given) : hooked(bound, given);
+}
+
+/** The operator's name without its overload, for example `aten::conv2d`. */
+export function operatorOf({ schema: { schema } }: Bound): string {
+  return /^[\w:]+/.exec(schema)![0];
+}
+
+function run(bound: Bound, given: unknown[]): unknown {
   let out: unknown;
   try {
     out = callNative(bound, given);

@@ -8,6 +8,7 @@ export { ASIDE, checkWritable, explainWriting, FileReplacement, replaceFile, Wri
 export type { Namespaces } from "./generated/ops.ts";
 export { Generator, getRandomState, manualSeed, setRandomState } from "./generator.ts";
 export { loadLibrary } from "./library.ts";
+export { metaBytes, peakMetaBytes } from "./meta.ts";
 export {
   autocast,
   cudaDeviceCount,
@@ -31,6 +32,7 @@ export {
   parameter,
 } from "./nn/layers.ts";
 export { Module } from "./nn/module.ts";
+export { type OperatorCall, observeCalls } from "./observe.ts";
 export { callOperator, hasOperator, ops } from "./ops.ts";
 export { AdamW, type AdamWOptions, clipGradNorm } from "./optim/adamw.ts";
 export { Ema } from "./optim/ema.ts";

@@ -1,9 +1,10 @@
 import { supportsBfloat16, warnOfFloat32 } from "./bfloat16.ts";
 import { DTYPE_CODES } from "./dtype.ts";
+import { autocastOnMeta } from "./meta.ts";
 import { native } from "./native.ts";
 import { getDefaultDevice, Tensor } from "./tensor.ts";
 
-function synchronous<T>(name: string, value: T): T {
+export function synchronous<T>(name: string, value: T): T {
   if (value instanceof Promise)
     throw new TypeError(`${name}() got an asynchronous function; the mode would leak into other code`);
   return value;
@@ -40,6 +41,7 @@ export function autocast<T>(
   body: () => T,
 ): T {
   const { device = getDefaultDevice(), dtype = "bfloat16", enabled = true } = options;
+  if (device === "meta") return autocastOnMeta(enabled ? dtype : undefined, () => synchronous("autocast", body()));
   const reliable = !enabled || dtype !== "bfloat16" || supportsBfloat16(device);
   if (!reliable) warnOfFloat32();
   const [enabledBefore, dtypeBefore] = native.setAutocast(enabled && reliable, device, DTYPE_CODES[dtype]);

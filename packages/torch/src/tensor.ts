@@ -112,7 +112,7 @@ export class Tensor implements Owned {
     native.backward([this.handle], gradient === undefined ? null : [gradient.handle], options.retainGraph ?? false);
   }
 
-  /** The only element. @throws Error when there are more. */
+  /** The only element; NaN on the `meta` device, which has no values. @throws Error when there are more. */
   item(): number {
     return Number(native.item(this.handle));
   }

@@ -62,7 +62,7 @@ export function attend(q: Tensor, k: Tensor, v: Tensor): Tensor {
   const T = k.shape[2]!;
   const device = q.device;
   const mask = causalMask(T, q.dtype, device).slice(0, T - n, T); // [n, T]
-  if (device !== "cpu" && hasOperator("aten::scaled_dot_product_attention")) {
+  if (device.startsWith("cuda") && hasOperator("aten::scaled_dot_product_attention")) {
     const given = n === T ? [null, 0, true] : [mask, 0, false];
     return callOperator("aten::scaled_dot_product_attention", q, k, v, ...given) as Tensor;
   }

@@ -58,7 +58,7 @@ export function slicedAlong(zX: Tensor, zC: Tensor, theta: Tensor): Tensor {
   const { cost, gradX, gradC } = noGrad(() => {
     // [L, n]: every direction in one piece of memory, as the sort wants it.
     const [x, c] = [thetaX.matmul(zX.t()), thetaC.matmul(zC.t())];
-    const fused = x.device === "cpu" && x.dtype === "float32";
+    const fused = (x.device === "cpu" || x.device === "meta") && x.dtype === "float32";
     const [costs, ofX, ofC] = fused ? slicedGw(x, c) : matchingCosts(x, c);
     const back = (gradient: Tensor, directions: Tensor) => gradient.t().matmul(directions).div(theta.shape[0]!);
     return { cost: costs.mean(), gradX: back(ofX, thetaX), gradC: back(ofC, thetaC) };
