@@ -4,7 +4,6 @@ import { conditionLength } from "../conditions/index.ts";
 import { batchTensors, type PairDataset, spreadRows } from "../data/index.ts";
 import { contactSheet, drawCondition, type SheetRow } from "../media/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
-import { Transformer } from "../models/transformer.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import type { Stage2Trainer } from "../stage2/trainer.ts";
 import { inPrecision } from "../support/precision.ts";
@@ -72,13 +71,10 @@ export async function drawSamples(
   dataset: PairDataset,
   step: number,
 ): Promise<string> {
-  const transformer = new Transformer(trainer.model.config, trainer.model.tokens);
-  transformer.loadStateDict(trainer.averages);
-  const generator = new ImageGenerator(run.config, dataset.condition, { iqvae, transformer });
-  const rows = spreadRows(dataset.validation, SAMPLED);
+  const generator = new ImageGenerator(run.config, dataset.condition, { iqvae, transformer: trainer.model });
+  const sheet = trainer.withAverages(() => drawSheet(generator, dataset, spreadRows(dataset.validation, SAMPLED)));
   const path = picturePath(run, "stage2", step);
-  replaceFile(path, await samplesSheet(generator, dataset, rows));
-  for (const tensor of transformer.stateDict().values()) tensor.dispose();
+  replaceFile(path, await contactSheet(sheet));
   return path;
 }
 
@@ -89,12 +85,19 @@ export async function samplesSheet(
   rows: readonly number[],
   onProgress: (share: number) => void = () => {},
 ): Promise<Buffer> {
+  return await contactSheet(drawSheet(generator, dataset, rows, onProgress));
+}
+
+function drawSheet(
+  generator: ImageGenerator,
+  dataset: PairDataset,
+  rows: readonly number[],
+  onProgress: (share: number) => void = () => {},
+): SheetRow[] {
   const pairs = heldOutPairs(dataset, rows);
   const rasters = pairs.map(({ raster }) => raster);
   const samples = generator.draw(rasters, { samples: SAMPLES, seed: generator.config.seed, onProgress });
-  return await contactSheet(
-    pairs.map(({ condition, image }, i) => ({ tiles: [condition, image, ...(samples[i] ?? [])] })),
-  );
+  return pairs.map(({ condition, image }, i) => ({ tiles: [condition, image, ...(samples[i] ?? [])] }));
 }
 
 function picturePath(run: RunFolder, stage: Stage, step: number): string {

@@ -5,6 +5,7 @@ import { IqVae, toUnitRange } from "../models/iqvae.ts";
 import { countCodes, type Quantizer, type QuantizerMode, usageOf } from "../models/quantizer.ts";
 import { createRegularizer, type Regularizer } from "../regularizer/index.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
+import { RunningMeans } from "../support/running-means.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
 import type { StepMetrics, Trainer } from "../support/trainer.ts";
 import { AdversarialLoss, type AdversarialTerm } from "./adversarial.ts";
@@ -60,6 +61,7 @@ export class Stage1Trainer implements Trainer {
   readonly #optimizer: AdamW;
   readonly #parameters: Map<string, Tensor>;
   readonly #adversarial: AdversarialLoss | null;
+  readonly #metrics: RunningMeans;
 
   /** Weights are drawn from the default random generator. @throws Error for a perceptual term without a distance */
   constructor({ config, precision, dataset, distance }: Stage1Options) {
@@ -77,6 +79,7 @@ export class Stage1Trainer implements Trainer {
     this.#parameters = this.model.namedParameters();
     this.#optimizer = new AdamW(this.#parameters, { betas: BETAS, weightDecay: WEIGHT_DECAY });
     this.#adversarial = adversarial ? new AdversarialLoss(adversarial) : null;
+    this.#metrics = new RunningMeans(this.model.image.decoder.head.weight.device);
   }
 
   /** The step at which k-means places the codes; before it the decoders see the features themselves. */
@@ -96,9 +99,8 @@ export class Stage1Trainer implements Trainer {
     (adversarial === null ? loss : loss.add(adversarial.term)).backward();
     const { scale, norm } = clipGradNorm(this.#parameters.values(), CLIP_NORM);
     this.#optimizer.step(rate, scale);
-    const all = { ...parts, ...adversarial?.parts, gradientNorm: norm };
-    const readings = Object.entries(all).map(([name, value]) => [name, value.item()]);
-    return { loss: loss.item(), rate, ...Object.fromEntries(readings) };
+    const all = { loss, ...parts, ...adversarial?.parts, gradientNorm: norm };
+    return { ...this.#metrics.add<"loss">(all), rate };
   }
 
   /** The discriminator's turn, once it has joined. The logged loss is without its part, whose value means nothing. */

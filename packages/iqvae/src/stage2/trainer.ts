@@ -24,9 +24,6 @@ const CLIP_NORM = 1;
 /** Where the cosine ends, as a share of the peak rate. */
 const FINAL_RATE = 1 / 20;
 
-/** Reading a number back makes a GPU wait; on one, metrics are means over this many steps. */
-const STEPS_A_READING = 10;
-
 /** Trains a {@link Transformer} on token pairs: cross-entropy of the image tokens. */
 export class Stage2Trainer implements Trainer {
   readonly model: Transformer;
@@ -54,12 +51,12 @@ export class Stage2Trainer implements Trainer {
     this.#optimizer = new AdamW(this.#parameters, { betas: BETAS, weightDecay: config.weightDecay });
     this.#ema = new Ema(this.#parameters);
     this.#device = model.positions.device;
-    this.#metrics = new RunningMeans(this.#device === "cpu" ? 1 : STEPS_A_READING);
+    this.#metrics = new RunningMeans(this.#device);
   }
 
-  /** The averaged weights, by parameter name. */
-  get averages(): Map<string, Tensor> {
-    return this.#ema.tensors();
+  /** Runs `body` with the averaged weights in {@link model}, and puts those that are trained back. */
+  withAverages<T>(body: () => T): T {
+    return this.#ema.swappedIn(body);
   }
 
   step(indices: Uint32Array): StepMetrics {
@@ -126,7 +123,7 @@ export class Stage2Trainer implements Trainer {
    * nats, and `bits`, the same in bits.
    */
   evaluate(): Record<string, number> {
-    const nll = scope(() => this.#ema.swappedIn(() => noGrad(() => this.#validationLoss())));
+    const nll = scope(() => this.withAverages(() => noGrad(() => this.#validationLoss())));
     return { loss: nll, nll, bits: nll / Math.LN2 };
   }
 

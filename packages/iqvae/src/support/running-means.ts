@@ -1,8 +1,10 @@
 import { noGrad, type Tensor, unscoped } from "@iqvae/torch";
 
+/** Steps of a GPU that share a reading, which waits for all work that is under way. */
+const STEPS_A_READING = 10;
+
 /**
- * Means of scalars that are computed on a device, read back only now and then: on a GPU every reading waits for all
- * work that is under way.
+ * Means of scalars that are computed on a device, read back at every step on the CPU and now and then elsewhere.
  */
 export class RunningMeans {
   readonly #every: number;
@@ -10,9 +12,9 @@ export class RunningMeans {
   #added = 0;
   #last: Record<string, number> = {};
 
-  /** @param every how many calls of {@link add} share a reading */
-  constructor(every: number) {
-    this.#every = every;
+  /** @param device of the scalars */
+  constructor(device: string) {
+    this.#every = device === "cpu" ? 1 : STEPS_A_READING;
   }
 
   /** Takes scalars in and gives the means of the last reading; the first call reads at once. */
