@@ -13,7 +13,7 @@ import {
 import { SAMPLES } from "../run/pictures.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
-import type { SampleOptions } from "../sampling/plan.ts";
+import type { SampleOptions } from "../sampling/options.ts";
 import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, DEVICE, device, numberAbove, optionsOf, outputFile, whole } from "./options.ts";

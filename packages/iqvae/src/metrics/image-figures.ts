@@ -1,5 +1,6 @@
-import { autocast, noGrad, ops, scope, type Tensor } from "@iqvae/torch";
+import { ops, scope, type Tensor } from "@iqvae/torch";
 import type { FeatureNetwork } from "../features/network.ts";
+import { inPlainMode } from "../support/precision.ts";
 import { diversity } from "./diversity.ts";
 import { frechetDistance } from "./frechet.ts";
 import { forEachBatch, type ImageSet, pixelsOf } from "./image-set.ts";
@@ -60,9 +61,4 @@ export function meanDiversity(network: FeatureNetwork, images: ImageSet, samples
     }
   });
   return sum / chosen;
-}
-
-/** A figure must not depend on the precision or the gradients of what is around it. */
-function inPlainMode(body: () => void): void {
-  autocast({ enabled: false }, () => noGrad(body));
 }

@@ -6,7 +6,7 @@ import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import type { DrawOptions } from "../sampling/draw.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
-import type { SampleOptions } from "../sampling/plan.ts";
+import type { SampleOptions } from "../sampling/options.ts";
 import { type Progress, silent } from "../support/progress.ts";
 import { Clock } from "./clock.ts";
 import { fidelityOf } from "./fidelity/fidelity.ts";

@@ -5,7 +5,7 @@ import { heldOutPairs } from "../run/pictures.ts";
 import { openRun } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import { ARMS } from "./arms.ts";
-import type { PlannedRun } from "./plan.ts";
+import type { PlannedRun } from "./runs.ts";
 
 const CONDITIONS = 6;
 /** As many as tiles that stand for a condition: itself and its real image. */

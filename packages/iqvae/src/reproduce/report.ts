@@ -7,7 +7,7 @@ import type { Stage } from "../support/trainer.ts";
 import { VERSION } from "../support/version.ts";
 import { ARMS, type ArmName } from "./arms.ts";
 import { type Criterion, curveOf } from "./figures.ts";
-import type { AblationPlan, PlannedRun } from "./plan.ts";
+import type { AblationPlan, PlannedRun } from "./runs.ts";
 import { type ComparisonSummary, spreadOf } from "./summary.ts";
 import { htmlTable, markdownTable } from "./tables.ts";
 import type { FailedRun } from "./train-runs.ts";

@@ -4,7 +4,7 @@ import { statusOf } from "../run/status.ts";
 import type { Interrupt } from "../support/interrupt.ts";
 import type { Progress, ProgressEvent } from "../support/progress.ts";
 import type { Child } from "./child.ts";
-import { ownSteps, type PlannedRun, prepareRun, stepsDone } from "./plan.ts";
+import { ownSteps, type PlannedRun, prepareRun, stepsDone } from "./runs.ts";
 import { schedule } from "./schedule.ts";
 
 export interface TrainingOptions {

@@ -1,6 +1,6 @@
 import { ops, type Tensor, tensor } from "@iqvae/torch";
 import type { Transformer } from "../models/transformer.ts";
-import type { Batch, TokenSampleOptions } from "./plan.ts";
+import type { Batch, TokenSampleOptions } from "./options.ts";
 
 /** From the number `t` of the next token, the token before it and all tokens `[B, t]` before it to its logits, float32 `[B, K]`. */
 export type NextLogits = (t: number, last: Tensor | undefined, before: Tensor) => Tensor;

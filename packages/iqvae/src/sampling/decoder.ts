@@ -39,7 +39,7 @@ interface LayerCache {
  *
  * It takes the model's weights as they are now. All its tensors belong to the scope in which it is made.
  */
-export class Decoder {
+export class CachedTransformer {
   readonly #model: Transformer;
   readonly #precision: SamplingPrecision;
   readonly #layers: LayerWeights[];

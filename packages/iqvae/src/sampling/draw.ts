@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { Generator, ops, type Tensor, unscoped } from "@iqvae/torch";
+import { toGumbel_ } from "../support/gumbel.ts";
 
 /** How a token is chosen from the logits. */
 export interface DrawOptions {
@@ -65,7 +66,6 @@ export function drawTokens(logits: Tensor, noise: Tensor, options: DrawOptions):
 
 /** Steps whose noise is drawn at once. Part of what a seed means: another value draws other images. */
 const STEPS_A_BLOCK = 16;
-const SMALLEST = 1e-30;
 
 /** Gumbel noise, step after step. */
 export interface GumbelNoise extends Disposable {
@@ -100,7 +100,7 @@ export class GumbelStream implements GumbelNoise {
     this.#generators.forEach((generator, i) => {
       this.#exponential.select(0, i).exponential_(1, { generator });
     });
-    this.#exponential.clamp_min_(SMALLEST).log_().neg_();
+    toGumbel_(this.#exponential);
     if (this.#noise !== this.#exponential) this.#noise.copy_(this.#exponential);
   }
 

@@ -8,7 +8,7 @@ import type { Transformer } from "../models/transformer.ts";
 import { inPrecision } from "../support/precision.ts";
 import { checkPartial, givenTokens, withGivenPixels, withoutHole } from "./completion.ts";
 import { type Likelihood, likelihoods, tokenSurprise } from "./likelihood.ts";
-import type { SampleOptions, TokenSampler } from "./plan.ts";
+import type { SampleOptions, TokenSampler } from "./options.ts";
 import { cachedSampler } from "./sampler.ts";
 import { type Grid, type Grids, slidingSampler } from "./sliding.ts";
 

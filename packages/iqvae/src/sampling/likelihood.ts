@@ -1,6 +1,6 @@
 import type { Tensor } from "@iqvae/torch";
 import { imageSurprise, type Transformer } from "../models/transformer.ts";
-import { inPlainMode } from "./sampler.ts";
+import { inPlainMode } from "../support/precision.ts";
 
 /**
  * {@link imageSurprise} without gradients, in the precision of the weights.
@@ -10,7 +10,7 @@ import { inPlainMode } from "./sampler.ts";
  * @returns float32 `[B, imageTokens]`
  */
 export function tokenSurprise(model: Transformer, conditions: Tensor, images: Tensor): Tensor {
-  return inPlainMode(conditions.device, () => imageSurprise(model, conditions, images));
+  return inPlainMode(() => imageSurprise(model, conditions, images), conditions.device);
 }
 
 /** How likely the tokens of an image are. */

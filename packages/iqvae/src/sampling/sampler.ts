@@ -1,9 +1,10 @@
-import { autocast, inferenceMode, ops, scope, type Tensor } from "@iqvae/torch";
+import { ops, scope, type Tensor } from "@iqvae/torch";
 import type { Transformer } from "../models/transformer.ts";
+import { inPlainMode } from "../support/precision.ts";
 import { branchesOf, integers, type NextLogits, type Prepare, predictBranches } from "./branches.ts";
-import { Decoder, type SamplingPrecision } from "./decoder.ts";
+import { CachedTransformer, type SamplingPrecision } from "./decoder.ts";
 import { drawTokens, GumbelBetween, type GumbelNoise, GumbelStream } from "./draw.ts";
-import { type Batch, planBatches, type SequenceShape, type TokenSampleOptions, type TokenSampler } from "./plan.ts";
+import { type Batch, batchesOf, type SequenceShape, type TokenSampleOptions, type TokenSampler } from "./options.ts";
 
 /**
  * Samples with a cache of keys and values.
@@ -13,7 +14,7 @@ import { type Batch, planBatches, type SequenceShape, type TokenSampleOptions, t
  */
 export function cachedSampler(model: Transformer, options: { precision?: SamplingPrecision } = {}): TokenSampler {
   return samplerOf(model, model.tokens, () => {
-    const decoder = new Decoder(model, options.precision ?? "float32");
+    const decoder = new CachedTransformer(model, options.precision ?? "float32");
     return (conditions, of) => {
       const decoding = decoder.start(conditions, of);
       return (t, last) => (last === undefined ? decoding.logits : decoder.next(decoding, last, t - 1));
@@ -38,29 +39,26 @@ export function uncachedSampler(model: Transformer): TokenSampler {
 export function samplerOf(model: Transformer, shape: SequenceShape, begin: () => Prepare): TokenSampler {
   return {
     sample: (conditions, options = {}) =>
-      inPlainMode(conditions.device, () =>
-        scope(() => {
-          const batches = planBatches(model, shape, conditions, options);
-          const branches = branchesOf(model, conditions, options);
-          const prepare = begin();
-          const drawn = batches.map((batch, i) =>
-            scope(() => {
-              const predict = predictBranches(prepare, branches, batch);
-              const { imageCodes } = model.tokens;
-              return drawBatch(predict, batch, [shape.imageTokens, imageCodes], options, conditions.device, (share) =>
-                options.onProgress?.((i + share) / batches.length),
-              );
-            }),
-          );
-          return ops.aten.cat(drawn).view([conditions.shape[0]!, options.samples ?? 1, shape.imageTokens]);
-        }),
+      inPlainMode(
+        () =>
+          scope(() => {
+            const batches = batchesOf(model, shape, conditions, options);
+            const branches = branchesOf(model, conditions, options);
+            const prepare = begin();
+            const drawn = batches.map((batch, i) =>
+              scope(() => {
+                const predict = predictBranches(prepare, branches, batch);
+                const { imageCodes } = model.tokens;
+                return drawBatch(predict, batch, [shape.imageTokens, imageCodes], options, conditions.device, (share) =>
+                  options.onProgress?.((i + share) / batches.length),
+                );
+              }),
+            );
+            return ops.aten.cat(drawn).view([conditions.shape[0]!, options.samples ?? 1, shape.imageTokens]);
+          }),
+        conditions.device,
       ),
   };
-}
-
-/** Without gradients, and without an autocast around it: the sampler's own precision says what is computed how. */
-export function inPlainMode<T>(device: string, body: () => T): T {
-  return inferenceMode(() => autocast({ enabled: false, device: device.split(":")[0]! }, body));
 }
 
 function drawBatch(

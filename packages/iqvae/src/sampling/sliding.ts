@@ -1,7 +1,7 @@
 import type { Tensor } from "@iqvae/torch";
 import type { Transformer } from "../models/transformer.ts";
 import { integers } from "./branches.ts";
-import type { TokenSampler } from "./plan.ts";
+import type { TokenSampler } from "./options.ts";
 import { samplerOf } from "./sampler.ts";
 
 /** A grid of tokens, in raster order. */

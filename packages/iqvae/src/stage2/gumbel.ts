@@ -1,4 +1,5 @@
 import { linearRamp, noGrad, ops, type Tensor } from "@iqvae/torch";
+import { toGumbel_ } from "../support/gumbel.ts";
 import type { GumbelExposure } from "./config.ts";
 
 /** τ at a step: `from·(to/from)^(step/total)`. */
@@ -12,18 +13,10 @@ export function shareAt(exposure: Pick<GumbelExposure, "maxShare" | "rampShare">
   return linearRamp({ step, over: exposure.rampShare * total, from: 0, to: exposure.maxShare });
 }
 
-/**
- * Standard Gumbel noise, `g = −log(−log u)`, in the shape of `logits`, float32, from the default generator: `−log u` is
- * exponentially distributed.
- */
+/** Standard Gumbel noise in the shape of `logits`, float32, from the default generator. */
 export function gumbelNoise(logits: Tensor): Tensor {
-  return noGrad(() => {
-    const exponential = ops.aten.empty_like(logits, { dtype: "float32" }).exponential_();
-    return exponential.clamp_min_(SMALLEST).log_().neg_(); // an exponential of 0 would make infinite noise
-  });
+  return noGrad(() => toGumbel_(ops.aten.empty_like(logits, { dtype: "float32" }).exponential_()));
 }
-
-const SMALLEST = 1e-30;
 
 /**
  * The Gumbel-softmax `y = softmax((ℓ + g)/τ)` over the last dimension (Jang et al. 2017, eq. 2; Maddison et al. 2017): its

@@ -1,4 +1,4 @@
-import { autocast, cudaDeviceCount, getDefaultDevice } from "@iqvae/torch";
+import { autocast, cudaDeviceCount, getDefaultDevice, inferenceMode } from "@iqvae/torch";
 import { processor } from "./processor.ts";
 
 /** What matrix products and convolutions compute in; weights and sums stay float32. */
@@ -20,4 +20,13 @@ export function inPrecision<T>(
 ): T {
   if (precision === "float32") return body();
   return autocast({ dtype: precision, device: device.split(":")[0]! }, body);
+}
+
+/**
+ * Runs `body` without gradients and outside any autocast around it: samples and figures must not depend on who asks for them.
+ *
+ * @param device as for {@link inPrecision}
+ */
+export function inPlainMode<T>(body: () => T, device: string = getDefaultDevice()): T {
+  return inferenceMode(() => autocast({ enabled: false, device: device.split(":")[0]! }, body));
 }

@@ -1,7 +1,7 @@
 import { noGrad, ops, scope, type Tensor, unscoped } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 import { GumbelStream, sampleSeed } from "../../src/sampling/draw.ts";
-import type { TokenSampleOptions } from "../../src/sampling/plan.ts";
+import type { TokenSampleOptions } from "../../src/sampling/options.ts";
 import { cachedSampler, uncachedSampler } from "../../src/sampling/sampler.ts";
 import { drawn, SHAPE, sharpModel } from "./support.ts";
 

@@ -1,6 +1,6 @@
 import { manualSeed, noGrad, ops, scope, type Tensor } from "@iqvae/torch";
 import { Transformer, type TransformerConfig } from "../../src/models/transformer.ts";
-import type { TokenSampleOptions, TokenSampler } from "../../src/sampling/plan.ts";
+import type { TokenSampleOptions, TokenSampler } from "../../src/sampling/options.ts";
 
 export const SHAPE = { conditionCodes: 16, imageCodes: 24, conditionTokens: 9, imageTokens: 16 };
 

@@ -79,7 +79,7 @@ export interface Batch {
 }
 
 /** Splits the wanted samples into batches, condition after condition. */
-export function planBatches(
+export function batchesOf(
   model: Transformer,
   shape: SequenceShape,
   conditions: Tensor,

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { reduction } from "../../src/models/autoencoder.ts";
 import { ARM_NAMES, ARMS, armsOf, COMPARISON_NAMES, COMPARISONS } from "../../src/reproduce/arms.ts";
-import { type AblationPlan, ownSteps, prepareRun, runsOf, stepsDone } from "../../src/reproduce/plan.ts";
+import { type AblationPlan, ownSteps, prepareRun, runsOf, stepsDone } from "../../src/reproduce/runs.ts";
 import { configFor, TASK_NAMES } from "../../src/reproduce/tasks.ts";
 import { createRun } from "../../src/run/run-folder.ts";
 import { temporaryFolder } from "../run/support.ts";
