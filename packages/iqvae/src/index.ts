@@ -8,7 +8,6 @@ export {
   parseConfig,
   presets,
 } from "./config/index.ts";
-export { PAPER_PRESET_NAMES, PAPER_PRESETS } from "./config/paper.ts";
 export * from "./data/index.ts";
 export * from "./media/index.ts";
 export * from "./metrics/index.ts";
@@ -16,9 +15,8 @@ export { type AutoencoderConfig, Decoder, Encoder } from "./models/autoencoder.t
 export { IqVae, type IqVaeConfig, VqAutoencoder, type VqConfig } from "./models/iqvae.ts";
 export { type Quantized, Quantizer, type QuantizerConfig } from "./models/quantizer.ts";
 export { type TokenShape, Transformer, type TransformerConfig } from "./models/transformer.ts";
-export { type StageCost, stage1Cost, stage2Cost } from "./plan/cost.ts";
-export { countParameters, H100, type Plan, plan, type StagePlan } from "./plan/plan.ts";
-export { type Planned, type PlannedCondition, plannedOf } from "./plan/planned.ts";
+export { type StepCost, stage1Cost, stage2Cost } from "./plan/cost.ts";
+export { H100, type Plan, plan, type StagePlan } from "./plan/plan.ts";
 export * from "./regularizer/index.ts";
 export { compareReport } from "./report/compare.ts";
 export { report } from "./report/report.ts";
@@ -26,7 +24,7 @@ export { createRun, openRun, type RunFolder } from "./run/run-folder.ts";
 export { trainRun } from "./run/train-run.ts";
 export { ImageGenerator } from "./sampling/generator.ts";
 export type { Likelihood } from "./sampling/likelihood.ts";
-export type { Blend, Noise, SampleOptions, TokenSampleOptions, TokenSampler } from "./sampling/plan.ts";
+export type { Blend, Noise, SampleOptions, TokenSampleOptions, TokenSampler } from "./sampling/options.ts";
 export { cachedSampler, uncachedSampler } from "./sampling/sampler.ts";
 export { type Grid, type Grids, slidingSampler } from "./sampling/sliding.ts";
 export { Stage1Trainer } from "./stage1/trainer.ts";

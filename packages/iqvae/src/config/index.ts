@@ -1,3 +1,3 @@
-export { ConfigError, loadConfig, parseConfig, withSettings } from "./load.ts";
+export { ConfigError, checkOwnPaths, loadConfig, parseConfig, withSettings } from "./load.ts";
 export { PRESET_NAMES, type PresetName, presets } from "./presets.ts";
 export type { Config, ConfigInput } from "./schema.ts";

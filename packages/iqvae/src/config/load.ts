@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { didYouMean } from "../support/nearest.ts";
 import { impossibleCombinations } from "./combinations.ts";
+import { BRING_YOUR_OWN } from "./paper.ts";
 import { isPreset, PRESET_NAMES, presets } from "./presets.ts";
 import { problemsOf } from "./problems.ts";
 import { type Config, configSchema } from "./schema.ts";
@@ -43,6 +44,23 @@ export function parseConfig(input: unknown, source: string): Config {
   const problems = parsed.success ? impossibleCombinations(parsed.data) : problemsOf(parsed.error, input, configSchema);
   if (parsed.success && problems.length === 0) return parsed.data;
   throw new ConfigError(`The configuration ${source} cannot be used:\n${problems.map((p) => `  ${p}`).join("\n")}`);
+}
+
+/** @throws ConfigError when the configuration leaves a file or folder to the user; planning goes without it, training does not */
+export function checkOwnPaths(config: Config): void {
+  const missing = [...strings(config)].filter(([, value]) => value === BRING_YOUR_OWN).map(([path]) => path);
+  if (missing.length === 0) return;
+  const settings = missing.map((path) => `--set ${path}=PATH`).join(" ");
+  throw new ConfigError(
+    `${config.name} is trained on files that you bring (docs/data.md, docs/metrics.md), so name them: ${settings}`,
+  );
+}
+
+/** All texts within a value, with their paths. */
+function* strings(value: unknown, path: readonly string[] = []): Generator<[path: string, value: string]> {
+  if (typeof value === "string") yield [path.join("."), value];
+  else if (typeof value === "object" && value !== null)
+    for (const [key, inner] of Object.entries(value)) yield* strings(inner, [...path, key]);
 }
 
 function readConfigFile(path: string): unknown {

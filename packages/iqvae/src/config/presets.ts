@@ -1,3 +1,4 @@
+import { paperPresets } from "./paper.ts";
 import type { ConfigInput } from "./schema.ts";
 
 /** Faces from semantic maps at 32 pixels: minutes on two cores. */
@@ -185,6 +186,7 @@ export const presets = {
   words,
   speech,
   tiny,
+  ...paperPresets,
 } satisfies Record<string, ConfigInput>;
 
 export type PresetName = keyof typeof presets;

@@ -1,136 +1,63 @@
-import { autoencoderLayers, type LayerCost, total, transformerLayers } from "./layers.ts";
-import { lossLayers } from "./losses.ts";
-import { type Planned, plannedTokens } from "./planned.ts";
-
-/** What a stage's training costs. */
-export interface StageCost {
-  readonly parameters: number;
-  /** Operations of one step: two for each multiplication with its addition, of products and convolutions alone. */
-  readonly operations: number;
-  /** Pairs, or sequences, of one pass, and passes of one step. */
-  readonly batch: number;
-  readonly passes: number;
-  readonly memory: MemoryCost;
-}
-
-/** Bytes at the worst moment of a step. */
-export interface MemoryCost {
-  /** Weights, moments of the optimizers, running averages, networks that are not trained: there all the time. */
-  readonly lasting: number;
-  /** What comes on top at the worst moment of the way back: what is kept for it, gradients, what passes. */
-  readonly step: number;
-  readonly peak: number;
-}
-
-/** Bytes a trained value: weights and the two moments of AdamW, float32; stage 2 has averaged weights, too. */
-const LASTING = { stage1: 12, stage2: 16 } as const;
+import { getDefaultDevice, metaBytes, peakMetaBytes, scope, setDefaultDevice } from "@iqvae/torch";
+import type { Config } from "../config/index.ts";
+import { stage1Trial, stage2Trial, type Trial } from "./made-up.ts";
+import { countOperations } from "./operations.ts";
 
 /**
- * What the heap takes for what a step asks of it: blocks of many sizes come and go, and gaps between them stay. Measured, see
- * docs/performance.md; without it all estimates were 11 to 20 % low.
+ * What the heap takes beyond what a step asks of it: blocks of many sizes come and go, and gaps between them stay. Measured, see
+ * docs/performance.md.
  */
 const HEAP = 1.35;
 
-/** Both halves, or the one that there is, and the losses. */
-export function stage1Layers(planned: Planned, batch = planned.stage1Batch): LayerCost[] {
-  const { image, condition, size } = planned;
-  const halves = [autoencoderLayers(3, 3, image, [size, size])];
-  if (condition.kind === "planes") {
-    const { inputs, outputs, model } = condition;
-    halves.push(autoencoderLayers(inputs, outputs, model, condition.size));
+/** What a step of a stage costs. */
+export interface StepCost {
+  /** Trained values. */
+  readonly parameters: number;
+  /** Of products and convolutions, two for each multiplication with its addition; forward and backward. */
+  readonly operations: number;
+  /** Bytes of weights, moments of optimizers, averages and networks that are not trained: there all the time. */
+  readonly lastingBytes: number;
+  /** Bytes of all tensors at the worst moment of the step, the lasting ones among them. */
+  readonly peakBytes: number;
+  /** What a process on a CPU is likely to grow by. */
+  readonly processBytes: number;
+}
+
+/** A step of stage 1 that the discriminator has joined, before k-means has placed the codes. */
+export function stage1Cost(config: Config): StepCost {
+  return costOf(() => stage1Trial(config), config.stage1.batch);
+}
+
+/** A step of stage 2. Where only every n-th mixes samples in, operations are a mean over steps, and memory is that of those. */
+export function stage2Cost(config: Config): StepCost {
+  const { exposure, batch, accumulate } = config.stage2;
+  const cost = (exposure: Config["stage2"]["exposure"]) =>
+    costOf(() => stage2Trial({ ...config, stage2: { ...config.stage2, exposure } }), batch * accumulate);
+  if (!("every" in exposure)) return cost(exposure);
+  const [plain, mixing] = [cost({ kind: "teacher" }), cost({ ...exposure, every: 1 })];
+  return { ...mixing, operations: plain.operations + (mixing.operations - plain.operations) / exposure.every };
+}
+
+/** Runs one real step where tensors have shapes, and neither values nor memory. */
+function costOf(make: () => Trial, rows: number): StepCost {
+  const before = getDefaultDevice();
+  setDefaultDevice("meta");
+  try {
+    const bytesBefore = metaBytes();
+    const { trainer, dispose } = make();
+    const lastingBytes = metaBytes() - bytesBefore;
+    let peakBytes = 0;
+    const { forward, backward } = countOperations(() => {
+      const { peak } = peakMetaBytes(() => scope(() => trainer.step(new Uint32Array(rows))));
+      peakBytes = peak - bytesBefore;
+    });
+    // What is trained has a first moment.
+    const trained = [...trainer.tensors()].filter(([name]) => name.endsWith(".first"));
+    const parameters = trained.reduce((sum, [, { numel }]) => sum + numel, 0);
+    dispose();
+    const processBytes = lastingBytes + HEAP * (peakBytes - lastingBytes);
+    return { parameters, operations: forward + backward, lastingBytes, peakBytes, processBytes };
+  } finally {
+    setDefaultDevice(before);
   }
-  return [...halves.flat(), ...lossLayers(planned, batch)];
-}
-
-export function stage2Layers(planned: Planned): LayerCost[] {
-  return transformerLayers(planned.transformer, plannedTokens(planned));
-}
-
-/** Stage 1 once the discriminator has joined, if there is one; without k-means, which places the codes once. */
-export function stage1Cost(planned: Planned, batch = planned.stage1Batch): StageCost {
-  const layers = stage1Layers(planned, batch);
-  return {
-    parameters: total(layers, ({ parameters }) => parameters),
-    operations: batch * total(layers, ({ forward, backward }) => forward + backward),
-    batch,
-    passes: 1,
-    memory: memory(layers, batch, planned.precision, LASTING.stage1),
-  };
-}
-
-/** Stage 2, with the second passes of those steps that mix samples in spread over all steps. */
-export function stage2Cost(planned: Planned, batch = planned.stage2Batch, passes = planned.accumulate): StageCost {
-  const layers = stage2Layers(planned);
-  const { exposure } = planned;
-  const once = total(layers, ({ forward, backward }) => forward + backward);
-  const twice = exposure.kind === "gumbel" && exposure.gradient;
-  return {
-    parameters: total(layers, ({ parameters }) => parameters),
-    operations: batch * passes * (once + sampling(planned, layers)),
-    batch,
-    passes,
-    memory: memory(
-      twice ? [...layers, ...withoutParameters(layers)] : layers,
-      batch,
-      planned.precision,
-      LASTING.stage2,
-    ),
-  };
-}
-
-/** What mixing samples in adds to a sequence, as a mean over steps: one more pass, both ways or forward alone. */
-function sampling(planned: Planned, layers: readonly LayerCost[]): number {
-  const { exposure } = planned;
-  const forward = total(layers, (layer) => layer.forward);
-  const backward = total(layers, (layer) => layer.backward);
-  switch (exposure.kind) {
-    case "gumbel": {
-      // y·W and the gradient of W; that of y only where it is followed.
-      const products = exposure.gradient ? 3 : 2;
-      const pass = exposure.gradient ? forward + backward : forward;
-      return (pass + products * embeddingOfSamples(planned)) / exposure.every;
-    }
-    case "scheduled":
-      return forward / exposure.every;
-    default:
-      return 0;
-  }
-}
-
-/** `y·W` of Gumbel sampling. */
-function embeddingOfSamples(planned: Planned): number {
-  const { imageTokens, imageCodes } = plannedTokens(planned);
-  return 2 * (imageTokens - 1) * imageCodes * planned.transformer.width;
-}
-
-/** The second pass of Gumbel sampling runs through the same weights, while what the first has kept is still there. */
-function withoutParameters(layers: readonly LayerCost[]): LayerCost[] {
-  return layers.map((layer) => ({ ...layer, parameters: 0 }));
-}
-
-/**
- * Goes back through the layers as the gradient does: what is kept shrinks, gradients of weights grow, and what passes is
- * there for a moment. The largest sum counts.
- */
-function memory(
-  layers: readonly LayerCost[],
-  batch: number,
-  precision: Planned["precision"],
-  lastingBytes: number,
-): MemoryCost {
-  const value = precision === "bfloat16" ? 2 : 4;
-  // Autocast keeps a rounded copy of each weight until the end of the step.
-  const copies = precision === "bfloat16" ? 2 * total(layers, ({ parameters, fixed }) => parameters + fixed) : 0;
-  let kept = total(layers, (layer) => batch * (value * layer.kept + 4 * layer.keptFloat32));
-  let gradients = 0;
-  let worst = 0;
-  for (const layer of layers.toReversed()) {
-    const passing = batch * (value * layer.passing + 4 * layer.passingFloat32);
-    worst = Math.max(worst, kept + gradients + 4 * layer.parameters + passing);
-    kept -= batch * (value * layer.kept + 4 * layer.keptFloat32);
-    gradients += 4 * layer.parameters;
-  }
-  const lasting = total(layers, ({ parameters, fixed }) => lastingBytes * parameters + 4 * fixed);
-  const step = HEAP * (Math.max(worst, gradients) + copies);
-  return { lasting, step, peak: lasting + step };
 }

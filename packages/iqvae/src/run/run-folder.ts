@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { replaceFile } from "@iqvae/torch";
-import { type Config, ConfigError, parseConfig } from "../config/index.ts";
+import { type Config, ConfigError, checkOwnPaths, parseConfig } from "../config/index.ts";
 import { makeFolder } from "../support/files.ts";
 import { didYouMean } from "../support/nearest.ts";
 import { MetricsLog } from "./metrics-log.ts";
@@ -31,7 +31,7 @@ export interface RunFolder {
 /**
  * Makes a run folder and stores its configuration.
  *
- * @throws Error when there is a run already, or when the folder cannot be written
+ * @throws Error when there is a run already, or when the folder cannot be written; ConfigError when it leaves paths to the user
  */
 export function createRun(path: string, config: Config): RunFolder {
   if (existsSync(configPath(path))) {
@@ -39,6 +39,7 @@ export function createRun(path: string, config: Config): RunFolder {
       `There is a run in ${path} already. Go on with it: npx iqvae resume ${path}; or give the new one another --name.`,
     );
   }
+  checkOwnPaths(config);
   const run = runAt(path, config);
   makeFolder(run.checkpoints);
   makeFolder(run.samples);

@@ -1,44 +1,42 @@
 import { expect, test } from "vitest";
-import { timed } from "../../src/plan/measure.ts";
+import { timeSteps } from "../../src/plan/measure.ts";
+import type { Trainer } from "../../src/support/trainer.ts";
 
-/** Trials whose passes take `seconds(pass, items)`, and how they were used. */
-function trials(seconds: (pass: number, items: number) => number) {
-  const made: { items: number; passes: number; disposed: number }[] = [];
-  const spend = (time: number) => {
+/** A trainer whose steps take `seconds(rows, step)`, and the rows of its steps. */
+function trainer(seconds: (rows: number, step: number) => number) {
+  const rows: number[] = [];
+  const step = ({ length }: Uint32Array) => {
+    rows.push(length);
+    const time = seconds(length, rows.length);
     for (const begin = performance.now(); performance.now() - begin < 1000 * time; );
+    return { loss: 0 };
   };
-  const make = (items: number) => {
-    const state = { items, passes: 0, disposed: 0 };
-    made.push(state);
-    return {
-      pass: () => spend(seconds(state.passes++, items)),
-      update: () => spend(0.002),
-      dispose: () => void state.disposed++,
-    };
-  };
-  return { make, made };
+  return { trial: { trainer: { step } as Partial<Trainer> as Trainer }, rows };
 }
 
-test("the quickest of many passes counts, however slow the first ones and those between are", () => {
-  const { make, made } = trials((pass, items) => (pass === 0 || pass % 3 === 2 ? 0.1 : 0.001 * items));
-  const { pass, update } = timed(32, make);
-  // 32 items at a millisecond each; other work may take the processor away from every pass, but hardly for long.
-  expect(pass).toBeGreaterThan(0.031);
-  expect(pass).toBeLessThan(0.09);
-  expect(update).toBeGreaterThan(0.0019);
-  expect(made.map(({ items }) => items)).toEqual([1, expect.any(Number)]);
-  expect(made[1]!.items).toBeGreaterThan(1);
-  expect(made[1]!.items).toBeLessThanOrEqual(16);
-  expect(made[1]!.passes).toBeGreaterThan(10);
-  expect(made.map(({ disposed }) => disposed)).toEqual([1, 1]);
+test("the quickest of many steps counts, however slow the first ones and those between are", () => {
+  const { trial, rows } = trainer((rows, step) => (step < 3 || step % 3 === 2 ? 0.1 : 0.004 + 0.002 * rows));
+  const { fixed, each } = timeSteps(trial, 32);
+  // Other work may take the processor away from every step, but hardly for long.
+  expect(each).toBeGreaterThan(0.0018);
+  expect(each).toBeLessThan(0.006);
+  expect(fixed).toBeLessThan(0.02);
+  expect(rows.slice(0, 3)).toEqual([1, 1, 1]);
+  expect(Math.max(...rows)).toBeLessThanOrEqual(16);
+  expect(rows.length).toBeGreaterThan(10);
 });
 
-test("slow passes are of one item, and few", () => {
-  const { make, made } = trials(() => 0.4);
-  const begin = performance.now();
-  const { pass } = timed(8, make);
-  expect(pass).toBeGreaterThan(8 * 0.39);
-  expect(made).toMatchObject([{ items: 1, disposed: 1 }]);
-  expect(made[0]!.passes).toBeLessThanOrEqual(6);
-  expect((performance.now() - begin) / 1000).toBeLessThan(10);
+test("slow steps are of one row and of two, and few", () => {
+  const { trial, rows } = trainer((rows) => 0.3 + 0.2 * rows);
+  const { fixed, each } = timeSteps(trial, 8);
+  expect(fixed).toBeCloseTo(0.3, 1);
+  expect(each).toBeCloseTo(0.2, 1);
+  expect(Math.max(...rows)).toBe(2);
+  expect(rows.length).toBeLessThanOrEqual(7);
+});
+
+test("of a step of one row, all is counted by the row", () => {
+  const { trial, rows } = trainer(() => 0.3);
+  expect(timeSteps(trial, 1)).toEqual({ fixed: 0, each: expect.closeTo(0.3, 1) });
+  expect(new Set(rows)).toEqual(new Set([1]));
 });
