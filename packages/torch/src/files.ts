@@ -222,7 +222,7 @@ export function reasonOf(error: NodeJS.ErrnoException, path: string, verb: "read
       return `the permissions do not allow it. Change those of the file or of its folder, or ${verb} elsewhere (${error.code})`;
     case "ENOENT":
       return verb === "read"
-        ? "there is no such file (ENOENT)."
+        ? "there is no such file (ENOENT)"
         : `there is no folder ${folder}. Make it first (ENOENT)`;
     case "ENOTDIR":
     case "EEXIST":

@@ -1,14 +1,17 @@
-import cliProgress from "cli-progress";
 import { Pace, type Progress, type ProgressEvent } from "../support/progress.ts";
 
 /** Where output goes; standard output outside of tests. */
-export type Output = Pick<NodeJS.WriteStream, "write"> & { readonly isTTY?: boolean };
+export type Output = Pick<NodeJS.WriteStream, "write"> & { readonly isTTY?: boolean; readonly columns?: number };
 
-/** Bars on a terminal, lines where there is none, JSON for machines. */
-export function consoleProgress(options: { json: boolean; output?: Output }): Progress {
-  const { json, output = process.stdout } = options;
+/**
+ * Bars on a terminal, lines where there is none, JSON for machines. Lines, too, on a terminal that does not know escape sequences
+ * (`TERM=dumb`), and for people who do not want any (`NO_COLOR`, https://no-color.org).
+ */
+export function consoleProgress(options: { json: boolean; output?: Output; env?: NodeJS.ProcessEnv }): Progress {
+  const { json, output = process.stdout, env = process.env } = options;
   if (json) return new JsonProgress(output);
-  return output.isTTY ? new BarProgress(output) : new LineProgress(output);
+  const plain = !output.isTTY || env.TERM === "dumb" || (env.NO_COLOR ?? "") !== "";
+  return plain ? new LineProgress(output) : new BarProgress(output);
 }
 
 const SECONDS_BETWEEN_LINES = 5;
@@ -94,8 +97,12 @@ class JsonProgress extends PacedProgress {
 /** How often the bar is drawn anew. */
 const SECONDS_BETWEEN_FRAMES = 0.1;
 
+const BAR_LENGTH = 26;
+/** Back to the first column, and the line erased. */
+const ERASE = "\r\x1b[2K";
+
 class BarProgress extends PacedProgress {
-  #bar: cliProgress.SingleBar | undefined;
+  #open = false;
 
   constructor(private readonly output: Output) {
     super(SECONDS_BETWEEN_FRAMES);
@@ -103,51 +110,32 @@ class BarProgress extends PacedProgress {
 
   tell(sentence: string): void {
     if (sentence === "") return;
-    // The bar stands in the line where the sentence is to go; it begins anew below.
-    const open = this.#bar !== undefined;
-    this.#stop();
-    this.output.write(`${sentence}\n`);
-    if (open) this.#start();
+    // The bar stands in the line where the sentence is to go; it is drawn anew below.
+    this.output.write(`${this.#open ? ERASE : ""}${sentence}\n`);
+    if (this.#open) this.now();
   }
 
   protected first(): void {
-    this.#stop();
-    this.#start();
+    this.#open = true;
+    this.now();
   }
 
   protected now(): void {
-    this.#bar?.update(this.done, { details: this.#details() });
+    if (!this.#open) return;
+    const share = this.total > 0 ? Math.min(1, this.done / this.total) : 0;
+    const full = Math.round(share * BAR_LENGTH);
+    const bar = "█".repeat(full) + "░".repeat(BAR_LENGTH - full);
+    const details = [rate(this.pace), left(this.pace), list(this.figures)].filter((part) => part !== "");
+    const text = `${this.task} ${bar} ${Math.floor(100 * share)} %  ${this.done} of ${this.total}`;
+    // A line that is wrapped could not be erased.
+    this.output.write(ERASE + [text, ...details].join("  ").slice(0, (this.output.columns ?? 80) - 1));
   }
 
   override end(): void {
-    if (this.#bar === undefined) return;
-    this.#stop();
+    if (!this.#open) return;
+    this.#open = false;
     const parts = [`${this.task}: ${this.done} of ${this.total}`, list(this.figures)].filter((part) => part !== "");
-    this.output.write(`${parts.join(", ")}\n`);
-  }
-
-  #start(): void {
-    this.#bar = new cliProgress.SingleBar({
-      stream: this.output as NodeJS.WriteStream,
-      format: "{task} {bar} {percentage} %  {value} of {total}{details}",
-      barCompleteChar: "█",
-      barIncompleteChar: "░",
-      barsize: 26,
-      clearOnComplete: true,
-      // The library would end the process on Ctrl-C. The cursor is left alone too: a second Ctrl-C could not bring it back.
-      gracefulExit: false,
-    });
-    this.#bar.start(this.total, this.done, { task: this.task, details: this.#details() });
-  }
-
-  #stop(): void {
-    this.#bar?.stop();
-    this.#bar = undefined;
-  }
-
-  #details(): string {
-    const parts = [rate(this.pace), left(this.pace), list(this.figures)].filter((part) => part !== "");
-    return parts.map((part) => `  ${part}`).join("");
+    this.output.write(`${ERASE}${parts.join(", ")}\n`);
   }
 }
 

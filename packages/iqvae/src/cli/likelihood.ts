@@ -8,7 +8,7 @@ import { ImageGenerator } from "../sampling/generator.ts";
 import type { Likelihood } from "../sampling/likelihood.ts";
 import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, optionsOf, outputFile, whole } from "./options.ts";
+import { collect, optionsOf, outputFile, THREADS, threads, whole } from "./options.ts";
 
 interface LikelihoodOptions {
   readonly condition?: string[];
@@ -29,7 +29,7 @@ export function likelihoodCommand(): Command {
     .option("--image <file>", "the image of each --condition; may be repeated", collect(String))
     .option("--index <number>", "a held-out pair; may be repeated", collect(whole(0)))
     .option("--out <file.png>", "the picture (default: samples/likelihood.png in the run folder)")
-    .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
+    .option(...THREADS, threads)
     .action(async (path: string, _: unknown, command: Command) => {
       const options = optionsOf<LikelihoodOptions>(command);
       const { condition = [], image = [], index, threads } = options;

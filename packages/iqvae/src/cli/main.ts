@@ -10,6 +10,7 @@ import { reportCommand } from "./report.ts";
 import { reproduceCommand } from "./reproduce.ts";
 import { sampleCommand } from "./sample.ts";
 import { startCommand } from "./start.ts";
+import { expectWorkingFolder, surviveLostOutput } from "./terminal.ts";
 import { resumeCommand, trainCommand } from "./train.ts";
 
 const program = new Command("iqvae")
@@ -36,12 +37,8 @@ for (const command of [
   program.addCommand(command);
 }
 
-// `iqvae … | head` closes the pipe: no reason to complain.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(0);
-});
-
+surviveLostOutput();
+program.hook("preAction", expectWorkingFolder);
 try {
   await program.parseAsync();
 } catch (error) {

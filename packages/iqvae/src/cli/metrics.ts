@@ -14,7 +14,7 @@ import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
-import { DEVICE, device, numberAbove, oneOf, optionsOf, PART, whole } from "./options.ts";
+import { DEVICE, device, numberAbove, oneOf, optionsOf, PART, THREADS, threads, whole } from "./options.ts";
 
 interface MetricsCommandOptions {
   readonly against?: string;
@@ -47,7 +47,7 @@ export function metricsCommand(): Command {
     .option("--inception <file>", "weights of Inception-v3, for FID proper")
     .option("--vgg <file>", "weights of VGG-16 with LPIPS heads, for LPIPS proper")
     .option(...PART, oneOf(SCORED_PARTS), "report")
-    .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
+    .option(...THREADS, threads)
     .option(...DEVICE, device, "cpu")
     .addHelpText("after", `\n${weightsHelp()}`)
     .action(async (path: string, _: unknown, command: Command) => {

@@ -1,3 +1,4 @@
+import { availableParallelism, cpus } from "node:os";
 import { dirname } from "node:path";
 import { checkWritable, cudaDeviceCount, torchVersion } from "@iqvae/torch";
 import type { Command } from "commander";
@@ -26,6 +27,15 @@ export function whole(least: number, most = Number.MAX_SAFE_INTEGER): (text: str
     throw new InvalidArgumentError(`Expected a whole number ${range}.`);
   };
 }
+
+/** What a command says of {@link threads}. */
+export const THREADS = ["--threads <count>", "threads to compute with (default: all cores)"] as const;
+
+/** More threads than this for each core wait for each other, and thousands use up the machine. */
+const THREADS_A_CORE = 4;
+
+/** A parser of numbers of threads, or of processes: some may share a core, but not any number. */
+export const threads = whole(1, THREADS_A_CORE * Math.max(cpus().length, availableParallelism()));
 
 /** A parser of numbers above `above`, up to `most`. */
 export function numberAbove(above: number, most = Number.POSITIVE_INFINITY): (text: string) => number {

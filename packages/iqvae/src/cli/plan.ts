@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { type Config, loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { gigabytes, type Plan, plan, type StagePlan } from "../plan/plan.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, numberAbove, optionsOf, whole } from "./options.ts";
+import { collect, numberAbove, optionsOf, THREADS, threads } from "./options.ts";
 
 interface PlanOptions {
   readonly set?: string[];
@@ -24,7 +24,7 @@ export function planCommand(): Command {
     )
     .option("--no-measure", "do not time a trial on this machine")
     .option("--utilization <share>", "share of an H100's bfloat16 peak that is reached", numberAbove(0, 1), 0.4)
-    .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
+    .option(...THREADS, threads)
     .action((source: string, _: unknown, command: Command) => {
       const { set = [], measure, utilization, threads, json } = optionsOf<PlanOptions>(command);
       const progress = consoleProgress({ json });

@@ -10,7 +10,7 @@ import type { TrainingOptions } from "../reproduce/train-runs.ts";
 import { RUNS } from "../run/run-folder.ts";
 import { Interrupt } from "../support/interrupt.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, oneOf, optionsOf, PART, whole } from "./options.ts";
+import { collect, oneOf, optionsOf, PART, THREADS, threads, whole } from "./options.ts";
 
 interface AblationOptions {
   readonly task: TaskName;
@@ -40,8 +40,8 @@ function ablationCommand(): Command {
     .option("--steps2 <steps>", "steps of stage 2", whole(1))
     .option("--set <key=value>", "another value for all runs; may be repeated", collect(String))
     .option("--out <folder>", `where the runs lie (default: ${RUNS}/ablation-TASK)`)
-    .option("--jobs <count>", "runs that train at a time", whole(1, 1024), Math.min(2, availableParallelism()))
-    .option("--threads <count>", "threads of each (default: the cores, shared among them)", whole(1, 4096))
+    .option("--jobs <count>", "runs that train at a time", threads, Math.min(2, availableParallelism()))
+    .option(THREADS[0], "threads of each (default: the cores, shared among them)", threads)
     .option(...PART, oneOf(SCORED_PARTS), "report")
     .option("--no-scores", "do not measure samples: what the runs' logs say is enough")
     .action(async (_: unknown, command: Command) => {

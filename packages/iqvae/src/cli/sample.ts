@@ -16,7 +16,7 @@ import { ImageGenerator } from "../sampling/generator.ts";
 import type { SampleOptions } from "../sampling/options.ts";
 import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, DEVICE, device, numberAbove, optionsOf, outputFile, whole } from "./options.ts";
+import { collect, DEVICE, device, numberAbove, optionsOf, outputFile, THREADS, threads, whole } from "./options.ts";
 
 interface SampleCommandOptions {
   readonly condition?: string[];
@@ -62,7 +62,7 @@ export function sampleCommand(): Command {
     .option("--blend", "draw the images on the way from the first condition to the second")
     .option("--size <pixels>", "draw larger images than were trained, through a sliding window", whole(1))
     .option("--out <file.png>", "the picture (default: samples/sample.png in the run folder)")
-    .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
+    .option(...THREADS, threads)
     .option(...DEVICE, device, "cpu")
     .action(async (path: string, _: unknown, command: Command) => {
       const options = optionsOf<SampleCommandOptions>(command);

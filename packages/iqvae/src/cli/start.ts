@@ -12,7 +12,7 @@ import { openData } from "../run/train-run.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, optionsOf, whole } from "./options.ts";
+import { collect, optionsOf, THREADS, threads } from "./options.ts";
 import { trainAttended } from "./training.ts";
 
 interface StartOptions {
@@ -29,7 +29,7 @@ export function startCommand(): Command {
     .description("train a small model if there is none yet, draw samples, and say where they are")
     .option("--preset <name>", "the preset to train", "start")
     .option("--set <key=value>", "another value for a new run; may be repeated", collect(String))
-    .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
+    .option(...THREADS, threads)
     .action(async (_: unknown, command: Command) => {
       const { preset, set, threads, json } = optionsOf<StartOptions>(command);
       const progress = consoleProgress({ json });

@@ -4,7 +4,7 @@ import { loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { createRun, freeRunPath, openRun, RUNS } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, DEVICE, device, optionsOf, whole } from "./options.ts";
+import { collect, DEVICE, device, optionsOf, THREADS, threads } from "./options.ts";
 import { trainAttended } from "./training.ts";
 
 interface TrainOptions {
@@ -20,7 +20,7 @@ export function trainCommand(): Command {
     .argument("<preset|config>", `one of ${PRESET_NAMES.join(", ")}, or a JSON file`)
     .option("--name <name>", "name of the run folder in runs/ (default: that of the configuration)")
     .option("--set <key=value>", "another value, e.g. stage1.steps=200; may be repeated", collect(String))
-    .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
+    .option(...THREADS, threads)
     .option(...DEVICE, device, "cpu")
     .action(async (source: string, _: unknown, command: Command) => {
       const { name, set, threads, device, json } = optionsOf<TrainOptions>(command);
@@ -43,7 +43,7 @@ export function resumeCommand(): Command {
   return new Command("resume")
     .description("go on with a run that was interrupted, as if it had not been")
     .argument("<run>", "a run folder, or its name in runs/")
-    .option("--threads <count>", "threads to compute with (default: all cores)", whole(1, 4096))
+    .option(...THREADS, threads)
     .option(...DEVICE, device, "cpu")
     .action(async (path: string, _: unknown, command: Command) => {
       const { threads, device, json } = optionsOf<TrainOptions>(command);

@@ -5,6 +5,7 @@ import { statusOf } from "../run/status.ts";
 import { trainRun } from "../run/train-run.ts";
 import { Interrupt } from "../support/interrupt.ts";
 import type { Progress } from "../support/progress.ts";
+import { sayAnyway } from "./terminal.ts";
 
 /**
  * Trains a run with Ctrl-C attended to, and writes its report at the end.
@@ -28,6 +29,7 @@ export async function trainAttended(
     replaceFile(run.report, report(run));
     if (outcome === "interrupted") {
       const text = `Saved ${run.path} at step ${step} of ${steps} of ${stage}. Go on: ${goOn}`;
+      sayAnyway(text);
       progress.tell(text, { event: "interrupted", run: run.path, stage, step, steps, goOn });
       process.exitCode = interrupt.exitCode;
     }

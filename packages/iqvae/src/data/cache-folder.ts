@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 /** Where cache files lie when nothing else is said: `IQVAE_CACHE`, else `.cache/iqvae` below the workspace root. */
@@ -9,8 +9,17 @@ export function cacheFolder(): string {
 /** The nearest folder upwards whose package.json has workspaces, so that all commands share one cache. */
 function workspaceRoot(): string {
   for (let folder = process.cwd(); ; folder = dirname(folder)) {
-    const manifest = join(folder, "package.json");
-    if (existsSync(manifest) && "workspaces" in (JSON.parse(readFileSync(manifest, "utf8")) as object)) return folder;
+    if (hasWorkspaces(join(folder, "package.json"))) return folder;
     if (dirname(folder) === folder) return process.cwd();
+  }
+}
+
+/** A file that is not there, cannot be read or is not valid JSON has none; what is wrong with it is not our business. */
+function hasWorkspaces(manifest: string): boolean {
+  try {
+    const content: unknown = JSON.parse(readFileSync(manifest, "utf8"));
+    return typeof content === "object" && content !== null && "workspaces" in content;
+  } catch {
+    return false;
   }
 }

@@ -17,7 +17,7 @@ const PROGRAM = fileURLToPath(new URL("../../bin/iqvae.mjs", import.meta.url));
  * Starts `iqvae ARGUMENTS --json`.
  *
  * It is a process group of its own, so that Ctrl-C in a terminal reaches this process alone, which passes it on: two signals
- * would end it unsaved. Should this process be killed, the child ends with its next line of output.
+ * would end it unsaved. Should this process be killed, the child loses its output with the next line of it, saves and ends.
  *
  * @param threads of its operators
  */

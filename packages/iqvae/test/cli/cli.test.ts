@@ -9,6 +9,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
+import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { cudaDeviceCount, torchVersion } from "@iqvae/torch";
 import sharp from "sharp";
@@ -117,6 +118,10 @@ describe("an unknown command or option", () => {
     [
       ["sample", "tiny", "--top-p", "1.5"],
       "error: option '--top-p <share>' argument '1.5' is invalid. Expected a number above 0, at most 1.\n",
+    ],
+    [
+      ["train", "tiny", "--threads", "4096"],
+      `error: option '--threads <count>' argument '4096' is invalid. Expected a whole number from 1 to ${4 * Math.max(cpus().length, availableParallelism())}.\n`,
     ],
     [
       ["train", "tiny", "--device", "cpu:1"],

@@ -7,8 +7,7 @@ function output(isTTY: boolean) {
   let text = "";
   return {
     isTTY,
-    columns: 80,
-    rows: 24,
+    columns: 120,
     write(part: string | Uint8Array) {
       text += part;
       return true;
@@ -78,7 +77,7 @@ describe("on a terminal", () => {
   test("a bar, with sentences above it", () => {
     withClock((tick) => {
       const out = output(true);
-      const progress = consoleProgress({ json: false, output: out });
+      const progress = consoleProgress({ json: false, output: out, env: {} });
       progress.begin("stage1", 10, 0);
       tick();
       progress.update(5, { loss: 3 });
@@ -93,6 +92,24 @@ describe("on a terminal", () => {
       expect(after.slice(after.lastIndexOf("\x1b[2K") + 4)).toBe("stage1: 5 of 10, loss 3.000\n");
     });
   });
+});
+
+test.each([{ TERM: "dumb" }, { NO_COLOR: "1" }])("on a terminal with %j: no escape sequence", (env) => {
+  const out = output(true);
+  const progress = consoleProgress({ json: false, output: out, env });
+  progress.begin("stage1", 10, 0);
+  progress.update(10, { loss: 3 });
+  progress.tell("A sentence.", { event: "sentence" });
+  progress.end();
+  expect(out.text()).toContain("stage1: 10 of 10");
+  expect(out.text()).not.toContain("\x1b");
+});
+
+test("a bar is no longer than the terminal is wide: a wrapped line could not be erased", () => {
+  const out = { ...output(true), columns: 30 };
+  const progress = consoleProgress({ json: false, output: out, env: {} });
+  progress.begin("a task with a long name", 10, 0);
+  expect(out.text()).toBe(`\r\x1b[2K${"a task with a long name ░░░░░░░░░░░░".slice(0, 29)}`);
 });
 
 test("the pace is that of the last seconds", () => {

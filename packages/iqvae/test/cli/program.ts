@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const program = fileURLToPath(new URL("../../bin/iqvae.mjs", import.meta.url));
+export const program = fileURLToPath(new URL("../../bin/iqvae.mjs", import.meta.url));
 
 export interface Ended {
   readonly code: number | null;
@@ -22,11 +22,16 @@ export class Workspace {
     writeFileSync(join(this.path, "package.json"), '{ "workspaces": [] }');
   }
 
+  /** The environment of its processes. */
+  get env(): NodeJS.ProcessEnv {
+    return { ...process.env, OMP_NUM_THREADS: "1", IQVAE_CACHE: join(this.path, "cache") };
+  }
+
   /** Starts the program; `ended` resolves when it is over. */
   start(...args: string[]) {
     const child = spawn(process.execPath, [program, ...args], {
       cwd: this.path,
-      env: { ...process.env, OMP_NUM_THREADS: "1", IQVAE_CACHE: join(this.path, "cache") },
+      env: this.env,
       stdio: ["ignore", "pipe", "pipe"],
     });
     const text = { out: "", err: "" };

@@ -95,7 +95,12 @@ describe("a process that is killed", () => {
     for (const stream of [process_.stdout, process_.stderr]) stream.on("data", (data) => (output += data));
     const training = new Promise<void>((done) => process_.stdout.once("data", () => done()));
     const ended = once(process_, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
-    return { process: process_, training, ended, output: () => output };
+    /** Resolves when so many steps were made. */
+    const stepped = (steps: number) =>
+      new Promise<void>((done) => {
+        process_.stdout.on("data", () => void (output.split("step ").length > steps && done()));
+      });
+    return { process: process_, training, stepped, ended, output: () => output };
   };
 
   test("20 times by SIGKILL at random moments ends in the same bits as one left alone", async () => {
@@ -107,8 +112,9 @@ describe("a process that is killed", () => {
     const steps: number[] = [];
     for (let kill = 0; kill < 20; kill++) {
       const run = start(path);
-      await Promise.race([run.training, run.ended]);
-      await new Promise((done) => setTimeout(done, Math.random() * 60));
+      // By steps and not by time alone, so that the kills spread over a training of any speed.
+      await Promise.race([run.stepped(Math.floor(Math.random() * 9)), run.ended]);
+      await new Promise((done) => setTimeout(done, Math.random() * 10));
       run.process.kill("SIGKILL");
       await run.ended;
       steps.push(listCheckpoints(join(path, "checkpoints"), "stage1")[0]?.step ?? 0);
@@ -120,7 +126,7 @@ describe("a process that is killed", () => {
     // The kills have to hit the middle of the training, or nothing was shown.
     expect(new Set(steps).size).toBeGreaterThan(4);
     expect(readdirSync(join(path, "checkpoints")).filter((name) => name.endsWith(".part"))).toEqual([]);
-  });
+  }, 300_000);
 
   test("by SIGINT saves first, exits with 130, and goes on to the same bits", async () => {
     const undisturbed = join(temporaryFolder(), "undisturbed");

@@ -21,8 +21,11 @@ manualSeed(5);
 const progress = {
   ...silent,
   begin: () => process.stdout.write("training\n"),
-  // Gives kills time to hit a step.
-  update: () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(pause)),
+  update: (step) => {
+    process.stdout.write(`step ${step}\n`);
+    // Gives kills time to hit a step.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(pause));
+  },
 };
 const outcome = await train({
   run,
