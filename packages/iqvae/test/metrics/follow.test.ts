@@ -69,7 +69,7 @@ describe("images that follow their conditions, and the same images under conditi
   );
 
   test("audio, whose others are of other concepts", async () => {
-    const { own, shuffled } = await ownAndShuffled(squares("audio", { facts: BY_COLOR }), 60);
+    const { own, shuffled } = await ownAndShuffled(squares("audio", { name: "speech", facts: BY_COLOR }), 60);
     expect(own[0]!.label).toMatch(/^own audio found among 8, chance 0.13 \(retriever-speech-audio-32\)$/);
     expect(own[0]!.value).toBeGreaterThan(0.9);
     expect(shuffled[0]!.value).toBeLessThan(0.4);
@@ -77,7 +77,7 @@ describe("images that follow their conditions, and the same images under conditi
 });
 
 test("a measure says when a condition is none of the held-out ones", async () => {
-  const dataset = squares("audio", { facts: BY_COLOR });
+  const dataset = squares("audio", { name: "speech", facts: BY_COLOR });
   const measure = await measureOf(dataset, 2);
   const { images, conditions } = dataset.train.batch([0]);
   expect(() => measure.score(imageSet(images, SIDE), conditions)).toThrow(
@@ -182,7 +182,7 @@ test("points and boxes: means over images, by hand", () => {
 });
 
 test("a shelf holds each condition once, and finds others of other concepts alone", () => {
-  const dataset = squares("audio", { facts: BY_COLOR });
+  const dataset = squares("audio", { name: "speech", facts: BY_COLOR });
   const { ids, length, batch } = dataset.validation;
   const shelf = new Shelf(dataset);
   const conditions = separate(batch(Array.from({ length }, (_, i) => i)).conditions, length);
