@@ -5,12 +5,12 @@ import { fileURLToPath } from "node:url";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 
 /**
- * The Python that runs the peers: what `PYTHON` names, else the first `python3` on the path or in `/usr/bin` that has PyTorch.
+ * The Python that runs the peers: the one that is named, else the first `python3` on the path or in `/usr/bin` that has PyTorch.
  *
+ * @param {string | undefined} named
  * @returns {{ path: string, torch: string } | undefined}
  */
-export function findPython() {
-  const named = process.env.PYTHON;
+export function findPython(named) {
   const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/bin"].filter((folder) => folder !== "");
   const candidates = named ? [named] : [...new Set(folders.map((folder) => join(folder, "python3")))];
   for (const path of candidates) {
@@ -34,9 +34,10 @@ export function median(numbers) {
  * @throws Error with the script's last words when it fails or prints no figures
  */
 export async function measure(command, { python, threads }) {
-  const { script, flags = [], env = {} } = command;
+  const { script, flags = [], env = {}, busy = false } = command;
   const program = script.endsWith(".py") ? python : process.execPath;
   const args = [join(HERE, script), "--threads", String(threads), ...flags];
+  const other = busy ? spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" }) : undefined;
   const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   let [output, complaints] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text) => {
@@ -45,7 +46,9 @@ export async function measure(command, { python, threads }) {
   child.stderr.setEncoding("utf8").on("data", (text) => {
     complaints += text;
   });
-  const code = await new Promise((resolve, reject) => child.on("error", reject).on("close", resolve));
+  const code = await new Promise((resolve, reject) => child.on("error", reject).on("close", resolve)).finally(() =>
+    other?.kill(),
+  );
   const lines = output.split("\n").filter((line) => line.startsWith("{"));
   if (code !== 0 || lines.length === 0)
     throw new Error(

@@ -3,12 +3,11 @@
 // `npm run bench`, since it has no peer: node bench/regularizer-share.mjs
 import { parseArgs } from "node:util";
 import { manualSeed, ops, scope, setThreads } from "@iqvae/torch";
-import { semantic } from "../packages/iqvae/dist/conditions/semantic.js";
 import { presets } from "../packages/iqvae/dist/config/presets.js";
-import { FACE_CLASSES } from "../packages/iqvae/dist/data/index.js";
 import { createRegularizer } from "../packages/iqvae/dist/regularizer/index.js";
-import { Stage1Trainer } from "../packages/iqvae/dist/stage1/trainer.js";
+import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
 import { median } from "./measure.mjs";
+import { randomRows, stage1Trainer } from "./trainers.mjs";
 
 const { values } = parseArgs({
   options: { threads: { type: "string", default: "2" }, repeats: { type: "string", default: "15" } },
@@ -18,21 +17,10 @@ setThreads(Number(values.threads));
 manualSeed(0);
 
 const { data, stage1 } = presets.start;
-const CLASSES = FACE_CLASSES.length;
 const GRID = 8;
-const split = {
-  length: stage1.batch,
-  batch: () => ({
-    images: Uint8Array.from({ length: stage1.batch * data.size ** 2 * 3 }, () => Math.floor(Math.random() * 256)),
-    conditions: Uint8Array.from({ length: stage1.batch * data.size ** 2 }, () => Math.floor(Math.random() * CLASSES)),
-  }),
-};
-const trainer = new Stage1Trainer(
-  { ...stage1, steps: 16, precision: "bfloat16", regularizer: null },
-  { size: data.size, condition: { kind: "semantic", classes: FACE_CLASSES }, train: split, validation: split },
-  semantic(FACE_CLASSES, data.size),
-);
-const rows = Uint32Array.from({ length: stage1.batch }, (_, i) => i);
+const withoutTerm = { ...stage1, steps: 16, regularizer: { estimator: "none" } };
+const trainer = stage1Trainer({ precision: fastPrecision(), size: data.size, ...withoutTerm });
+const rows = randomRows(stage1.batch);
 const step = () => scope(() => trainer.step(rows));
 
 const features = () => ops.aten.randn([stage1.batch, stage1.model.image.codeDim, GRID, GRID]).requires_grad_();

@@ -2,6 +2,8 @@
 import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { torchVersion } from "@iqvae/torch";
+import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
+import { processor } from "../packages/iqvae/dist/support/processor.js";
 import { BENCHES } from "./benches.mjs";
 import { findPython, measure, median } from "./measure.mjs";
 
@@ -17,7 +19,8 @@ const unknown = names.filter((name) => !known.includes(name));
 if (unknown.length > 0) fail(`no bench named ${unknown.join(", ")}; there are ${known.join(", ")}`);
 const benches = BENCHES.filter((bench) => names.length === 0 || names.includes(bench.name));
 
-const python = findPython();
+const python = findPython(process.env.PYTHON);
+const python2x = process.env.PYTHON2X ? findPython(process.env.PYTHON2X) : undefined;
 const threads = availableParallelism();
 if (python === undefined)
   note(
@@ -28,8 +31,14 @@ else if (!sameRelease(python.torch, torchVersion))
   note(
     `the peers run on PyTorch ${python.torch}, ours on libtorch ${torchVersion}: the libraries' own speed differs too`,
   );
+if (process.env.PYTHON2X)
+  note(
+    python2x
+      ? `PyTorch 2.x: ${python2x.torch}`
+      : `no PyTorch found at ${process.env.PYTHON2X} (from PYTHON2X): its rows stay empty`,
+  );
 note(
-  `${threads} threads, load ${loadavg()[0].toFixed(2)}, ${repeats} rounds; ours and peers in turn, each in a fresh process`,
+  `${processor().name}, ${fastPrecision()}, ${threads} threads, load ${loadavg()[0].toFixed(2)}, ${repeats} rounds; ours and peers in turn, each in a fresh process`,
 );
 
 /** All figures of a command, one entry a round. */
@@ -38,7 +47,7 @@ const failures = new Map();
 for (let round = 1; round <= repeats; round++)
   for (const bench of benches) for (const command of [bench.ours, ...bench.theirs]) await once(command, round);
 
-report(benches.map(summarise));
+report(benches.map(summarize));
 for (const reason of failures.values()) note(`failed: ${reason.split("\n").join("\n  ")}`);
 if (failures.size > 0) process.exitCode = 1;
 
@@ -46,11 +55,12 @@ if (failures.size > 0) process.exitCode = 1;
 async function once(command, round) {
   const done = results.get(command) ?? [];
   if (done.length >= round || failures.has(command)) return;
-  const isPeer = command.script.endsWith(".py");
-  if (isPeer && python === undefined) return;
-  note(`round ${round}: ${command.script} ${(command.flags ?? []).join(" ")}`);
+  const interpreter = (command.current ? python2x : python)?.path;
+  if (command.script.endsWith(".py") && interpreter === undefined) return;
+  const circumstances = `${command.env?.MALLOC_TOP_PAD_ ? " tuned allocator" : ""}${command.current ? " PyTorch 2.x" : ""}${command.busy ? " beside a busy process" : ""}`;
+  note(`round ${round}: ${command.script} ${(command.flags ?? []).join(" ")}${circumstances}`);
   try {
-    results.set(command, [...done, await measure(command, { python: python?.path, threads })]);
+    results.set(command, [...done, await measure(command, { python: interpreter, threads })]);
   } catch (error) {
     failures.set(command, error.message);
   }
@@ -61,15 +71,21 @@ function figure(command, metric) {
   return rounds.length === 0 ? null : median(rounds);
 }
 
-function summarise(bench) {
+function summarize(bench) {
   const ours = figure(bench.ours, bench.metric);
   const theirs = best(
     bench.theirs.map((command) => figure(command, bench.metric)),
     bench.better,
   );
   requireSameModel(bench);
-  const ratio = ours === null || theirs === null ? null : bench.better === "more" ? ours / theirs : theirs / ours;
-  return { bench, ours, theirs, ratio };
+  return { bench, ours, theirs, ratio: ratioOf(bench, ours, theirs) };
+}
+
+/** Above 1 ours is better. Without a peer the figure itself counts. */
+function ratioOf({ theirs: peers, better }, ours, theirs) {
+  if (peers.length === 0) return ours;
+  if (ours === null || theirs === null) return null;
+  return better === "more" ? ours / theirs : theirs / ours;
 }
 
 function best(figures, better) {
@@ -103,8 +119,8 @@ function report(rows) {
     shown(theirs),
     bench.unit,
     ratio === null ? "–" : ratio.toFixed(2),
-    String(bench.least),
-    String(bench.aim),
+    String(bench.least ?? "–"),
+    String(bench.aim ?? "–"),
     verdict(bench, ratio),
     bench.peer,
   ]);
@@ -120,7 +136,7 @@ function report(rows) {
 }
 
 function verdict({ least, aim }, ratio) {
-  if (ratio === null) return "";
+  if (ratio === null || least === undefined) return "";
   if (ratio < least) return "below";
   return ratio < aim ? "ok" : "reached";
 }

@@ -4,11 +4,12 @@ import { parseArgs } from "node:util";
 import { manualSeed, ops, setThreads } from "@iqvae/torch";
 import { Transformer } from "../packages/iqvae/dist/models/transformer.js";
 import { cachedSampler, uncachedSampler } from "../packages/iqvae/dist/sampling/sampler.js";
+import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
 
 const { values } = parseArgs({
   options: {
     mode: { type: "string", default: "cached" },
-    precision: { type: "string", default: "bfloat16" },
+    precision: { type: "string", default: fastPrecision() },
     repeats: { type: "string", default: "3" },
     threads: { type: "string", default: "2" },
     batch: { type: "string", default: "8" },

@@ -1,8 +1,8 @@
 """The IQ-VAE of `packages/iqvae/src/models` and its training step in plain PyTorch, as its users write it.
 
-Two modes: `default` (float32, NCHW) and `tuned` (bfloat16 autocast, channels_last; the allocator is tuned by environment
-variables). Codes are placed at random, not by k-means, which ours does once, outside the measurement. Prints one JSON line
-a measured step and a last one with the number of parameters and the peak memory.
+As users run it: float32, NCHW. `--layout channels_last`, `--precision bfloat16` (autocast) and `--compile` are what they find when
+they read on; the allocator is tuned by environment variables. Codes are placed at random, not by k-means, which ours does once,
+outside the measurement. Prints one JSON line a measured step and a last one with the number of parameters and the peak memory.
 """
 import argparse
 import contextlib
@@ -133,28 +133,24 @@ def regularizer(zx, zc, samples=1024, directions=50):
 
 
 class Trainer:
-    def __init__(self, tuned):
-        self.tuned = tuned
+    def __init__(self, layout, precision, compiled):
+        self.layout = layout
+        self.bfloat16 = precision == "bfloat16"
         self.model = nn.ModuleDict(
             {"image": VqAutoencoder(3, 3, 64, 1024), "condition": VqAutoencoder(CLASSES, CLASSES, 32, 512)}
-        )
-        if tuned:
-            self.model = self.model.to(memory_format=torch.channels_last)
+        ).to(memory_format=layout)
         self.parameters = list(self.model.parameters())
         groups = [
             {"params": [p for p in self.parameters if p.ndim >= 2], "weight_decay": 1e-4},
             {"params": [p for p in self.parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=5e-4, betas=(0.9, 0.99), foreach=True)
+        self.forward = torch.compile(self.losses) if compiled else self.losses
 
-    def step(self, images, classes):
-        layout = torch.channels_last if self.tuned else torch.contiguous_format
-        pixels, raster = torch.from_numpy(images), torch.from_numpy(classes).long()
-        target = (pixels.float().div_(127.5).sub_(1)).permute(0, 3, 1, 2).contiguous(memory_format=layout)
-        planes = F.one_hot(raster, CLASSES).float().permute(0, 3, 1, 2).contiguous(memory_format=layout)
-        autocast = torch.autocast("cpu", torch.bfloat16) if self.tuned else contextlib.nullcontext()
-        self.optimizer.zero_grad(set_to_none=True)
-        with autocast:
+    def losses(self, pixels, raster):
+        target = (pixels.float().div(127.5).sub(1)).permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
+        planes = F.one_hot(raster, CLASSES).float().permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
+        with torch.autocast("cpu", torch.bfloat16) if self.bfloat16 else contextlib.nullcontext():
             painted, zx, image_commitment = self.model["image"](target)
             drawn, zc, condition_commitment = self.model["condition"](planes)
         parts = {
@@ -165,7 +161,11 @@ class Trainer:
             "condition_commitment": condition_commitment,
         }
         loss = parts["image"] + parts["condition"] + 0.25 * (image_commitment + condition_commitment)
-        loss = loss + 0.2 * parts["regularizer"]
+        return loss + 0.2 * parts["regularizer"], parts
+
+    def step(self, images, classes):
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, parts = self.forward(torch.from_numpy(images), torch.from_numpy(classes).long())
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
@@ -179,7 +179,9 @@ def peak_mib():
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--mode", choices=["default", "tuned"], default="default")
+    parser.add_argument("--layout", choices=["contiguous_format", "channels_last"], default="contiguous_format")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=8)
@@ -190,7 +192,7 @@ def main():
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (PAIRS, SIZE, SIZE, 3), dtype=np.uint8)
     classes = random.integers(0, CLASSES, (PAIRS, SIZE, SIZE), dtype=np.uint8)
-    trainer = Trainer(options.mode == "tuned")
+    trainer = Trainer(getattr(torch, options.layout), options.precision, options.compile)
 
     def step():
         chosen = random.integers(0, PAIRS, options.batch)

@@ -1,7 +1,7 @@
 """Training steps of the transformer in PyTorch; prints one JSON line a repeat. Ours: bench/stage2-step.mjs.
 
 `--mode default` is what a user gets who writes the loop down: float32, AdamW as it comes. `--mode tuned` adds what a user gets
-who reads on: bfloat16 autocast, the fused optimizer; start it with a tuned allocator
+who reads on: the fused optimizer, and where it helps `--precision bfloat16` (autocast), `--compile`, and a tuned allocator
 (MALLOC_MMAP_THRESHOLD_, MALLOC_TRIM_THRESHOLD_ and MALLOC_TOP_PAD_ raised).
 """
 import argparse
@@ -17,6 +17,8 @@ from transformer import Transformer, loss_of, optimizer_of
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--mode", choices=["default", "tuned"], default="default")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
@@ -33,14 +35,16 @@ def main():
     model = Transformer(options.layers, options.width, options.heads, options.codes, options.tokens)
     optimizer = optimizer_of(model) if tuned else torch.optim.AdamW(model.parameters(), lr=3e-4, betas=(0.9, 0.95), weight_decay=0.05)
     average = [p.detach().clone() for p in model.parameters()]
-    precision = (lambda: torch.autocast("cpu", dtype=torch.bfloat16)) if tuned else contextlib.nullcontext
+    bfloat16 = options.precision == "bfloat16"
+    precision = (lambda: torch.autocast("cpu", dtype=torch.bfloat16)) if bfloat16 else contextlib.nullcontext
+    forward = torch.compile(loss_of) if options.compile else loss_of
     shape = (options.batch, options.tokens)
     condition, image = torch.randint(options.codes, shape), torch.randint(options.codes, shape)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
         with precision():
-            loss = loss_of(model, condition, image)
+            loss = forward(model, condition, image)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
