@@ -3,7 +3,6 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import {
   AdamW,
-  autocast,
   clipGradNorm,
   type Module,
   readSafetensors,
@@ -16,7 +15,7 @@ import {
 } from "@iqvae/torch";
 import { cacheFolder, Loader, type PairDataset } from "../data/index.ts";
 import { makeFolder } from "../support/files.ts";
-import { fastPrecision } from "../support/precision.ts";
+import { fastPrecision, inPrecision, type Precision } from "../support/precision.ts";
 import type { Progress } from "../support/progress.ts";
 import { withOwnRandomness } from "../support/random-state.ts";
 import { type NetworkRecipe, openShipped, SHIPPED, sha256Of } from "./shipped.ts";
@@ -106,7 +105,7 @@ function load(path: string, key: string, network: Module, progress: Progress): R
 async function train<M extends Module>(
   network: M,
   { name, steps, batch, rate: peak, openData, loss, evaluate, progress }: NetworkTraining<M>,
-  precision: "bfloat16" | "float32",
+  precision: Precision,
 ): Promise<Record<string, number>> {
   const dataset = await openData();
   try {
@@ -119,7 +118,7 @@ async function train<M extends Module>(
         optimizer.zeroGrad();
         const rows = loader.next(batch);
         const measure = () => loss(network, dataset, rows);
-        const nats = precision === "bfloat16" ? autocast({ dtype: "bfloat16" }, measure) : measure();
+        const nats = inPrecision({ precision }, measure);
         nats.backward();
         const { scale } = clipGradNorm(parameters.values(), CLIP);
         optimizer.step(warmupCosine({ step, total: steps, warmup: 50, peak, floor: peak / 50 }), scale);

@@ -5,7 +5,7 @@ import { type ConditionSpec, conditionSpec } from "../data/index.ts";
 import type { PartialImage } from "../media/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import type { Transformer } from "../models/transformer.ts";
-import { inPrecision } from "../support/precision.ts";
+import { inPrecision, samplingPrecision } from "../support/precision.ts";
 import { checkPartial, givenTokens, withGivenPixels, withoutHole } from "./completion.ts";
 import { type Likelihood, likelihoods, tokenSurprise } from "./likelihood.ts";
 import type { SampleOptions, TokenSampler } from "./options.ts";
@@ -169,7 +169,7 @@ export class ImageGenerator {
   }
 
   #sampler(): TokenSampler {
-    return cachedSampler(this.#transformer, { precision: this.config.precision });
+    return cachedSampler(this.#transformer, { precision: samplingPrecision(this.config.precision) });
   }
 
   /** Condition tokens, int64 `[N, conditionTokens]`. */

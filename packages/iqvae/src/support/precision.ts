@@ -1,12 +1,28 @@
 import { autocast, cudaDeviceCount, getDefaultDevice, inferenceMode } from "@iqvae/torch";
-import { processor } from "./processor.ts";
+import { type Processor, processor } from "./processor.ts";
 
 /** What matrix products and convolutions compute in; weights and sums stay float32. */
 export type Precision = "bfloat16" | "float32";
 
-/** The faster precision of this machine: bfloat16 on a GPU or a processor with instructions for it, else float32. */
-export function fastPrecision(): Precision {
-  return cudaDeviceCount() > 0 || processor().bfloat16.length > 0 ? "bfloat16" : "float32";
+/** What the choice of a precision depends on. */
+interface Machine {
+  readonly gpus: number;
+  readonly processor: Pick<Processor, "bfloat16">;
+}
+
+const thisMachine = (): Machine => ({ gpus: cudaDeviceCount(), processor: processor() });
+
+/** The faster precision of a machine: bfloat16 on a GPU or a processor with instructions for it, else float32. */
+export function fastPrecision(machine: Machine = thisMachine()): Precision {
+  return machine.gpus > 0 || machine.processor.bfloat16.length > 0 ? "bfloat16" : "float32";
+}
+
+/**
+ * What to compute in with a model that was trained in `trained`: never in a bfloat16 that would be emulated, which takes thirty times
+ * as long.
+ */
+export function samplingPrecision(trained: Precision, machine: Machine = thisMachine()): Precision {
+  return trained === "bfloat16" ? fastPrecision(machine) : trained;
 }
 
 /**
