@@ -89,7 +89,12 @@ export function describeImport({ data, path, train, validation, problems }: Impo
 export function describeProblems(problems: readonly ProblemSummary[]): string[] {
   return problems.flatMap(({ kind, count, named }) => [
     `  ${kind}: ${count}`,
-    ...named.slice(0, MOST_SHOWN).map(({ pair, reason }) => `    ${pair}: ${reason}`),
+    ...named.slice(0, MOST_SHOWN).map(({ pair, reason }) => `    ${printable(`${pair}: ${reason}`)}`),
     ...(count > MOST_SHOWN ? [`    … and ${count - MOST_SHOWN} more`] : []),
   ]);
+}
+
+/** Names of files may hold what a terminal obeys. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, "\ufffd");
 }

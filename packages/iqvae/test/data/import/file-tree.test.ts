@@ -8,8 +8,8 @@ import { type OpenImport, openDataset } from "../../../src/data/index.ts";
 import { temporaryFolder } from "../../run/support.ts";
 import { importOf, jpeg, pairsOf, png, put, tree } from "./trees.ts";
 
-/** A folder that cannot be read: root may read any. */
-const locked = vi.hoisted((): { folder: string | undefined } => ({ folder: undefined }));
+/** A folder or a file that cannot be looked at: root may look at any. */
+const locked = vi.hoisted((): { folder?: string | undefined; file?: string | undefined } => ({}));
 
 vi.mock("node:fs", async (original) => {
   const real = await original<typeof import("node:fs")>();
@@ -18,7 +18,12 @@ vi.mock("node:fs", async (original) => {
       throw Object.assign(new Error("EACCES: permission denied"), { code: "EACCES", syscall: "scandir" });
     return (real.readdirSync as (...args: unknown[]) => unknown)(...args);
   };
-  return { ...real, readdirSync };
+  const statSync = (...args: unknown[]) => {
+    if (args[0] === locked.file)
+      throw Object.assign(new Error("EACCES: permission denied"), { code: "EACCES", syscall: "stat" });
+    return (real.statSync as (...args: unknown[]) => unknown)(...args);
+  };
+  return { ...real, readdirSync, statSync };
 });
 
 /** Names as Linux has them: any bytes. Not all file systems in memory allow them. */
@@ -84,6 +89,24 @@ test("an import goes on where a tree of pictures has broken links and odd names"
     },
   ]);
   expect(said[0]).toContain("2 left out");
+  dataset.close();
+});
+
+test("a file that may not be looked at is one left out, and a name does not reach the terminal as it is", async () => {
+  const picture = await jpeg(40, 40, (x) => [x * 6, 0, 0]);
+  const root = tree({
+    ...Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`${i}.jpg`, picture])),
+    "\u001b[2Jred.jpg": "no picture",
+  });
+  locked.file = join(root, "3.jpg");
+  onTestFinished(() => {
+    locked.file = undefined;
+  });
+  const { dataset, said } = await importOf({ name: "images", path: root, size: 32 });
+  expect(dataset.train.length + dataset.validation.length).toBe(12);
+  expect(said[0]).toContain("\ufffd[2Jred.jpg: ");
+  expect(said[0]).not.toContain("\u001b");
+  expect(dataset.report!.problems[0]!.named[0]!.pair).toBe("\u001b[2Jred.jpg");
   dataset.close();
 });
 

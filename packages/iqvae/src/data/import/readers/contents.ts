@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createReadStream, mkdirSync, readFileSync, statSync } from "node:fs";
+import { type BigIntStats, createReadStream, mkdirSync, readFileSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { replaceFile } from "@iqvae/torch";
@@ -53,12 +53,21 @@ function stampsOf(tree: FileTree, files: readonly string[]): { stamps: string; n
   const hash = createHash("sha256");
   let newest = 0n;
   for (const file of files) {
-    const found = statSync(tree.at(file), { bigint: true, throwIfNoEntry: false });
+    const found = stampOf(tree.at(file));
     hash.update(`${file}\0${found?.size}\0${found?.mtimeNs}\0${found?.ctimeNs}\0${found?.ino}\n`);
     if (found !== undefined && found.ctimeNs > newest) newest = found.ctimeNs;
   }
   hash.update(JSON.stringify(tree.leftOut));
   return { stamps: hash.digest("hex"), newest: Number(newest / 1_000_000n) };
+}
+
+/** The import itself names what cannot be looked at. */
+function stampOf(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, { bigint: true });
+  } catch {
+    return undefined;
+  }
 }
 
 async function hashAll(

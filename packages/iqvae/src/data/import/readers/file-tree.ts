@@ -34,7 +34,11 @@ export class FileTree {
 
   /** Whether there is such a folder. */
   has(folder: string): boolean {
-    return statSync(this.at(folder), { throwIfNoEntry: false })?.isDirectory() ?? false;
+    try {
+      return statSync(this.at(folder)).isDirectory();
+    } catch {
+      return false;
+    }
   }
 
   /**
