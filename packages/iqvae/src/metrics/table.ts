@@ -15,7 +15,7 @@ export function scoreTable(score: RunScore, other?: RunScore): string {
   const lines = table.map((row) =>
     row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))),
   );
-  const images = `${settings.conditions} conditions × ${settings.samples} images, ${settings.size} px, seed ${settings.seed}`;
+  const images = `${settings.conditions} conditions × ${settings.samples} images, ${settings.size} px, seed ${settings.seed}, part ${settings.part}`;
   return [images, ...lines.map((cells) => cells.join("  ").trimEnd())].join("\n");
 }
 

@@ -174,7 +174,7 @@ test("the table shows runs side by side and what real images score", () => {
   const [first, second] = score.figures as [RunScore["figures"][number], RunScore["figures"][number]];
   const other = { ...score, run: "runs/b", figures: [{ ...first, value: 10 }, second] };
   expect(scoreTable(score, other).split("\n")).toEqual([
-    "5 conditions × 3 images, 32 px, seed 4",
+    "5 conditions × 3 images, 32 px, seed 4, part report",
     "                              runs/a  runs/b   change  real images",
     "Fréchet distance (x) ↓         12.50   10.00  +25.0 %        1.250",
     "reconstruction, PSNR in dB ↑   20.00   20.00   +0.0 %            –",
