@@ -1,5 +1,12 @@
 import { manualSeed } from "@iqvae/torch";
-import { expectBothParts, heldOutPart, Loader, type OpenRequest, openDataset, type PairDataset } from "../data/index.ts";
+import {
+  expectBothParts,
+  heldOutPart,
+  Loader,
+  type OpenRequest,
+  openDataset,
+  type PairDataset,
+} from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import { openPerceptualNetwork, perceptualLoss } from "../stage1/perceptual.ts";
 import { Stage1Trainer } from "../stage1/trainer.ts";

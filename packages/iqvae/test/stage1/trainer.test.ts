@@ -162,7 +162,7 @@ describe("the terms of the image", () => {
 describe("held-out figures", () => {
   let validation = data.validation;
   const dataset = Object.defineProperty({ ...data }, "validation", { get: () => validation });
-  const half = { channels: 8, multipliers: [1], blocks: 1, patch: 4, codes: 16, codeDim: 4 } as const;
+  const half = { channels: 8, multipliers: [1], blocks: 1, patch: 4 as const, codes: 16, codeDim: 4 };
   const untrained = trainer({ model: { image: half, condition: half } }, dataset);
 
   test.each([

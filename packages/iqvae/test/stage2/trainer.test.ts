@@ -81,13 +81,14 @@ test.each([33, 70])("the held-out loss of %i images is the mean over images comp
   const subject = trainer({}, 1, all);
   run(subject, 0, 20);
   const { nll } = subject.evaluate();
-  subject.model.loadStateDict(subject.averages);
-  const alone = Array.from({ length: count }, (_, row) =>
-    scope(() => {
-      const { conditions, images } = all.batch([row]);
-      const logits = subject.model.forward(conditions, images.slice(1, 0, 5)).log_softmax(-1);
-      return -logits.gather(-1, images.unsqueeze(-1)).mean().item();
-    }),
+  const alone = subject.withAverages(() =>
+    Array.from({ length: count }, (_, row) =>
+      scope(() => {
+        const { conditions, images } = all.batch([row]);
+        const logits = subject.model.forward(conditions, images.slice(1, 0, 5)).log_softmax(-1);
+        return -logits.gather(-1, images.unsqueeze(-1)).mean().item();
+      }),
+    ),
   );
   expect(nll).toBeCloseTo(alone.reduce((sum, value) => sum + value, 0) / count, 5);
 });
@@ -108,10 +109,9 @@ describe.each([
     expect(before.bits).toBeCloseTo(before.nll! / Math.LN2, 10);
     run(subject, 0, 300);
     expect(subject.evaluate().nll).toBeLessThan(0.05);
-    subject.model.loadStateDict(subject.averages);
     scope(() => {
       const { conditions, images } = mirrored(50, 2).batch(Array.from({ length: 50 }, (_, i) => i));
-      const drawn = cachedSampler(subject.model).sample(conditions).flatten(1);
+      const drawn = subject.withAverages(() => cachedSampler(subject.model).sample(conditions).flatten(1));
       expect(drawn.eq(images).to("float32").mean().item()).toBeGreaterThan(0.97);
     });
   });
