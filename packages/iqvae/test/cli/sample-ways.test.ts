@@ -119,7 +119,7 @@ describe("plan", () => {
   test("tells parameters, operations, memory and time, for machines too", async () => {
     const { code, out } = await workspace.run("plan", "paper-cub", "--no-measure");
     expect(code).toBe(0);
-    expect(out).toMatch(/^paper-cub: CUB-200-2011, captions of up to 64 word pieces; products in bfloat16\n/);
+    expect(out).toMatch(/^paper-cub: cub-200-2011, text, 256 × 256 pixels; products in bfloat16\n/);
     expect(out).toMatch(/stage 2 +\d{3},\d{3},\d{3} +32 sequences +[\d.]+ TFLOP +[\d.]+ GB +– +[\d.]+ ms\n$/);
     const { out: json } = await workspace.run("plan", "tiny", "--json", "--utilization", "0.5");
     const made = JSON.parse(json) as { stage1: Record<string, number>; stage2: Record<string, number> };
@@ -128,10 +128,21 @@ describe("plan", () => {
     expect(made.stage2.operations! / made.stage2.h100!).toBeCloseTo(0.5 * 989e12, -6);
   });
 
-  test.each([
-    [["papr-cub"], "'papr-cub' is neither a preset nor a file; did you mean 'paper-cub'?\n"],
-    [["paper-cub", "--set", "seed=1"], "--set: paper-cub is only there to plan with, and has no values to set.\n"],
-  ])("%j is explained", async (args, err) => {
-    expect(await workspace.run("plan", ...args)).toMatchObject({ code: 1, err });
+  test("takes other values, also of the presets at the paper's scale", async () => {
+    const { out } = await workspace.run("plan", "paper-cub", "--no-measure", "--set", "stage2.batch=7");
+    expect(out).toContain("7 sequences");
+  });
+
+  test("names the nearest preset", async () => {
+    const { code, err } = await workspace.run("plan", "papr-cub");
+    expect(code).toBe(1);
+    expect(err).toContain("'paper-cub'");
+  });
+
+  test("goes without the files that a training needs", async () => {
+    const { code, err } = await workspace.run("train", "paper-cub", "--name", "birds");
+    expect(code).toBe(1);
+    expect(err).toMatch(/data\.path=.*stage1\.perceptual\.network\.path=/);
+    expect(existsSync(workspace.at("runs/birds"))).toBe(false);
   });
 });

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { loadConfig, PRESET_NAMES, parseConfig, presets } from "../../src/config/index.ts";
+import { checkOwnPaths, loadConfig, PRESET_NAMES, parseConfig, presets } from "../../src/config/index.ts";
 import { editDistance, nearest } from "../../src/support/nearest.ts";
 import { processor } from "../../src/support/processor.ts";
 
@@ -46,6 +46,16 @@ describe("a configuration", () => {
     expect(config.stage1.regularizer).toMatchObject({ estimator: "sliced", directions: 9 });
     expect(config.stage1.regularizer).not.toHaveProperty("distance");
     expect(loadConfig("tiny", ["stage2.exposure.kind=teacher"]).stage2.exposure).toEqual({ kind: "teacher" });
+  });
+
+  test("leaves files of the user's open until they are named", () => {
+    const lacking =
+      (...settings: string[]) =>
+      () =>
+        checkOwnPaths(loadConfig("paper-ade20k", settings));
+    expect(lacking()).toThrow(/data\.path=PATH .*stage1\.perceptual\.network\.path=PATH/);
+    expect(lacking("data.path=/data/ade")).toThrow(/^(?!.*data\.path=).*stage1\.perceptual\.network\.path=PATH/);
+    expect(lacking("data.path=/data/ade", "stage1.perceptual=null")).not.toThrow();
   });
 
   test("does not change the preset that it was made from", () => {
