@@ -26,8 +26,8 @@ export type FeatureNetworkSpec =
   | { readonly kind: "inception-v3-fid"; readonly path: string };
 
 /**
- * Opens a feature network. One of attributes comes with the program at the sizes of the presets; at others it is trained first if
- * it is not in the cache, which takes minutes.
+ * Opens a feature network. Those of attributes in `networks/` come with the program; others are trained first if they are not in
+ * the cache, which takes minutes.
  *
  * @throws Error when a file of weights is missing, damaged or of another network
  */
