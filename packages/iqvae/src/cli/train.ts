@@ -1,6 +1,7 @@
 import { setDefaultDevice } from "@iqvae/torch";
 import { Command } from "commander";
 import { loadConfig, PRESET_NAMES } from "../config/index.ts";
+import { expectSameConfig } from "../run/basis.ts";
 import { createRun, freeRunPath, openRun, RUNS } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { consoleProgress } from "./console.ts";
@@ -50,6 +51,7 @@ export function resumeCommand(): Command {
       setDefaultDevice(device);
       const progress = consoleProgress({ json });
       const run = openRun(path);
+      expectSameConfig(run);
       const { stage, step, steps, finished } = statusOf(run);
       if (finished) {
         const text = `${run.path} is finished. Look at ${run.report}; draw images: npx iqvae sample ${run.path}`;

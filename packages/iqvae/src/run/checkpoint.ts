@@ -26,6 +26,8 @@ const checkpointSchema = z.object({
   stage: z.enum(STAGES),
   /** Steps done. */
   step: count,
+  /** What the weights follow from; see `basis.ts`. Older checkpoints do not say. */
+  basis: z.record(z.string(), z.json()).optional(),
   /** Where the order of the training rows stands. */
   loader: z.object({ epoch: count, position: count }),
   /** State of the default random generator of each device, in base64. */
@@ -48,7 +50,10 @@ const checkpointSchema = z.object({
 export type Checkpoint = z.infer<typeof checkpointSchema>;
 
 /** What the loop knows; the rest of a {@link Checkpoint} follows from it and from the moment. */
-export type CheckpointContent = Pick<Checkpoint, "stage" | "step" | "loader" | "means" | "trainer" | "evaluation">;
+export type CheckpointContent = Pick<
+  Checkpoint,
+  "stage" | "step" | "basis" | "loader" | "means" | "trainer" | "evaluation"
+>;
 
 /** A checkpoint that cannot be used, and what to do about it. */
 export class CheckpointError extends Error {
@@ -102,9 +107,13 @@ export function listCheckpoints(folder: string, stage: Stage): { path: string; s
 
 /** The checkpoint of a stage with the lowest held-out loss, or the newest when none was evaluated; its description. */
 export function bestCheckpoint(folder: string, stage: Stage): string | undefined {
-  const all = listCheckpoints(folder, stage).map(({ path }) => ({ path, loss: heldOutLoss(describe(path)) }));
-  const best = all.reduce<(typeof all)[number] | undefined>((a, b) => (a && a.loss <= b.loss ? a : b), undefined);
-  return best?.path;
+  return lowest(
+    listCheckpoints(folder, stage).map(({ path }) => ({ path, loss: heldOutLoss(describeCheckpoint(path)) })),
+  );
+}
+
+function lowest(all: readonly { readonly path: string; readonly loss: number }[]): string | undefined {
+  return all.reduce<(typeof all)[number] | undefined>((a, b) => (a && a.loss <= b.loss ? a : b), undefined)?.path;
 }
 
 /**
@@ -113,7 +122,7 @@ export function bestCheckpoint(folder: string, stage: Stage): string | undefined
  * @throws CheckpointError when it is damaged, is of a newer format, or does not belong to its tensors
  */
 export function readCheckpoint(path: string): Checkpoint {
-  const checkpoint = describe(path);
+  const checkpoint = describeCheckpoint(path);
   const tensors = tensorFile(path, checkpoint);
   const { bytes, sha256 } = checkpoint.tensors;
   if (!existsSync(tensors)) throw unusable(path, `its tensors, ${checkpoint.tensors.file}, are missing`);
@@ -134,33 +143,27 @@ export function readCheckpointTensors(path: string, checkpoint: Checkpoint, pref
   return readSafetensors(file, { names }).tensors;
 }
 
-/** Turns a description of one format into that of the next. */
-export type Upgrade = (old: Record<string, unknown>) => Record<string, unknown>;
-
-/** `UPGRADES[0]` turns format 1 into format 2, and so on. */
-const UPGRADES: readonly Upgrade[] = [];
-
-/** Applies the upgrades that a description needs. @throws CheckpointError for one of a newer format */
-export function upgrade(document: unknown, path: string, upgrades: readonly Upgrade[] = UPGRADES): unknown {
-  const format = (document as { format?: unknown } | null)?.format;
-  if (typeof format !== "number" || !Number.isInteger(format) || format < 1) throw unusable(path, "it names no format");
-  if (format > upgrades.length + 1) {
-    throw new CheckpointError(
-      `${path} is of format ${format}, and this version of iqvae (${VERSION}) reads up to format ${upgrades.length + 1}. ` +
-        `It was written by a newer version: update iqvae.`,
-    );
-  }
-  return upgrades.slice(format - 1).reduce((old, step) => step(old), document as Record<string, unknown>);
-}
-
-function describe(path: string): Checkpoint {
+/**
+ * Reads the description of a checkpoint, without looking at its tensors.
+ *
+ * @throws CheckpointError when it is damaged, or of a newer format
+ */
+export function describeCheckpoint(path: string): Checkpoint {
   let document: unknown;
   try {
     document = JSON.parse(readFileSync(path, "utf8"));
   } catch {
-    throw unusable(path, "it is no whole JSON file");
+    throw unusable(path, "it is not valid JSON");
   }
-  const parsed = checkpointSchema.safeParse(upgrade(document, path));
+  const format = (document as { format?: unknown } | null)?.format;
+  if (typeof format !== "number") throw unusable(path, "it names no format");
+  if (format > CHECKPOINT_FORMAT) {
+    throw new CheckpointError(
+      `${path} is of format ${format}, and this version of iqvae (${VERSION}) reads up to format ${CHECKPOINT_FORMAT}. ` +
+        `It was written by a newer version: update iqvae.`,
+    );
+  }
+  const parsed = checkpointSchema.safeParse(document);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw unusable(path, `${issue?.path.join(".")}: ${issue?.message}`);
@@ -197,9 +200,21 @@ function heldOutLoss({ evaluation, step }: Checkpoint): number {
 
 const KEPT = 2;
 
+/** A damaged description is left to its owner: it must not end a training whose newest checkpoint is whole. */
+function readable(path: string): { path: string; loss: number }[] {
+  try {
+    return [{ path, loss: heldOutLoss(describeCheckpoint(path)) }];
+  } catch (error) {
+    if (error instanceof CheckpointError) return [];
+    throw error;
+  }
+}
+
 function prune(folder: string, stage: Stage): void {
-  const best = bestCheckpoint(folder, stage);
-  const old = listCheckpoints(folder, stage).slice(KEPT);
+  const best = lowest(listCheckpoints(folder, stage).flatMap(({ path }) => readable(path)));
+  const old = listCheckpoints(folder, stage)
+    .slice(KEPT)
+    .filter(({ path }) => readable(path).length > 0);
   // The description first: without it the tensors are no checkpoint, while it must never stand alone.
   for (const { path } of old) if (path !== best) rmSync(path, { force: true });
   const described = new Set(readdirSync(folder).filter((name) => name.endsWith(".json")));

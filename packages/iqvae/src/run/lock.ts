@@ -1,38 +1,139 @@
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { linkSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
-import { replaceFile } from "@iqvae/torch";
+import { explainWriting } from "@iqvae/torch";
+import { z } from "zod";
 
-interface Holder {
-  readonly pid: number;
+const holderSchema = z.object({
+  pid: z.int().min(1),
+  host: z.string(),
+  /** Identifies the time since the machine was started, and the process numbers that `pid` is one of. Empty where they cannot be told. */
+  boot: z.string(),
+  processes: z.string(),
   /** When the process started, in the system's own unit: process numbers are used again. Empty where it cannot be told. */
-  readonly started: string;
-}
+  started: z.string(),
+  /** When the lock was taken, for people. */
+  since: z.string(),
+});
+
+type Holder = z.infer<typeof holderSchema>;
+
+/** A lock that cannot be read is being written by somebody, unless it is older than this. */
+const WRITTEN_WITHIN_MS = 10_000;
 
 /**
  * Marks a run folder as being trained by this process, since two at once would mix their checkpoints.
  *
+ * Whether a holder still lives can be told on its own machine only. A lock that a process of this machine left when it was killed
+ * is taken over; one of another host, or of another container on this one, has to be deleted by hand.
+ *
  * @returns a function that takes the mark away
- * @throws Error when another living process holds it; a mark that a killed process left is taken over
+ * @throws Error when another process holds it, or may hold it
  */
 export function lockRun(folder: string): () => void {
   const path = join(folder, "lock.json");
-  const holder = readHolder(path);
-  if (holder !== undefined && holder.pid !== process.pid && lives(holder)) {
-    throw new Error(
-      `${folder} is being trained by process ${holder.pid}. Wait for it or stop it (kill ${holder.pid}); ` +
-        `if that is no training, delete ${path}.`,
-    );
+  const own = JSON.stringify(thisProcess());
+  while (!created(path, own)) {
+    const found = contentOf(path);
+    if (found === undefined) continue; // It was taken away since.
+    const objection = objectionTo(found, path, folder);
+    if (objection !== undefined) throw new Error(objection);
+    removeStale(path, found);
   }
-  replaceFile(path, JSON.stringify({ pid: process.pid, started: startOf(process.pid) ?? "" } satisfies Holder));
-  return () => rmSync(path, { force: true });
+  return () => {
+    // Whoever was told to delete it may have made another one.
+    if (contentOf(path) === own) rmSync(path, { force: true });
+  };
 }
 
-function readHolder(path: string): Holder | undefined {
+/** Makes the lock unless there is one: of several processes that try, one succeeds. */
+function created(path: string, content: string): boolean {
   try {
-    const { pid, started } = JSON.parse(readFileSync(path, "utf8")) as Partial<Holder>;
-    return Number.isInteger(pid) && typeof started === "string" ? { pid: pid!, started } : undefined;
+    writeFileSync(path, content, { flag: "wx" });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw explainWriting(error, path);
+  }
+}
+
+function contentOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Why a lock must be respected; undefined for one that a dead process left. */
+function objectionTo(content: string, path: string, folder: string): string | undefined {
+  const holder = parse(content);
+  if (holder === undefined) {
+    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+    return age < WRITTEN_WITHIN_MS
+      ? `Another process has just begun to train ${folder}. If that is not so, delete ${path}.`
+      : undefined;
+  }
+  const { pid, host, since } = holder;
+  const here = thisProcess();
+  const unknown =
+    `${folder} is being trained by process ${pid} of ${host} since ${since}, or was when that process was killed: from here it ` +
+    `cannot be told. If it does not run any more, delete ${path}.`;
+  if (host !== here.host) return unknown;
+  // The machine was started anew since, and what ran then is gone.
+  if (holder.boot !== here.boot && holder.boot !== "" && here.boot !== "") return undefined;
+  if (holder.processes !== here.processes) return unknown;
+  if (!lives(holder)) return undefined;
+  const stop = pid === process.pid ? "" : ` or stop it (kill ${pid})`;
+  return `${folder} is being trained by process ${pid} since ${since}. Wait for it${stop}; if that is not a training, delete ${path}.`;
+}
+
+/**
+ * Takes a stale lock away, and no other: somebody may have done so, and made a new one, since it was read. Renaming decides who
+ * does it, and what was renamed by mistake is put back.
+ */
+function removeStale(path: string, content: string): void {
+  const aside = `${path}.${randomBytes(4).toString("hex")}`;
+  try {
+    renameSync(path, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw explainWriting(error, path);
+  }
+  if (contentOf(aside) !== content) {
+    try {
+      linkSync(aside, path);
+    } catch {} // A third process has made one meanwhile.
+  }
+  rmSync(aside, { force: true });
+}
+
+function parse(content: string): Holder | undefined {
+  try {
+    return holderSchema.safeParse(JSON.parse(content)).data;
   } catch {
     return undefined;
+  }
+}
+
+function thisProcess(): Holder {
+  return {
+    pid: process.pid,
+    host: hostname(),
+    boot: told(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()),
+    processes: told(() => readlinkSync("/proc/self/ns/pid")),
+    started: statOf(process.pid)?.started ?? "",
+    since: new Date().toISOString(),
+  };
+}
+
+function told(read: () => string): string {
+  try {
+    return read();
+  } catch {
+    return "";
   }
 }
 
@@ -42,14 +143,15 @@ function lives({ pid, started }: Holder): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
   }
-  const now = startOf(pid);
-  return now === undefined || started === "" || now === started;
+  const now = statOf(pid);
+  // A zombie has ended, and only waits for its parent to ask.
+  return now === undefined || (now.state !== "Z" && (started === "" || now.started === started));
 }
 
-/** Field 22 of Linux's `/proc/PID/stat`; the name before it may hold spaces, but ends with the last bracket. */
-function startOf(pid: number): string | undefined {
-  const path = `/proc/${pid}/stat`;
-  if (!existsSync(path)) return undefined;
-  const stat = readFileSync(path, "utf8");
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+/** Fields 3 and 22 of Linux's `/proc/PID/stat`; the name before them may hold spaces, but ends with the last bracket. */
+function statOf(pid: number): { state: string; started: string } | undefined {
+  const stat = told(() => readFileSync(`/proc/${pid}/stat`, "utf8"));
+  if (stat === "") return undefined;
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return { state: fields[0]!, started: fields[19]! };
 }

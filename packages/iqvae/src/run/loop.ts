@@ -4,6 +4,7 @@ import type { Interrupt } from "../support/interrupt.ts";
 import type { Progress } from "../support/progress.ts";
 import { restoreRandomStates, withOwnRandomness } from "../support/random-state.ts";
 import type { Stage, Trainer } from "../support/trainer.ts";
+import { type Basis, expectBasis } from "./basis.ts";
 import {
   type Checkpoint,
   type CheckpointContent,
@@ -26,6 +27,8 @@ export interface Training {
   readonly steps: number;
   /** Rows of one step. */
   readonly rows: number;
+  /** What the weights follow from: a checkpoint of another basis is refused. */
+  readonly basis: Basis;
   readonly progress: Progress;
   readonly interrupt: Pick<Interrupt, "requested">;
   /** Draws pictures of what was learnt so far. */
@@ -47,14 +50,44 @@ export class DivergedError extends Error {
  *   The checkpoints so far are whole in each case.
  */
 export async function train(training: Training): Promise<"finished" | "interrupted"> {
-  const { run, stage, trainer, loader, steps, rows, progress, interrupt, draw } = training;
+  const { run, stage, trainer, loader, steps, rows, basis, progress, interrupt, draw } = training;
   const { logEvery, evaluateEvery, checkpointEvery, sampleEvery, seed } = run.config;
   const means = new Means();
   let { step, evaluation } = resume(training, means);
   const due = (every: number) => step % every === 0 || step === steps;
+  const saveNow = () => {
+    save(training, {
+      stage,
+      step,
+      basis,
+      loader: loader.state,
+      means: means.state,
+      trainer: trainer.state(),
+      evaluation,
+    });
+  };
+  /** Writes what is due at this step into the log, except for what it has already. */
+  const record = async (has: ReadonlySet<string> = new Set()) => {
+    if (due(logEvery)) {
+      if (means.count > 0 && !has.has("train")) run.log.append({ stage, step, split: "train", ...means.current });
+      means.clear();
+    }
+    if (due(evaluateEvery) && !has.has("validation")) {
+      const figures = await withOwnRandomness(seed, () => scope(() => trainer.evaluate()));
+      run.log.append({ stage, step, split: "validation", ...figures });
+      progress.tell(sentence(stage, step, figures), { event: "evaluation", stage, step, ...figures });
+      evaluation = { step, figures };
+    }
+  };
 
   progress.begin(stage, steps, step);
   try {
+    // A checkpoint may be newer than the log, where the disk of the log was full.
+    if (step > 0) {
+      const [count, at] = [means.count, evaluation?.step];
+      await record(run.log.splitsAt(stage, step));
+      if (means.count !== count || evaluation?.step !== at) saveNow();
+    }
     while (step < steps && !interrupt.requested) {
       const metrics = scope(() => trainer.step(loader.next(rows)));
       step++;
@@ -62,14 +95,7 @@ export async function train(training: Training): Promise<"finished" | "interrupt
       means.add(metrics);
       progress.update(step, { loss: metrics.loss });
 
-      if (due(logEvery)) run.log.append({ stage, step, split: "train", ...means.take() });
-
-      if (due(evaluateEvery)) {
-        const figures = await withOwnRandomness(seed, () => scope(() => trainer.evaluate()));
-        run.log.append({ stage, step, split: "validation", ...figures });
-        progress.tell(sentence(stage, step, figures), { event: "evaluation", stage, step, ...figures });
-        evaluation = { step, figures };
-      }
+      await record();
 
       if (draw !== undefined && due(sampleEvery)) await withOwnRandomness(seed, () => draw(step));
 
@@ -78,16 +104,24 @@ export async function train(training: Training): Promise<"finished" | "interrupt
 
       if (due(checkpointEvery) || interrupt.requested) {
         run.log.flush();
-        save(training, { stage, step, loader: loader.state, means: means.state, trainer: trainer.state(), evaluation });
+        saveNow();
       }
     }
   } catch (error) {
+    // The weights are good: what could not be written was about them, or there is room again for them alone.
+    if (error instanceof WriteError) attempt(saveNow);
     throw withWayOn(error, training, step);
   } finally {
     progress.end();
     run.log.close();
   }
   return step >= steps ? "finished" : "interrupted";
+}
+
+function attempt(action: () => void): void {
+  try {
+    action();
+  } catch {}
 }
 
 /** Brings trainer, loader, log and random generators to where the newest checkpoint has them. */
@@ -99,6 +133,12 @@ function resume(training: Training, means: Means): Pick<Checkpoint, "step" | "ev
     return { step: 0, evaluation: null };
   }
   const checkpoint = readCheckpoint(path);
+  expectBasis(path, checkpoint.basis, training.basis);
+  const [was, is] = [checkpoint.basis?.[`${stage}.steps`], training.basis[`${stage}.steps`]];
+  if (was !== undefined && is !== undefined && was !== is && checkpoint.step < steps) {
+    const text = `${stage}.steps was ${was} and is ${is} now: the rates of the steps so far were laid out for ${was}.`;
+    progress.tell(text, { event: "other-steps", stage, before: was, now: is });
+  }
   scope(() => trainer.restore(readCheckpointTensors(path, checkpoint), checkpoint.trainer));
   loader.restore(checkpoint.loader);
   means.restore(checkpoint.means);
@@ -133,10 +173,11 @@ function withWayOn(error: unknown, { run, stage }: Training, step: number): unkn
   const diverged = error instanceof DivergedError;
   if (!diverged && !(error instanceof WriteError) && !(error instanceof SafetensorsError)) return error;
   const last = listCheckpoints(run.checkpoints, stage)[0];
+  const lost = diverged || last?.step === step ? "" : `; what was learned since is lost`;
   const kept =
     last === undefined
       ? `${stage} has no checkpoint yet.`
-      : `The last good checkpoint is ${last.path}, of step ${last.step}.`;
+      : `The last good checkpoint is ${last.path}, of step ${last.step}${lost}.`;
   const advice = diverged
     ? `Resuming would meet the same numbers: train anew with a lower rate, for example --set ${stage}.rate=${run.config[stage].rate / 3}.`
     : `Then go on from it: npx iqvae resume ${run.path}`;

@@ -39,19 +39,25 @@ export class MetricsLog {
     this.#mirror = sink;
   }
 
-  /** Adds a line. If the disk is full, the line is taken back as a whole. */
+  /** Adds a line. If the disk is full, the line is taken back as a whole, also where the mirror has no room for it. */
   append(record: MetricsRecord): void {
     this.#attempt((file) => {
       const line = Buffer.from(`${JSON.stringify(record)}\n`);
       try {
         for (let done = 0; done < line.length; ) done += writeSync(file, line, done);
+        this.#mirror?.append(record);
       } catch (error) {
         ftruncateSync(file, this.#length);
         throw error;
       }
       this.#length += line.length;
     });
-    this.#mirror?.append(record);
+  }
+
+  /** Which kinds of lines there are of a step. */
+  splitsAt(stage: Stage, step: number): Set<MetricsRecord["split"]> {
+    const lines = readMetrics(this.path).filter((record) => record.stage === stage && record.step === step);
+    return new Set(lines.map(({ split }) => split));
   }
 
   /** Makes the lines so far last through a loss of power. */
@@ -132,13 +138,20 @@ export class Means {
     for (const [name, value] of Object.entries(metrics)) this.#sums[name] = (this.#sums[name] ?? 0) + value;
   }
 
-  /** The means so far; begins anew. */
-  take(): Record<string, number> {
-    const count = this.#count;
-    const means = Object.fromEntries(Object.entries(this.#sums).map(([name, sum]) => [name, sum / count]));
+  /** Steps so far. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The means so far. */
+  get current(): Record<string, number> {
+    return Object.fromEntries(Object.entries(this.#sums).map(([name, sum]) => [name, sum / this.#count]));
+  }
+
+  /** Begins anew. */
+  clear(): void {
     this.#count = 0;
     this.#sums = {};
-    return means;
   }
 
   get state(): MeansState {

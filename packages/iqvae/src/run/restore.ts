@@ -6,6 +6,7 @@ import { IqVae } from "../models/iqvae.ts";
 import { Transformer } from "../models/transformer.ts";
 import { transformerConfig } from "../stage2/config.ts";
 import { below } from "../support/tensor-names.ts";
+import { basisOf, expectBasis, TOKENS } from "./basis.ts";
 import {
   bestCheckpoint,
   CheckpointError,
@@ -39,14 +40,21 @@ export function restoreModels(run: {
         `Train on: npx iqvae resume ${run.path}`,
     );
   }
+  const [first, second] = [readCheckpoint(stage1), readCheckpoint(stage2)];
+  expectBasis(stage1, first.basis, basisOf(config, "stage1"), shapesModel);
+  const basis = { ...basisOf(config, "stage2"), [TOKENS]: first.tensors.sha256 };
+  expectBasis(stage2, second.basis, basis, shapesModel);
   return scope(() => {
-    const read = (path: string, prefix: string) =>
-      below(prefix, readCheckpointTensors(path, readCheckpoint(path), prefix));
     const iqvae = new IqVae(config.stage1.model, conditionFor(conditionSpec(config.data), config.data.size));
-    iqvae.loadStateDict(read(stage1, "model."));
+    iqvae.loadStateDict(below("model.", readCheckpointTensors(stage1, first, "model.")));
     const transformer = new Transformer(transformerConfig(config.stage2), iqvae.tokenShape(config.data.size));
     // The averaged weights are those that were evaluated.
-    transformer.loadStateDict(read(stage2, "ema."));
+    transformer.loadStateDict(below("ema.", readCheckpointTensors(stage2, second, "ema.")));
     return { iqvae, transformer };
   });
+}
+
+/** Values that decide what the weights mean, not how they were found. */
+function shapesModel(name: string): boolean {
+  return name === TOKENS || /^data\.|^stage[12]\.model\.|^stage2\.conditionDropout$/.test(name);
 }

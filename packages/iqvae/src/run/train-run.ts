@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { manualSeed } from "@iqvae/torch";
 import {
   expectBothParts,
@@ -15,6 +16,7 @@ import { Stage2Trainer } from "../stage2/trainer.ts";
 import { makeFolder } from "../support/files.ts";
 import { type Interrupt, InterruptedError, interruptible } from "../support/interrupt.ts";
 import type { Progress } from "../support/progress.ts";
+import { basisOf, expectSameConfig, PAIRS, TOKENS } from "./basis.ts";
 import { listCheckpoints, readCheckpoint } from "./checkpoint.ts";
 import { lockRun } from "./lock.ts";
 import { train } from "./loop.ts";
@@ -36,10 +38,37 @@ export interface TrainingContext {
  * @throws as {@link train}
  */
 export async function trainRun(run: RunFolder, context: TrainingContext): Promise<"finished" | "interrupted"> {
+  if (training !== undefined) {
+    throw new Error(
+      `${run.path} cannot be trained while this process trains ${training}: both would draw from one random generator. ` +
+        `Wait for the other, or train in a process of its own.`,
+    );
+  }
+  training = run.path;
+  try {
+    return await trainAlone(run, context);
+  } finally {
+    training = undefined;
+  }
+}
+
+/** The run that this process trains. */
+let training: string | undefined;
+
+async function trainAlone(run: RunFolder, context: TrainingContext): Promise<"finished" | "interrupted"> {
   // An interrupted copy of a run may lack folders that were empty.
   makeFolder(run.checkpoints);
   makeFolder(run.samples);
   const unlock = lockRun(run.path);
+  try {
+    return await trainLocked(run, context);
+  } finally {
+    unlock();
+  }
+}
+
+async function trainLocked(run: RunFolder, context: TrainingContext): Promise<"finished" | "interrupted"> {
+  expectSameConfig(run);
   const events = new EventLog(run.tensorboard);
   run.log.mirror(events);
   try {
@@ -57,7 +86,6 @@ export async function trainRun(run: RunFolder, context: TrainingContext): Promis
   } finally {
     run.log.mirror(undefined);
     events.close();
-    unlock();
   }
 }
 
@@ -87,61 +115,86 @@ async function trainStages(
   run: RunFolder,
   dataset: PairDataset,
   events: EventLog,
-  { progress, interrupt }: TrainingContext,
+  context: TrainingContext,
 ): Promise<"finished" | "interrupted"> {
   const { config } = run;
-  const preparation = interruptible(progress, interrupt);
-  const network = await openPerceptualNetwork(config, preparation);
-  // Each stage has a seed of its own, so that the second begins alike whether or not the first was interrupted.
-  manualSeed(config.seed);
-  const { precision } = config;
-  const distance = network === null ? undefined : perceptualLoss(network);
-  const first = new Stage1Trainer({ config: config.stage1, precision, dataset, distance });
-  const outcome = await train({
-    run,
-    stage: "stage1",
-    trainer: first,
-    loader: new Loader(dataset.train.length, config.seed),
-    steps: config.stage1.steps,
-    rows: config.stage1.batch,
-    progress,
-    interrupt,
-    draw: async (step) => {
-      const picture = await drawReconstructions(run, first.model, dataset, step);
-      events.picture("stage1", step, "reconstructions", picture);
-    },
-  });
-  if (outcome === "interrupted" || interrupt.requested) return "interrupted";
+  const preparation = interruptible(context.progress, context.interrupt);
+  const model = await trainStage1(run, dataset, events, context, preparation);
+  if (model === undefined || context.interrupt.requested) return "interrupted";
 
-  const tokens = await encodeData(run, first.model, dataset, preparation);
+  const weights = stage1Weights(run);
+  const tokens = await encodeData(run, model, dataset, weights, preparation);
   manualSeed(config.seed + 1);
-  const second = new Stage2Trainer({ config: config.stage2, precision, ...tokens });
+  const trainer = new Stage2Trainer({ config: config.stage2, precision: config.precision, ...tokens });
   return await train({
     run,
     stage: "stage2",
-    trainer: second,
+    trainer,
     loader: new Loader(dataset.train.length, config.seed + 1),
     steps: config.stage2.steps,
     rows: config.stage2.batch * config.stage2.accumulate,
-    progress,
-    interrupt,
+    basis: { ...basisOf(config, "stage2"), [PAIRS]: dataset.train.length, [TOKENS]: weights },
+    ...context,
     draw: async (step) => {
-      const picture = await drawSamples(run, { iqvae: first.model, trainer: second }, dataset, step);
+      const picture = await drawSamples(run, { iqvae: model, trainer }, dataset, step);
       events.picture("stage2", step, "samples", picture);
     },
   });
 }
 
-async function encodeData(run: RunFolder, model: IqVae, dataset: PairDataset, progress: Progress) {
-  let begun = false;
+/** @returns the trained model alone, nothing of its training; undefined when it was asked to stop */
+async function trainStage1(
+  run: RunFolder,
+  dataset: PairDataset,
+  events: EventLog,
+  context: TrainingContext,
+  preparation: Progress,
+): Promise<IqVae | undefined> {
+  const { config } = run;
+  const network = await openPerceptualNetwork(config, preparation);
+  // Each stage has a seed of its own, so that the second begins alike whether or not the first was interrupted.
+  manualSeed(config.seed);
+  const distance = network === null ? undefined : perceptualLoss(network);
+  const trainer = new Stage1Trainer({ config: config.stage1, precision: config.precision, dataset, distance });
+  const outcome = await train({
+    run,
+    stage: "stage1",
+    trainer,
+    loader: new Loader(dataset.train.length, config.seed),
+    steps: config.stage1.steps,
+    rows: config.stage1.batch,
+    basis: { ...basisOf(config, "stage1"), [PAIRS]: dataset.train.length },
+    ...context,
+    draw: async (step) => {
+      const picture = await drawReconstructions(run, trainer.model, dataset, step);
+      events.picture("stage1", step, "reconstructions", picture);
+    },
+  });
+  return outcome === "interrupted" ? undefined : modelOf(trainer);
+}
+
+/** Releases all but the model: moments, gradients and discriminator are several times its size, and stage 2 trains for hours. */
+function modelOf(trainer: Stage1Trainer): IqVae {
+  for (const [name, tensor] of trainer.tensors()) if (!name.startsWith("model.")) tensor.dispose();
+  for (const parameter of trainer.model.namedParameters().values()) parameter.grad = undefined;
+  return trainer.model;
+}
+
+/** What the weights of stage 1 are known by. */
+function stage1Weights(run: RunFolder): string {
   const newest = listCheckpoints(run.checkpoints, "stage1")[0];
   if (newest === undefined) throw new Error(`${run.path} has no checkpoint of stage 1 to encode the data with.`);
+  return readCheckpoint(newest.path).tensors.sha256;
+}
+
+async function encodeData(run: RunFolder, model: IqVae, dataset: PairDataset, weights: string, progress: Progress) {
+  let begun = false;
   const tokens = await tokensOf({
     precision: run.config.precision,
     model,
     dataset,
     path: run.tokens,
-    weights: readCheckpoint(newest.path).tensors.sha256,
+    source: createHash("sha256").update(`${weights} ${dataset.key}`).digest("hex"),
     onProgress: (done, total) => {
       if (!begun) progress.begin("encoding the data", total, 0);
       begun = true;

@@ -18,22 +18,22 @@ interface Encoding {
   readonly dataset: PairDataset;
   /** Where the tokens are kept. */
   readonly path: string;
-  /** What the weights are known by, so that tokens of other weights are not taken for theirs. */
-  readonly weights: string;
+  /** What weights and data are known by, so that tokens of others are not taken for theirs. */
+  readonly source: string;
   readonly onProgress: (done: number, total: number) => void;
 }
 
 /** The data set as tokens of a trained stage 1: encoded once, then read from the run folder. */
 export async function tokensOf(encoding: Encoding): Promise<TokenSplits> {
-  const { path, weights } = encoding;
-  return readTokens(encoding) ?? writeTokens(await encode(encoding), path, weights);
+  const { path, source } = encoding;
+  return readTokens(encoding) ?? writeTokens(await encode(encoding), path, source);
 }
 
-function readTokens({ model, dataset, path, weights }: Encoding): TokenSplits | undefined {
+function readTokens({ model, dataset, path, source }: Encoding): TokenSplits | undefined {
   if (!existsSync(path)) return undefined;
   return scope(() => {
     const { tensors, metadata } = readSafetensors(path, { device: "cpu" });
-    if (metadata.weights !== weights) return undefined;
+    if (metadata.source !== source) return undefined;
     const shape = model.tokenShape(dataset.size);
     const read = (name: string) => tensors.get(name)!.read("int32");
     const pairs = (split: string) => new TokenPairs(shape, read(`${split}.conditions`), read(`${split}.images`));
@@ -43,13 +43,13 @@ function readTokens({ model, dataset, path, weights }: Encoding): TokenSplits | 
   });
 }
 
-function writeTokens(tokens: TokenSplits, path: string, weights: string): TokenSplits {
+function writeTokens(tokens: TokenSplits, path: string, source: string): TokenSplits {
   scope(() => {
     const tensors = SPLITS.flatMap((split): [string, Tensor][] => [
       [`${split}.conditions`, tensor(Int32Array.from(tokens[split].conditions), { device: "cpu" })],
       [`${split}.images`, tensor(Int32Array.from(tokens[split].images), { device: "cpu" })],
     ]);
-    writeSafetensors(path, new Map(tensors), { weights });
+    writeSafetensors(path, new Map(tensors), { source });
   });
   return tokens;
 }

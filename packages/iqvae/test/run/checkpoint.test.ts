@@ -19,7 +19,6 @@ import {
   readCheckpoint,
   readCheckpointTensors,
   saveCheckpoint,
-  upgrade,
 } from "../../src/run/checkpoint.ts";
 import { restoreRandomStates } from "../../src/support/random-state.ts";
 import { bits, STEPS, temporaryFolder, trainTiny } from "./support.ts";
@@ -113,7 +112,7 @@ describe("a checkpoint that was tampered with", () => {
       "its tensors, stage1-00000008.safetensors, are missing",
     ],
     ["one changed bit", (_, tensors) => flip(tensors), "stage1-00000002.safetensors is not the file that was written"],
-    ["truncated description", (json) => truncateSync(json, 100), "it is no whole JSON file"],
+    ["truncated description", (json) => truncateSync(json, 100), "it is not valid JSON"],
     ["a list for a description", (json) => writeFileSync(json, "[]"), "it names no format"],
     ["a step that is none", (json) => edit(json, (old) => old.replace('"step": 2', '"step": -2')), "step: "],
     [
@@ -163,20 +162,29 @@ describe("a checkpoint that was tampered with", () => {
   }
 });
 
-describe("formats", () => {
-  test("old ones go through their upgrades in order", () => {
-    const first = (old: Record<string, unknown>) => ({ ...old, format: 2, trail: "1" });
-    const second = (old: Record<string, unknown>) => ({ ...old, format: 3, trail: `${old.trail}2` });
-    expect(upgrade({ format: 1 }, "x.json", [first, second])).toEqual({ format: 3, trail: "12" });
-    expect(upgrade({ format: 2, trail: "" }, "x.json", [first, second])).toEqual({ format: 3, trail: "2" });
-    expect(upgrade({ format: 3 }, "x.json", [first, second])).toEqual({ format: 3 });
-  });
+test("a newer format asks for a newer program", () => {
+  const folder = folderWith([[1]]);
+  const json = checkpointPath(folder, "stage1", 1);
+  writeFileSync(json, readFileSync(json, "utf8").replace('"format": 1', '"format": 2'));
+  expect(() => readCheckpoint(json)).toThrow(
+    /is of format 2, and this version of iqvae \(.+\) reads up to format 1\..* update iqvae/,
+  );
+});
 
-  test("newer ones ask for a newer program", () => {
-    expect(() => upgrade({ format: 2 }, "x.json")).toThrow(
-      /^x\.json is of format 2, and this version of iqvae \(.+\) reads up to format 1\. It was written by a newer version: update iqvae\.$/,
-    );
-  });
+test("a damaged description of an old checkpoint does not end a training, and stays for its owner to see", () => {
+  const folder = folderWith([
+    [1, 5],
+    [2, 1],
+    [3, 4],
+  ]);
+  const old = checkpointPath(folder, "stage1", 2);
+  truncateSync(old, 50);
+  saveCheckpoint(folder, content(4, 3), new Map([["w", tensor([4])]]));
+  saveCheckpoint(folder, content(5, 2), new Map([["w", tensor([5])]]));
+  expect(listCheckpoints(folder, "stage1").map(({ step }) => step)).toEqual([5, 4, 2]);
+  expect(readCheckpoint(checkpointPath(folder, "stage1", 5)).step).toBe(5);
+  // Whoever asks for the best of all is told.
+  expect(() => bestCheckpoint(folder, "stage1")).toThrow(`The checkpoint ${old} cannot be used: it is not valid JSON`);
 });
 
 test("a copy of a run goes on like the run itself", async () => {

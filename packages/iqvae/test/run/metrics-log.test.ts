@@ -86,10 +86,10 @@ test("means are those of all steps since the last line, over a restoration too",
       after.restore(JSON.parse(JSON.stringify(before.state)));
       for (const loss of losses.slice(cut)) after.add({ loss });
       const mean = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
-      const taken = after.take();
-      expect(taken.loss).toBeCloseTo(mean, 6);
-      expect(taken).toEqual(whole.take());
-      expect(after.take()).toEqual({});
+      expect(after.current.loss).toBeCloseTo(mean, 6);
+      expect([after.current, after.count]).toEqual([whole.current, losses.length]);
+      after.clear();
+      expect([after.current, after.count]).toEqual([{}, 0]);
     }),
   );
 });

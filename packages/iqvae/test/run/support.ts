@@ -43,6 +43,7 @@ export async function trainTiny(
     loader: new Loader(ROWS, 3),
     steps: STEPS,
     rows: 7,
+    basis: {},
     progress: silent,
     interrupt: { requested: false },
     ...rest,

@@ -34,6 +34,7 @@ const outcome = await train({
   loader: new Loader(ROWS, 3),
   steps: Number(steps),
   rows: 7,
+  basis: {},
   progress,
   interrupt,
 });

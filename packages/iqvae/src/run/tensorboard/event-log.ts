@@ -112,7 +112,11 @@ class EventFile {
   }
 
   flush(): void {
-    fsyncSync(this.#file);
+    try {
+      fsyncSync(this.#file);
+    } catch (error) {
+      throw explainWriting(error, this.path);
+    }
   }
 
   close(): void {

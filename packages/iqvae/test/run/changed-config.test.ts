@@ -1,0 +1,138 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { liveTensors } from "@iqvae/torch";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Config, presets, withSettings } from "../../src/config/index.ts";
+import { CheckpointError, listCheckpoints, readCheckpoint } from "../../src/run/checkpoint.ts";
+import { createRun, openRun } from "../../src/run/run-folder.ts";
+import { trainRun } from "../../src/run/train-run.ts";
+import { type Progress, type ProgressEvent, silent } from "../../src/support/progress.ts";
+
+const SHORT = ["stage1.steps=4", "stage2.steps=2", "stage1.warmup=0", "stage2.warmup=0"];
+const config = withSettings(presets.tiny, [...SHORT, "stage1.adversarial={}"], "test");
+const folder = mkdtempSync(join(tmpdir(), "iqvae-"));
+const at = (name: string) => join(folder, name);
+const train = (name: string, progress: Progress = silent) =>
+  trainRun(openRun(at(name)), { progress, interrupt: { requested: false } });
+
+/** The tensors that were alive when a task began. */
+const alive = new Map<string, number>();
+beforeAll(async () => {
+  process.env.IQVAE_CACHE = at("cache");
+  createRun(at("whole"), config);
+  await train("whole", { ...silent, begin: (task) => void alive.set(task, liveTensors()) });
+}, 120_000);
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** A copy of the trained run with another configuration. */
+function copy(name: string, ...settings: string[]): void {
+  cpSync(at("whole"), at(name), { recursive: true });
+  const file = join(at(name), "config.json");
+  const before = JSON.parse(readFileSync(file, "utf8")) as Config;
+  writeFileSync(file, JSON.stringify(withSettings(before, settings, "test")));
+}
+
+const newest = (name: string, stage: "stage1" | "stage2") =>
+  readCheckpoint(listCheckpoints(join(at(name), "checkpoints"), stage)[0]!.path);
+
+describe("a value of config.json that weights follow from", () => {
+  test.each([
+    ["stage1.model.image.codes=256", "stage1", "stage1.model.image.codes is 256 now, and was "],
+    ["stage1.model.image.multipliers=[1,3]", "stage1", "stage1.model.image.multipliers is [1,3] now, and was "],
+    ["stage1.regularizer.weight=0.9", "stage1", "stage1.regularizer.weight is 0.9 now, and was "],
+    ["stage1.adversarial=null", "stage1", "stage1.adversarial.rate is left out now, and was 0.0002"],
+    [
+      'stage1.perceptual={"network":{"kind":"attributes"}}',
+      "stage1",
+      "stage1.perceptual is left out now, and was null",
+    ],
+    ["stage1.batch=3", "stage1", "stage1.batch is 3 now, and was "],
+    ["data.count=170", "stage1", "data.count is 170 now, and was "],
+    ["seed=9", "stage1", "seed is 9 now, and was "],
+    ["precision=bfloat16", "stage1", 'precision is "bfloat16" now, and was "float32"'],
+    ["stage2.rate=0.5", "stage2", "stage2.rate is 0.5 now, and was "],
+    ["stage2.model.layers=3", "stage2", "stage2.model.layers is 3 now, and was "],
+  ])("%s: the run is not trained on", async (setting, stage, said) => {
+    copy("changed", setting);
+    const error = await train("changed").catch((error: Error) => error);
+    rmSync(at("changed"), { recursive: true });
+    expect(error).toBeInstanceOf(CheckpointError);
+    expect(String(error)).toContain(join("changed", "checkpoints", stage));
+    expect(String(error)).toContain(said);
+  });
+
+  test.each(["logEvery=3", "evaluateEvery=3", "sampleEvery=1000", "name=other"])(
+    "%s is none of them",
+    async (setting) => {
+      copy("free", setting);
+      expect(await train("free")).toBe("finished");
+      rmSync(at("free"), { recursive: true });
+    },
+  );
+
+  test("draws nothing with models of other sizes, or with a stage 2 of another stage 1", () => {
+    copy("sizes", "stage1.model.image.codes=256");
+    expect(() => openRun(at("sizes")).loadModels()).toThrow("stage1.model.image.codes is 256 now, and was ");
+    copy("mixed");
+    const of = listCheckpoints(join(at("mixed"), "checkpoints"), "stage2")[0]!.path;
+    const other = JSON.parse(readFileSync(of, "utf8")) as { basis: Record<string, string> };
+    writeFileSync(of, JSON.stringify({ ...other, basis: { ...other.basis, "stage 1": "0".repeat(64) } }));
+    expect(() => openRun(at("mixed")).loadModels()).toThrow(/tokens of another stage 1.*stage2-\*/);
+  });
+});
+
+describe("steps that are added to a run that is finished", () => {
+  test("to stage 2: it goes on, and says that the schedule was another", async () => {
+    copy("longer", "stage2.steps=3");
+    const events: ProgressEvent[] = [];
+    expect(await train("longer", { ...silent, tell: (_, event) => void events.push(event) })).toBe("finished");
+    expect(newest("longer", "stage2").step).toBe(3);
+    expect(events).toContainEqual({ event: "other-steps", stage: "stage2", before: 2, now: 3 });
+  });
+
+  test("to stage 1: refused, since stage 2 would keep its old tokens; with the advice followed, both are made anew", async () => {
+    copy("deeper", "stage1.steps=6");
+    await expect(train("deeper")).rejects.toThrow(
+      /tokens of stage 1 at step 4, .* 6 steps.*stage1\.steps back to 4.*stage2-\*/,
+    );
+    const before = {
+      tokens: readFileSync(join(at("deeper"), "tokens.safetensors")),
+      stage1: newest("deeper", "stage1"),
+    };
+    expect(before.stage1.step).toBe(4);
+    const checkpoints = join(at("deeper"), "checkpoints");
+    for (const name of readdirSync(checkpoints)) if (name.startsWith("stage2-")) rmSync(join(checkpoints, name));
+    expect(await train("deeper")).toBe("finished");
+    expect([newest("deeper", "stage1").step, newest("deeper", "stage2").step]).toEqual([6, 2]);
+    expect(readFileSync(join(at("deeper"), "tokens.safetensors"))).not.toEqual(before.tokens);
+    expect(newest("deeper", "stage2").basis?.["stage 1"]).toBe(newest("deeper", "stage1").tensors.sha256);
+  });
+
+  test("a damaged last checkpoint of stage 1 is no change: from the one before it, the same tokens come out", async () => {
+    copy("damaged", "checkpointEvery=2");
+    // As if there had been a checkpoint before it.
+    createRun(at("again"), withSettings(config, ["checkpointEvery=2"], "test"));
+    await train("again");
+    const [last] = listCheckpoints(join(at("again"), "checkpoints"), "stage1");
+    rmSync(last!.path);
+    expect(await train("again")).toBe("finished");
+    expect(newest("again", "stage1").tensors.sha256).toBe(newest("whole", "stage1").tensors.sha256);
+  });
+});
+
+test("two trainings at once in one process would draw from one random generator: the second is refused", async () => {
+  for (const name of ["first", "second"]) createRun(at(name), config);
+  const [first, second] = await Promise.allSettled([train("first"), train("second")]);
+  expect(first.status).toBe("fulfilled");
+  expect(String((second as PromiseRejectedResult).reason)).toContain(`${at("second")} cannot be trained while`);
+  expect(newest("first", "stage2").tensors.sha256).toBe(newest("whole", "stage2").tensors.sha256);
+  // It left no lock, and can be trained afterwards.
+  expect(await train("second")).toBe("finished");
+});
+
+test("of stage 1 only the model lives on through stage 2: no moments, no gradients, no discriminator", () => {
+  const { iqvae } = openRun(at("whole")).loadModels();
+  const model = iqvae.stateDict().size;
+  expect(alive.get("encoding the data")).toBeLessThan(model + 10);
+});
