@@ -151,7 +151,7 @@ describe("a process that is killed", () => {
     const second = start(path);
     const [code] = await second.ended;
     expect(code).toBe(1);
-    expect(second.output()).toContain(`${path} is being trained by process ${first.process.pid}.`);
+    expect(second.output()).toContain(`${path} is being trained by process ${first.process.pid} since `);
     first.process.kill("SIGKILL");
     await first.ended;
     const third = start(path);
