@@ -14,6 +14,7 @@ export interface Operations {
 const PRODUCTS: Readonly<Record<string, { operands: readonly [number, number]; inner(a: Tensor, b: Tensor): number }>> =
   {
     "aten::conv2d": { operands: [0, 1], inner: (_, weight) => weight.numel / weight.shape[0]! },
+    "fused::conv2d": { operands: [0, 1], inner: (_, weight) => weight.numel / weight.shape[0]! },
     "aten::linear": { operands: [0, 1], inner: last },
     "aten::matmul": { operands: [0, 1], inner: last },
     "aten::mm": { operands: [0, 1], inner: last },

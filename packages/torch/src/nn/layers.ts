@@ -83,7 +83,7 @@ export class Conv2d extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return ops.aten.conv2d(x, this.weight, this.bias, this.#stride, this.#padding);
+    return ops.fused.conv2d(x, this.weight, this.bias, this.#stride, this.#padding);
   }
 }
 

@@ -1,0 +1,117 @@
+import {
+  autocast,
+  Conv2d,
+  grad,
+  manualSeed,
+  ops,
+  setThreads,
+  supportsBfloat16,
+  type Tensor,
+  tensor,
+} from "@iqvae/torch";
+import { beforeEach, describe, expect, test } from "vitest";
+
+const { aten, fused } = ops;
+beforeEach(() => manualSeed(0));
+
+const worst = (a: Tensor, b: Tensor): number => Number(a.sub(b).abs().max().item());
+const made = (shape: number[], channelsLast = true): Tensor => {
+  const x = aten.randn(shape);
+  return (channelsLast ? x.contiguous({ memory_format: "channels_last" }) : x).requires_grad_();
+};
+
+interface Case {
+  readonly x: number[];
+  readonly outputs: number;
+  readonly channelsLast?: boolean;
+  readonly bias?: boolean;
+}
+
+/** Even and odd sides, sides of one, more tiles than are done at a time, widths that fill no vector, both layouts. */
+const CASES: readonly Case[] = [
+  { x: [2, 16, 8, 8], outputs: 16 },
+  { x: [3, 16, 7, 5], outputs: 24 },
+  { x: [1, 19, 1, 9], outputs: 17 },
+  { x: [5, 32, 12, 14], outputs: 16, bias: false },
+  { x: [2, 24, 6, 6], outputs: 32, channelsLast: false },
+];
+
+describe("fused.conv2d is aten.conv2d up to rounding, and so are its gradients", () => {
+  test.each(CASES)("$x to $outputs", ({ x: shape, outputs, channelsLast = true, bias: hasBias = true }) => {
+    const x = made(shape, channelsLast);
+    const weight = made([outputs, shape[1]!, 3, 3]);
+    const bias = hasBias ? aten.randn([outputs]).requires_grad_() : null;
+    const inputs = bias === null ? [x, weight] : [x, weight, bias];
+    const [ours, theirs] = [fused.conv2d, aten.conv2d].map((conv) => conv(x, weight, bias, [1, 1], [1, 1]));
+    expect(ours!.shape).toEqual(theirs!.shape);
+    expect(worst(ours!, theirs!)).toBeLessThan(1e-4);
+    const slope = aten.randn_like(theirs!);
+    const [gradients, expected] = [ours!, theirs!].map((y) => grad([y.mul(slope).sum()], inputs));
+    for (const [i, gradient] of gradients!.entries()) {
+      const scale = Number(expected![i]!.abs().max().item());
+      expect(gradient!.shape).toEqual(inputs[i]!.shape);
+      expect(worst(gradient!, expected![i]!) / scale, `gradient ${i}`).toBeLessThan(1e-5);
+    }
+  });
+});
+
+test("other kernels, strides, paddings, types and few channels go to libtorch", () => {
+  const cases: [number[], number[], number, number][] = [
+    [[1, 16, 6, 6], [16, 16, 3, 3], 2, 1],
+    [[1, 16, 6, 6], [16, 16, 3, 3], 1, 0],
+    [[1, 16, 6, 6], [16, 16, 1, 1], 1, 1],
+    [[1, 3, 6, 6], [16, 3, 3, 3], 1, 1],
+    [[1, 16, 6, 6], [4, 16, 3, 3], 1, 1],
+  ];
+  for (const [shape, kernel, stride, padding] of cases) {
+    const [x, weight] = [aten.randn(shape), aten.randn(kernel)];
+    const sides = [[stride, stride] as [number, number], [padding, padding] as [number, number]] as const;
+    expect(worst(fused.conv2d(x, weight, null, ...sides), aten.conv2d(x, weight, null, ...sides))).toBe(0);
+  }
+  const [wide, weight] = [
+    aten.randn([1, 16, 4, 4], { dtype: "float64" }),
+    aten.randn([16, 16, 3, 3], { dtype: "float64" }),
+  ];
+  expect(fused.conv2d(wide, weight, null, [1, 1], [1, 1]).dtype).toBe("float64");
+  expect(() => fused.conv2d(aten.randn([1, 16, 4, 4]), aten.randn([16, 17, 3, 3]), null, [1, 1], [1, 1])).toThrow(/17/);
+});
+
+test("autocast rounds as it does for libtorch's", () => {
+  const conv = new Conv2d(16, 16, 3);
+  const x = aten.randn([1, 16, 4, 4]);
+  const y = autocast({ dtype: "bfloat16" }, () => conv.forward(x));
+  expect(y.dtype).toBe(supportsBfloat16() ? "bfloat16" : "float32");
+});
+
+test("equal bits at every run, and the gradient of a frozen weight is not computed", () => {
+  setThreads(2);
+  const [x, weight] = [made([4, 16, 16, 16]), made([16, 16, 3, 3])];
+  const run = () => {
+    const y = fused.conv2d(x, weight, null, [1, 1], [1, 1]);
+    return [y, ...grad([y.square().sum()], [x, weight])].map((each) => each!.detach());
+  };
+  const [first, second] = [run(), run()];
+  for (const [i, each] of first.entries()) expect(each.eq(second[i]!).all().item()).toBe(1);
+  const frozen = weight.detach();
+  const y = fused.conv2d(x, frozen, null, [1, 1], [1, 1]);
+  y.sum().backward();
+  expect(frozen.grad).toBeUndefined();
+  expect(x.grad?.shape).toEqual(x.shape);
+});
+
+test("a second derivative is libtorch's", () => {
+  const [x, weight] = [made([1, 16, 4, 4]), made([16, 16, 3, 3])];
+  const penalty = (conv: typeof fused.conv2d) => {
+    const [slope] = grad([conv(x, weight, null, [1, 1], [1, 1]).square().sum()], [x], { createGraph: true });
+    return grad([slope!.square().sum()], [weight])[0]!;
+  };
+  const [ours, theirs] = [penalty(fused.conv2d), penalty(aten.conv2d as typeof fused.conv2d)];
+  expect(worst(ours, theirs) / Number(theirs.abs().max().item())).toBeLessThan(1e-4);
+});
+
+test("a NaN stays near where it is", () => {
+  const x = aten.zeros([1, 16, 8, 8]).contiguous({ memory_format: "channels_last" });
+  x.select(2, 0).select(2, 0).fill_(Number.NaN);
+  const y = fused.conv2d(x, aten.ones([16, 16, 3, 3]), tensor(Array.from({ length: 16 }, () => 1)), [1, 1], [1, 1]);
+  expect(y.slice(2, 4).eq(1).all().item()).toBe(1);
+});
