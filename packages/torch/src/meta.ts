@@ -5,9 +5,10 @@ import { unscoped } from "./scope.ts";
 import { Tensor } from "./tensor.ts";
 
 /** What autocast computes in the lower precision. */
-const PRODUCTS: ReadonlySet<string> = new Set(
-  ["conv1d", "conv2d", "linear", "matmul", "mm", "bmm", "addmm", "baddbmm"].map((name) => `aten::${name}`),
-);
+const PRODUCTS: ReadonlySet<string> = new Set([
+  ...["conv1d", "conv2d", "linear", "matmul", "mm", "bmm", "addmm", "baddbmm"].map((name) => `aten::${name}`),
+  "fused::conv2d",
+]);
 
 interface Casting {
   /** `undefined` where autocast is switched off inside of itself. */
