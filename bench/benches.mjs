@@ -65,6 +65,19 @@ export const BENCHES = [
   },
   ...step("stage1-step", "images/s", stage1, { least: 1.3, aim: 1.6 }, { least: 2.5, aim: 3.5 }, " and either layout"),
   ...step("stage2-step", "tokens/s", stage2, { least: 1.3, aim: 2 }, { least: 1.3, aim: 2 }),
+  ...[
+    { stage: "1", least: 0.45, aim: 0.6 },
+    { stage: "2", least: 0.55, aim: 0.75 },
+  ].map(({ stage, ...promised }) => ({
+    name: `utilization-${stage}`,
+    peer: "of the fastest matrix product",
+    metric: "share",
+    unit: "",
+    better: "more",
+    ...promised,
+    ours: { script: "utilization.mjs", flags: ["--stage", stage] },
+    theirs: [],
+  })),
   {
     name: "sample",
     peer: "PyTorch without a cache",

@@ -9,6 +9,8 @@ const SCRIPTS: readonly [script: string, figure: string, flags: readonly string[
   ["op-overhead.mjs", "microseconds", []],
   ["stage1-step.mjs", "peakMiB", ["--steps", "1", "--warmup", "3", "--batch", "2"]],
   ["stage2-step.mjs", "tokens/s", ["--repeats", "1", "--inner", "1", "--tokens", "8", ...SMALL_TRANSFORMER]],
+  ["utilization.mjs", "share", ["--stage", "1", "--repeats", "1", "--batch", "2", "--side", "64"]],
+  ["utilization.mjs", "share", ["--stage", "2", "--repeats", "1", "--batch", "1", "--side", "64"]],
   ["sample.mjs", "tokens/s", ["--repeats", "1", "--tokens", "8", ...SMALL_TRANSFORMER]],
   ["gw-sliced.mjs", "seconds", []],
   ["regularizer-share.mjs", "share", ["--repeats", "1"]],
