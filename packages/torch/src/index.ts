@@ -46,5 +46,6 @@ export {
   type SafetensorsHeader,
   writeSafetensors,
 } from "./safetensors/index.ts";
+export { repeatedName } from "./safetensors/names.ts";
 export { scope, unscoped } from "./scope.ts";
 export { getDefaultDevice, type NestedNumbers, setDefaultDevice, Tensor, tensor } from "./tensor.ts";

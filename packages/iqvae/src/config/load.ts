@@ -1,25 +1,23 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { didYouMean } from "../support/nearest.ts";
 import { impossibleCombinations } from "./combinations.ts";
+import { ConfigError } from "./error.ts";
+import { readConfigFile } from "./file.ts";
 import { BRING_YOUR_OWN } from "./paper.ts";
 import { isPreset, PRESET_NAMES, presets } from "./presets.ts";
 import { problemsOf } from "./problems.ts";
 import { type Config, configSchema } from "./schema.ts";
 
-/** A configuration that cannot be used: every reason, each with the nearest valid choice. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-}
-
 /**
  * The configuration that a user asked for.
  *
- * @param source a preset's name, or a JSON file: either all values, or `{ "preset": NAME, … }` with those that differ
+ * @param source a preset's name, or a JSON file: either all values, or `{ "preset": NAME, … }` with those that differ; see
+ *   {@link readConfigFile}
  * @param settings further values as `stage1.steps=200`; the value is JSON, or text where it is none
  * @throws ConfigError naming all that is wrong
  */
 export function loadConfig(source: string, settings: readonly string[] = []): Config {
-  return withSettings(isPreset(source) ? presets[source] : readConfigFile(source), settings, source);
+  return withSettings(isPreset(source) ? presets[source] : configIn(source), settings, source);
 }
 
 /**
@@ -63,17 +61,12 @@ function* strings(value: unknown, path: readonly string[] = []): Generator<[path
     for (const [key, inner] of Object.entries(value)) yield* strings(inner, [...path, key]);
 }
 
-function readConfigFile(path: string): unknown {
+function configIn(path: string): unknown {
   if (!existsSync(path)) {
     const hint = didYouMean(path, PRESET_NAMES);
     throw new ConfigError(`'${path}' is neither a preset nor a file; ${hint}`);
   }
-  let document: unknown;
-  try {
-    document = JSON.parse(readFileSync(path, "utf8"));
-  } catch (error) {
-    throw new ConfigError(`${path} is no JSON file: ${(error as Error).message}`);
-  }
+  const document = readConfigFile(path);
   if (!isObject(document)) throw new ConfigError(`${path} must hold an object { … }`);
   if (!("preset" in document)) return document;
   const { preset, ...rest } = document;

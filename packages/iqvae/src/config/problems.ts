@@ -14,7 +14,11 @@ function explain(issue: Issue, input: unknown, schema: z.ZodType): string[] {
   const value = at(input, issue.path);
   switch (issue.code) {
     case "unrecognized_keys": {
-      const known = keysAt(schema, input, issue.path);
+      const known = keysAt(
+        z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonSchema,
+        input,
+        issue.path,
+      );
       return issue.keys.map((key) => `unknown key '${name([...issue.path, key])}'; ${didYouMean(key, known)}`);
     }
     case "invalid_value":
@@ -64,26 +68,28 @@ function at(value: unknown, path: Path): unknown {
   return path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key], value);
 }
 
+/** What is needed of a JSON schema. */
+interface JsonSchema {
+  readonly properties?: Readonly<Record<string, JsonSchema & { readonly const?: unknown }>>;
+  readonly anyOf?: readonly JsonSchema[];
+  readonly oneOf?: readonly JsonSchema[];
+}
+
 /** The keys that an object at `path` may have, in the variant that the input has chosen. */
-function keysAt(schema: z.ZodType, input: unknown, path: Path): string[] {
-  const object = objectAt(schema, input);
+function keysAt(schema: JsonSchema, input: unknown, path: Path): string[] {
+  const properties = propertiesOf(schema, input);
   const [key, ...rest] = path;
-  if (object === undefined) return [];
-  if (key === undefined) return Object.keys(object.shape);
-  const inner = object.shape[String(key)];
+  if (key === undefined) return Object.keys(properties);
+  const inner = properties[String(key)];
   return inner === undefined ? [] : keysAt(inner, at(input, [key]), rest);
 }
 
-function objectAt(schema: z.core.$ZodType, input: unknown): z.ZodObject | undefined {
-  if (schema instanceof z.ZodNullable || schema instanceof z.ZodDefault) return objectAt(schema.def.innerType, input);
-  if (schema instanceof z.ZodObject) return schema;
-  if (!(schema instanceof z.ZodDiscriminatedUnion)) return undefined;
-  const { discriminator } = schema.def;
-  const chosen = (input as Record<string, unknown> | undefined)?.[discriminator];
-  for (const option of schema.options) {
-    // A variant may have variants of its own; all of them share the key that chose it.
-    const object = objectAt(option, input);
-    if (object?.shape[discriminator]?.safeParse(chosen).success === true) return object;
-  }
-  return undefined;
+/** Those of an object; of several variants, of the one that has most of its fixed values in common with the input. */
+function propertiesOf(schema: JsonSchema, input: unknown): NonNullable<JsonSchema["properties"]> {
+  if (schema.properties !== undefined) return schema.properties;
+  const variants = [...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].map((variant) => propertiesOf(variant, input));
+  const alike = (variant: NonNullable<JsonSchema["properties"]>) =>
+    Object.entries(variant).filter(([key, { const: fixed }]) => fixed !== undefined && fixed === at(input, [key]))
+      .length;
+  return variants.reduce((best, variant) => (alike(variant) > alike(best) ? variant : best), variants[0] ?? {});
 }

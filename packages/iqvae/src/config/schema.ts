@@ -7,7 +7,11 @@ import { positive } from "../support/schema.ts";
 
 /** All that a run is made from. Parsing fills in defaults, so that what is stored has every value. */
 export const configSchema = z.strictObject({
-  name: z.string().regex(/^[\w.-]+$/, "must be made of letters, digits, '.', '_' and '-'"),
+  /** That of the run folder. */
+  name: z
+    .string()
+    .regex(/^[\w.-]+$/, "must be made of letters, digits, '.', '_' and '-'")
+    .refine((name) => !/^\.+$/.test(name), "is not a name of its own; choose another"),
   seed: z.int().min(0),
   data: dataSchema,
   stage1: stage1Schema,

@@ -8,12 +8,12 @@ type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 export type Basis = Readonly<Record<string, Json>>;
 
 /**
- * The values of a configuration that the weights of a stage depend on. Not the folder of the data, which may be moved, nor how often
+ * The values of a configuration that the weights of a stage depend on. Not where files lie, which may be moved, nor how often
  * to look. What stage 2 has of stage 1 are its tokens: see {@link TOKENS}.
  */
 export function basisOf({ seed, precision, data, stage1, stage2 }: Config, stage: Stage): Basis {
-  const { path: _, ...kind } = data as typeof data & { path?: string };
-  return flat({ seed, precision, data: kind, ...(stage === "stage1" ? { stage1 } : { stage2 }) });
+  const all = flat({ seed, precision, data, ...(stage === "stage1" ? { stage1 } : { stage2 }) });
+  return Object.fromEntries(Object.entries(all).filter(([name]) => !name.endsWith(".path")));
 }
 
 /** Where a basis has what stage 2 was trained on: the hash of the weights of stage 1. */

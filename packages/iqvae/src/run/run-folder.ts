@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { replaceFile } from "@iqvae/torch";
-import { type Config, ConfigError, checkOwnPaths, parseConfig } from "../config/index.ts";
+import { type Config, checkOwnPaths, parseConfig, readConfigFile, storedIn } from "../config/index.ts";
 import { makeFolder } from "../support/files.ts";
 import { didYouMean } from "../support/nearest.ts";
 import { MetricsLog } from "./metrics-log.ts";
@@ -44,7 +44,7 @@ export function createRun(path: string, config: Config): RunFolder {
   makeFolder(run.checkpoints);
   makeFolder(run.samples);
   // Last, since it is what makes the folder a run.
-  replaceFile(configPath(path), `${JSON.stringify(config, null, 2)}\n`);
+  replaceFile(configPath(path), `${JSON.stringify(storedIn(path, config), null, 2)}\n`);
   return run;
 }
 
@@ -57,13 +57,7 @@ export function createRun(path: string, config: Config): RunFolder {
 export function openRun(path: string): RunFolder {
   const found = [path, join(RUNS, path)].find((folder) => existsSync(configPath(folder)));
   if (found === undefined) throw new Error(`There is no run in ${path}; ${hint(path)}`);
-  let document: unknown;
-  try {
-    document = JSON.parse(readFileSync(configPath(found), "utf8"));
-  } catch (error) {
-    throw new ConfigError(`${configPath(found)} is no JSON file: ${(error as Error).message}`);
-  }
-  return runAt(found, parseConfig(document, configPath(found)));
+  return runAt(found, parseConfig(readConfigFile(configPath(found)), configPath(found)));
 }
 
 /** A path in `runs/` for a new run: the name alone, or with the first number that is free. */

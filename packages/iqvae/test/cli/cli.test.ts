@@ -171,7 +171,7 @@ describe("resume", () => {
     truncateSync(workspace.at("runs/damaged/config.json"), 20);
     const { code, err } = await workspace.run("resume", "damaged");
     expect(code).toBe(1);
-    expect(err).toContain("runs/damaged/config.json is no JSON file: ");
+    expect(err).toContain("runs/damaged/config.json is not valid JSON: ");
   });
 });
 

@@ -119,7 +119,7 @@ describe("import", () => {
     expect((await workspace.run("import", wrong)).err).toMatch(/data\.classes/);
     writeFileSync(workspace.at("cut.json"), '{ "preset": "tiny", "da');
     const { code, err } = await workspace.run("import", "cut.json");
-    expect({ code, err }).toEqual({ code: 1, err: expect.stringMatching(/^cut\.json is no JSON file/) });
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringMatching(/^cut\.json is not valid JSON/) });
   });
 
   test("train needs a pair to train on and one that is held out", async () => {

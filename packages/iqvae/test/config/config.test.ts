@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { checkOwnPaths, loadConfig, PRESET_NAMES, parseConfig, presets } from "../../src/config/index.ts";
+import { createRun, openRun } from "../../src/run/run-folder.ts";
 import { editDistance, nearest } from "../../src/support/nearest.ts";
 import { processor } from "../../src/support/processor.ts";
 
@@ -72,6 +73,16 @@ describe("a mistake is named with the nearest valid choice", () => {
       "a key of a variant",
       ["stage1.regularizer.wieght=1"],
       "unknown key 'stage1.regularizer.wieght'; did you mean 'weight'?",
+    ],
+    [
+      "a key of a variant of a variant",
+      ["data.name=folder", "data.path=x", "data.size=32", "data.condition=text", "data.lenght=9"],
+      "unknown key 'data.lenght'; did you mean 'length'?",
+    ],
+    [
+      "a key of another variant",
+      ["data.name=folder", "data.path=x", "data.size=32", "data.condition=edges", "data.boxes=9"],
+      "unknown key 'data.boxes'; choose one of name, path, size, condition",
     ],
     ["a key at the top", ["sede=1"], "unknown key 'sede'; did you mean 'seed'?"],
     [
@@ -172,7 +183,7 @@ describe("a mistake is named with the nearest valid choice", () => {
       "'qqqqqqq.json' is neither a preset nor a file; choose one of start, faces, faces-lines, emoji, hands, heroes, scenes, words, speech, tiny",
     );
     const broken = file("{ oops");
-    expect(() => loadConfig(broken)).toThrow(`${broken} is no JSON file: `);
+    expect(() => loadConfig(broken)).toThrow(`${broken} is not valid JSON: `);
     const list = file([1]);
     expect(() => loadConfig(list)).toThrow(`${list} must hold an object { … }`);
     const strange = file({ preset: "emojis" });
@@ -225,4 +236,70 @@ test("bfloat16 is taken from what the processor says of itself", () => {
   expect(processor(intel)).toEqual({ name: "Some Xeon", bfloat16: ["avx512_bf16", "amx_bf16"] });
   expect(processor(file("model name : Old\nflags : fpu sse avx512_bf16x\n")).bfloat16).toEqual([]);
   expect(processor("/nowhere")).toEqual({ name: "unknown", bfloat16: [] });
+});
+
+describe("a configuration file", () => {
+  const text = JSON.stringify({ preset: "tiny", seed: 7 });
+
+  test.each([
+    ["UTF-8", Buffer.from(`\ufeff${text}`)],
+    ["UTF-16, as Windows writes it", Buffer.from(`\ufeff${text}`, "utf16le")],
+  ])("may begin with a byte-order mark: %s", (_, bytes) => {
+    const path = file("");
+    writeFileSync(path, bytes);
+    expect(loadConfig(path).seed).toBe(7);
+  });
+
+  test("that is no text, or a folder, is refused by name", () => {
+    const path = file("");
+    writeFileSync(path, Buffer.from('{ "name": "\xe9" }', "latin1"));
+    expect(() => loadConfig(path)).toThrow(`${path} is not a text in UTF-8`);
+    expect(() => loadConfig(dirname(path))).toThrow(/cannot be read: EISDIR/);
+  });
+
+  test.each([
+    ["at the top", '{ "preset": "tiny", "seed": 1, "seed": 2 }', "seed"],
+    ["within", '{ "preset": "tiny", "stage1": { "steps": 1, "batch": 2, "steps": 1 } }', "steps"],
+    ["written differently", '{ "preset": "tiny", "seed": 1, "\\u0073eed": 2 }', "seed"],
+  ])("with a key twice is refused: %s", (_, content, key) => {
+    expect(() => loadConfig(file(content))).toThrow(`has the key '${key}' twice`);
+  });
+
+  test("has paths that are relative to it, wherever the program is started", () => {
+    const data = (path: string) => ({ name: "images", path, size: 32 });
+    const path = file({ preset: "tiny", data: data("photos") });
+    const pathOf = (source: string, ...settings: string[]) =>
+      (loadConfig(source, settings).data as { path: string }).path;
+    expect(pathOf(path)).toBe(join(dirname(path), "photos"));
+    expect(pathOf(relative(process.cwd(), path))).toBe(join(dirname(relative(process.cwd(), path)), "photos"));
+    // What is said on the command line is relative to where it is said.
+    expect(pathOf(path, "data.path=photos")).toBe("photos");
+    expect(pathOf(file({ preset: "tiny", data: data("/photos") }))).toBe("/photos");
+    const perceptual = { network: { kind: "vgg16-lpips", path: "vgg.safetensors" } };
+    const deep = file({ preset: "tiny", stage1: { perceptual } });
+    expect(loadConfig(deep).stage1.perceptual?.network).toMatchObject({ path: join(dirname(deep), "vgg.safetensors") });
+  });
+
+  test("of a run leads to the data from every working folder", () => {
+    const folder = dirname(file(""));
+    const before = process.cwd();
+    onTestFinished(() => process.chdir(before));
+    mkdirSync(join(folder, "below"));
+    process.chdir(folder);
+    createRun("runs/x", parseConfig({ ...presets.tiny, data: { name: "images", path: "photos", size: 32 } }, "test"));
+    expect(openRun("runs/x").config.data).toMatchObject({ path: "photos" });
+    process.chdir(join(folder, "below"));
+    expect(openRun("../runs/x").config.data).toMatchObject({ path: "../photos" });
+  });
+});
+
+test.each(["..", ".", "...", "a/b", ""])("a run cannot be called %j", (name) => {
+  expect(() => loadConfig("tiny", [`name=${JSON.stringify(name)}`])).toThrow(/name is /);
+});
+
+test("a run can have a name of 250 bytes", () => {
+  const folder = dirname(file(""));
+  const name = "n".repeat(250);
+  createRun(join(folder, name), loadConfig("tiny", [`name=${name}`]));
+  expect(openRun(join(folder, name)).config.name).toBe(name);
 });
