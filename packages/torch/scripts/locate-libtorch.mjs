@@ -68,10 +68,12 @@ function isSystem(found, roots) {
 function pythonTorch(python, env) {
   // The first entry of sys.path is the working folder, where a folder that happens to be called "torch" would be found.
   const script =
-    "import sys; sys.path.pop(0); import importlib.util as u; s = u.find_spec('torch'); print(s and s.origin or '')";
+    "import sys; sys.path.pop(0); import importlib.util as u; s = u.find_spec('torch'); print('\\n' + (s and s.origin or ''))";
   const { status, stdout } = spawnSync(python, ["-c", script], { env, encoding: "utf8" });
-  const origin = status === 0 ? stdout.trim() : "";
-  return origin && existsSync(origin) ? dirname(realpathSync(origin)) : undefined;
+  // Some Pythons greet their users, or say goodbye: the path is the line that is one.
+  const lines = status === 0 ? stdout.split(/\r?\n/) : [];
+  const origin = lines.findLast((line) => /[\\/]torch[\\/]__init__\.\w+$/.test(line) && existsSync(line));
+  return origin && dirname(realpathSync(origin));
 }
 
 /**

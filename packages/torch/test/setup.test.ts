@@ -37,8 +37,8 @@ function fakeLibtorch(root: string, version = "2.4.1"): string {
 }
 
 /** A Python that knows of one torch package, or none. */
-const fakePython = (path: string, torch = "") =>
-  write(path, `#!/bin/sh\necho '${torch && write(join(torch, "__init__.py"))}'\n`);
+const fakePython = (path: string, torch = "", greeting = "true", goodbye = "true") =>
+  write(path, `#!/bin/sh\n${greeting}\necho '${torch && write(join(torch, "__init__.py"))}'\n${goodbye}\n`);
 
 describe("locateLibtorch", () => {
   const nowhere = () => ({ PATH: join(temp, "no-path") });
@@ -85,6 +85,15 @@ describe("locateLibtorch", () => {
     const PATH = `${join(temp, "bin")}:/bin:/usr/bin`;
     expect(locateLibtorch({ PATH }, [system])).toMatchObject({ source: "python", version: "2.1.0" });
     expect(locateLibtorch({ PATH, LIBTORCH: named }, [system])).toMatchObject({ source: "LIBTORCH", version: "2.2.0" });
+  });
+
+  test("finds the torch of a Python that greets its users and says goodbye", () => {
+    const wheel = fakeLibtorch(join(temp, "site-packages/torch"), "2.1.0");
+    const PATH = `${join(temp, "bin")}:/bin:/usr/bin`;
+    fakePython(join(temp, "bin/python3"), wheel, "echo Welcome to /opt/torch; echo", "echo; echo bye");
+    expect(locateLibtorch({ PATH }, [])).toMatchObject({ source: "python", version: "2.1.0" });
+    fakePython(join(temp, "bin/python3"), "", "echo Welcome");
+    expect(locateLibtorch({ PATH }, [])).toBeUndefined();
   });
 
   test("passes over a Python torch without headers", () => {

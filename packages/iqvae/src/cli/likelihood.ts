@@ -40,7 +40,7 @@ export function likelihoodCommand(): Command {
       const run = openRun(path);
       const out = outputFile(options.out, join(run.samples, "likelihood.png"));
       const { size } = run.config.data;
-      const generator = ImageGenerator.load(run);
+      using generator = ImageGenerator.load(run);
       const painted = await fromFiles(condition, generator, size);
       const shown = await Promise.all(image.map((file) => readImage(file, size)));
       const pairs: Pair[] = [

@@ -72,7 +72,7 @@ export function sampleCommand(): Command {
       const run = openRun(path);
       const out = outputFile(options.out, join(run.samples, "sample.png"));
       const way = wayOf(options, run);
-      const generator = ImageGenerator.load(run);
+      using generator = ImageGenerator.load(run);
       const data = dataOf(run, way);
       const { condition, index } = options;
       const chosen = [

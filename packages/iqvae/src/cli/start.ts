@@ -63,7 +63,7 @@ async function drawAll(
   { samples, page }: { readonly samples: string; readonly page: string },
   progress: Progress,
 ): Promise<void> {
-  const generator = ImageGenerator.load(run);
+  using generator = ImageGenerator.load(run);
   const dataset = await openData(run.config.data, progress);
   try {
     const rows = spreadRows(dataset.validation, ROWS);

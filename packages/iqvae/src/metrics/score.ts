@@ -62,7 +62,7 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
   if (!Number.isInteger(options.conditions) || options.conditions < 1)
     throw new RangeError(`scoreRun takes at least 1 condition, not ${options.conditions}.`);
   const { config } = run;
-  const generator = ImageGenerator.load(run);
+  using generator = ImageGenerator.load(run);
   const part = options.part ?? "report";
   const all = await openData(config.data, progress);
   const clock = new Clock(progress);

@@ -23,7 +23,10 @@ export async function compareSamples(runs: readonly RunFolder[], progress: Progr
     const numbers = spreadRows(dataset.validation, CONDITIONS);
     const pairs = heldOutPairs(dataset, numbers);
     const rasters = pairs.map(({ raster }) => raster);
-    const drawn = runs.map((run) => ImageGenerator.load(run).draw(rasters, { samples: SAMPLES }));
+    const drawn = runs.map((run) => {
+      using generator = ImageGenerator.load(run);
+      return generator.draw(rasters, { samples: SAMPLES });
+    });
     const rows = pairs.flatMap(({ condition, image }, i): SheetRow[] => [
       { label: `held-out pair ${numbers[i]}: condition and real image`, tiles: [condition, image] },
       ...runs.map((run, k) => ({ label: run.path, tiles: drawn[k]![i]! })),

@@ -1,4 +1,3 @@
-import { scope } from "@iqvae/torch";
 import { type PairDataset, spreadRows } from "../data/index.ts";
 import { contactSheet, type SheetRow } from "../media/index.ts";
 import { heldOutPairs } from "../run/pictures.ts";
@@ -16,7 +15,7 @@ export async function sideBySide(runs: readonly PlannedRun[], dataset: PairDatas
   const pairs = heldOutPairs(dataset, spreadRows(dataset.validation, CONDITIONS));
   const rasters = pairs.map(({ raster }) => raster);
   const rows = runs.map((run): SheetRow => {
-    const generator = scope(() => ImageGenerator.load(openRun(run.path)));
+    using generator = ImageGenerator.load(openRun(run.path));
     const drawn = generator.draw(rasters, { samples: SAMPLES, seed: run.seed });
     return { label: ARMS[run.arm].title, tiles: drawn.flat() };
   });

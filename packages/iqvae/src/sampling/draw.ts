@@ -27,6 +27,9 @@ export function checkDrawOptions(options: DrawOptions): void {
     );
 }
 
+/** Below it float32 would overflow, and the likeliest code be one of many infinite ones; at it, no noise outweighs a difference. */
+const LEAST_TEMPERATURE = 1e-30;
+
 /**
  * Divides by the temperature and puts −∞ where a code is no candidate: first top-k, then top-p (nucleus sampling, Holtzman et
  * al. 2020) among what is left. Codes that tie with the last candidate stay in.
@@ -35,7 +38,8 @@ export function checkDrawOptions(options: DrawOptions): void {
  * @returns float32 `[B, K]`; at least one code of each row stays
  */
 export function filterLogits(logits: Tensor, options: DrawOptions): Tensor {
-  const { temperature = 1, topK, topP = 1 } = options;
+  const { topK, topP = 1 } = options;
+  const temperature = Math.max(options.temperature ?? 1, LEAST_TEMPERATURE);
   const scaled = temperature === 1 ? logits : logits.div(temperature);
   const codes = scaled.shape[1]!;
   const k = Math.min(topK ?? codes, codes);

@@ -18,8 +18,8 @@ export interface TrainedRun {
   loadModels(): { readonly iqvae: IqVae; readonly transformer: Transformer };
 }
 
-/** Draws images for conditions with a trained run. */
-export class ImageGenerator {
+/** Draws images for conditions with a trained run. It owns both models: see {@link ImageGenerator.dispose}. */
+export class ImageGenerator implements Disposable {
   readonly config: Config;
   readonly spec: ConditionSpec;
   readonly #iqvae: IqVae;
@@ -136,6 +136,17 @@ export class ImageGenerator {
       const drawn = slidingSampler(this.#transformer, trained, wanted).sample(tokens, options);
       return this.#decode(drawn, size);
     });
+  }
+
+  /** Releases both models. Nothing can be drawn afterwards. */
+  dispose(): void {
+    for (const model of [this.#iqvae, this.#transformer])
+      for (const tensor of model.stateDict().values()) tensor.dispose();
+  }
+
+  /** For `using generator = ImageGenerator.load(run)`. */
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 
   #grids(size?: PixelSize): Grids {

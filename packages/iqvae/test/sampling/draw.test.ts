@@ -41,6 +41,18 @@ describe("candidates by hand", () => {
     });
   });
 
+  test.each([1e-30, 1e-40, 1e-46, 5e-324])(
+    "a temperature of %d draws the likeliest code, whatever the noise",
+    (temperature) => {
+      scope(() => {
+        const close = tensor([[80, 79.99, -3, 79.98]]);
+        for (const noise of [tensor([[-4, 60, 9, 60]]), tensor([[0, 0, 0, 0]])])
+          for (const more of [{}, { topP: 0.9 }, { topK: 3 }])
+            expect(numbers(drawTokens(close, noise, { temperature, ...more }))).toEqual([0]);
+      });
+    },
+  );
+
   test("codes that tie with the last stay in; rows are filtered on their own", () => {
     expect(kept(logs(0.4, 0.2, 0.2, 0.2), { topK: 2 })).toEqual([0, 1, 2, 3]);
     const rows = tensor([

@@ -219,3 +219,18 @@ test("a generator leaves no tensor behind, but the weights of its models", () =>
   const tensors = iqvae.stateDict().size + transformer.stateDict().size;
   expect(left(() => restoreModels({ path: checkpoints, checkpoints, config }))).toBe(tensors);
 });
+
+test("a generator that is disposed of releases both models, and says so when it is used", () => {
+  const made = scope(() => new IqVae(config.stage1.model, conditionFor(spec, SIZE)));
+  const other = new Transformer(transformerConfig(config.stage2), made.tokenShape(SIZE));
+  const tensors = made.stateDict().size + other.stateDict().size;
+  const before = liveTensors();
+  const drawing = () => {
+    using short = new ImageGenerator(config, spec, { iqvae: made, transformer: other });
+    short.draw([one], { samples: 1 });
+    return short;
+  };
+  const gone = drawing();
+  expect(before - liveTensors()).toBe(tensors);
+  expect(() => gone.draw([one])).toThrow("after its release");
+});
