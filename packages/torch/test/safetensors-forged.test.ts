@@ -155,7 +155,7 @@ describe("files that are none", () => {
 
   test("a missing file, a folder, a device", () => {
     expect(failure(() => readSafetensors(file.path)).message).toBe(
-      `${file.path}: cannot read it: there is no such file (ENOENT)`,
+      `${file.path}: cannot read it: there is no such file (ENOENT).`,
     );
     expect(failure(() => readSafetensors(file.folder)).message).toBe(
       `${file.folder}: ${unusable("it is no regular file")}`,
