@@ -3,6 +3,7 @@
 // or the cache. Activations are float32; weights and caches may be bfloat16, which halves what is read.
 //
 // Every row is summed in the same order whatever stands beside it: a sequence comes out equal to the bit in any batch.
+#include "history.h"
 #include "simd.h"
 
 #include <ATen/ATen.h>
@@ -62,7 +63,7 @@ IQVAE_INLINE void softmax_in_place(float* scores, int64_t count) {
 }
 
 bool is_flat(const Tensor& tensor, at::ScalarType type) {
-  return tensor.is_cpu() && tensor.is_contiguous() && tensor.scalar_type() == type;
+  return tensor.is_cpu() && tensor.is_contiguous() && tensor.scalar_type() == type && !tensor.is_neg();
 }
 
 struct Sizes {
@@ -121,14 +122,17 @@ void attend_all(const Tensor& qkv, const Tensor& prefix_k, const Tensor& prefix_
 
 Tensor attend_plainly(const Tensor& qkv, const Tensor& prefix_k, const Tensor& prefix_v, Tensor& own_k, Tensor& own_v, const Tensor& of,
                       Sizes s) {
-  const int64_t B = qkv.size(0), own = s.position + 1;
-  const auto parts = qkv.view({B, 3, s.heads, s.features}).unbind(1);  // each [B, H, D]
-  own_k.select(3, s.position).copy_(parts[1]);
-  own_v.select(2, s.position).copy_(parts[2]);
-  const Tensor keys = at::cat({prefix_k.index_select(0, of), own_k.slice(3, 0, own)}, 3);
-  const Tensor values = at::cat({prefix_v.index_select(0, of), own_v.slice(2, 0, own)}, 2);
-  const Tensor q = (parts[0].unsqueeze(2) / std::sqrt(static_cast<double>(s.features))).to(keys.scalar_type());
-  return at::matmul(at::softmax(at::matmul(q, keys), -1), values).reshape({B, s.heads * s.features}).to(qkv.scalar_type());
+  const int64_t B = qkv.size(0), past = s.position;
+  const auto type = own_k.scalar_type();
+  const auto parts = qkv.reshape({B, 3, s.heads, s.features}).unbind(1);  // each [B, H, D]
+  const Tensor key = parts[1].to(type).unsqueeze(3), value = parts[2].to(type).unsqueeze(2);
+  const Tensor keys = at::cat({prefix_k.index_select(0, of), own_k.slice(3, 0, past), key}, 3);
+  const Tensor values = at::cat({prefix_v.index_select(0, of), own_v.slice(2, 0, past), value}, 2);
+  const Tensor q = (parts[0].unsqueeze(2) / std::sqrt(static_cast<double>(s.features))).to(type);
+  const Tensor out = at::matmul(at::softmax(at::matmul(q, keys), -1), values).reshape({B, s.heads * s.features}).to(qkv.scalar_type());
+  own_k.slice(3, past, past + 1).copy_(key);  // last: what is refused changes nothing
+  own_v.slice(2, past, past + 1).copy_(value);
+  return out;
 }
 
 // Attention of one new token a sequence. Keys are kept as [·, heads, features, time], values as [·, heads, time, features].
@@ -145,6 +149,14 @@ Tensor decode_attention(const Tensor& qkv, const Tensor& prefix_k, const Tensor&
               ", own_k ", own_k.sizes(), ", own_v ", own_v.sizes(), " and of ", of.sizes(), " do not belong together");
   TORCH_CHECK(position >= 0 && position < s.capacity, "decode_attention: position ", position, " lies outside the cache of ", s.capacity);
   const auto type = own_k.scalar_type();
+  TORCH_CHECK(qkv.is_floating_point() && own_k.is_floating_point(), "decode_attention expects real fractions, but got qkv of ", qkv.scalar_type(),
+              " and caches of ", type);
+  for (const Tensor& each : {prefix_k, prefix_v, own_v})
+    TORCH_CHECK(each.scalar_type() == type, "decode_attention expects all caches in one dtype, but got ", type, " and ", each.scalar_type());
+  kernels::check_one_device("decode_attention", {qkv, prefix_k, prefix_v, own_k, own_v, of});
+  kernels::check_constant("decode_attention", {qkv, prefix_k, prefix_v});
+  kernels::check_writable("decode_attention", own_k, {qkv, prefix_k, prefix_v, own_v});
+  kernels::check_writable("decode_attention", own_v, {qkv, prefix_k, prefix_v});
   bool fused = is_flat(qkv, at::kFloat) && (type == at::kFloat || type == at::kBFloat16) && of.is_cpu() && of.is_contiguous();
   for (const Tensor& each : {prefix_k, prefix_v, own_k, own_v})
     fused = fused && is_flat(each, type);
@@ -158,6 +170,8 @@ Tensor decode_attention(const Tensor& qkv, const Tensor& prefix_k, const Tensor&
     attend_all<float>(qkv, prefix_k, prefix_v, own_k, own_v, of, out, s, attend_float);
   else
     attend_all<Bf16>(qkv, prefix_k, prefix_v, own_k, own_v, of, out, s, attend_bf16);
+  kernels::note_change(own_k);
+  kernels::note_change(own_v);
   return out;
 }
 
@@ -184,13 +198,21 @@ IQVAE_CLONES void add_norm_row(float* __restrict x, const float* y, const float*
 
 // The residual stream `x` [B, C] takes `y` in; returns its layer normalisation.
 Tensor add_norm_(Tensor x, const c10::optional<Tensor>& y, const Tensor& weight, const Tensor& bias, double eps) {
-  TORCH_CHECK(x.dim() == 2 && (!y || y->sizes() == x.sizes()) && weight.numel() == x.size(1) && bias.numel() == x.size(1),
-              "add_norm_ expects x and y as [B, C] with C weights and biases, but got x ", x.sizes(), " and ", weight.numel(), " weights");
+  TORCH_CHECK(x.dim() == 2 && (!y || y->sizes() == x.sizes()) && weight.sizes() == x.sizes().slice(1) && bias.sizes() == weight.sizes(),
+              "add_norm_ expects x and y as [B, C] with C weights and biases, but got x ", x.sizes(), ", weights ", weight.sizes(),
+              " and biases ", bias.sizes());
+  TORCH_CHECK(x.is_floating_point() && (!y || y->is_floating_point()), "add_norm_ expects real fractions, but got ", x.scalar_type(), " and ",
+              y ? y->scalar_type() : x.scalar_type());
+  kernels::check_one_device("add_norm_", {x, kernels::or_none(y), weight, bias});
+  kernels::check_constant("add_norm_", {kernels::or_none(y), weight, bias});
+  kernels::check_writable("add_norm_", x, {kernels::or_none(y)});
   bool fused = is_flat(x, at::kFloat) && is_flat(weight, at::kFloat) && is_flat(bias, at::kFloat);
   if (y) fused = fused && is_flat(*y, at::kFloat);
   if (!fused) {
-    if (y) x.add_(*y);
-    return at::layer_norm(x, {x.size(1)}, weight, bias, eps);
+    const Tensor sum = y ? at::add(x, *y).to(x.scalar_type()) : x;
+    const Tensor out = at::layer_norm(sum, {x.size(1)}, weight, bias, eps);  // may refuse: before anything is changed
+    if (y) x.copy_(sum);
+    return out;
   }
   Tensor out = at::empty_like(x);
   const int64_t width = x.size(1);
@@ -199,6 +221,7 @@ Tensor add_norm_(Tensor x, const c10::optional<Tensor>& y, const Tensor& weight,
     add_norm_row(x.data_ptr<float>() + row, y ? y->data_ptr<float>() + row : nullptr, weight.data_ptr<float>(), bias.data_ptr<float>(),
                  out.data_ptr<float>() + row, width, static_cast<float>(eps));
   }
+  if (y) kernels::note_change(x);
   return out;
 }
 
@@ -275,6 +298,7 @@ Tensor panel_linear(const Tensor& x, const Tensor& panels, const c10::optional<T
   const auto type = panels.scalar_type();
   TORCH_CHECK(is_flat(x, at::kFloat) && (type == at::kFloat || type == at::kBFloat16) && is_flat(panels, type) && (!bias || is_flat(*bias, at::kFloat)),
               "panel_linear works on the CPU, with x and bias in float32 and panels in float32 or bfloat16, all contiguous");
+  kernels::check_constant("panel_linear", {x, panels, kernels::or_none(bias)});
   const int64_t rows = x.size(0), inputs = x.size(1);
   Tensor out = at::empty({rows, outputs}, x.options());
   const float *in = x.data_ptr<float>(), *offset = bias ? bias->data_ptr<float>() : nullptr;
@@ -298,8 +322,8 @@ Tensor panel_linear(const Tensor& x, const Tensor& panels, const c10::optional<T
 Tensor pack_panels(const Tensor& weight) {
   TORCH_CHECK(weight.dim() == 2, "pack_panels expects a weight [O, I], but got ", weight.sizes());
   const int64_t panels = (weight.size(0) + kPanel - 1) / kPanel;
-  const Tensor padded = at::constant_pad_nd(weight, {0, 0, 0, panels * kPanel - weight.size(0)});
-  return padded.view({panels, kPanel, weight.size(1)}).transpose(1, 2).contiguous();
+  const Tensor padded = at::cat({weight, weight.new_zeros({panels * kPanel - weight.size(0), weight.size(1)})});
+  return padded.reshape({panels, kPanel, weight.size(1)}).transpose(1, 2).contiguous();
 }
 
 }  // namespace

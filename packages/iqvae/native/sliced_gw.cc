@@ -2,6 +2,8 @@
 //
 // libtorch's sort of 2 × 50 rows of 4,096 takes most of the time of the whole divergence, and every elementwise operator
 // around it reads and writes all rows again. Here a row stays in the cache from its sort to its gradient.
+#include "history.h"
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/library.h>
@@ -120,7 +122,9 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> sliced_gw(const at::Tensor& x, co
               x.sizes(), " and ", y.sizes());
   TORCH_CHECK(x.scalar_type() == at::kFloat && y.scalar_type() == at::kFloat, "sliced_gw() expects float32, got ",
               x.scalar_type(), " and ", y.scalar_type());
-  const at::Tensor rows_x = x.contiguous(), rows_y = y.contiguous();
+  kernels::check_one_device("sliced_gw()", {x, y});
+  kernels::check_constant("sliced_gw()", {x, y});
+  const at::Tensor rows_x = x.contiguous().resolve_neg(), rows_y = y.contiguous().resolve_neg();
   at::Tensor cost = at::empty({x.size(0)}, x.options().dtype(at::kDouble));
   at::Tensor grad_x = at::empty_like(rows_x), grad_y = at::empty_like(rows_y);
   if (x.is_meta()) return {cost, grad_x, grad_y};

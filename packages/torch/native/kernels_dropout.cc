@@ -1,6 +1,7 @@
 // Dropout and the addition after it in one pass. libtorch's draws its mask with one serial generator and keeps it for the way
 // back; here a mask is a hash of a seed and of each element's number, so that it is drawn by all cores, in vectors, and drawn
 // again on the way back. Its bits do not depend on the number of threads.
+#include "history.h"
 #include "simd.h"
 
 #include <ATen/ATen.h>
@@ -20,10 +21,10 @@ constexpr int64_t kGrain = 32768;
 
 struct Mask {
   uint64_t seed;
-  float p;
+  double p;  // in float32 a share near one would be one
 
-  uint32_t threshold() const { return static_cast<uint32_t>(static_cast<double>(p) * 4294967296.0); }
-  float scale() const { return 1.0f / (1.0f - p); }
+  uint32_t threshold() const { return static_cast<uint32_t>(p * 4294967296.0); }
+  float scale() const { return static_cast<float>(1.0 / (1.0 - p)); }
   // The high half of an element's number goes into the key, since the hash takes the low half.
   uint32_t key(int64_t first) const { return static_cast<uint32_t>(seed) + 0x9e3779b9u * static_cast<uint32_t>(first >> 32); }
 };
@@ -92,12 +93,12 @@ Bf16* bits(Tensor& tensor) { return reinterpret_cast<Bf16*>(data_of<at::BFloat16
 
 struct DropoutAdd : torch::autograd::Function<DropoutAdd> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const c10::optional<Tensor>& residual, double p, int64_t seed) {
-    const Tensor x = input.contiguous();
+    const Tensor x = input.contiguous().resolve_neg();
     const bool wide = x.scalar_type() == at::kFloat;
-    const Mask mask{static_cast<uint64_t>(seed), static_cast<float>(p)};
+    const Mask mask{static_cast<uint64_t>(seed), p};
     Tensor y;
     if (residual) {
-      const Tensor added = residual->contiguous();
+      const Tensor added = residual->contiguous().resolve_neg();
       y = at::empty_like(added);
       if (wide)
         run<float, float>(add_f32, floats(x), floats(added), floats(y), x.numel(), mask);
@@ -121,8 +122,8 @@ struct DropoutAdd : torch::autograd::Function<DropoutAdd> {
     // What the kernel computes has no graph: second derivatives would silently be zero.
     TORCH_CHECK(!at::GradMode::is_enabled(), "dropout_add has no second derivative; compose aten::dropout and aten::add for createGraph");
     const bool wide = context->saved_data["wide"].toBool(), added = context->saved_data["residual"].toBool();
-    const Mask mask{static_cast<uint64_t>(context->saved_data["seed"].toInt()), static_cast<float>(context->saved_data["p"].toDouble())};
-    const Tensor dy = gradients[0].to(wide || added ? at::kFloat : at::kBFloat16).contiguous();
+    const Mask mask{static_cast<uint64_t>(context->saved_data["seed"].toInt()), context->saved_data["p"].toDouble()};
+    const Tensor dy = gradients[0].to(wide || added ? at::kFloat : at::kBFloat16).contiguous().resolve_neg();
     Tensor dx = at::empty(dy.sizes(), dy.options().dtype(wide ? at::kFloat : at::kBFloat16));
     if (wide)
       run<float, float>(plain_f32, floats(dy), nullptr, floats(dx), dy.numel(), mask);
@@ -145,6 +146,7 @@ Tensor dropout_add(const Tensor& x, const c10::optional<Tensor>& residual, doubl
   TORCH_CHECK(p >= 0 && p < 1, "dropout_add expects a share of at least 0 and below 1, but got ", p);
   TORCH_CHECK(!residual || residual->sizes() == x.sizes(), "dropout_add expects a residual of the same shape as x, ", x.sizes(), ", but got ",
               residual ? residual->sizes() : x.sizes());
+  kernels::check_one_device("dropout_add", {x, kernels::or_none(residual)});
   const bool narrow = x.scalar_type() == at::kBFloat16;
   const bool fused = p > 0 && (x.is_cpu() || x.is_meta()) && (narrow || x.scalar_type() == at::kFloat) && (!residual || (residual->device() == x.device() && residual->scalar_type() == at::kFloat));
   if (fused) return DropoutAdd::apply(x, residual, p, draw_seed());

@@ -1,5 +1,6 @@
 // Group normalization followed by SiLU, forward and backward in one kernel each, for `channels_last` images in float32 or
 // bfloat16 on the CPU. libtorch 1.13 has neither the layout nor bfloat16 input with float32 weights, and takes three passes.
+#include "history.h"
 #include "simd.h"
 
 #include <ATen/ATen.h>
@@ -235,7 +236,7 @@ Bf16* bits(Tensor& tensor) { return reinterpret_cast<Bf16*>(tensor.data_ptr<at::
 struct FusedNorm : torch::autograd::Function<FusedNorm> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight, const Tensor& bias,
                         int64_t groups, double eps, bool silu) {
-    const Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
+    const Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast).resolve_neg();
     Tensor y = at::empty_like(x, x.options(), at::MemoryFormat::ChannelsLast);
     Tensor mean = at::empty({x.size(0), groups}, weight.options()), rstd = at::empty_like(mean);
     context->save_for_backward({x, weight, bias, mean, rstd});
@@ -256,7 +257,7 @@ struct FusedNorm : torch::autograd::Function<FusedNorm> {
     TORCH_CHECK(!at::GradMode::is_enabled(), "group_norm_silu has no second derivative; compose aten::group_norm and aten::silu for createGraph");
     const auto saved = context->get_saved_variables();
     const Tensor &x = saved[0], &weight = saved[1], &bias = saved[2], &mean = saved[3], &rstd = saved[4];
-    const Tensor dy = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+    const Tensor dy = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast).resolve_neg();
     Tensor dx = at::empty_like(x, x.options(), at::MemoryFormat::ChannelsLast);
     const Shape shape = shape_of(x, context->saved_data["groups"].toInt());
     const bool silu = context->saved_data["silu"].toBool();
@@ -278,8 +279,11 @@ Tensor group_norm_silu(const Tensor& x, const Tensor& weight, const Tensor& bias
   TORCH_CHECK(groups > 0 && x.size(1) % groups == 0, x.size(1), " channels do not divide into ", groups, " groups");
   TORCH_CHECK(weight.dim() == 1 && weight.size(0) == x.size(1) && bias.sizes() == weight.sizes(), "group_norm_silu of ", x.size(1),
               " channels expects as many weights and biases, but got ", weight.sizes(), " and ", bias.sizes());
+  TORCH_CHECK(x.is_floating_point() && weight.is_floating_point() && bias.is_floating_point(), "group_norm_silu expects real fractions, but got ",
+              x.scalar_type(), " with weights of ", weight.scalar_type(), " and biases of ", bias.scalar_type());
+  kernels::check_one_device("group_norm_silu", {x, weight, bias});
   const bool fused = (x.is_cpu() || x.is_meta()) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && weight.scalar_type() == at::kFloat &&
-                     bias.scalar_type() == at::kFloat && weight.is_contiguous() && bias.is_contiguous() && x.numel() > 0;
+                     bias.scalar_type() == at::kFloat && weight.is_contiguous() && bias.is_contiguous() && !weight.is_neg() && !bias.is_neg() && x.numel() > 0;
   if (fused) return FusedNorm::apply(x, weight, bias, groups, eps, silu);
   const Tensor wide = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
   const Tensor normal = at::group_norm(wide, groups, weight.to(wide.scalar_type()), bias.to(wide.scalar_type()), eps);

@@ -1,4 +1,5 @@
 // Optimizer steps over whole lists of tensors: on the CPU one pass over memory, elsewhere libtorch's foreach operators.
+#include "history.h"
 #include "simd.h"
 
 #include <ATen/ATen.h>
@@ -13,13 +14,8 @@ using at::Tensor;
 constexpr int64_t kGrain = 32768;
 
 // Whether the tensors lie alike in memory, so that one index means one element in all.
-bool is_flat(const Tensor& a) { return a.is_cpu() && a.scalar_type() == at::kFloat && a.is_non_overlapping_and_dense(); }
+bool is_flat(const Tensor& a) { return a.is_cpu() && a.scalar_type() == at::kFloat && a.is_non_overlapping_and_dense() && !a.is_neg(); }
 bool lie_alike(const Tensor& a, const Tensor& b) { return is_flat(b) && a.sizes() == b.sizes() && a.strides() == b.strides(); }
-
-// Lets autograd notice a write that went past it: a backward pass that still needs the old values must fail, not mislead.
-void note_change(const Tensor& written) {
-  if (!written.is_inference()) written.unsafeGetTensorImpl()->bump_version();
-}
 
 // The gradient in the layout of its parameter.
 Tensor laid_like(const Tensor& gradient, const Tensor& parameter) {
@@ -27,57 +23,89 @@ Tensor laid_like(const Tensor& gradient, const Tensor& parameter) {
   return at::empty_like(parameter).copy_(gradient);
 }
 
+// Differences from one are taken in double, as PyTorch does: in float32, 1 − 0.999 is 1.3e-5 off.
 struct AdamSettings {
-  float scale, beta1, beta2, eps, decay, step_size, correction2;
+  float scale, beta1, rest1, beta2, rest2, eps, decay, step_size, correction2;
 };
 
 IQVAE_CLONES void adamw_range(float* __restrict p, const float* __restrict g, float* __restrict m, float* __restrict v, int64_t count,
                               AdamSettings s) {
   for (int64_t i = 0; i < count; ++i) {
     const float gradient = g[i] * s.scale;
-    const float first = s.beta1 * m[i] + (1.0f - s.beta1) * gradient;
-    const float second = s.beta2 * v[i] + (1.0f - s.beta2) * gradient * gradient;
+    const float first = s.beta1 * m[i] + s.rest1 * gradient;
+    const float second = s.beta2 * v[i] + s.rest2 * gradient * gradient;
     m[i] = first;
     v[i] = second;
     p[i] = p[i] * s.decay - s.step_size * first / (std::sqrt(second) / s.correction2 + s.eps);
   }
 }
 
+double step_size(double rate, double beta1, int64_t step) { return rate / (1.0 - std::pow(beta1, step)); }
+double correction2(double beta2, int64_t step) { return std::sqrt(1.0 - std::pow(beta2, step)); }
+
 void adamw_foreach(at::TensorList parameters, at::TensorList gradients, at::TensorList firsts, at::TensorList seconds,
-                   const c10::optional<Tensor>& scale, double rate, double beta1, double beta2, double eps, double decay, int64_t step) {
+                   const c10::optional<Tensor>& scale, double rate, double beta1, double beta2, double eps, double decay, at::IntArrayRef steps) {
   std::vector<Tensor> scaled = gradients.vec();
   if (scale)
-    for (Tensor& gradient : scaled) gradient = gradient * *scale;
+    for (Tensor& gradient : scaled) gradient = gradient * scale->squeeze().to(gradient.options());
+  std::vector<at::Scalar> corrections, sizes;
+  for (const int64_t step : steps) {
+    corrections.push_back(correction2(beta2, step));
+    sizes.push_back(-step_size(rate, beta1, step));
+  }
   at::_foreach_mul_(parameters, 1.0 - rate * decay);
   at::_foreach_mul_(firsts, beta1);
   at::_foreach_add_(firsts, scaled, 1.0 - beta1);
   at::_foreach_mul_(seconds, beta2);
   at::_foreach_addcmul_(seconds, scaled, scaled, 1.0 - beta2);
   std::vector<Tensor> roots = at::_foreach_sqrt(seconds);
-  at::_foreach_div_(roots, std::sqrt(1.0 - std::pow(beta2, step)));
+  at::_foreach_div_(roots, corrections);
   at::_foreach_add_(roots, eps);
-  at::_foreach_addcdiv_(parameters, firsts, roots, -rate / (1.0 - std::pow(beta1, step)));
+  at::_foreach_addcdiv_(parameters, firsts, roots, sizes);
+}
+
+// All of it before anything is written: a step is made whole or not at all.
+void check_adamw(at::TensorList parameters, at::TensorList gradients, at::TensorList firsts, at::TensorList seconds,
+                 const c10::optional<Tensor>& scale, at::IntArrayRef steps) {
+  const size_t count = parameters.size();
+  TORCH_CHECK(gradients.size() == count && firsts.size() == count && seconds.size() == count && steps.size() == count,
+              "adamw_: parameters, gradients, moments and steps must be equally many, but are ", count, ", ", gradients.size(), ", ",
+              firsts.size(), ", ", seconds.size(), " and ", steps.size());
+  TORCH_CHECK(!scale || (scale->numel() == 1 && scale->is_floating_point()), "adamw_ expects a scale of one fraction, but got ",
+              scale->scalar_type(), " ", scale->sizes());
+  kernels::check_constant("adamw_", gradients);
+  kernels::check_one_device("adamw_", parameters);
+  kernels::check_constant("adamw_", {kernels::or_none(scale)});
+  for (size_t i = 0; i < count; ++i) {
+    const Tensor &parameter = parameters[i], &gradient = gradients[i];
+    TORCH_CHECK(steps[i] > 0, "adamw_ expects the number of each update, from 1 on, but got ", steps[i]);
+    kernels::check_one_device("adamw_", {parameter, gradient, firsts[i], seconds[i]});
+    for (const Tensor& each : {gradient, firsts[i], seconds[i]})
+      TORCH_CHECK(each.sizes() == parameter.sizes() && each.scalar_type() == parameter.scalar_type() && each.layout() == at::kStrided,
+                  "adamw_ expects gradients and moments as their parameter, dense ", parameter.scalar_type(), " ", parameter.sizes(), ", but got ",
+                  each.scalar_type(), " ", each.sizes());
+    TORCH_CHECK(parameter.is_floating_point(), "adamw_ expects parameters of real fractions, but got ", parameter.scalar_type());
+    kernels::check_writable("adamw_", parameter, {gradient, firsts[i], seconds[i]});
+    kernels::check_writable("adamw_", firsts[i], {gradient, seconds[i]});
+    kernels::check_writable("adamw_", seconds[i], {gradient});
+  }
 }
 
 void adamw(at::TensorList parameters, at::TensorList gradients, at::TensorList firsts, at::TensorList seconds,
-           const c10::optional<Tensor>& scale, double rate, double beta1, double beta2, double eps, double decay, int64_t step) {
-  const size_t count = parameters.size();
-  TORCH_CHECK(gradients.size() == count && firsts.size() == count && seconds.size() == count,
-              "adamw_: parameters, gradients and moments must be equally many");
-  if (count == 0 || parameters[0].is_meta()) return;
+           const c10::optional<Tensor>& scale, double rate, double beta1, double beta2, double eps, double decay, at::IntArrayRef steps) {
+  check_adamw(parameters, gradients, firsts, seconds, scale, steps);
+  if (parameters.empty() || parameters[0].is_meta()) return;
   at::NoGradGuard no_grad;
-  for (size_t i = 0; i < count; ++i) {
+  for (size_t i = 0; i < parameters.size(); ++i) {
     if (is_flat(parameters[i]) && lie_alike(parameters[i], firsts[i]) && lie_alike(parameters[i], seconds[i])) continue;
-    return adamw_foreach(parameters, gradients, firsts, seconds, scale, rate, beta1, beta2, eps, decay, step);
+    return adamw_foreach(parameters, gradients, firsts, seconds, scale, rate, beta1, beta2, eps, decay, steps);
   }
-  const AdamSettings settings{scale ? scale->item<float>() : 1.0f,
-                              static_cast<float>(beta1),
-                              static_cast<float>(beta2),
-                              static_cast<float>(eps),
-                              static_cast<float>(1.0 - rate * decay),
-                              static_cast<float>(rate / (1.0 - std::pow(beta1, step))),
-                              static_cast<float>(std::sqrt(1.0 - std::pow(beta2, step)))};
-  for (size_t i = 0; i < count; ++i) {
+  const auto narrow = [](double value) { return static_cast<float>(value); };
+  AdamSettings settings{scale ? scale->item<float>() : 1.0f,
+                        narrow(beta1), narrow(1.0 - beta1), narrow(beta2), narrow(1.0 - beta2), narrow(eps), narrow(1.0 - rate * decay), 0, 0};
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    settings.step_size = narrow(step_size(rate, beta1, steps[i]));
+    settings.correction2 = narrow(correction2(beta2, steps[i]));
     const Tensor gradient = laid_like(gradients[i], parameters[i]);
     float* p = parameters[i].data_ptr<float>();
     const float* g = gradient.data_ptr<float>();
@@ -86,7 +114,7 @@ void adamw(at::TensorList parameters, at::TensorList gradients, at::TensorList f
     at::parallel_for(0, parameters[i].numel(), kGrain, [&](int64_t begin, int64_t end) {
       adamw_range(p + begin, g + begin, m + begin, v + begin, end - begin, settings);
     });
-    for (const Tensor& written : {parameters[i], firsts[i], seconds[i]}) note_change(written);
+    for (const Tensor& written : {parameters[i], firsts[i], seconds[i]}) kernels::note_change(written);
   }
 }
 
@@ -96,7 +124,18 @@ IQVAE_CLONES void lerp_range(float* __restrict a, const float* __restrict b, int
 
 // a ← a + weight·(b − a) for every pair.
 void lerp(at::TensorList averages, at::TensorList targets, double weight) {
-  TORCH_CHECK(averages.size() == targets.size(), "lerp_: averages and targets must be equally many");
+  TORCH_CHECK(averages.size() == targets.size(), "lerp_: averages and targets must be equally many, but are ", averages.size(), " and ",
+              targets.size());
+  kernels::check_one_device("lerp_", averages);
+  for (size_t i = 0; i < averages.size(); ++i) {
+    const Tensor &average = averages[i], &target = targets[i];
+    TORCH_CHECK(average.sizes() == target.sizes() && average.scalar_type() == target.scalar_type(), "lerp_ expects each target as its average, ",
+                average.scalar_type(), " ", average.sizes(), ", but got ", target.scalar_type(), " ", target.sizes());
+    kernels::check_one_device("lerp_", {average, target});
+    kernels::check_constant("lerp_", {target});
+    TORCH_CHECK(target.layout() == at::kStrided, "lerp_ expects dense targets, but got the layout ", target.layout());
+    kernels::check_writable("lerp_", average, {target});
+  }
   if (!averages.empty() && averages[0].is_meta()) return;
   at::NoGradGuard no_grad;
   for (size_t i = 0; i < averages.size(); ++i) {
@@ -109,7 +148,7 @@ void lerp(at::TensorList averages, at::TensorList targets, double weight) {
     const float* b = targets[i].data_ptr<float>();
     at::parallel_for(0, average.numel(), kGrain,
                      [&](int64_t begin, int64_t end) { lerp_range(a + begin, b + begin, end - begin, static_cast<float>(weight)); });
-    note_change(average);
+    kernels::note_change(average);
   }
 }
 
@@ -127,7 +166,11 @@ IQVAE_CLONES float squares_of_block(const float* values, int64_t count) {
 
 // The Euclidean norm of all tensors as one vector.
 Tensor global_norm(at::TensorList tensors) {
-  if (!tensors.empty() && tensors[0].is_meta()) return at::empty({}, tensors[0].options());
+  kernels::check_constant("global_norm", tensors);
+  kernels::check_one_device("global_norm", tensors);
+  for (const Tensor& tensor : tensors)
+    TORCH_CHECK(tensor.is_floating_point(), "global_norm expects real fractions, but got ", tensor.scalar_type());
+  if (!tensors.empty() && tensors[0].is_meta()) return at::empty({}, tensors[0].options().dtype(at::kFloat));
   at::NoGradGuard no_grad;
   double total = 0;
   for (const Tensor& tensor : tensors) {
@@ -152,7 +195,7 @@ Tensor global_norm(at::TensorList tensors) {
 TORCH_LIBRARY_FRAGMENT(fused, m) {
   m.def(
       "adamw_(Tensor(a!)[] parameters, Tensor[] gradients, Tensor(b!)[] firsts, Tensor(c!)[] seconds, Tensor? scale, float rate, "
-      "float beta1, float beta2, float eps, float decay, int step) -> ()",
+      "float beta1, float beta2, float eps, float decay, int[] steps) -> ()",
       adamw);
   m.def("lerp_(Tensor(a!)[] averages, Tensor[] targets, float weight) -> ()", lerp);
   m.def("global_norm(Tensor[] tensors) -> Tensor", global_norm);

@@ -133,6 +133,47 @@ describe("AdamW", () => {
     expect([...values(y), ...values(optimizer.tensors().get("y.first")!)]).toEqual([1, 0]);
   });
 
+  test.each(["float32", "float64"] as const)(
+    "corrects for the updates that a tensor has had, also when its first comes late, in %s",
+    (dtype) => {
+      const late = () => {
+        const [x, y] = [1, 1].map((value) => tensor([value], { dtype, requiresGrad: true })) as [Tensor, Tensor];
+        return { x, y, optimizer: new AdamW(new Map(Object.entries({ x, y })), { eps: 1e-12 }) };
+      };
+      const { x, y, optimizer } = late();
+      const gradient = tensor([0.5], { dtype });
+      x.grad = gradient;
+      for (let step = 0; step < 5; step++) optimizer.step(0.01);
+      y.grad = gradient;
+      optimizer.step(0.1);
+      expect(y.detach().item()).toBeCloseTo(0.9, 6); // a first update moves by the rate
+      const updates = (of: AdamW) => ["x", "y"].map((name) => of.tensors().get(`${name}.updates`)!.item());
+      expect([updates(optimizer), optimizer.steps]).toEqual([[6, 1], 6]);
+
+      const again = late();
+      for (const [own, other] of [
+        [again.x, x],
+        [again.y, y],
+      ] as const) {
+        own.detach().copy_(other);
+        own.grad = gradient;
+      }
+      again.optimizer.restore(optimizer.tensors(), optimizer.steps);
+      for (const each of [optimizer, again.optimizer]) each.step(0.1);
+      expect([again.x.detach().item(), again.y.detach().item()]).toEqual([x.detach().item(), y.detach().item()]);
+      expect(updates(again.optimizer)).toEqual([7, 2]);
+    },
+  );
+
+  test("takes one minus a decay in double, as PyTorch does", () => {
+    const x = parameter([1]);
+    x.grad = tensor([1]);
+    const optimizer = new AdamW(new Map([["x", x]]));
+    optimizer.step(0.1);
+    const moment = (name: string) => optimizer.tensors().get(`x.${name}`)!.item();
+    expect([moment("first"), moment("second")]).toEqual([0.1, 0.001].map(Math.fround));
+  });
+
   test("zeroGrad drops all gradients", () => {
     const x = parameter([1]);
     x.grad = tensor([1]);
@@ -179,9 +220,11 @@ describe("AdamW", () => {
 
   test("a state of another model is refused", () => {
     const optimizer = new AdamW(new Map([["x", parameter([1])]]));
-    expect(() => optimizer.restore(new Map(), 3)).toThrow(
-      new Error("the optimizer state lacks 'x.first'; it belongs to another model"),
-    );
+    const state = optimizer.tensors();
+    for (const name of ["x.first", "x.second", "x.updates"]) {
+      const lacking = new Map([...state].filter(([other]) => other !== name));
+      expect(() => optimizer.restore(lacking, 3)).toThrow(`the optimizer state lacks '${name}'`);
+    }
     expect(optimizer.steps).toBe(0);
   });
 });

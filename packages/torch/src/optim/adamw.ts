@@ -1,7 +1,7 @@
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { scope, unscoped } from "../scope.ts";
-import type { Tensor } from "../tensor.ts";
+import { type Tensor, tensor } from "../tensor.ts";
 
 export interface AdamWOptions {
   /** Decay of the first and second moment. Default `[0.9, 0.999]`. */
@@ -13,21 +13,26 @@ export interface AdamWOptions {
   readonly decayAll?: boolean;
 }
 
+/** A parameter with its moments and the number of its updates. */
+interface Entry {
+  readonly parameter: Tensor;
+  readonly first: Tensor;
+  readonly second: Tensor;
+  updates: number;
+}
+
 interface Group {
   readonly decay: number;
-  readonly parameters: Tensor[];
-  readonly firsts: Tensor[];
-  readonly seconds: Tensor[];
+  readonly entries: Entry[];
 }
 
 /**
  * Adam with decoupled weight decay (Loshchilov & Hutter 2019, Algorithm 2), all tensors of a group in one fused call.
- * Gradients that are absent leave their tensor untouched.
+ * Gradients that are absent leave their tensor untouched; its moments are corrected for the updates that it has had.
  */
 export class AdamW {
-  readonly #names: string[];
-  readonly #groups: Group[];
-  readonly #byName = new Map<string, { first: Tensor; second: Tensor }>();
+  readonly #entries: ReadonlyMap<string, Entry>;
+  readonly #groups: readonly Group[];
   readonly #betas: readonly [number, number];
   readonly #eps: number;
   #steps = 0;
@@ -35,19 +40,16 @@ export class AdamW {
   constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamWOptions = {}) {
     this.#betas = options.betas ?? [0.9, 0.999];
     this.#eps = options.eps ?? 1e-8;
-    const decay = options.weightDecay ?? 0.01;
-    const decayed: Group = { decay, parameters: [], firsts: [], seconds: [] };
-    const plain: Group = { decay: 0, parameters: [], firsts: [], seconds: [] };
-    this.#names = [...parameters.keys()];
+    const decayed: Group = { decay: options.weightDecay ?? 0.01, entries: [] };
+    const plain: Group = { decay: 0, entries: [] };
+    const entries = new Map<string, Entry>();
     for (const [name, parameter] of parameters) {
-      const [first, second] = [zerosLike(parameter), zerosLike(parameter)];
-      const group = options.decayAll || parameter.ndim >= 2 ? decayed : plain;
-      group.parameters.push(parameter);
-      group.firsts.push(first);
-      group.seconds.push(second);
-      this.#byName.set(name, { first, second });
+      const entry = { parameter, first: zerosLike(parameter), second: zerosLike(parameter), updates: 0 };
+      entries.set(name, entry);
+      (options.decayAll || parameter.ndim >= 2 ? decayed : plain).entries.push(entry);
     }
-    this.#groups = [decayed, plain].filter((group) => group.parameters.length > 0);
+    this.#entries = entries;
+    this.#groups = [decayed, plain];
   }
 
   /** How many steps were made. */
@@ -61,23 +63,29 @@ export class AdamW {
     const [beta1, beta2] = this.#betas;
     noGrad(() =>
       scope(() => {
-        for (const group of this.#groups) {
-          const present = group.parameters.map((parameter) => parameter.grad);
-          const chosen = present.flatMap((gradient, i) => (gradient === undefined ? [] : [i]));
-          const pick = (list: readonly Tensor[]): Tensor[] => chosen.map((i) => list[i]!);
+        for (const { decay, entries } of this.#groups) {
+          const gradients: Tensor[] = [];
+          const chosen: Entry[] = [];
+          for (const entry of entries) {
+            const gradient = entry.parameter.grad;
+            if (gradient === undefined) continue;
+            gradients.push(gradient);
+            chosen.push(entry);
+          }
           ops.fused.adamw_(
-            pick(group.parameters),
-            chosen.map((i) => present[i]!),
-            pick(group.firsts),
-            pick(group.seconds),
+            chosen.map(({ parameter }) => parameter),
+            gradients,
+            chosen.map(({ first }) => first),
+            chosen.map(({ second }) => second),
             gradientScale ?? null,
             rate,
             beta1,
             beta2,
             this.#eps,
-            group.decay,
-            this.#steps,
+            decay,
+            chosen.map(({ updates }) => updates + 1),
           );
+          for (const entry of chosen) entry.updates += 1;
         }
       }),
     );
@@ -85,27 +93,41 @@ export class AdamW {
 
   /** Drops the gradients of all parameters. */
   zeroGrad(): void {
-    for (const group of this.#groups) for (const parameter of group.parameters) parameter.grad = undefined;
+    for (const { parameter } of this.#entries.values()) parameter.grad = undefined;
   }
 
-  /** Moments by parameter name, as `NAME.first` and `NAME.second`. */
+  /** By parameter name: the moments as `NAME.first` and `NAME.second`, and the number of updates, int64, as `NAME.updates`. */
   tensors(): Map<string, Tensor> {
     const out = new Map<string, Tensor>();
-    for (const name of this.#names) {
-      const { first, second } = this.#byName.get(name)!;
+    for (const [name, { first, second, updates }] of this.#entries) {
       out.set(`${name}.first`, first);
       out.set(`${name}.second`, second);
+      out.set(`${name}.updates`, tensor(updates, { dtype: "int64", device: "cpu" }));
     }
     return out;
   }
 
-  /** @throws Error when a moment is missing. */
+  /**
+   * @param tensors as {@link tensors} gives them
+   * @throws Error when one is missing; nothing is changed then
+   */
   restore(tensors: ReadonlyMap<string, Tensor>, steps: number): void {
+    const given = (name: string): Tensor => {
+      const found = tensors.get(name);
+      if (found === undefined) throw new Error(`the optimizer state lacks '${name}'; it belongs to another model`);
+      return found;
+    };
+    const states = [...this.#entries].map(([name, entry]) => ({
+      entry,
+      first: given(`${name}.first`),
+      second: given(`${name}.second`),
+      updates: given(`${name}.updates`),
+    }));
     noGrad(() => {
-      for (const [name, own] of this.tensors()) {
-        const given = tensors.get(name);
-        if (given === undefined) throw new Error(`the optimizer state lacks '${name}'; it belongs to another model`);
-        own.copy_(given);
+      for (const { entry, first, second, updates } of states) {
+        entry.first.copy_(first);
+        entry.second.copy_(second);
+        entry.updates = updates.item();
       }
     });
     this.#steps = steps;
