@@ -9,8 +9,8 @@ namespace binding {
 
 void define(napi_env env, napi_value target, const char* name, napi_callback callback, void* data) {
   napi_value function;
-  napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, data, &function);
-  napi_set_named_property(env, target, name, function);
+  check(napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, data, &function), env);
+  set_property(env, target, name, function);
 }
 
 namespace {
@@ -27,14 +27,17 @@ void keep_large_blocks() {
 
 napi_value init(napi_env env, napi_value exports) {
   keep_large_blocks();
-  State* state = new State();
-  napi_set_instance_data(env, state, [](napi_env, void* data, void*) { delete static_cast<State*>(data); }, nullptr);
-  napi_set_named_property(env, exports, "version", make_string(env, TORCH_VERSION));
-  register_calls(env, exports, state);
-  register_memory(env, exports, state);
-  register_autograd(env, exports, state);
-  register_library(env, exports, state);
-  return exports;
+  return guarded(env, [&] {
+    auto owned = std::make_unique<State>();
+    check(napi_set_instance_data(env, owned.get(), [](napi_env, void* data, void*) { delete static_cast<State*>(data); }, nullptr), env);
+    State* state = owned.release();
+    set_property(env, exports, "version", make_string(env, TORCH_VERSION));
+    register_calls(env, exports, state);
+    register_memory(env, exports, state);
+    register_autograd(env, exports, state);
+    register_library(env, exports, state);
+    return exports;
+  });
 }
 
 }  // namespace

@@ -12,12 +12,6 @@
 namespace binding {
 namespace {
 
-napi_value make_bool(napi_env env, bool flag) {
-  napi_value out;
-  napi_get_boolean(env, flag, &out);
-  return out;
-}
-
 std::vector<at::Tensor> tensors_of(Call& call, size_t index, const char* what) {
   std::vector<at::Tensor> out;
   if (is_missing(call.env, call.values[index])) return out;
@@ -38,37 +32,40 @@ napi_value backward(napi_env env, napi_callback_info info) {
 // grad(outputs, inputs, outputGradients | null, retainGraph, createGraph) → handles, null where unused.
 napi_value grad(napi_env env, napi_callback_info info) {
   Call call(env, info);
-  return guarded(env, [&]() -> napi_value {
+  return guarded(env, *call.state, [&]() -> napi_value {
     auto gradients = torch::autograd::grad(tensors_of(call, 0, "the outputs"), tensors_of(call, 1, "the inputs"),
                                            tensors_of(call, 2, "the output gradients"), read_bool(env, call.values[3], "retainGraph"),
                                            read_bool(env, call.values[4], "createGraph"), true);
-    napi_value out;
-    napi_create_array_with_length(env, gradients.size(), &out);
-    for (size_t i = 0; i < gradients.size(); ++i) {
-      napi_value entry;
-      if (gradients[i].defined())
-        entry = call.handle(std::move(gradients[i]));
-      else
-        napi_get_null(env, &entry);
-      napi_set_element(env, out, i, entry);
-    }
+    const napi_value out = make_array(env, gradients.size());
+    for (size_t i = 0; i < gradients.size(); ++i)
+      set_element(env, out, i, gradients[i].defined() ? call.handle(std::move(gradients[i])) : make_null(env));
     return out;
   });
 }
 
 napi_value get_grad(napi_env env, napi_callback_info info) {
   Call call(env, info);
-  return guarded(env, [&]() -> napi_value {
+  return guarded(env, *call.state, [&]() -> napi_value {
     const at::Tensor& gradient = call.tensor(0).grad();
     return gradient.defined() ? call.handle(gradient) : nullptr;
   });
 }
 
-// setGrad(handle, gradient | null)
+// setGrad(handle, gradient | null): what PyTorch refuses is refused. A backward pass would add to it without looking.
 napi_value set_grad(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, [&]() -> napi_value {
-    call.tensor(0).mutable_grad() = is_missing(env, call.values[1]) ? at::Tensor() : call.tensor(1);
+    const at::Tensor& owner = call.tensor(0);
+    if (is_missing(env, call.values[1])) {
+      owner.mutable_grad() = at::Tensor();
+      return nullptr;
+    }
+    const at::Tensor gradient = call.tensor(1);
+    TORCH_CHECK(!gradient.is_same(owner), "a tensor cannot be its own gradient");
+    TORCH_CHECK(gradient.sizes() == owner.sizes() && gradient.scalar_type() == owner.scalar_type() && gradient.device() == owner.device(),
+                "the gradient of ", owner.scalar_type(), " ", owner.sizes(), " on ", owner.device(), " must have its shape, dtype and device, but is ",
+                gradient.scalar_type(), " ", gradient.sizes(), " on ", gradient.device());
+    owner.mutable_grad() = gradient;
     return nullptr;
   });
 }
@@ -107,6 +104,7 @@ napi_value push_inference_mode(napi_env env, napi_callback_info) {
 
 napi_value pop_inference_mode(napi_env env, napi_callback_info) {
   return guarded(env, [&]() -> napi_value {
+    if (inference_guards.empty()) throw std::runtime_error("there is no inference mode to leave");
     inference_guards.pop_back();
     return nullptr;
   });
@@ -140,11 +138,9 @@ napi_value set_autocast(napi_env env, napi_callback_info info) {
       at::autocast::set_autocast_gpu_dtype(type);
     }
 #endif
-    napi_value out, code;
-    napi_create_array_with_length(env, 2, &out);
-    napi_create_int32(env, static_cast<int32_t>(type_before), &code);
-    napi_set_element(env, out, 0, make_bool(env, before));
-    napi_set_element(env, out, 1, code);
+    const napi_value out = make_array(env, 2);
+    set_element(env, out, 0, make_bool(env, before));
+    set_element(env, out, 1, make_int32(env, static_cast<int32_t>(type_before)));
     return out;
   });
 }
@@ -169,9 +165,7 @@ napi_value create_generator(napi_env env, napi_callback_info info) {
     while (index < call.state->generators.size() && call.state->generators[index].defined()) ++index;
     if (index == call.state->generators.size()) call.state->generators.emplace_back();
     call.state->generators[index] = generator;
-    napi_value out;
-    napi_create_int32(env, static_cast<int32_t>(index), &out);
-    return out;
+    return make_int32(env, static_cast<int32_t>(index));
   });
 }
 
@@ -192,7 +186,7 @@ at::Generator named_generator(Call& call) {
 
 napi_value generator_state(napi_env env, napi_callback_info info) {
   Call call(env, info);
-  return guarded(env, [&] { return call.handle(named_generator(call).get_state()); });
+  return guarded(env, *call.state, [&] { return call.handle(named_generator(call).get_state()); });
 }
 
 napi_value set_generator_state(napi_env env, napi_callback_info info) {
@@ -220,17 +214,12 @@ napi_value set_threads(napi_env env, napi_callback_info info) {
 }
 
 napi_value threads(napi_env env, napi_callback_info) {
-  napi_value out;
-  napi_create_int32(env, at::get_num_threads(), &out);
-  return out;
+  return guarded(env, [&] { return make_int32(env, at::get_num_threads()); });
 }
 
 napi_value cuda_devices(napi_env env, napi_callback_info) {
   return guarded(env, [&] {
-    napi_value out;
-    const int64_t count = at::hasCUDA() ? static_cast<int64_t>(at::detail::getCUDAHooks().getNumGPUs()) : 0;
-    napi_create_int64(env, count, &out);
-    return out;
+    return make_int64(env, at::hasCUDA() ? static_cast<int64_t>(at::detail::getCUDAHooks().getNumGPUs()) : 0);
   });
 }
 

@@ -11,10 +11,10 @@ napi_value call_operator(napi_env env, napi_callback_info info) {
   napi_value values[kMost];
   size_t count = kMost;
   void* data = nullptr;
-  napi_get_cb_info(env, info, &count, values, nullptr, &data);
+  if (napi_get_cb_info(env, info, &count, values, nullptr, &data) != napi_ok) return nullptr;
   Operator& op = *static_cast<Operator*>(data);
   State& state = *op.state;
-  return guarded(env, [&]() -> napi_value {
+  return guarded(env, state, [&]() -> napi_value {
     std::vector<c10::IValue> stack = std::move(state.stack);  // its capacity is kept from call to call
     stack.clear();
     const size_t total = op.arguments.size();
@@ -35,28 +35,14 @@ napi_value call_operator(napi_env env, napi_callback_info info) {
       // An in-place operator returns its own argument: JavaScript has that object already.
       if (op.returns[0].written < 0) out = from_ivalue(env, state, std::move(stack[0]));
     } else if (stack.size() > 1) {
-      napi_create_array_with_length(env, stack.size(), &out);
+      out = make_array(env, stack.size());
       for (size_t i = 0; i < stack.size(); ++i)
-        if (op.returns[i].written < 0) napi_set_element(env, out, i, from_ivalue(env, state, std::move(stack[i])));
+        if (op.returns[i].written < 0) set_element(env, out, i, from_ivalue(env, state, std::move(stack[i])));
     }
     stack.clear();
     state.stack = std::move(stack);
     return out;
   });
-}
-
-void set(napi_env env, napi_value object, const char* name, napi_value value) { napi_set_named_property(env, object, name, value); }
-
-napi_value make_bool(napi_env env, bool flag) {
-  napi_value out;
-  napi_get_boolean(env, flag, &out);
-  return out;
-}
-
-napi_value make_int(napi_env env, int32_t number) {
-  napi_value out;
-  napi_create_int32(env, number, &out);
-  return out;
 }
 
 const char* kind_name(Kind kind) {
@@ -78,29 +64,26 @@ const char* kind_name(Kind kind) {
 }
 
 napi_value describe(napi_env env, const Type& type) {
-  napi_value out;
-  napi_create_object(env, &out);
-  set(env, out, "kind", make_string(env, kind_name(type.kind)));
-  set(env, out, "optional", make_bool(env, type.optional));
-  set(env, out, "text", make_string(env, type.text));
-  if (type.element) set(env, out, "element", describe(env, *type.element));
+  const napi_value out = make_object(env);
+  set_property(env, out, "kind", make_string(env, kind_name(type.kind)));
+  set_property(env, out, "optional", make_bool(env, type.optional));
+  set_property(env, out, "text", make_string(env, type.text));
+  if (type.element) set_property(env, out, "element", describe(env, *type.element));
   return out;
 }
 
 napi_value describe(napi_env env, const std::vector<Argument>& arguments) {
-  napi_value out;
-  napi_create_array_with_length(env, arguments.size(), &out);
+  const napi_value out = make_array(env, arguments.size());
   for (size_t i = 0; i < arguments.size(); ++i) {
     const Argument& argument = arguments[i];
-    napi_value entry;
-    napi_create_object(env, &entry);
-    set(env, entry, "name", make_string(env, argument.name));
-    set(env, entry, "type", describe(env, argument.type));
-    set(env, entry, "hasDefault", make_bool(env, argument.has_default));
-    set(env, entry, "keywordOnly", make_bool(env, argument.keyword_only));
-    set(env, entry, "fixedLength", make_int(env, argument.fixed_length));
-    set(env, entry, "written", make_int(env, argument.written));
-    napi_set_element(env, out, i, entry);
+    const napi_value entry = make_object(env);
+    set_property(env, entry, "name", make_string(env, argument.name));
+    set_property(env, entry, "type", describe(env, argument.type));
+    set_property(env, entry, "hasDefault", make_bool(env, argument.has_default));
+    set_property(env, entry, "keywordOnly", make_bool(env, argument.keyword_only));
+    set_property(env, entry, "fixedLength", make_int32(env, argument.fixed_length));
+    set_property(env, entry, "written", make_int32(env, argument.written));
+    set_element(env, out, i, entry);
   }
   return out;
 }
@@ -109,11 +92,10 @@ napi_value describe(napi_env env, const std::vector<Argument>& arguments) {
 napi_value operator_names(napi_env env, napi_callback_info info) {
   return guarded(env, [&]() -> napi_value {
     const auto names = c10::Dispatcher::singleton().getAllOpNames();
-    napi_value out;
-    napi_create_array(env, &out);
-    uint32_t count = 0;
+    const napi_value out = make_array(env, 0);
+    size_t count = 0;
     for (const c10::OperatorName& name : names)
-      if (c10::Dispatcher::singleton().findSchema(name)) napi_set_element(env, out, count++, make_string(env, toString(name)));
+      if (c10::Dispatcher::singleton().findSchema(name)) set_element(env, out, count++, make_string(env, toString(name)));
     return out;
   });
 }
@@ -129,10 +111,9 @@ napi_value method_names(napi_env env, napi_callback_info) {
       const c10::Argument& first = handle->schema().arguments()[0];
       if (first.name() == "self" && first.type()->kind() == c10::TypeKind::TensorType) names.insert(name.name.substr(6));
     }
-    napi_value out;
-    napi_create_array_with_length(env, names.size(), &out);
-    uint32_t count = 0;
-    for (const std::string& name : names) napi_set_element(env, out, count++, make_string(env, name));
+    const napi_value out = make_array(env, names.size());
+    size_t count = 0;
+    for (const std::string& name : names) set_element(env, out, count++, make_string(env, name));
     return out;
   });
 }
@@ -144,12 +125,11 @@ napi_value describe_named(napi_env env, napi_callback_info info) {
     auto handle = c10::Dispatcher::singleton().findSchema({read_string(env, call.values[0]), read_string(env, call.values[1])});
     if (!handle) return nullptr;
     std::unique_ptr<Operator> op = describe_operator(call.state, *handle);
-    napi_value out;
-    napi_create_object(env, &out);
-    set(env, out, "overload", call.values[1]);
-    set(env, out, "schema", make_string(env, toString(handle->schema())));
-    set(env, out, "arguments", describe(env, op->arguments));
-    set(env, out, "returns", describe(env, op->returns));
+    const napi_value out = make_object(env);
+    set_property(env, out, "overload", call.values[1]);
+    set_property(env, out, "schema", make_string(env, toString(handle->schema())));
+    set_property(env, out, "arguments", describe(env, op->arguments));
+    set_property(env, out, "returns", describe(env, op->returns));
     return out;
   });
 }
@@ -163,7 +143,7 @@ napi_value bind_operator(napi_env env, napi_callback_info info) {
     if (!handle) throw std::runtime_error("libtorch has no operator " + name);
     call.state->operators.push_back(describe_operator(call.state, *handle));
     napi_value out;
-    napi_create_function(env, name.c_str(), NAPI_AUTO_LENGTH, call_operator, call.state->operators.back().get(), &out);
+    check(napi_create_function(env, name.c_str(), name.size(), call_operator, call.state->operators.back().get(), &out), env);
     return out;
   });
 }

@@ -3,6 +3,7 @@
 
 #include <ATen/CPUFunctions.h>
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace binding {
@@ -16,11 +17,11 @@ struct Bytes {
 Bytes read_bytes(napi_env env, napi_value value) {
   Bytes out;
   bool is_typed = false;
-  napi_is_typedarray(env, value, &is_typed);
+  check(napi_is_typedarray(env, value, &is_typed), env);
   if (!is_typed) throw std::runtime_error("a typed array was expected");
   napi_typedarray_type type;
   size_t count;
-  napi_get_typedarray_info(env, value, &type, &count, &out.data, nullptr, nullptr);
+  check(napi_get_typedarray_info(env, value, &type, &count, &out.data, nullptr, nullptr), env);
   static constexpr size_t kWidths[] = {1, 1, 1, 2, 2, 4, 4, 4, 8, 8, 8};
   const size_t index = static_cast<size_t>(type);
   out.length = count * (index < 11 ? kWidths[index] : 2);  // what comes after BigUint64Array is Float16Array
@@ -40,7 +41,7 @@ size_t bytes_of(const std::vector<int64_t>& sizes, at::ScalarType type) {
 // fromTypedArray(array, sizes, scalarType, device) → handle. One copy, straight into the tensor.
 napi_value from_typed_array(napi_env env, napi_callback_info info) {
   Call call(env, info);
-  return guarded(env, [&]() -> napi_value {
+  return guarded(env, *call.state, [&]() -> napi_value {
     const Bytes source = read_bytes(env, call.values[0]);
     const auto sizes = read_sizes(env, call.values[1], "the shape");
     const auto type = static_cast<at::ScalarType>(read_int32(env, call.values[2], "the dtype"));
@@ -63,8 +64,11 @@ napi_value from_typed_array(napi_env env, napi_callback_info info) {
 napi_value copy_to_typed_array(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, [&]() -> napi_value {
+    const at::Tensor& source = call.tensor(0);
+    if (source.layout() != at::kStrided)
+      throw std::runtime_error(std::string("a tensor of the layout ") + c10::str(source.layout()) + " has no rows to read; make it dense first: x.to_dense()");
     // A conjugate may be a flag on the memory of the original.
-    const at::Tensor tensor = call.tensor(0).detach().resolve_conj().resolve_neg();
+    const at::Tensor tensor = source.detach().resolve_conj().resolve_neg();
     const Bytes target = read_bytes(env, call.values[1]);
     if (tensor.nbytes() != target.length)
       throw std::runtime_error("the array has " + std::to_string(target.length) + " bytes, but the tensor has " +
@@ -80,13 +84,8 @@ napi_value copy_to_typed_array(napi_env env, napi_callback_info info) {
 }
 
 napi_value sizes_of(napi_env env, c10::IntArrayRef sizes) {
-  napi_value out;
-  napi_create_array_with_length(env, sizes.size(), &out);
-  for (size_t i = 0; i < sizes.size(); ++i) {
-    napi_value item;
-    napi_create_int64(env, sizes[i], &item);
-    napi_set_element(env, out, i, item);
-  }
+  const napi_value out = make_array(env, sizes.size());
+  for (size_t i = 0; i < sizes.size(); ++i) set_element(env, out, i, make_int64(env, sizes[i]));
   return out;
 }
 
@@ -102,11 +101,7 @@ napi_value strides(napi_env env, napi_callback_info info) {
 
 napi_value scalar_type(napi_env env, napi_callback_info info) {
   Call call(env, info);
-  return guarded(env, [&] {
-    napi_value out;
-    napi_create_int32(env, static_cast<int32_t>(call.tensor(0).scalar_type()), &out);
-    return out;
-  });
+  return guarded(env, [&] { return make_int32(env, static_cast<int32_t>(call.tensor(0).scalar_type())); });
 }
 
 napi_value device(napi_env env, napi_callback_info info) {
@@ -118,47 +113,45 @@ napi_value item(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, [&] {
     const at::Scalar value = call.tensor(0).item();
-    napi_value out;
-    if (value.isBoolean())
-      napi_get_boolean(env, value.toBool(), &out);
-    else if (value.isIntegral(false))
-      napi_create_int64(env, value.toLong(), &out);
-    else
-      napi_create_double(env, value.toDouble(), &out);
-    return out;
+    if (value.isBoolean()) return make_bool(env, value.toBool());
+    if (!value.isIntegral(false)) return make_double(env, value.toDouble());
+    constexpr int64_t kMost = int64_t{1} << 53;  // beyond, numbers of JavaScript skip integers
+    const int64_t whole = value.toLong();
+    if (whole > kMost || whole < -kMost)
+      throw std::runtime_error("item() is " + std::to_string(whole) + ", which a number of JavaScript cannot hold; take it as a bigint: x.read(\"int64\")[0]");
+    return make_int64(env, whole);
   });
 }
 
-// release(handles): an array of handles or one handle.
+// Returns the bytes as a number.
+napi_value tell_collector(napi_env env, int64_t bytes) {
+  int64_t total;
+  if (bytes != 0) check(napi_adjust_external_memory(env, bytes, &total), env);
+  return make_int64(env, bytes);
+}
+
+// release(handles) → the bytes that V8 is told less: an array of handles or one handle. What is none is passed by, since errors that
+// are under way when a scope ends must not be hidden by another.
 napi_value release(napi_env env, napi_callback_info info) {
   Call call(env, info);
-  return guarded(env, [&]() -> napi_value {
+  return guarded(env, [&] {
+    const auto release_one = [&](napi_value value) -> int64_t {
+      double handle;
+      const bool is_handle = napi_get_value_double(env, value, &handle) == napi_ok && handle >= 0 && handle <= INT32_MAX && handle == std::floor(handle);
+      return is_handle ? call.state->tensors.release(static_cast<int32_t>(handle)) : 0;
+    };
     int64_t told = 0;
-    int32_t one;
-    if (napi_get_value_int32(env, call.values[0], &one) == napi_ok) {
-      told = call.state->tensors.release(one);
-    } else {
-      for (int32_t handle : read_handles(env, call.values[0], "the handles")) told += call.state->tensors.release(handle);
-    }
-    if (told) {
-      int64_t total;
-      napi_adjust_external_memory(env, -told, &total);
-    }
-    return nullptr;
+    uint32_t length = 0;
+    if (napi_get_array_length(env, call.values[0], &length) != napi_ok) return tell_collector(env, -release_one(call.values[0]));
+    for (uint32_t i = 0; i < length; ++i) told += release_one(read_element(env, call.values[0], i));
+    return tell_collector(env, -told);
   });
 }
 
-// tellSize(handle): tells V8 how many bytes wait behind a tensor that only its collector will release.
+// tellSize(handle) → the bytes that V8 is told more: of what waits behind a tensor that only its collector will release.
 napi_value tell_size(napi_env env, napi_callback_info info) {
   Call call(env, info);
-  return guarded(env, [&]() -> napi_value {
-    const at::Tensor& tensor = call.tensor(0);
-    const int64_t bytes = tensor.is_meta() ? 0 : static_cast<int64_t>(tensor.nbytes());
-    call.state->tensors.remember_told_bytes(read_int32(env, call.values[0], "the handle"), bytes);
-    int64_t total;
-    napi_adjust_external_memory(env, bytes, &total);
-    return nullptr;
-  });
+  return guarded(env, [&] { return tell_collector(env, call.state->tensors.tell(read_int32(env, call.values[0], "the handle"))); });
 }
 
 napi_value released_shape(napi_env env, napi_callback_info info) {
@@ -171,9 +164,7 @@ napi_value released_shape(napi_env env, napi_callback_info info) {
 
 napi_value live_tensors(napi_env env, napi_callback_info info) {
   Call call(env, info);
-  napi_value out;
-  napi_create_int64(env, call.state->tensors.live(), &out);
-  return out;
+  return guarded(env, [&] { return make_int64(env, call.state->tensors.live()); });
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ Argument describe_argument(const c10::Argument& source) {
   throw std::runtime_error("argument '" + argument.name + "' must be " + argument.type.text);
 }
 
-c10::IValue read_element(napi_env env, State& state, const Argument& argument, const Type& type, napi_value value) {
+c10::IValue read_value(napi_env env, State& state, const Argument& argument, const Type& type, napi_value value) {
   if (type.optional && is_missing(env, value)) return c10::IValue();
   const char* what = argument.name.c_str();
   switch (type.kind) {
@@ -65,14 +65,7 @@ c10::IValue read_element(napi_env env, State& state, const Argument& argument, c
       if (napi_get_value_int32(env, value, &handle) != napi_ok) mismatch(argument);
       return state.tensors.get(handle);
     }
-    case Kind::Int: {
-      double number;
-      if (napi_get_value_double(env, value, &number) == napi_ok) {
-        if (number != std::floor(number) || std::fabs(number) >= 9223372036854775808.0) mismatch(argument);
-        return static_cast<int64_t>(number);
-      }
-      return read_int64(env, value, what);
-    }
+    case Kind::Int: return read_int64(env, value, what);
     case Kind::ScalarType:
     case Kind::Layout:
     case Kind::MemoryFormat: return static_cast<int64_t>(read_int32(env, value, what));
@@ -100,21 +93,18 @@ c10::IValue read_element(napi_env env, State& state, const Argument& argument, c
 c10::IValue read_list(napi_env env, State& state, const Argument& argument, napi_value value) {
   const Type& element = *argument.type.element;
   bool is_array = false;
-  napi_is_array(env, value, &is_array);
+  check(napi_is_array(env, value, &is_array), env);
   uint32_t length = 0;
   if (is_array) {
-    napi_get_array_length(env, value, &length);
+    check(napi_get_array_length(env, value, &length), env);
   } else {
     if (argument.fixed_length <= 0) mismatch(argument);
     length = static_cast<uint32_t>(argument.fixed_length);
   }
   std::vector<c10::IValue> items;
   items.reserve(length);
-  for (uint32_t i = 0; i < length; ++i) {
-    napi_value item = value;
-    if (is_array) napi_get_element(env, value, i, &item);
-    items.push_back(read_element(env, state, argument, element, item));
-  }
+  for (uint32_t i = 0; i < length; ++i)
+    items.push_back(read_value(env, state, argument, element, is_array ? read_element(env, value, i) : value));
   auto typed = [&](auto list, auto convert) {
     list.reserve(length);
     for (const c10::IValue& item : items) list.push_back(convert(item));
@@ -180,81 +170,130 @@ void push_argument(napi_env env, State& state, const Argument& argument, napi_va
     stack.push_back(read_list(env, state, argument, value));
     return;
   }
-  stack.push_back(read_element(env, state, argument, argument.type, value));
+  stack.push_back(read_value(env, state, argument, argument.type, value));
 }
 
 napi_value from_ivalue(napi_env env, State& state, c10::IValue&& value) {
-  napi_value out;
   if (value.isTensor()) {
     at::Tensor tensor = std::move(value).toTensor();
-    if (!tensor.defined())
-      napi_get_null(env, &out);
-    else
-      napi_create_int32(env, state.tensors.add(std::move(tensor)), &out);
-  } else if (value.isNone()) {
-    napi_get_null(env, &out);
-  } else if (value.isInt()) {
-    napi_create_int64(env, value.toInt(), &out);
-  } else if (value.isDouble()) {
-    napi_create_double(env, value.toDouble(), &out);
-  } else if (value.isBool()) {
-    napi_get_boolean(env, value.toBool(), &out);
-  } else if (value.isString()) {
-    out = make_string(env, value.toStringRef());
-  } else if (value.isDevice()) {
-    out = make_string(env, value.toDevice().str());
-  } else if (value.isList()) {
-    auto list = value.toListRef();
-    napi_create_array_with_length(env, list.size(), &out);
-    std::vector<int32_t> made;  // when one element fails, nobody will ever hear of those before it
-    try {
-      for (size_t i = 0; i < list.size(); ++i) {
-        napi_value item = from_ivalue(env, state, c10::IValue(list[i]));
-        if (list[i].isTensor() && list[i].toTensor().defined()) made.push_back(read_int32(env, item, "a tensor handle"));
-        napi_set_element(env, out, i, item);
-      }
-    } catch (...) {
-      for (int32_t handle : made) state.tensors.release(handle);
-      throw;
-    }
-  } else if (value.isTuple()) {
-    const auto& elements = value.toTupleRef().elements();
-    napi_create_array_with_length(env, elements.size(), &out);
-    for (size_t i = 0; i < elements.size(); ++i) napi_set_element(env, out, i, from_ivalue(env, state, c10::IValue(elements[i])));
-  } else {
-    throw std::runtime_error("a result of type " + value.tagKind() + " has no JavaScript form");
+    return tensor.defined() ? make_int32(env, state.tensors.add(std::move(tensor))) : make_null(env);
   }
-  return out;
+  if (value.isNone()) return make_null(env);
+  if (value.isInt()) return make_int64(env, value.toInt());
+  if (value.isDouble()) return make_double(env, value.toDouble());
+  if (value.isBool()) return make_bool(env, value.toBool());
+  if (value.isString()) return make_string(env, value.toStringRef());
+  if (value.isDevice()) return make_string(env, value.toDevice().str());
+  const auto array_of = [&](const auto& elements) {
+    const napi_value out = make_array(env, elements.size());
+    for (size_t i = 0; i < elements.size(); ++i) set_element(env, out, i, from_ivalue(env, state, c10::IValue(elements[i])));
+    return out;
+  };
+  if (value.isList()) return array_of(value.toListRef());
+  if (value.isTuple()) return array_of(value.toTupleRef().elements());
+  throw std::runtime_error("a result of type " + value.tagKind() + " has no JavaScript form");
+}
+
+void check(napi_status status, napi_env env) {
+  if (status == napi_ok) return;
+  const napi_extended_error_info* info = nullptr;
+  napi_get_last_error_info(env, &info);
+  bool pending = false;
+  napi_is_exception_pending(env, &pending);
+  if (pending || status == napi_pending_exception || status == napi_cannot_run_js) throw Thrown();
+  throw std::runtime_error(std::string("Node.js refused: ") + (info && info->error_message ? info->error_message : "for no stated reason"));
+}
+
+std::string plain(std::string message) {
+  const auto cut = [&](const char* from, const char* instead) {
+    const size_t position = message.find(from);
+    if (position != std::string::npos) message = message.substr(0, position) + instead;
+  };
+  cut("\nException raised from", "");
+  cut(" backend. This could be because the operator doesn't exist", " backend: it has no kernel there");
+  return message;
 }
 
 napi_value make_string(napi_env env, const std::string& text) {
   napi_value out;
-  napi_create_string_utf8(env, text.data(), text.size(), &out);
+  check(napi_create_string_utf8(env, text.data(), text.size(), &out), env);
   return out;
+}
+
+napi_value make_int32(napi_env env, int32_t number) {
+  napi_value out;
+  check(napi_create_int32(env, number, &out), env);
+  return out;
+}
+
+napi_value make_int64(napi_env env, int64_t number) {
+  napi_value out;
+  check(napi_create_int64(env, number, &out), env);
+  return out;
+}
+
+napi_value make_double(napi_env env, double number) {
+  napi_value out;
+  check(napi_create_double(env, number, &out), env);
+  return out;
+}
+
+napi_value make_bool(napi_env env, bool flag) {
+  napi_value out;
+  check(napi_get_boolean(env, flag, &out), env);
+  return out;
+}
+
+napi_value make_null(napi_env env) {
+  napi_value out;
+  check(napi_get_null(env, &out), env);
+  return out;
+}
+
+napi_value make_object(napi_env env) {
+  napi_value out;
+  check(napi_create_object(env, &out), env);
+  return out;
+}
+
+napi_value make_array(napi_env env, size_t length) {
+  napi_value out;
+  check(napi_create_array_with_length(env, length, &out), env);
+  return out;
+}
+
+void set_element(napi_env env, napi_value array, size_t index, napi_value value) {
+  check(napi_set_element(env, array, static_cast<uint32_t>(index), value), env);
+}
+
+void set_property(napi_env env, napi_value object, const char* name, napi_value value) {
+  check(napi_set_named_property(env, object, name, value), env);
 }
 
 std::string read_string(napi_env env, napi_value value) {
   size_t length = 0;
   if (napi_get_value_string_utf8(env, value, nullptr, 0, &length) != napi_ok) throw std::runtime_error("a string was expected");
   std::string text(length, '\0');
-  napi_get_value_string_utf8(env, value, &text[0], length + 1, &length);
+  check(napi_get_value_string_utf8(env, value, &text[0], length + 1, &length), env);
   return text;
 }
 
 int32_t read_int32(napi_env env, napi_value value, const char* what) {
-  int32_t out;
-  if (napi_get_value_int32(env, value, &out) != napi_ok) throw std::runtime_error(std::string(what) + " must be an integer");
-  return out;
+  const int64_t out = read_int64(env, value, what);
+  if (out != static_cast<int32_t>(out)) throw std::runtime_error(std::string(what) + " is " + std::to_string(out) + ", which does not fit 32 bits");
+  return static_cast<int32_t>(out);
 }
 
 int64_t read_int64(napi_env env, napi_value value, const char* what) {
+  double number;
+  if (napi_get_value_double(env, value, &number) == napi_ok) {
+    if (number != std::floor(number) || std::fabs(number) >= 9223372036854775808.0) throw std::runtime_error(std::string(what) + " must be an integer");
+    return static_cast<int64_t>(number);
+  }
   int64_t out;
   bool lossless;
-  if (napi_get_value_bigint_int64(env, value, &out, &lossless) == napi_ok) {
-    if (!lossless) throw std::runtime_error(std::string(what) + " does not fit 64 bits");
-    return out;
-  }
-  if (napi_get_value_int64(env, value, &out) != napi_ok) throw std::runtime_error(std::string(what) + " must be an integer");
+  if (napi_get_value_bigint_int64(env, value, &out, &lossless) != napi_ok) throw std::runtime_error(std::string(what) + " must be an integer");
+  if (!lossless) throw std::runtime_error(std::string(what) + " does not fit 64 bits");
   return out;
 }
 
@@ -272,19 +311,21 @@ bool read_bool(napi_env env, napi_value value, const char* what) {
 
 bool is_missing(napi_env env, napi_value value) {
   napi_valuetype type;
-  napi_typeof(env, value, &type);
+  check(napi_typeof(env, value, &type), env);
   return type == napi_undefined || type == napi_null;
+}
+
+napi_value read_element(napi_env env, napi_value array, uint32_t index) {
+  napi_value out;
+  check(napi_get_element(env, array, index, &out), env);
+  return out;
 }
 
 std::vector<int64_t> read_sizes(napi_env env, napi_value value, const char* what) {
   uint32_t length = 0;
   if (napi_get_array_length(env, value, &length) != napi_ok) throw std::runtime_error(std::string(what) + " must be an array of integers");
   std::vector<int64_t> out(length);
-  for (uint32_t i = 0; i < length; ++i) {
-    napi_value item;
-    napi_get_element(env, value, i, &item);
-    out[i] = read_int64(env, item, what);
-  }
+  for (uint32_t i = 0; i < length; ++i) out[i] = read_int64(env, read_element(env, value, i), what);
   return out;
 }
 
@@ -292,11 +333,7 @@ std::vector<int32_t> read_handles(napi_env env, napi_value value, const char* wh
   uint32_t length = 0;
   if (napi_get_array_length(env, value, &length) != napi_ok) throw std::runtime_error(std::string(what) + " must be an array of tensors");
   std::vector<int32_t> out(length);
-  for (uint32_t i = 0; i < length; ++i) {
-    napi_value item;
-    napi_get_element(env, value, i, &item);
-    out[i] = read_int32(env, item, what);
-  }
+  for (uint32_t i = 0; i < length; ++i) out[i] = read_int32(env, read_element(env, value, i), what);
   return out;
 }
 

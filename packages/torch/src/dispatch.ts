@@ -180,20 +180,16 @@ export class OperatorError extends Error {
     readonly schema: string,
     readonly passed: string,
     reason: string,
+    options?: ErrorOptions,
   ) {
-    super(`${operator}: ${reason}\n  schema: ${schema}\n  passed: ${passed}`);
+    super(`${operator}: ${reason}\n  schema: ${schema}\n  passed: ${passed}`, options);
   }
 }
 
-function explain(bound: Bound, given: readonly unknown[], error: Error): Error {
+function explain(bound: Bound, given: readonly unknown[], cause: Error): Error {
   const schema = bound.schema.schema;
   const operator = schema.slice(0, schema.indexOf("("));
-  return new OperatorError(
-    operator,
-    schema,
-    describeValues(given),
-    error.message.split("\nException raised from")[0]!.trim(),
-  );
+  return new OperatorError(operator, schema, describeValues(given), cause.message.trim(), { cause });
 }
 
 export function describeValues(values: readonly unknown[]): string {

@@ -2,19 +2,16 @@ import { supportsBfloat16, warnOfFloat32 } from "./bfloat16.ts";
 import { DTYPE_CODES } from "./dtype.ts";
 import { autocastOnMeta } from "./meta.ts";
 import { native } from "./native.ts";
+import { synchronous } from "./synchronous.ts";
 import { getDefaultDevice, Tensor } from "./tensor.ts";
 
-export function synchronous<T>(name: string, value: T): T {
-  if (value instanceof Promise)
-    throw new TypeError(`${name}() got an asynchronous function; the mode would leak into other code`);
-  return value;
-}
+const ADVICE = "the mode would leak into other code";
 
 /** Runs `body` without recording gradients. */
 export function noGrad<T>(body: () => T): T {
   const before = native.setGradMode(false);
   try {
-    return synchronous("noGrad", body());
+    return synchronous("noGrad", body(), ADVICE);
   } finally {
     native.setGradMode(before);
   }
@@ -24,7 +21,7 @@ export function noGrad<T>(body: () => T): T {
 export function inferenceMode<T>(body: () => T): T {
   native.pushInferenceMode();
   try {
-    return synchronous("inferenceMode", body());
+    return synchronous("inferenceMode", body(), ADVICE);
   } finally {
     native.popInferenceMode();
   }
@@ -41,12 +38,12 @@ export function autocast<T>(
   body: () => T,
 ): T {
   const { device = getDefaultDevice(), dtype = "bfloat16", enabled = true } = options;
-  if (device === "meta") return autocastOnMeta(enabled ? dtype : undefined, () => synchronous("autocast", body()));
+  if (device === "meta") return autocastOnMeta(enabled ? dtype : undefined, () => synchronous("autocast", body(), ADVICE));
   const reliable = !enabled || dtype !== "bfloat16" || supportsBfloat16(device);
   if (!reliable) warnOfFloat32();
   const [enabledBefore, dtypeBefore] = native.setAutocast(enabled && reliable, device, DTYPE_CODES[dtype]);
   try {
-    return synchronous("autocast", body());
+    return synchronous("autocast", body(), ADVICE);
   } finally {
     native.setAutocast(enabledBefore, device, dtypeBefore);
     if (!enabledBefore) native.clearAutocastCache();

@@ -45,8 +45,9 @@ export interface Native {
   scalarType(handle: number): number;
   device(handle: number): string;
   item(handle: number): number | boolean;
-  release(handles: number | readonly number[]): void;
-  tellSize(handle: number): void;
+  /** Returns by how many bytes V8 knows of more, or less; see `tell` in `native/state.h`. */
+  release(handles: number | readonly number[]): number;
+  tellSize(handle: number): number;
   releasedShape(handle: number): number[] | undefined;
   liveTensors(): number;
   backward(outputs: readonly number[], gradients: readonly number[] | null, retainGraph: boolean): void;

@@ -1,5 +1,5 @@
 import { operatorOf, withHook } from "./dispatch.ts";
-import { synchronous } from "./modes.ts";
+import { synchronous } from "./synchronous.ts";
 
 /** A call of an operator, after it has returned. */
 export interface OperatorCall {
@@ -23,6 +23,6 @@ export function observeCalls<T>(observer: (call: OperatorCall) => void, body: ()
       observer({ operator: operatorOf(bound), arguments: given, result });
       return result;
     },
-    () => synchronous("observeCalls", body()),
+    () => synchronous("observeCalls", body(), "its later calls would not be observed"),
   );
 }

@@ -1,4 +1,5 @@
 import { native } from "./native.ts";
+import { synchronous } from "./synchronous.ts";
 
 /** What a scope needs of a tensor; kept apart from the class so that the two files do not need each other. */
 export interface Owned {
@@ -13,7 +14,7 @@ export interface Where {
 
 let current: Owned[] | undefined;
 
-const registry = new FinalizationRegistry<number>((handle) => native.release(handle));
+const registry = new FinalizationRegistry<number>((handle) => void native.release(handle));
 
 /** Called by every new tensor: the open scope owns it, or else the garbage collector does. */
 export function adopt(tensor: Owned): void {
@@ -31,76 +32,83 @@ export function disown(tensor: Owned): void {
   registry.unregister(tensor);
 }
 
-/** Whether tensors made now are released by an open scope. */
-export function insideScope(): boolean {
-  return current !== undefined;
-}
-
 /**
- * Runs `body` and releases every tensor made inside it, except those that it returns (also within arrays, plain objects and
- * maps), which pass to the surrounding scope or, outside all scopes, to the garbage collector. Tensors that `body`
- * stores elsewhere are released too: return them, or wrap their making in {@link unscoped}.
+ * Runs `body` and releases every tensor made inside it, except those that it returns, which pass to the surrounding scope or,
+ * outside all scopes, to the garbage collector. They are found in arrays, maps, sets and the properties of objects at any depth.
+ * Tensors that lie elsewhere are released too (in variables outside, closures, private fields `#x`): return them, or wrap
+ * their making in {@link unscoped}.
  *
- * @throws TypeError when `body` is asynchronous: other code would run inside its scope.
+ * @throws TypeError when `body` is asynchronous or a generator, or returns one: other code would run inside its scope.
  */
 export function scope<T>(body: () => T): T {
   const outer = current;
   const mine: Owned[] = [];
   current = mine;
-  let result: T;
-  const survivors = new Set<Owned>();
+  let survivors = new Set<Owned>();
   try {
-    result = body();
-    if (result instanceof Promise)
-      throw new TypeError(
-        "scope() got an asynchronous function; open the scope inside it, around the synchronous tensor work",
-      );
-    collect(result, survivors, 0);
-  } catch (error) {
-    survivors.clear();
-    throw error;
+    const result = synchronous("scope", body(), ADVICE);
+    if (mine.length > 0) survivors = tensorsIn(result);
+    return result;
   } finally {
     current = outer;
     close(mine, survivors, outer);
   }
-  return result;
 }
+
+const ADVICE = "open the scope inside it, around the synchronous tensor work";
 
 /** Runs `body` outside every scope: what it makes lives until it is disposed or collected. For weights and state. */
 export function unscoped<T>(body: () => T): T {
   const outer = current;
   current = undefined;
   try {
-    return body();
+    return synchronous("unscoped", body(), "call unscoped inside it, around the synchronous tensor work");
   } finally {
     current = outer;
   }
 }
 
+/** Releases first and hands on last, so that a survivor that cannot be handed on keeps no other tensor alive. */
 function close(mine: readonly Owned[], survivors: ReadonlySet<Owned>, outer: Owned[] | undefined): void {
   const handles: number[] = [];
+  const passed: Owned[] = [];
   const where: Where = {};
   Error.captureStackTrace(where, scope);
   for (const tensor of mine) {
     if (tensor.liveHandle < 0) continue;
     if (survivors.has(tensor)) {
-      if (outer !== undefined) outer.push(tensor);
-      else own(tensor);
+      passed.push(tensor);
       continue;
     }
     handles.push(tensor.liveHandle);
     tensor.markReleased(where);
   }
   native.release(handles);
+  for (const tensor of passed)
+    if (outer === undefined) own(tensor);
+    else outer.push(tensor);
 }
 
-const DEEPEST = 8;
-
-function collect(value: unknown, into: Set<Owned>, depth: number): void {
-  if (typeof value !== "object" || value === null || depth > DEEPEST) return;
-  if ("liveHandle" in value && "markReleased" in value) into.add(value as Owned);
-  else if (Array.isArray(value)) for (const item of value) collect(item, into, depth + 1);
-  else if (value instanceof Map) for (const item of value.values()) collect(item, into, depth + 1);
-  else if (Object.getPrototypeOf(value) === Object.prototype)
-    for (const item of Object.values(value)) collect(item, into, depth + 1);
+/** The tensors that can be reached from `value`. */
+function tensorsIn(value: unknown): Set<Owned> {
+  const found = new Set<Owned>();
+  const seen = new Set<object>();
+  const waiting: unknown[] = [value];
+  const add = (items: Iterable<unknown>): void => {
+    for (const item of items) waiting.push(item);
+  };
+  while (waiting.length > 0) {
+    const next = waiting.pop();
+    if (typeof next !== "object" || next === null || ArrayBuffer.isView(next) || seen.has(next)) continue;
+    seen.add(next);
+    synchronous("scope", next, ADVICE);
+    if ("liveHandle" in next && "markReleased" in next) found.add(next as Owned);
+    else if (Array.isArray(next)) add(next);
+    else {
+      if (next instanceof Map) add(next.keys());
+      if (next instanceof Map || next instanceof Set) add(next.values());
+      add(Object.values(next));
+    }
+  }
+  return found;
 }

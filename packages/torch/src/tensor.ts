@@ -112,7 +112,11 @@ export class Tensor implements Owned {
     native.backward([this.handle], gradient === undefined ? null : [gradient.handle], options.retainGraph ?? false);
   }
 
-  /** The only element; NaN on the `meta` device, which has no values. @throws Error when there are more. */
+  /**
+   * The only element; NaN on the `meta` device, which has no values.
+   *
+   * @throws Error when there are more, or for an integer beyond ±2⁵³: `read("int64")` gives bigints
+   */
   item(): number {
     return Number(native.item(this.handle));
   }
@@ -185,7 +189,7 @@ export function setDefaultDevice(device: string): void {
  * A tensor from a typed array (one copy; `shape` defaults to one dimension) or from nested numbers (float32 unless `dtype`
  * says otherwise).
  *
- * @throws TypeError when the nesting is ragged, the typed array is not the one that carries `dtype`, a number does not fit it,
+ * @throws TypeError when the nesting is ragged or has something else than numbers, the typed array is not the one that carries `dtype`, a number does not fit it,
  * or the shape does not hold as many elements as came.
  */
 export function tensor(
@@ -222,10 +226,14 @@ function checkArray(array: TypedArray, shape: readonly number[], dtype: DType): 
 
 function nestedShape(data: NestedNumbers): number[] {
   const shape: number[] = [];
-  for (let level: NestedNumbers | undefined = data; typeof level === "object"; level = level[0])
-    shape.push(level.length);
+  for (let level: NestedNumbers | undefined = data; Array.isArray(level); level = level[0]) shape.push(level.length);
   return shape;
 }
+
+const describe = (value: unknown): string =>
+  typeof value === "object" || value === undefined
+    ? String(value)
+    : `the ${typeof value} ${JSON.stringify(String(value))}`;
 
 const isFractional = (dtype: DType): boolean => dtype.includes("float");
 
@@ -254,6 +262,8 @@ function flatten(data: NestedNumbers, dtype: DType): TypedArray {
       write(level);
       return;
     }
+    if (!Array.isArray(level))
+      throw new TypeError(`tensor() takes numbers and arrays of them, but got ${describe(level)} at depth ${depth}`);
     if (level.length !== shape[depth])
       throw new TypeError(
         `tensor() got ragged rows: ${level.length} entries at depth ${depth}, where the first row has ${shape[depth]}`,

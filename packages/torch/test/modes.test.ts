@@ -32,6 +32,21 @@ describe("gradients", () => {
     expect(values(x.grad)).toEqual([4, 8]);
     x.grad = tensor([1, 1]);
     expect(values(x.grad)).toEqual([1, 1]);
+    for (const wrong of [
+      tensor([1]),
+      tensor([[1, 1]]),
+      tensor([1, 1]).to("float64"),
+      aten.ones([2], { device: "meta" }),
+    ])
+      expect(() => {
+        x.grad = wrong;
+      }).toThrow(
+        /gradient of Float \[2\] on cpu must have its shape, dtype and device, but is (Float|Double) \[.+\] on (cpu|meta)/,
+      );
+    expect(() => {
+      x.grad = x;
+    }).toThrow("its own gradient");
+    expect(values(x.grad)).toEqual([1, 1]);
     x.grad = undefined;
     expect(x.grad).toBeUndefined();
   });

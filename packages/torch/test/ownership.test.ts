@@ -1,10 +1,15 @@
 import { setImmediate } from "node:timers/promises";
 import {
   AdamW,
+  autocast,
   buffer,
   Ema,
   Generator,
+  grad,
+  inferenceMode,
   liveTensors,
+  noGrad,
+  OperatorError,
   ops,
   parameter,
   scope,
@@ -13,7 +18,8 @@ import {
   unscoped,
 } from "@iqvae/torch";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { native } from "../src/native.ts";
 import { collectUntil } from "./collect.ts";
 
 const { aten } = ops;
@@ -107,6 +113,78 @@ describe("scope", () => {
     expect(left(() => scope(() => tensor([1])).dispose())).toBe(0); // and the next scope works
   });
 
+  class Pair {
+    readonly #hidden = tensor([9]);
+    readonly first: Tensor;
+    readonly rest: unknown;
+    constructor(first: Tensor, rest: unknown) {
+      this.first = first;
+      this.rest = rest;
+    }
+    hidden(): number {
+      return this.#hidden.item();
+    }
+  }
+
+  test("finds what is returned in class instances, sets, keys of maps, at any depth, and in circles", () => {
+    const made: Tensor[] = [];
+    const make = () => {
+      const x = tensor([made.length]);
+      made.push(x);
+      return x;
+    };
+    const count = left(() => {
+      scope(() => {
+        tensor([0]);
+        let deep: unknown = new Set([make()]);
+        for (let level = 0; level < 20_000; level++) deep = level % 2 === 0 ? [deep] : { deep };
+        const pair = { circle: {} as unknown, pair: new Pair(make(), new Map([[make(), new Pair(make(), deep)]])) };
+        pair.circle = pair;
+        return pair;
+      });
+      expect(made.map((each) => each.item())).toEqual([0, 1, 2, 3]);
+      for (const each of made) each.dispose();
+    });
+    expect(count).toBe(0);
+  });
+
+  test("does not see private fields, whose tensors say what became of them", () => {
+    const pair = scope(() => new Pair(tensor([1]), null));
+    expect(pair.first.item()).toBe(1);
+    expect(message(() => pair.hidden())).toContain("a tensor of shape [1] was used after its release");
+  });
+
+  test("passes a long list on to the scope around it", () => {
+    expect(left(() => scope(() => void scope(() => Array.from({ length: 200_000 }, () => tensor([])))))).toBe(0);
+  });
+
+  test.each<[string, (x: Tensor) => Tensor]>([
+    ["sparse_coo", (x) => x.to_sparse()],
+    ["sparse_csr", (x) => x.to_sparse_csr()],
+    ["opaque", (x) => x.to_mkldnn()],
+    ["meta", (x) => x.to({ device: "meta" })],
+  ])("%s tensors are passed on and released like all others", (_, make) => {
+    const x = tensor([[0, 2]]);
+    const failure = new Error("planned");
+    const count = left(() => {
+      const free = make(x);
+      const survivor = scope(() => {
+        tensor([1]).add(1);
+        return make(x);
+      });
+      expect([free.isReleased, survivor.isReleased]).toEqual([false, false]);
+      expect(() =>
+        scope(() => {
+          make(x);
+          throw failure;
+        }),
+      ).toThrow(failure);
+      free.dispose();
+      survivor.dispose();
+    });
+    expect(count).toBe(0);
+  });
+
   test("releases all when what it returns cannot be looked through", () => {
     const unreadable = {
       get tensor(): Tensor {
@@ -117,21 +195,36 @@ describe("scope", () => {
     expect(left(() => expect(() => scope(result)).toThrow("unreadable"))).toBe(0);
   });
 
-  test("refuses an asynchronous body", () => {
+  // biome-ignore lint/suspicious/noThenProperty: it is meant to be taken for a promise
+  const thenable = { then: (resolve: (value: number) => void) => resolve(1) };
+  test.each<[string, string, (inside: () => Tensor) => unknown]>([
+    ["an asynchronous function", "an asynchronous function", async (inside) => void inside()],
+    ["another thenable", "an asynchronous function", (inside) => [inside(), thenable][1]],
+    ["a promise within", "an asynchronous function", (inside) => ({ later: Promise.resolve(inside()) })],
+    ["a generator", "a generator or iterator", (inside) => [inside(), (function* () {})()][1]],
+    ["an asynchronous generator", "a generator or iterator", (inside) => [inside(), (async function* () {})()][1]],
+    ["an iterator within", "a generator or iterator", (inside) => [new Set([inside()]).values()]],
+  ])("refuses %s, whose work would be done outside", (_, kind, body) => {
     let inside: Tensor | undefined;
-    const count = left(() =>
-      expect(() =>
-        scope(async () => {
-          inside = tensor([1]);
-        }),
-      ).toThrow(
-        new TypeError(
-          "scope() got an asynchronous function; open the scope inside it, around the synchronous tensor work",
-        ),
-      ),
-    );
+    const make = () => {
+      inside = tensor([1]);
+      return inside;
+    };
+    const count = left(() => expect(message(() => scope(() => body(make)))).toContain(`scope() got ${kind}`));
     expect(count).toBe(0);
     expect(inside?.isReleased).toBe(true);
+  });
+
+  test.each<[string, (body: () => unknown) => unknown]>([
+    ["unscoped", unscoped],
+    ["noGrad", noGrad],
+    ["inferenceMode", inferenceMode],
+    ["autocast", (body) => autocast({}, body)],
+    ["swappedIn", (body) => new Ema(new Map()).swappedIn(body)],
+  ])("%s refuses them as well", (name, run) => {
+    for (const later of [async () => {}, () => thenable, function* () {}, async function* () {}, () => [1].values()])
+      expect(() => run(later)).toThrow(new RegExp(`^${name}\\(\\) got an? (asynchronous function|generator)`));
+    expect(run(() => 7)).toBe(7);
   });
 
   test("leaves alone what unscoped makes", () => {
@@ -268,14 +361,47 @@ describe("release", () => {
   });
 
   test("more tensors than there are handles is an error that takes none of them", () => {
+    const full = "more than 1048575 tensors are alive: release some with scope() or dispose()";
     const many = aten.zeros([1_100_000]);
-    const count = left(() =>
-      expect(() => many.split(1)).toThrow(
-        "more than 1048575 tensors are alive: release some with scope() or dispose()",
-      ),
-    );
-    expect(count).toBe(0);
-    many.dispose();
+    const [x, y] = [tensor([[1, 2]], { requiresGrad: true }), tensor([[1, 2]], { requiresGrad: true })];
+    expect(left(() => expect(() => many.split(1)).toThrow(full))).toBe(0);
+    scope(() => {
+      const loss = x.mul(y).sum();
+      many.slice(0, 0, 2 ** 20 - liveTensors() - 2).split(1); // and so there is one handle left
+      for (const two of [() => x.max(1), () => grad([loss], [x, y], { retainGraph: true })])
+        expect(left(() => expect(two).toThrow(full))).toBe(0);
+    });
+    for (const each of [many, x, y]) each.dispose();
+  });
+
+  test("a handle does not come again soon after its release", () => {
+    const handles = new Set<number>();
+    for (let i = 0; i < 20_000; i++) {
+      using x = tensor([]);
+      handles.add(x.handle);
+    }
+    expect(handles.size).toBe(20_000);
+  });
+
+  test("what JavaScript throws while arguments are read is the cause of the error", () => {
+    const failure = new Error("planned");
+    for (let reads = 0; reads < 8; reads++) {
+      let left = reads;
+      const sizes = Object.defineProperty([1, 2], 1, {
+        get: () => {
+          if (left-- === 0) throw failure;
+          return 2;
+        },
+      });
+      const outcome = (() => {
+        try {
+          return aten.zeros(sizes).shape;
+        } catch (error) {
+          return error instanceof OperatorError ? error.cause : error;
+        }
+      })();
+      if (outcome !== failure) expect(outcome).toEqual([1, 2]);
+    }
   });
 
   test("a view keeps the memory after its base is gone", () => {
@@ -325,21 +451,50 @@ describe("the garbage collector", () => {
     expect(others.map((each) => each.item())).toEqual(others.map((_, i) => i));
   });
 
-  test("does not free a later tensor that happens to have the handle of one long disposed", async () => {
-    const successor = (() => {
-      const first = tensor([0]);
-      const { handle } = first;
-      first.dispose();
-      for (let generation = 0; generation < 4096; generation++) {
-        const next = tensor([generation]);
-        if (next.handle === handle) return next;
-        next.dispose();
-      }
-      return expect.fail("the handle did not come again");
-    })();
-    let rounds = 0;
-    await collectUntil(() => ++rounds > 5);
-    expect(successor.shape).toEqual([1]);
+  test("is told of what dispose has released, whose handle another tensor may have by then", async () => {
+    const release = vi.spyOn(native, "release");
+    try {
+      const handles = (() => {
+        const made = [tensor([0]), scope(() => tensor([1]))];
+        return made.map((x) => {
+          const { handle } = x;
+          x.dispose();
+          return handle;
+        });
+      })();
+      let rounds = 0;
+      await collectUntil(() => ++rounds > 5);
+      expect(release.mock.calls.flat(2).filter((handle) => handles.includes(handle))).toEqual(handles);
+    } finally {
+      release.mockRestore();
+    }
+  });
+
+  test("hears of each storage once, however many views there are, until the last of them is gone", () => {
+    const spies = [vi.spyOn(native, "tellSize"), vi.spyOn(native, "release")];
+    /** By how many KiB V8 knows of more after `body`. */
+    const told = (body: () => unknown): number => {
+      for (const spy of spies) spy.mockClear();
+      body();
+      return spies.flatMap((spy) => spy.mock.results).reduce((sum, { value }) => sum + value, 0) / 1024;
+    };
+    try {
+      const views: Tensor[] = [];
+      let base = tensor([]);
+      expect(told(() => (base = aten.empty([4, 256])))).toBe(4);
+      expect(told(() => views.push(...base.unbind(), ...base.split(1), base.t()))).toBe(0);
+      expect(told(() => views.push(aten.ones([1]).expand([1_000_000_000])))).toBe(4 / 1024);
+      expect(told(() => base.dispose())).toBe(0);
+      expect(told(() => views.forEach((view) => void view.dispose()))).toBe(-4);
+      const [first, second] = [aten.empty([256]), aten.empty([512])];
+      expect(told(() => aten.set_.source_Tensor(second, first))).toBe(0);
+      expect(told(() => first.dispose())).toBe(-1);
+      expect(told(() => second.dispose())).toBe(-2);
+      expect(told(() => scope(() => aten.empty([256]).add(1)))).toBe(1); // only what leaves all scopes
+      expect(told(() => aten.empty([1 << 20], { device: "meta" }))).toBe(0);
+    } finally {
+      for (const spy of spies) spy.mockRestore();
+    }
   });
 
   test("comes by itself because it hears of the memory behind tensors", async () => {
@@ -369,7 +524,9 @@ describe("what lives outside of scopes", () => {
       ["matrix", parameter([3, 2], (weight) => weight.copy_(aten.ones([2, 3]).t()))],
       ["vector", parameter([2], (bias) => bias.zero_())],
     ]);
-    const state = (made: { tensors(): Map<string, Tensor> }) => [...made.tensors().values()];
+    // The numbers of updates are made when they are asked for.
+    const state = (made: { tensors(): Map<string, Tensor> }) =>
+      [...made.tensors()].flatMap(([name, each]) => (name.endsWith(".updates") ? [] : [each]));
     const makings: (() => readonly Tensor[])[] = [
       () => [parameter([2, 3], (weight) => weight.copy_(aten.ones([3, 2]).t()))],
       () => [buffer(() => aten.ones([2]).mul(3).exp())],
@@ -378,7 +535,8 @@ describe("what lives outside of scopes", () => {
     ];
     for (const making of makings) {
       let made: readonly Tensor[] = [];
-      expect(left(() => (made = making())) - made.length, making.toString()).toBe(0);
+      const count = left(() => (made = scope(making))) - made.length;
+      expect(count, making.toString()).toBe(0);
       expect(left(() => scope(() => void making())) - made.length, making.toString()).toBe(0);
     }
   });

@@ -154,6 +154,21 @@ describe("nested numbers", () => {
     expect(() => tensor([1, [2]])).toThrow("tensor() got ragged rows: 1 entries at depth 1");
   });
 
+  test.each<[unknown, string]>([
+    [["a"], 'the string "a" at depth 1'],
+    ["a", 'the string "a" at depth 0'],
+    [[[1], ["b"]], 'the string "b" at depth 2'],
+    [[1n], 'the bigint "1" at depth 1'],
+    [[true], 'the boolean "true" at depth 1'],
+    [[null], "null at depth 1"],
+    [null, "null at depth 0"],
+    [[1, undefined], "undefined at depth 1"],
+    [[{}], "[object Object] at depth 1"],
+    [[tensor([1])], "Tensor(float32 [1]) at depth 1"],
+  ])("what is no number is named: %o", (data, named) => {
+    expect(() => tensor(data as number)).toThrow(`tensor() takes numbers and arrays of them, but got ${named}`);
+  });
+
   test.each<[number, DType]>([
     [300, "uint8"],
     [-1, "uint8"],
@@ -241,6 +256,26 @@ describe("item", () => {
 
   test("more than one is refused", () => {
     expect(() => tensor([1, 2]).item()).toThrow(/2 elements cannot be converted to Scalar/);
+  });
+
+  test("an integer that a number of JavaScript cannot hold is refused; read() gives it", () => {
+    for (const whole of [2n ** 53n, -(2n ** 53n), 0n])
+      expect(tensor(BigInt64Array.of(whole)).item()).toBe(Number(whole));
+    for (const whole of [2n ** 53n + 1n, -(2n ** 53n) - 1n, 2n ** 63n - 1n, -(2n ** 63n)]) {
+      const x = tensor(BigInt64Array.of(whole));
+      expect(() => x.item()).toThrow(`item() is ${whole}`);
+      expect(x.read("int64")[0]).toBe(whole);
+    }
+  });
+
+  test("what has no memory to read says so in one line", () => {
+    const x = aten.ones([1], { device: "meta" });
+    expect(() => x.nonzero()).toThrow(/'aten::nonzero' with arguments from the 'Meta' backend[^\n]*$/m);
+    for (const read of [() => x.read("float32"), () => x.toTypedArray()])
+      expect(read).toThrow(/^[^\n]*[Mm]eta[^\n]*$/);
+    const sparse = tensor([[0, 2]]).to_sparse();
+    expect(() => sparse.read("float32")).toThrow(/^[^\n]*Sparse[^\n]*x.to_dense\(\)$/);
+    expect([...sparse.to_dense().read("float32")]).toEqual([0, 2]);
   });
 });
 

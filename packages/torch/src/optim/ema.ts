@@ -1,6 +1,7 @@
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { unscoped } from "../scope.ts";
+import { synchronous } from "../synchronous.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** An exponential moving average of weights: `average ← decay·average + (1 − decay)·weight`. */
@@ -34,11 +35,15 @@ export class Ema {
     });
   }
 
-  /** Runs `body` with the averages in place of the weights, and puts the weights back. */
+  /**
+   * Runs `body` with the averages in place of the weights, and puts the weights back.
+   *
+   * @throws TypeError when `body` is asynchronous or a generator: it would find the weights
+   */
   swappedIn<T>(body: () => T): T {
     this.#swap();
     try {
-      return body();
+      return synchronous("swappedIn", body(), "the weights would be back before its work is done");
     } finally {
       this.#swap();
     }
