@@ -146,6 +146,8 @@ Tensor dropout_add(const Tensor& x, const c10::optional<Tensor>& residual, doubl
   TORCH_CHECK(p >= 0 && p < 1, "dropout_add expects a share of at least 0 and below 1, but got ", p);
   TORCH_CHECK(!residual || residual->sizes() == x.sizes(), "dropout_add expects a residual of the same shape as x, ", x.sizes(), ", but got ",
               residual ? residual->sizes() : x.sizes());
+  TORCH_CHECK(x.layout() == at::kStrided && (!residual || residual->layout() == at::kStrided), "dropout_add expects dense tensors, but got the layout ",
+              x.layout(), " with a residual of ", residual ? residual->layout() : x.layout());
   kernels::check_one_device("dropout_add", {x, kernels::or_none(residual)});
   const bool narrow = x.scalar_type() == at::kBFloat16;
   const bool fused = p > 0 && (x.is_cpu() || x.is_meta()) && (narrow || x.scalar_type() == at::kFloat) && (!residual || (residual->device() == x.device() && residual->scalar_type() == at::kFloat));

@@ -281,6 +281,8 @@ Tensor group_norm_silu(const Tensor& x, const Tensor& weight, const Tensor& bias
               " channels expects as many weights and biases, but got ", weight.sizes(), " and ", bias.sizes());
   TORCH_CHECK(x.is_floating_point() && weight.is_floating_point() && bias.is_floating_point(), "group_norm_silu expects real fractions, but got ",
               x.scalar_type(), " with weights of ", weight.scalar_type(), " and biases of ", bias.scalar_type());
+  TORCH_CHECK(x.layout() == at::kStrided && weight.layout() == at::kStrided && bias.layout() == at::kStrided,
+              "group_norm_silu expects dense tensors, but got the layouts ", x.layout(), ", ", weight.layout(), " and ", bias.layout());
   kernels::check_one_device("group_norm_silu", {x, weight, bias});
   const bool fused = (x.is_cpu() || x.is_meta()) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && weight.scalar_type() == at::kFloat &&
                      bias.scalar_type() == at::kFloat && weight.is_contiguous() && bias.is_contiguous() && !weight.is_neg() && !bias.is_neg() && x.numel() > 0;

@@ -46,6 +46,7 @@ double correction2(double beta2, int64_t step) { return std::sqrt(1.0 - std::pow
 void adamw_foreach(at::TensorList parameters, at::TensorList gradients, at::TensorList firsts, at::TensorList seconds,
                    const c10::optional<Tensor>& scale, double rate, double beta1, double beta2, double eps, double decay, at::IntArrayRef steps) {
   std::vector<Tensor> scaled = gradients.vec();
+  for (Tensor& gradient : scaled) gradient = gradient.resolve_neg();
   if (scale)
     for (Tensor& gradient : scaled) gradient = gradient * scale->squeeze().to(gradient.options());
   std::vector<at::Scalar> corrections, sizes;
@@ -84,6 +85,9 @@ void check_adamw(at::TensorList parameters, at::TensorList gradients, at::Tensor
       TORCH_CHECK(each.sizes() == parameter.sizes() && each.scalar_type() == parameter.scalar_type() && each.layout() == at::kStrided,
                   "adamw_ expects gradients and moments as their parameter, dense ", parameter.scalar_type(), " ", parameter.sizes(), ", but got ",
                   each.scalar_type(), " ", each.sizes());
+    TORCH_CHECK(!parameter.is_neg() && !firsts[i].is_neg() && !seconds[i].is_neg(), "adamw_ cannot write to a negated view: resolve_neg() it");
+    TORCH_CHECK(!scale || scale->is_meta() == parameter.is_meta(), "adamw_ got a scale on ", scale->device(), " for a parameter on ", parameter.device());
+    TORCH_CHECK(!parameter.is_cpu() || parameter.scalar_type() != at::kHalf, "adamw_ cannot compute in Half on the CPU; keep weights in float32");
     TORCH_CHECK(parameter.is_floating_point(), "adamw_ expects parameters of real fractions, but got ", parameter.scalar_type());
     kernels::check_writable("adamw_", parameter, {gradient, firsts[i], seconds[i]});
     kernels::check_writable("adamw_", firsts[i], {gradient, seconds[i]});
@@ -169,7 +173,8 @@ Tensor global_norm(at::TensorList tensors) {
   kernels::check_constant("global_norm", tensors);
   kernels::check_one_device("global_norm", tensors);
   for (const Tensor& tensor : tensors)
-    TORCH_CHECK(tensor.is_floating_point(), "global_norm expects real fractions, but got ", tensor.scalar_type());
+    TORCH_CHECK(tensor.is_floating_point() && tensor.layout() == at::kStrided, "global_norm expects dense tensors of real fractions, but got ",
+                tensor.layout(), " ", tensor.scalar_type());
   if (!tensors.empty() && tensors[0].is_meta()) return at::empty({}, tensors[0].options().dtype(at::kFloat));
   at::NoGradGuard no_grad;
   double total = 0;

@@ -38,7 +38,8 @@ export function autocast<T>(
   body: () => T,
 ): T {
   const { device = getDefaultDevice(), dtype = "bfloat16", enabled = true } = options;
-  if (device === "meta") return autocastOnMeta(enabled ? dtype : undefined, () => synchronous("autocast", body(), ADVICE));
+  if (device === "meta")
+    return autocastOnMeta(enabled ? dtype : undefined, () => synchronous("autocast", body(), ADVICE));
   const reliable = !enabled || dtype !== "bfloat16" || supportsBfloat16(device);
   if (!reliable) warnOfFloat32();
   const [enabledBefore, dtypeBefore] = native.setAutocast(enabled && reliable, device, DTYPE_CODES[dtype]);

@@ -66,17 +66,18 @@ const kernels: Readonly<Record<string, Kernel>> = {
       dropout([6, 6], true, 1 - 1e-9),
     ],
     compose: ({ x, residual, p }, [y]) => {
+      const beside = residual?.to("float64") ?? 0;
       const kept = x.div(1 - p);
-      const change = y!.to("float64").sub(residual ?? 0);
+      const change = y!.to("float64").sub(beside);
       const mask = change.abs().gt(kept.abs().div(2)).to("float64");
-      return [kept.mul(mask).add(residual ?? 0)];
+      return [kept.mul(mask).add(beside)];
     },
   },
   "fused::adamw_": {
     sizes: LISTS.flatMap((shapes) => [adamw(shapes, true), adamw(shapes, false)]),
     written: ["parameters", "firsts", "seconds"],
     compose: ({ parameters, gradients, firsts, seconds, scale, rate, beta1, beta2, eps, decay, steps }) => {
-      const scaled = gradients.map((gradient: Tensor) => (scale === null ? gradient : gradient.mul(scale)));
+      const scaled = gradients.map((gradient: Tensor) => (scale === null ? gradient : gradient.mul(scale.sum())));
       const m = firsts.map((x: Tensor, i: number) => x.mul(beta1).add(scaled[i].mul(1 - beta1)));
       const v = seconds.map((x: Tensor, i: number) => x.mul(beta2).add(scaled[i].square().mul(1 - beta2)));
       const p = parameters.map((x: Tensor, i: number) => {

@@ -271,8 +271,7 @@ describe("item", () => {
   test("what has no memory to read says so in one line", () => {
     const x = aten.ones([1], { device: "meta" });
     expect(() => x.nonzero()).toThrow(/'aten::nonzero' with arguments from the 'Meta' backend[^\n]*$/m);
-    for (const read of [() => x.read("float32"), () => x.toTypedArray()])
-      expect(read).toThrow(/^[^\n]*[Mm]eta[^\n]*$/);
+    for (const read of [() => x.read("float32"), () => x.toTypedArray()]) expect(read).toThrow(/^[^\n]*[Mm]eta[^\n]*$/);
     const sparse = tensor([[0, 2]]).to_sparse();
     expect(() => sparse.read("float32")).toThrow(/^[^\n]*Sparse[^\n]*x.to_dense\(\)$/);
     expect([...sparse.to_dense().read("float32")]).toEqual([0, 2]);
