@@ -1,6 +1,7 @@
 // Convolutions with kernels of 3 × 3, stride 1 and padding 1 in float32, by Winograd's F(2×2, 3×3) (Lavin & Gray 2016, "Fast
 // Algorithms for Convolutional Neural Networks"): 16 multiplications for 4 outputs where 36 are usual, forward and backward. Tiles
 // are transformed in the cache, and the products are those of oneDNN's `sgemm`. oneDNN's own Winograd needs AVX-512.
+#include "history.h"
 #include "simd.h"
 
 #include <ATen/ATen.h>
@@ -236,7 +237,7 @@ struct Winograd : torch::autograd::Function<Winograd> {
                                                 {true, true, true});
       return {std::get<0>(all), std::get<1>(all), std::get<2>(all)};
     }
-    const Tensor dy = gradients[0].contiguous(at::MemoryFormat::ChannelsLast);
+    const Tensor dy = gradients[0].contiguous(at::MemoryFormat::ChannelsLast).resolve_neg();
     Tensor dx, dw, db;
     // The gradient of the input is the same convolution, by weights that are turned around.
     if (context->needs_input_grad(0)) dx = convolved(dy, weight.flip({2, 3}).permute({2, 3, 0, 1}), at::zeros({x.size(1)}, x.options()));
@@ -250,11 +251,12 @@ struct Winograd : torch::autograd::Function<Winograd> {
 };
 
 bool is_float(const Tensor& tensor) {
-  return tensor.is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided;
+  return tensor.is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided && !tensor.is_neg();
 }
 
 // libtorch's conv2d, by Winograd's algorithm where that is the faster one.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const c10::optional<Tensor>& bias, at::IntArrayRef stride, at::IntArrayRef padding) {
+  kernels::check_one_device("conv2d", {x, weight, kernels::or_none(bias)});
   const bool same = stride == at::IntArrayRef({1, 1}) && padding == at::IntArrayRef({1, 1});
   const bool rounded = c10::impl::tls_local_dispatch_key_set().included_.has(c10::DispatchKey::AutocastCPU);
   const bool fused = dnnl_sgemm != nullptr && same && !rounded && is_float(x) && is_float(weight) && x.dim() == 4 && weight.dim() == 4 &&

@@ -40,7 +40,19 @@ const adamw = (shapes: readonly number[][], scale: boolean) => () => ({
 
 const LISTS = [[], [[3]], [[2, 3], [5]], [[0], [33, 2], []], [[2, 3, 4, 5], [17]]];
 
+const conv = (B: number, C: number, K: number, H: number, W: number, kernel: number, bias: boolean) => () => ({
+  x: wave([B, C, H, W], 0.1),
+  weight: wave([K, C, kernel, kernel], 0.2),
+  bias: bias ? wave([K], 0.3) : null,
+  stride: [1, 1],
+  padding: [1, 1],
+});
+
 const kernels: Readonly<Record<string, Kernel>> = {
+  "fused::conv2d": {
+    sizes: [conv(1, 32, 33, 3, 5, 3, true), conv(2, 3, 4, 4, 4, 3, false), conv(1, 2, 3, 3, 3, 1, true)],
+    compose: ({ x, weight, bias, stride, padding }) => [aten.conv2d(x, weight, bias, stride, padding)],
+  },
   "fused::group_norm_silu": {
     sizes: [
       groupNorm(2, 6, 3, 5, 3, true),
