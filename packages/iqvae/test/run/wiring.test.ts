@@ -1,0 +1,99 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { manualSeed, scope, type Tensor } from "@iqvae/torch";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { conditionFor } from "../../src/conditions/index.ts";
+import { presets, withSettings } from "../../src/config/index.ts";
+import { conditionSpec, Loader } from "../../src/data/index.ts";
+import { IqVae } from "../../src/models/iqvae.ts";
+import { Transformer } from "../../src/models/transformer.ts";
+import { createRun } from "../../src/run/run-folder.ts";
+import { trainRun } from "../../src/run/train-run.ts";
+import { Stage1Trainer } from "../../src/stage1/trainer.ts";
+import { transformerConfig } from "../../src/stage2/config.ts";
+import { Stage2Trainer } from "../../src/stage2/trainer.ts";
+import { silent } from "../../src/support/progress.ts";
+import type { Stage, StepMetrics, Trainer } from "../../src/support/trainer.ts";
+
+/* What `trainRun` hands to its trainers, seen in the trainers of a run: formulas are tested elsewhere. */
+
+const STEPS = 6;
+const settings = ["stage1", "stage2"].flatMap((stage) => [`${stage}.steps=${STEPS}`, `${stage}.warmup=1`]);
+const config = withSettings(presets.tiny, settings, "test");
+const folder = mkdtempSync(join(tmpdir(), "iqvae-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+interface Step {
+  readonly rows: readonly number[];
+  readonly metrics: StepMetrics;
+  /** Sizes of tensors after it. */
+  readonly norms: ReadonlyMap<string, number>;
+}
+const steps: Record<Stage, Step[]> = { stage1: [], stage2: [] };
+/** Of one weight, before the first step. */
+const began: Partial<Record<Stage, number[]>> = {};
+
+const values = (tensor: Tensor) => scope(() => Array.from(tensor.detach().flatten().read("float32")));
+const norm = (tensors: Iterable<Tensor>) => Math.hypot(...[...tensors].flatMap(values));
+
+/** Looks at every step of a kind of trainer. */
+function watch(stage: Stage, prototype: Trainer, weight: string): void {
+  const { step } = prototype;
+  vi.spyOn(prototype, "step").mockImplementation(function (this: Trainer, rows) {
+    began[stage] ??= values(this.tensors().get(weight)!);
+    const metrics = step.call(this, rows);
+    const norms = new Map([...this.tensors()].map(([name, tensor]) => [name, norm([tensor])]));
+    steps[stage].push({ rows: [...rows], metrics, norms });
+    return metrics;
+  });
+}
+
+const WEIGHTS = { stage1: "model.image.decoder.head.weight", stage2: "model.positions" } as const;
+beforeAll(async () => {
+  process.env.IQVAE_CACHE = join(folder, "cache");
+  watch("stage1", Stage1Trainer.prototype, WEIGHTS.stage1);
+  watch("stage2", Stage2Trainer.prototype, WEIGHTS.stage2);
+  await trainRun(createRun(join(folder, "run"), config), { progress: silent, interrupt: { requested: false } });
+  vi.restoreAllMocks();
+}, 120_000);
+
+describe.each(["stage1", "stage2"] as const)("%s", (stage) => {
+  test("its rate begins at the peak and falls along a cosine to a twentieth of it", () => {
+    const { rate: peak } = config[stage];
+    const floor = peak / 20;
+    expect(steps[stage].map(({ metrics }) => metrics.rate)).toEqual(
+      Array.from({ length: STEPS }, (_, step) => {
+        const done = Math.max(0, step - 1) / (STEPS - 1);
+        return expect.closeTo(floor + ((peak - floor) * (1 + Math.cos(Math.PI * done))) / 2, 8);
+      }),
+    );
+  });
+
+  test("its gradients are clipped to a norm of 1, all together", () => {
+    const [{ norms, metrics }] = steps[stage] as [Step];
+    // Adam's first moments after one step are a tenth of the gradients.
+    const moments = [...norms].filter(([name]) => name.startsWith("optimizer.") && name.endsWith(".first"));
+    const clipped = 10 * Math.hypot(...moments.map(([, size]) => size));
+    expect(metrics.gradientNorm).toBeGreaterThan(1);
+    expect(clipped).toBeCloseTo(1, 4);
+  });
+});
+
+test("each stage has rows in an order of its own, and weights from a seed of its own", () => {
+  const pairs = 145;
+  const { seed, stage1, stage2 } = config;
+  const drawn = (from: number, rows: number) => {
+    const loader = new Loader(pairs, from);
+    return Array.from({ length: STEPS }, () => [...loader.next(rows)]);
+  };
+  expect(steps.stage1.map(({ rows }) => rows)).toEqual(drawn(seed, stage1.batch));
+  expect(steps.stage2.map(({ rows }) => rows)).toEqual(drawn(seed + 1, stage2.batch * stage2.accumulate));
+
+  manualSeed(seed);
+  const iqvae = new IqVae(stage1.model, conditionFor(conditionSpec(config.data), config.data.size));
+  expect(began.stage1).toEqual(values(iqvae.image.decoder.head.weight));
+  manualSeed(seed + 1);
+  const transformer = new Transformer(transformerConfig(stage2), iqvae.tokenShape(config.data.size));
+  expect(began.stage2).toEqual(values(transformer.positions));
+});
