@@ -16,6 +16,8 @@ export default defineConfig({
     maxWorkers: 2,
     // One thread each: workers that share the cores with two threads each wait for one another.
     env: { OMP_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1" },
-    testTimeout: 120_000,
+    // Only ends what hangs: a machine may be slow, and others may use it.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
   },
 });

@@ -26,7 +26,7 @@ TORCH_LIBRARY_FRAGMENT(own, m) { m.def("twice(Tensor x) -> Tensor", twice); }
   expect(hasOperator("own::twice")).toBe(true);
   const y = callOperator("own::twice", tensor([1, 2])) as Tensor;
   expect([...y.read("float32")]).toEqual([2, 4]);
-}, 300_000);
+});
 
 test("what cannot be loaded is an error with its path", () => {
   const absent = join(folder, "absent.so");

@@ -61,7 +61,7 @@ describe("a tiny ablation, interrupted once", () => {
     started.child.kill("SIGINT");
     first = await started.ended;
     second = await workspace.run(...ablation());
-  }, 240_000);
+  });
 
   test("saves, says how to go on, and leaves no process behind", () => {
     expect(first.code, first.err + first.out).toBe(130);

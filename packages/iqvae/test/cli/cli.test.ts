@@ -22,7 +22,7 @@ const workspace = new Workspace();
 let trained: Ended;
 beforeAll(async () => {
   trained = await workspace.run("train", "tiny", "--json");
-}, 300_000);
+});
 afterAll(() => workspace.remove());
 
 const events = (out: string) =>

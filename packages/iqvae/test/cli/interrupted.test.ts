@@ -32,7 +32,7 @@ test("Ctrl-C while data are drawn leaves no part of them, and the run can go on"
   const second = await interrupted(drawing, "resume", "drawing");
   expect(second).toMatchObject({ code: 130, err: "", last: first.last });
   expect(files("cache")).toEqual([]);
-}, 60_000);
+});
 
 /** Encoding is long and training is short. */
 const SLOW = ["stage1.model.image.channels=128", "stage1.model.image.patch=1", "stage1.model.condition.patch=1"];
@@ -53,4 +53,4 @@ test("Ctrl-C while data are encoded keeps stage 1, and the run encodes them anew
   const second = await interrupted(encoding, "resume", "encoding");
   expect(second).toMatchObject({ code: 130, err: "", last: first.last });
   expect(files("runs", "encoding").filter((name) => name.startsWith("tokens"))).toEqual([]);
-}, 120_000);
+});

@@ -34,7 +34,7 @@ test(`iqvae start, killed ${KILLS} times by SIGKILL and started again, ends in t
   expect(result("tiny")).toEqual(result("undisturbed"));
   // The kills must have hit different moments, or nothing was shown.
   expect(stands.size).toBeGreaterThan(6);
-}, 300_000);
+});
 
 /** The newest checkpoint of each stage. */
 function standOf(name: string): string {

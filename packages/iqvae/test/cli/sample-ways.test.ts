@@ -12,7 +12,7 @@ beforeAll(async () => {
     .png()
     .toBuffer();
   writeFileSync(workspace.at("mask.png"), mask);
-}, 300_000);
+});
 afterAll(() => workspace.remove());
 
 const sample = (...args: string[]) => workspace.run("sample", "tiny", "--out", "out.png", ...args);
@@ -51,12 +51,12 @@ describe("sample", () => {
       pictures.push(readFileSync(workspace.at("out.png")).toString("base64"));
     }
     expect(new Set(pictures).size).toBe(pictures.length);
-  }, 120_000);
+  });
 
   test("larger than trained", async () => {
     expect(await sample("--index", "0", "--count", "1", "--size", "64")).toMatchObject({ code: 0, err: "" });
     expect(await size()).toEqual([400, 152]); // three tiles of 64 pixels, shown twice as large
-  }, 120_000);
+  });
 
   test.each([
     [["--blend"], "--blend takes two conditions, but got 4. Name two with --index or --condition.\n"],

@@ -99,7 +99,7 @@ test("a run is scored from end to end, the same again, and without leaving tenso
 
   await expect(scoreRun(run, { ...options, samples: 1 })).rejects.toThrow(/at least 2 samples/);
   await expect(scoreRun(run, { ...options, conditions: 0 })).rejects.toThrow(/at least 1 condition/);
-}, 180_000);
+});
 
 const score: RunScore = {
   format: SCORE_FORMAT,

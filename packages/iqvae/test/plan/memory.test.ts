@@ -34,5 +34,4 @@ test.runIf(existsSync("/proc/self/status")).each(STEPS)(
     expect(estimated! / measured!).toBeGreaterThan(0.8);
     expect(estimated! / measured!).toBeLessThan(1.2);
   },
-  120_000,
 );

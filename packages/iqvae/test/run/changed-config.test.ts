@@ -22,7 +22,7 @@ beforeAll(async () => {
   process.env.IQVAE_CACHE = at("cache");
   createRun(at("whole"), config);
   await train("whole", { ...silent, begin: (task) => void alive.set(task, liveTensors()) });
-}, 120_000);
+});
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** A copy of the trained run with another configuration. */

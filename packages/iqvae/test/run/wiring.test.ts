@@ -56,7 +56,7 @@ beforeAll(async () => {
   watch("stage2", Stage2Trainer.prototype, WEIGHTS.stage2);
   await trainRun(createRun(join(folder, "run"), config), { progress: silent, interrupt: { requested: false } });
   vi.restoreAllMocks();
-}, 120_000);
+});
 
 describe.each(["stage1", "stage2"] as const)("%s", (stage) => {
   test("its rate begins at the peak and falls along a cosine to a twentieth of it", () => {
