@@ -1,4 +1,4 @@
-import { replaceFile, setThreads } from "@iqvae/torch";
+import { replaceFile, setThreads, WriteError } from "@iqvae/torch";
 import { report } from "../report/report.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
@@ -26,7 +26,7 @@ export async function trainAttended(
   try {
     const outcome = await trainRun(run, { progress, interrupt });
     const { stage, step, steps, finished } = statusOf(run);
-    replaceFile(run.report, report(run));
+    writeReport(run, progress);
     if (outcome === "interrupted") {
       const text = `Saved ${run.path} at step ${step} of ${steps} of ${stage}. Go on: ${goOn}`;
       sayAnyway(text);
@@ -36,5 +36,19 @@ export async function trainAttended(
     return finished && outcome === "finished";
   } finally {
     interrupt.close();
+  }
+}
+
+/** A report that cannot be written, on a full disk say, must not hide that the training is saved. */
+function writeReport(run: RunFolder, progress: Progress): void {
+  try {
+    replaceFile(run.report, report(run));
+  } catch (error) {
+    if (!(error instanceof WriteError)) throw error;
+    progress.tell(`The training is saved, but not its report. ${error.message}`, {
+      event: "no-report",
+      text: error.message,
+    });
+    process.exitCode = 1;
   }
 }

@@ -3,6 +3,7 @@ import {
   chmodSync,
   existsSync,
   lstatSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -101,4 +102,13 @@ describe("--out", () => {
     expect(await sample()).toMatchObject({ code: 0, err: "" });
     expect(readdirSync(workspace.at("runs/tiny/samples"))).toEqual(["sample.png"]);
   });
+});
+
+test("a report that cannot be written is said to be missing, and hides neither the training nor the fault", async () => {
+  mkdirSync(workspace.at("runs/odd/report.html"), { recursive: true });
+  const set = SHORT.flatMap((setting) => ["--set", setting]);
+  const { code, out, err } = await workspace.run("train", "tiny", "--name", "odd", ...set);
+  expect({ code, err }).toEqual({ code: 1, err: "" });
+  expect(out).toMatch(/saved, but not its report\. Could not write .*report\.html: it is a folder/);
+  expect(await workspace.run("sample", "odd", ...FEW)).toMatchObject({ code: 0 });
 });
