@@ -3,9 +3,11 @@
 // libtorch's sort of 2 × 50 rows of 4,096 takes most of the time of the whole divergence, and every elementwise operator
 // around it reads and writes all rows again. Here a row stays in the cache from its sort to its gradient.
 #include "history.h"
+#include "parallel.h"
 
-#include <ATen/ATen.h>
-#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -132,7 +134,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> sliced_gw(const at::Tensor& x, co
   const float *from_x = rows_x.data_ptr<float>(), *from_y = rows_y.data_ptr<float>();
   float *to_x = grad_x.data_ptr<float>(), *to_y = grad_y.data_ptr<float>();
   double* costs = cost.data_ptr<double>();
-  at::parallel_for(0, x.size(0), 1, [&](int64_t begin, int64_t end) {
+  kernels::parallel_for(0, x.size(0), 1, [&](int64_t begin, int64_t end) {
     Scratch scratch(n);
     for (int64_t row = begin; row < end; ++row) {
       sort_centred(from_x + row * n, n, scratch, scratch.x);

@@ -1,4 +1,5 @@
-// Entry of the addon: one state an environment, and settings of the process that libtorch users on a CPU want.
+// Entry of the addon: one state an environment; what the addon was built with; settings of the process.
+#include "simd.h"
 #include "state.h"
 
 #ifdef __GLIBC__
@@ -15,23 +16,36 @@ void define(napi_env env, napi_value target, const char* name, napi_callback cal
 
 namespace {
 
+// keepLargeBlocks() → the size in bytes up to which malloc keeps blocks, or 0 where it is not glibc's.
+//
 // glibc gives blocks over 128 KiB back to the kernel at once and faults them in anew at the next step, which more than
-// doubles the time of a convolution step. Large blocks are kept instead.
-void keep_large_blocks() {
+// doubles the time of a convolution step. Before 2.35 it refuses a threshold above 32 MiB, and goes by sizes that it has seen
+// until it is told one: so that is told then. The others would switch that off by themselves and leave 128 KiB.
+napi_value keep_large_blocks(napi_env env, napi_callback_info) {
+  int64_t kept = 0;
 #ifdef __GLIBC__
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  mallopt(M_TOP_PAD, 64 << 20);
+  for (const int size : {1 << 30, 32 << 20}) {
+    if (mallopt(M_MMAP_THRESHOLD, size) == 0) continue;
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    mallopt(M_TOP_PAD, 64 << 20);
+    kept = size;
+    break;
+  }
 #endif
+  napi_value out;
+  napi_create_int64(env, kept, &out);
+  return out;
 }
 
 napi_value init(napi_env env, napi_value exports) {
-  keep_large_blocks();
   return guarded(env, [&] {
     auto owned = std::make_unique<State>();
     check(napi_set_instance_data(env, owned.get(), [](napi_env, void* data, void*) { delete static_cast<State*>(data); }, nullptr), env);
     State* state = owned.release();
     set_property(env, exports, "version", make_string(env, TORCH_VERSION));
+    set_property(env, exports, "compiler", make_string(env, kernels::compiler()));
+    set_property(env, exports, "instructionSet", make_string(env, kernels::name_of(kernels::instruction_set())));
+    define(env, exports, "keepLargeBlocks", keep_large_blocks, state);
     register_calls(env, exports, state);
     register_memory(env, exports, state);
     register_autograd(env, exports, state);

@@ -1,7 +1,7 @@
 // What an operator of libtorch gets from generated code, and one of ours has to do itself: leave no wrong gradients behind.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/MemoryOverlap.h>
 #include <c10/core/GradMode.h>
 #include <c10/core/InferenceMode.h>

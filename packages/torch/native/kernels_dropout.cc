@@ -2,11 +2,11 @@
 // back; here a mask is a hash of a seed and of each element's number, so that it is drawn by all cores, in vectors, and drawn
 // again on the way back. Its bits do not depend on the number of threads.
 #include "history.h"
-#include "simd.h"
+#include "loops_dropout.h"
+#include "parallel.h"
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
@@ -15,7 +15,7 @@
 namespace {
 
 using at::Tensor;
-using kernels::Bf16;
+using namespace kernels;
 
 constexpr int64_t kGrain = 32768;
 
@@ -29,57 +29,23 @@ struct Mask {
   uint32_t key(int64_t first) const { return static_cast<uint32_t>(seed) + 0x9e3779b9u * static_cast<uint32_t>(first >> 32); }
 };
 
-// Two rounds of multiply and shift: each bit of the input changes each bit of the output about half the time.
-IQVAE_INLINE uint32_t mix(uint32_t x) {
-  x ^= x >> 16;
-  x *= 0x7feb352du;
-  x ^= x >> 15;
-  x *= 0x846ca68bu;
-  x ^= x >> 16;
-  return x;
-}
-IQVAE_INLINE float kept(uint32_t number, uint32_t key, uint32_t second, uint32_t threshold, float scale) {
-  return mix(mix(number ^ key) + second) >= threshold ? scale : 0.0f;
-}
-
-// y = x · mask + residual, for the elements from `first` on.
 template <typename X, typename Y, bool kAdd>
-IQVAE_INLINE void apply(const X* __restrict x, const Y* __restrict residual, Y* __restrict y, int64_t first, int64_t count, uint32_t key, uint32_t second,
-                        uint32_t threshold, float scale) {
-  const uint32_t start = static_cast<uint32_t>(first);
-  for (int64_t i = 0; i < count; ++i) {
-    const float value = kernels::load(x + i) * kept(start + static_cast<uint32_t>(i), key, second, threshold, scale);
-    kernels::store(y + i, kAdd ? value + kernels::load(residual + i) : value);
-  }
-}
-#define IQVAE_DROPOUT(NAME, X, Y, ADD)                                                                                                     \
-  IQVAE_CLONES void NAME(const X* __restrict x, const Y* __restrict residual, Y* __restrict y, int64_t first, int64_t count, uint32_t key, \
-                         uint32_t second, uint32_t threshold, float scale) {                                                               \
-    apply<X, Y, ADD>(x, residual, y, first, count, key, second, threshold, scale);                                                         \
-  }
-IQVAE_DROPOUT(add_f32, float, float, true)
-IQVAE_DROPOUT(add_bf16, Bf16, float, true)
-IQVAE_DROPOUT(plain_f32, float, float, false)
-IQVAE_DROPOUT(plain_bf16, Bf16, Bf16, false)
-IQVAE_DROPOUT(narrow_bf16, float, Bf16, false)
-#undef IQVAE_DROPOUT
-
-template <typename X, typename Y>
-using Kernel = void (*)(const X*, const Y*, Y*, int64_t, int64_t, uint32_t, uint32_t, uint32_t, float);
-
-template <typename X, typename Y>
-void run(Kernel<X, Y> kernel, const X* x, const Y* residual, Y* y, int64_t count, const Mask& mask) {
+void run(const X* x, const Y* residual, Y* y, int64_t count, const Mask& mask) {
   if (y == nullptr) return;
-  at::parallel_for(0, count, kGrain, [&](int64_t begin, int64_t end) {
+  parallel_for(0, count, kGrain, [&](int64_t begin, int64_t end) {
     // Blocks end where the high half of the number changes.
     while (begin < end) {
       const int64_t stop = std::min(end, ((begin >> 32) + 1) << 32);
-      kernel(x + begin, residual == nullptr ? nullptr : residual + begin, y + begin, begin, stop - begin, mask.key(begin),
-             static_cast<uint32_t>(mask.seed >> 32), mask.threshold(), mask.scale());
+      best<apply_mask<X, Y, kAdd>>(x + begin, kAdd ? residual + begin : nullptr, y + begin, begin, stop - begin, mask.key(begin),
+                                       static_cast<uint32_t>(mask.seed >> 32), mask.threshold(), mask.scale());
       begin = stop;
     }
   });
 }
+template <typename X, typename Y>
+void add(const X* x, const Y* residual, Y* y, int64_t count, const Mask& mask) { run<X, Y, true>(x, residual, y, count, mask); }
+template <typename X, typename Y>
+void plain(const X* x, Y* y, int64_t count, const Mask& mask) { run<X, Y, false>(x, nullptr, y, count, mask); }
 
 // Null on the meta device, where nothing is computed.
 template <typename T>
@@ -101,15 +67,15 @@ struct DropoutAdd : torch::autograd::Function<DropoutAdd> {
       const Tensor added = residual->contiguous().resolve_neg();
       y = at::empty_like(added);
       if (wide)
-        run<float, float>(add_f32, floats(x), floats(added), floats(y), x.numel(), mask);
+        add(floats(x), floats(added), floats(y), x.numel(), mask);
       else
-        run<Bf16, float>(add_bf16, bits(x), floats(added), floats(y), x.numel(), mask);
+        add(bits(x), floats(added), floats(y), x.numel(), mask);
     } else {
       y = at::empty_like(x);
       if (wide)
-        run<float, float>(plain_f32, floats(x), nullptr, floats(y), x.numel(), mask);
+        plain(floats(x), floats(y), x.numel(), mask);
       else
-        run<Bf16, Bf16>(plain_bf16, bits(x), nullptr, bits(y), x.numel(), mask);
+        plain(bits(x), bits(y), x.numel(), mask);
     }
     context->saved_data["p"] = p;
     context->saved_data["seed"] = seed;
@@ -126,11 +92,11 @@ struct DropoutAdd : torch::autograd::Function<DropoutAdd> {
     const Tensor dy = gradients[0].to(wide || added ? at::kFloat : at::kBFloat16).contiguous().resolve_neg();
     Tensor dx = at::empty(dy.sizes(), dy.options().dtype(wide ? at::kFloat : at::kBFloat16));
     if (wide)
-      run<float, float>(plain_f32, floats(dy), nullptr, floats(dx), dy.numel(), mask);
+      plain(floats(dy), floats(dx), dy.numel(), mask);
     else if (added)
-      run<float, Bf16>(narrow_bf16, floats(dy), nullptr, bits(dx), dy.numel(), mask);
+      plain(floats(dy), bits(dx), dy.numel(), mask);
     else
-      run<Bf16, Bf16>(plain_bf16, bits(dy), nullptr, bits(dx), dy.numel(), mask);
+      plain(bits(dy), bits(dx), dy.numel(), mask);
     return {dx, added ? gradients[0] : Tensor(), Tensor(), Tensor()};
   }
 };

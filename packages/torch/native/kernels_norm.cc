@@ -1,10 +1,10 @@
 // Group normalization followed by SiLU, forward and backward in one kernel each, for `channels_last` images in float32 or
 // bfloat16 on the CPU. libtorch 1.13 has neither the layout nor bfloat16 input with float32 weights, and takes three passes.
 #include "history.h"
-#include "simd.h"
+#include "loops_norm.h"
+#include "parallel.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
@@ -13,139 +13,11 @@
 namespace {
 
 using at::Tensor;
-using kernels::Bf16;
+using namespace kernels;
 
 struct Shape {
   int64_t rows, channels, groups;  // rows: H·W of one image
 };
-
-// Sums of d and d² by channel, where d = x − shift. Blocks of rows add up in float32, blocks in double. The shift is some value
-// of the channel: without it, a mean much larger than the deviation would cancel all digits of the variance.
-template <typename T>
-IQVAE_INLINE void channel_sums(const T* __restrict x, int64_t rows, int64_t channels, const float* __restrict shift, float* __restrict sum,
-                               float* __restrict square) {
-  for (int64_t c = 0; c < channels; ++c) sum[c] = square[c] = 0;
-  for (int64_t r = 0; r < rows; ++r) {
-    const T* __restrict row = x + r * channels;
-    for (int64_t c = 0; c < channels; ++c) {
-      const float value = kernels::load(row + c) - shift[c];
-      sum[c] += value;
-      square[c] += value * value;
-    }
-  }
-}
-IQVAE_CLONES void channel_sums_f32(const float* __restrict x, int64_t rows, int64_t channels, const float* __restrict shift,
-                                   float* __restrict sum, float* __restrict square) {
-  channel_sums(x, rows, channels, shift, sum, square);
-}
-IQVAE_CLONES void channel_sums_bf16(const Bf16* __restrict x, int64_t rows, int64_t channels, const float* __restrict shift,
-                                    float* __restrict sum, float* __restrict square) {
-  channel_sums(x, rows, channels, shift, sum, square);
-}
-
-// y = f(x·a + b) with a, b by channel; f is SiLU or the identity.
-template <typename T>
-IQVAE_INLINE void affine(const T* __restrict x, T* __restrict y, int64_t rows, int64_t channels, const float* __restrict a, const float* __restrict b, bool silu) {
-  for (int64_t r = 0; r < rows; ++r) {
-    const T* __restrict in = x + r * channels;
-    T* __restrict out = y + r * channels;
-    if (silu) {
-      for (int64_t c = 0; c < channels; ++c) {
-        const float z = kernels::load(in + c) * a[c] + b[c];
-        kernels::store(out + c, z / (1.0f + kernels::fast_exp(-z)));
-      }
-    } else {
-      for (int64_t c = 0; c < channels; ++c) kernels::store(out + c, kernels::load(in + c) * a[c] + b[c]);
-    }
-  }
-}
-IQVAE_CLONES void affine_f32(const float* __restrict x, float* __restrict y, int64_t rows, int64_t channels, const float* __restrict a, const float* __restrict b, bool silu) {
-  affine(x, y, rows, channels, a, b, silu);
-}
-IQVAE_CLONES void affine_bf16(const Bf16* __restrict x, Bf16* __restrict y, int64_t rows, int64_t channels, const float* __restrict a, const float* __restrict b, bool silu) {
-  affine(x, y, rows, channels, a, b, silu);
-}
-
-// The gradient at z = x·a + b (kept in `dz`), and its sums by channel, plain and times x − mean.
-template <bool kSilu, typename T>
-IQVAE_INLINE void gradient_sums(const T* __restrict x, const T* __restrict dy, float* __restrict dz, int64_t rows, int64_t channels,
-                                const float* __restrict a, const float* __restrict b, const float* __restrict mean,
-                                float* __restrict sum, float* __restrict product) {
-  for (int64_t c = 0; c < channels; ++c) sum[c] = product[c] = 0;
-  for (int64_t r = 0; r < rows; ++r) {
-    const T* __restrict in = x + r * channels;
-    const T* __restrict out = dy + r * channels;
-    float* __restrict kept = dz + r * channels;
-    for (int64_t c = 0; c < channels; ++c) {
-      const float value = kernels::load(in + c);
-      float gradient = kernels::load(out + c);
-      if (kSilu) {
-        const float z = value * a[c] + b[c];
-        const float sigmoid = 1.0f / (1.0f + kernels::fast_exp(-z));
-        gradient *= sigmoid * (1.0f + z * (1.0f - sigmoid));
-      }
-      kept[c] = gradient;
-      sum[c] += gradient;
-      product[c] += gradient * (value - mean[c]);
-    }
-  }
-}
-// The choice stands outside the loop: a branch within keeps it from being vectorized.
-IQVAE_CLONES void gradient_sums_f32(const float* __restrict x, const float* __restrict dy, float* __restrict dz, int64_t rows,
-                                    int64_t channels, const float* __restrict a, const float* __restrict b, const float* __restrict mean, bool silu,
-                                    float* __restrict sum, float* __restrict product) {
-  if (silu)
-    gradient_sums<true>(x, dy, dz, rows, channels, a, b, mean, sum, product);
-  else
-    gradient_sums<false>(x, dy, dz, rows, channels, a, b, mean, sum, product);
-}
-IQVAE_CLONES void gradient_sums_bf16(const Bf16* __restrict x, const Bf16* __restrict dy, float* __restrict dz, int64_t rows,
-                                     int64_t channels, const float* __restrict a, const float* __restrict b, const float* __restrict mean, bool silu,
-                                     float* __restrict sum, float* __restrict product) {
-  if (silu)
-    gradient_sums<true>(x, dy, dz, rows, channels, a, b, mean, sum, product);
-  else
-    gradient_sums<false>(x, dy, dz, rows, channels, a, b, mean, sum, product);
-}
-
-// dx = dz·p + x·q + s by channel.
-template <typename T>
-IQVAE_INLINE void input_gradient(const T* __restrict x, const float* __restrict dz, T* __restrict dx, int64_t rows, int64_t channels, const float* __restrict p, const float* __restrict q,
-                                 const float* __restrict s) {
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < channels; ++c) {
-      const int64_t i = r * channels + c;
-      kernels::store(dx + i, dz[i] * p[c] + kernels::load(x + i) * q[c] + s[c]);
-    }
-}
-IQVAE_CLONES void input_gradient_f32(const float* __restrict x, const float* __restrict dz, float* __restrict dx, int64_t rows, int64_t channels, const float* __restrict p,
-                                     const float* __restrict q, const float* __restrict s) {
-  input_gradient(x, dz, dx, rows, channels, p, q, s);
-}
-IQVAE_CLONES void input_gradient_bf16(const Bf16* __restrict x, const float* __restrict dz, Bf16* __restrict dx, int64_t rows, int64_t channels, const float* __restrict p,
-                                      const float* __restrict q, const float* __restrict s) {
-  input_gradient(x, dz, dx, rows, channels, p, q, s);
-}
-
-// One name for both element types.
-void sums_of(const float* x, int64_t r, int64_t c, const float* k, float* s, float* q) { channel_sums_f32(x, r, c, k, s, q); }
-void sums_of(const Bf16* x, int64_t r, int64_t c, const float* k, float* s, float* q) { channel_sums_bf16(x, r, c, k, s, q); }
-void affine_of(const float* x, float* y, int64_t r, int64_t c, const float* a, const float* b, bool f) { affine_f32(x, y, r, c, a, b, f); }
-void affine_of(const Bf16* x, Bf16* y, int64_t r, int64_t c, const float* a, const float* b, bool f) { affine_bf16(x, y, r, c, a, b, f); }
-void gradients_of(const float* x, const float* dy, float* dz, int64_t r, int64_t c, const float* a, const float* b, const float* m, bool f,
-                  float* s, float* p) {
-  gradient_sums_f32(x, dy, dz, r, c, a, b, m, f, s, p);
-}
-void gradients_of(const Bf16* x, const Bf16* dy, float* dz, int64_t r, int64_t c, const float* a, const float* b, const float* m, bool f,
-                  float* s, float* p) {
-  gradient_sums_bf16(x, dy, dz, r, c, a, b, m, f, s, p);
-}
-void input_of(const float* x, const float* dz, float* dx, int64_t r, int64_t c, const float* p, const float* q, const float* s) {
-  input_gradient_f32(x, dz, dx, r, c, p, q, s);
-}
-void input_of(const Bf16* x, const float* dz, Bf16* dx, int64_t r, int64_t c, const float* p, const float* q, const float* s) {
-  input_gradient_bf16(x, dz, dx, r, c, p, q, s);
-}
 
 // The affine map of one image from its statistics: a = rstd·γ, b = β − mean·a.
 void affine_coefficients(const Shape& shape, const float* mean, const float* rstd, const float* gamma, const float* beta, float* a, float* b) {
@@ -160,15 +32,15 @@ template <typename T>
 void forward_images(const T* x, T* y, float* mean, float* rstd, const float* gamma, const float* beta, int64_t images, const Shape& shape,
                     double eps, bool silu) {
   const int64_t channels = shape.channels, width = channels / shape.groups, size = shape.rows * channels;
-  at::parallel_for(0, images, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(0, images, 1, [&](int64_t begin, int64_t end) {
     std::vector<float> scratch(channels * 5);
     std::vector<double> totals(channels * 2);
     float *sum = scratch.data(), *square = sum + channels, *a = square + channels, *b = a + channels, *shift = b + channels;
     for (int64_t i = begin; i < end; ++i) {
       std::fill(totals.begin(), totals.end(), 0.0);
-      for (int64_t c = 0; c < channels; ++c) shift[c] = kernels::load(x + i * size + c);
+      for (int64_t c = 0; c < channels; ++c) shift[c] = load(x + i * size + c);
       for (int64_t r = 0; r < shape.rows; r += 128) {
-        sums_of(x + i * size + r * channels, std::min<int64_t>(128, shape.rows - r), channels, shift, sum, square);
+        best<channel_sums<T>>(x + i * size + r * channels, std::min<int64_t>(128, shape.rows - r), channels, shift, sum, square);
         for (int64_t c = 0; c < channels; ++c) {
           totals[c] += sum[c];
           totals[channels + c] += square[c];
@@ -188,7 +60,7 @@ void forward_images(const T* x, T* y, float* mean, float* rstd, const float* gam
         rstd[i * shape.groups + g] = static_cast<float>(1.0 / std::sqrt(variance + eps));
       }
       affine_coefficients(shape, mean + i * shape.groups, rstd + i * shape.groups, gamma, beta, a, b);
-      affine_of(x + i * size, y + i * size, shape.rows, channels, a, b, silu);
+      best<affine<T>>(x + i * size, y + i * size, shape.rows, channels, a, b, silu);
     }
   });
 }
@@ -197,7 +69,9 @@ template <typename T>
 void backward_images(const T* x, const T* dy, T* dx, const float* mean, const float* rstd, const float* gamma, const float* beta,
                      float* dgamma, float* dbeta, int64_t images, const Shape& shape, bool silu) {
   const int64_t channels = shape.channels, width = channels / shape.groups, size = shape.rows * channels;
-  at::parallel_for(0, images, 1, [&](int64_t begin, int64_t end) {
+  // The choice stands outside the loop: a branch within keeps it from being vectorized.
+  const auto gradients = silu ? best<gradient_sums<true, T>> : best<gradient_sums<false, T>>;
+  parallel_for(0, images, 1, [&](int64_t begin, int64_t end) {
     std::vector<float> scratch(channels * 8), dz(size);
     float *a = scratch.data(), *b = a + channels, *sum = b + channels, *product = sum + channels;
     float *p = product + channels, *q = p + channels, *s = q + channels, *centre = s + channels;
@@ -205,7 +79,7 @@ void backward_images(const T* x, const T* dy, T* dx, const float* mean, const fl
       const float *m = mean + i * shape.groups, *inverse = rstd + i * shape.groups;
       affine_coefficients(shape, m, inverse, gamma, beta, a, b);
       for (int64_t c = 0; c < channels; ++c) centre[c] = m[c / width];
-      gradients_of(x + i * size, dy + i * size, dz.data(), shape.rows, channels, a, b, centre, silu, sum, product);
+      gradients(x + i * size, dy + i * size, dz.data(), shape.rows, channels, a, b, centre, sum, product);
       for (int64_t g = 0; g < shape.groups; ++g) {
         double weighted = 0, correlated = 0;  // Σ γ·dz and Σ γ·dz·x̂ over the group
         for (int64_t c = g * width; c < (g + 1) * width; ++c) {
@@ -224,7 +98,7 @@ void backward_images(const T* x, const T* dy, T* dx, const float* mean, const fl
           s[c] = offset;
         }
       }
-      input_of(x + i * size, dz.data(), dx + i * size, shape.rows, channels, p, q, s);
+      best<input_gradient<T>>(x + i * size, dz.data(), dx + i * size, shape.rows, channels, p, q, s);
     }
   });
 }

@@ -1,9 +1,9 @@
 // Optimizer steps over whole lists of tensors: on the CPU one pass over memory, elsewhere libtorch's foreach operators.
 #include "history.h"
-#include "simd.h"
+#include "loops_optim.h"
+#include "parallel.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/library.h>
 
 #include <cmath>
@@ -11,6 +11,8 @@
 namespace {
 
 using at::Tensor;
+using namespace kernels;
+
 constexpr int64_t kGrain = 32768;
 
 // Whether the tensors lie alike in memory, so that one index means one element in all.
@@ -21,23 +23,6 @@ bool lie_alike(const Tensor& a, const Tensor& b) { return is_flat(b) && a.sizes(
 Tensor laid_like(const Tensor& gradient, const Tensor& parameter) {
   if (lie_alike(parameter, gradient)) return gradient;
   return at::empty_like(parameter).copy_(gradient);
-}
-
-// Differences from one are taken in double, as PyTorch does: in float32, 1 − 0.999 is 1.3e-5 off.
-struct AdamSettings {
-  float scale, beta1, rest1, beta2, rest2, eps, decay, step_size, correction2;
-};
-
-IQVAE_CLONES void adamw_range(float* __restrict p, const float* __restrict g, float* __restrict m, float* __restrict v, int64_t count,
-                              AdamSettings s) {
-  for (int64_t i = 0; i < count; ++i) {
-    const float gradient = g[i] * s.scale;
-    const float first = s.beta1 * m[i] + s.rest1 * gradient;
-    const float second = s.beta2 * v[i] + s.rest2 * gradient * gradient;
-    m[i] = first;
-    v[i] = second;
-    p[i] = p[i] * s.decay - s.step_size * first / (std::sqrt(second) / s.correction2 + s.eps);
-  }
 }
 
 double step_size(double rate, double beta1, int64_t step) { return rate / (1.0 - std::pow(beta1, step)); }
@@ -115,15 +100,11 @@ void adamw(at::TensorList parameters, at::TensorList gradients, at::TensorList f
     const float* g = gradient.data_ptr<float>();
     float* m = firsts[i].data_ptr<float>();
     float* v = seconds[i].data_ptr<float>();
-    at::parallel_for(0, parameters[i].numel(), kGrain, [&](int64_t begin, int64_t end) {
-      adamw_range(p + begin, g + begin, m + begin, v + begin, end - begin, settings);
+    parallel_for(0, parameters[i].numel(), kGrain, [&](int64_t begin, int64_t end) {
+      best<adamw_range>(p + begin, g + begin, m + begin, v + begin, end - begin, settings);
     });
     for (const Tensor& written : {parameters[i], firsts[i], seconds[i]}) kernels::note_change(written);
   }
-}
-
-IQVAE_CLONES void lerp_range(float* __restrict a, const float* __restrict b, int64_t count, float weight) {
-  for (int64_t i = 0; i < count; ++i) a[i] += weight * (b[i] - a[i]);
 }
 
 // a ← a + weight·(b − a) for every pair.
@@ -150,25 +131,13 @@ void lerp(at::TensorList averages, at::TensorList targets, double weight) {
     }
     float* a = average.data_ptr<float>();
     const float* b = targets[i].data_ptr<float>();
-    at::parallel_for(0, average.numel(), kGrain,
-                     [&](int64_t begin, int64_t end) { lerp_range(a + begin, b + begin, end - begin, static_cast<float>(weight)); });
-    kernels::note_change(average);
+    parallel_for(0, average.numel(), kGrain,
+                     [&](int64_t begin, int64_t end) { best<lerp_range>(a + begin, b + begin, end - begin, static_cast<float>(weight)); });
+    note_change(average);
   }
 }
 
-// The sum over a block stays in float32, as 16 lanes that the compiler keeps in one register; blocks add up in double.
-IQVAE_CLONES float squares_of_block(const float* values, int64_t count) {
-  float lanes[16] = {};
-  int64_t i = 0;
-  for (; i + 16 <= count; i += 16)
-    for (int k = 0; k < 16; ++k) lanes[k] += values[i + k] * values[i + k];
-  float sum = 0;
-  for (; i < count; ++i) sum += values[i] * values[i];
-  for (float lane : lanes) sum += lane;
-  return sum;
-}
-
-// The Euclidean norm of all tensors as one vector.
+// The Euclidean norm of all tensors as one vector. It has the same bits for any number of threads.
 Tensor global_norm(at::TensorList tensors) {
   kernels::check_constant("global_norm", tensors);
   kernels::check_one_device("global_norm", tensors);
@@ -177,6 +146,12 @@ Tensor global_norm(at::TensorList tensors) {
                 tensor.layout(), " ", tensor.scalar_type());
   if (!tensors.empty() && tensors[0].is_meta()) return at::empty({}, tensors[0].options().dtype(at::kFloat));
   at::NoGradGuard no_grad;
+  constexpr int64_t kBlock = 4096;
+  struct Block {
+    const float* values;
+    int64_t count;
+  };
+  std::vector<Block> blocks;
   double total = 0;
   for (const Tensor& tensor : tensors) {
     if (!is_flat(tensor)) {
@@ -189,9 +164,14 @@ Tensor global_norm(at::TensorList tensors) {
       return at::norm(at::stack(norms));
     }
     const float* values = tensor.data_ptr<float>();
-    for (int64_t begin = 0; begin < tensor.numel(); begin += 4096)
-      total += squares_of_block(values + begin, std::min<int64_t>(4096, tensor.numel() - begin));
+    for (int64_t begin = 0; begin < tensor.numel(); begin += kBlock)
+      blocks.push_back({values + begin, std::min(kBlock, tensor.numel() - begin)});
   }
+  std::vector<double> sums(blocks.size());
+  parallel_for(0, static_cast<int64_t>(blocks.size()), kGrain / kBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) sums[i] = best<squares_of_block>(blocks[i].values, blocks[i].count);
+  });
+  for (const double sum : sums) total += sum;
   return at::scalar_tensor(std::sqrt(total), at::TensorOptions().dtype(at::kFloat));
 }
 

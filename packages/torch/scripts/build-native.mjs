@@ -36,6 +36,7 @@ export const selectionKey = (env = process.env) => (env.LIBTORCH ? resolve(env.L
  * @param {string} [options.build] the folder to build in
  * @param {string} [options.name] the library's file name
  * @param {import("./locate-libtorch.mjs").Libtorch} [options.libtorch]
+ * @param {{ command: string, version: string }} [options.compiler]
  * @returns {Promise<{ library: string, info: object, compiled: string[] }>} `compiled` is empty when all was up to date
  * @throws {Error} no libtorch, no compiler, or the compiler's last words
  */
@@ -44,9 +45,9 @@ export async function buildNative({
   build = join(packageRoot, "build"),
   name = "torch.node",
   libtorch = locateLibtorch(),
+  compiler = findCompiler(),
 } = {}) {
   if (!libtorch) throw new Error("No libtorch was found. Run `npm run setup`, or name one by the LIBTORCH variable.");
-  const compiler = findCompiler();
   const flags = flagsFor(libtorch);
   const folder = join(build, `${libtorch.version}-${hash(...libtorch.libDirs, ...libtorch.includeDirs)}`);
   mkdirSync(join(folder, "objects"), { recursive: true });

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -33,6 +33,15 @@ export function findCompiler(env = process.env) {
 }
 
 /**
+ * The kernels vectorize loops with square roots and choices, which `errno` and floating-point traps would forbid. What may
+ * change the results of sums is not among these.
+ */
+export const LANGUAGE_FLAGS = [
+  ...["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC"],
+  ...["-Wall", "-Wextra", "-Wno-unused-parameter"],
+];
+
+/**
  * Flags that compile and link against `libtorch`. No flag assumes this machine's processor, so that a build can be
  * carried elsewhere; faster instruction sets are chosen at run time, in functions with a target attribute.
  * @param {import("./locate-libtorch.mjs").Libtorch} libtorch
@@ -41,20 +50,16 @@ export function flagsFor(libtorch) {
   const napi = join(fileURLToPath(import.meta.resolve("node-api-headers/package.json")), "..", "include");
   // Naming the compiler's own folder as a system folder would break its order, by which <stdlib.h> is found.
   const system = libtorch.includeDirs.filter((dir) => dir !== "/usr/include").flatMap((dir) => ["-isystem", dir]);
-  const openmp = mac ? [] : ["-fopenmp"];
   return {
     compile: [
+      ...LANGUAGE_FLAGS,
       `-std=c++${languageVersion(libtorch)}`,
-      ...["-O3", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-Wall", "-Wextra", "-Wno-unused-parameter"],
-      ...openmp,
       `-D_GLIBCXX_USE_CXX11_ABI=${Number(libtorch.cxx11Abi)}`,
       `-I${napi}`,
       ...system,
     ],
     link: [
-      ...(mac
-        ? ["-dynamiclib", "-undefined", "dynamic_lookup"]
-        : ["-shared", "-Wl,--no-as-needed", ...openMpOf(libtorch)]),
+      ...(mac ? ["-dynamiclib", "-undefined", "dynamic_lookup"] : ["-shared", "-Wl,--no-as-needed"]),
       ...libtorch.libDirs.map((dir) => `-L${dir}`),
       ...libtorch.libs.map((lib) => `-l${lib}`),
       ...libtorch.rpath.map((dir) => `-Wl,-rpath,${dir}`),
@@ -66,12 +71,6 @@ export function flagsFor(libtorch) {
 function languageVersion({ includeDirs }) {
   const text = readFileSync(join(includeDirs[0], "ATen", "ATen.h"), "utf8");
   return Math.max(17, Number(/C\+\+(\d\d) or later compatible compiler is required/.exec(text)?.[1] ?? 17));
-}
-
-/** Wheels carry their own OpenMP runtime; a second one in the process would be a second set of threads. */
-function openMpOf({ libDirs }) {
-  const own = libDirs.flatMap((dir) => readdirSync(dir)).find((name) => /^libgomp-\w+\.so/.test(name));
-  return [own ? `-l:${own}` : "-fopenmp"];
 }
 
 /**

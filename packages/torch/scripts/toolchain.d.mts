@@ -1,0 +1,1 @@
+export function findCompiler(env?: Record<string, string | undefined>): { command: string; version: string };

@@ -1,0 +1,34 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { COMPILERS, tryLoops } from "../../../scripts/compilers.mjs";
+import { kernelBuild } from "../src/index.ts";
+
+/** What the processor has, told by the kernel instead of by the compiler. */
+function instructionSet(): string {
+  const flags =
+    readFileSync("/proc/cpuinfo", "utf8")
+      .split("\n")
+      .find((line) => line.startsWith("flags")) ?? "";
+  const has = (...names: string[]) => names.every((name) => flags.split(" ").includes(name));
+  if (!has("avx2", "fma")) return "base";
+  return has("avx512f", "avx512bw", "avx512dq", "avx512vl") ? "AVX-512" : "AVX2";
+}
+
+const installed = (command: string) => spawnSync(command, ["--version"]).status === 0;
+const onX64 = process.arch === "x64" && process.platform === "linux";
+
+describe.each(COMPILERS.map((name) => [name, installed(name)] as const))("%s", (compiler, here) => {
+  test.skipIf(!here || !onX64).each(["torch", "iqvae"] as const)(
+    "compiles the loops of %s, whose versions agree, and picks this processor's",
+    async (name) => {
+      expect(await tryLoops(name, compiler)).toContain(`, ${instructionSet()}`);
+    },
+    300_000,
+  );
+});
+
+test.skipIf(!onX64)("the addon runs in the instructions of this processor, or in fewer when asked to", () => {
+  expect(kernelBuild().instructionSet).toBe(instructionSet());
+  expect(kernelBuild().compiler).toMatch(/\d+\.\d+/);
+});

@@ -1,0 +1,3 @@
+export const COMPILERS: readonly string[];
+
+export function tryLoops(name: "torch" | "iqvae", compiler: string): Promise<string>;
