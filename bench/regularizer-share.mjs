@@ -2,7 +2,7 @@
 // share of the whole step without it. Measured alone, since the difference of two steps drowns in noise. Not part of
 // `npm run bench`, since it has no peer: node bench/regularizer-share.mjs
 import { parseArgs } from "node:util";
-import { manualSeed, ops, scope, setThreads } from "@iqvae/torch";
+import { manualSeed, ops, scope, setThreads, tuneProcess } from "@iqvae/torch";
 import { presets } from "../packages/iqvae/dist/config/presets.js";
 import { createRegularizer } from "../packages/iqvae/dist/regularizer/index.js";
 import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
@@ -13,6 +13,7 @@ const { values } = parseArgs({
   options: { threads: { type: "string", default: "2" }, repeats: { type: "string", default: "15" } },
 });
 const repeats = Number(values.repeats);
+tuneProcess();
 setThreads(Number(values.threads));
 manualSeed(0);
 

@@ -27,9 +27,9 @@ if (python === undefined)
     `no Python with PyTorch found${process.env.PYTHON ? ` at ${process.env.PYTHON} (from PYTHON)` : ""}: only our own figures ` +
       "follow. For the peers: apt-get install python3-torch, or name a Python that has it: PYTHON=/path/to/python3 npm run bench",
   );
-else if (!sameRelease(python.torch, torchVersion))
+else if (!sameRelease(python.torch, torchVersion()))
   note(
-    `the peers run on PyTorch ${python.torch}, ours on libtorch ${torchVersion}: the libraries' own speed differs too`,
+    `the peers run on PyTorch ${python.torch}, ours on libtorch ${torchVersion()}: the libraries' own speed differs too`,
   );
 if (process.env.PYTHON2X)
   note(

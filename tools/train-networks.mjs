@@ -9,7 +9,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { noGrad, scope, torchVersion, writeSafetensors } from "@iqvae/torch";
+import { noGrad, scope, torchVersion, tuneProcess, writeSafetensors } from "@iqvae/torch";
 import { ATTRIBUTE_SETS } from "../packages/iqvae/dist/features/attribute-labels.js";
 import { attributesNetwork } from "../packages/iqvae/dist/features/open.js";
 import { SHIPPED, sha256Of } from "../packages/iqvae/dist/features/shipped.js";
@@ -24,6 +24,7 @@ const wanted = positionals.map((text) => {
 });
 if (wanted.length === 0) throw new Error("Name what to train: SET-SIZE, such as faces-32.");
 
+tuneProcess();
 const progress = {
   begin: (task, total) => console.log(`${task}: ${total}`),
   update() {},
@@ -38,7 +39,7 @@ for (const { set, size } of wanted) {
     const half = [...network.stateDict()].map(([name, weight]) => [name, noGrad(() => weight.to("float16"))]);
     writeSafetensors(`${path}.safetensors`, new Map(half));
   });
-  const trainedWith = { processor: processor().name, precision: fastPrecision(), libtorch: torchVersion };
+  const trainedWith = { processor: processor().name, precision: fastPrecision(), libtorch: torchVersion() };
   const about = { sha256: sha256Of(`${path}.safetensors`), recipe, trainedWith, figures };
   writeFileSync(`${path}.json`, `${JSON.stringify(about, null, 2)}\n`);
   console.log(`${path}.safetensors ${about.sha256}`);

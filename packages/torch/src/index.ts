@@ -15,11 +15,13 @@ export {
   getThreads,
   grad,
   inferenceMode,
+  kernelBuild,
   liveTensors,
   noGrad,
   setThreads,
   torchVersion,
 } from "./modes.ts";
+export { tuneProcess } from "./native.ts";
 export {
   buffer,
   Conv2d,

@@ -92,4 +92,12 @@ export function liveTensors(): number {
   return native.liveTensors();
 }
 
-export const torchVersion: string = native.version;
+/** The version of libtorch, e.g. `2.4.1`. */
+export function torchVersion(): string {
+  return native.version;
+}
+
+/** What compiled the kernels of this package, and the instructions of this processor that they use. */
+export function kernelBuild(): { compiler: string; instructionSet: "AVX-512" | "AVX2" | "base" } {
+  return { compiler: native.compiler, instructionSet: native.instructionSet };
+}

@@ -33,7 +33,11 @@ export type NativeFunction = (...values: unknown[]) => unknown;
 
 /** What the C++ addon exports. Handles are integers; see `native/state.h`. */
 export interface Native {
+  /** Of libtorch. */
   readonly version: string;
+  readonly compiler: string;
+  readonly instructionSet: "AVX-512" | "AVX2" | "base";
+  keepLargeBlocks(): number;
   operatorNames(): string[];
   methodNames(): string[];
   describeOperator(name: string, overload: string): NativeSchema | undefined;
@@ -78,16 +82,47 @@ export interface Native {
   loadLibrary(path: string): void;
 }
 
+let addon: Native | undefined;
+let tuned = false;
+const afterLoading: (() => void)[] = [];
+
 function load(): Native {
-  // OpenMP's threads wait for work by spinning, for milliseconds. On a machine that others use too, that takes from the thread
-  // that they wait for; read by libgomp when the addon brings it in.
-  process.env.GOMP_SPINCOUNT ??= "20000";
-  const native = createRequire(import.meta.url)(
-    builtLibrary(fileURLToPath(new URL("../build", import.meta.url))),
-  ) as Native;
-  // libtorch starts with the threads that OpenMP counts, which in a container is often one.
-  native.setThreads(Number(process.env.OMP_NUM_THREADS) || availableParallelism());
-  return native;
+  if (addon !== undefined) return addon;
+  addon = createRequire(import.meta.url)(builtLibrary(fileURLToPath(new URL("../build", import.meta.url)))) as Native;
+  Object.assign(native, addon);
+  if (tuned) tune(addon);
+  for (const task of afterLoading) task();
+  return addon;
 }
 
-export const native: Native = load();
+/**
+ * The addon, which is loaded when the first of its properties is read, and libtorch with it: an import alone changes nothing
+ * in the process. From then on all are plain properties.
+ */
+export const native: Native = Object.create(
+  new Proxy({} as Native, { get: (_, name) => (typeof name === "string" ? load()[name as keyof Native] : undefined) }),
+) as Native;
+
+/** Runs `task` as soon as the addon is there. */
+export function onceLoaded(task: () => void): void {
+  afterLoading.push(task);
+}
+
+/**
+ * Sets the process up for work on the CPU. A program calls it at its start, before the first tensor; later it does what can
+ * still be done.
+ *
+ * - glibc's `malloc` keeps large blocks instead of handing them back to the kernel after every step.
+ * - Operators run on as many threads as there are cores, or as `OMP_NUM_THREADS` says. libtorch would start with what OpenMP
+ *   counts, which in a container is often one.
+ */
+export function tuneProcess(): void {
+  if (tuned) return;
+  tuned = true;
+  if (addon !== undefined) tune(addon);
+}
+
+function tune(addon: Native): void {
+  addon.keepLargeBlocks();
+  addon.setThreads(Number(process.env.OMP_NUM_THREADS) || availableParallelism());
+}

@@ -22,9 +22,8 @@ export function readOverloads(): void {
   for (const overloads of table.values()) overloads.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
 }
 
-readOverloads();
-
 /** The overloads of an operator, in the order in which they are tried; `undefined` when this libtorch lacks it. */
 export function overloadsOf(name: string): readonly string[] | undefined {
+  if (table.size === 0) readOverloads();
   return table.get(name);
 }

@@ -208,7 +208,7 @@ describe("errors", () => {
   test("an operator that does not exist is told with the version", () => {
     expect(hasOperator("aten::mull")).toBe(false);
     expect(() => callOperator("aten::mull", 1)).toThrow(
-      new Error(`libtorch ${torchVersion} has no operator aten::mull`),
+      new Error(`libtorch ${torchVersion()} has no operator aten::mull`),
     );
     expect((aten as unknown as Record<string, unknown>).mull).toBeUndefined();
     expect((ops as unknown as Record<string, Record<string, unknown>>).nothing?.add).toBeUndefined();

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { cudaDeviceCount, getThreads, torchVersion } from "@iqvae/torch";
+import { cudaDeviceCount, getThreads, kernelBuild, torchVersion } from "@iqvae/torch";
 import { Command } from "commander";
 import { cacheFolder, dataLicenses } from "../data/index.ts";
 import { processor } from "../support/processor.ts";
@@ -25,17 +25,19 @@ export function doctorCommand(): Command {
 }
 
 function examine(): Finding[] {
-  const libraries = loadedLibraries();
   const { name, bfloat16 } = processor();
+  const { compiler, instructionSet } = kernelBuild();
+  const libraries = loadedLibraries(); // those of libtorch, too, which the line above has loaded
   const cuda = cudaDeviceCount();
   return [
     ["iqvae", VERSION],
     ["node", `${process.versions.node} (${process.platform} ${process.arch})`],
-    ["libtorch", `${torchVersion} (${sourceOf(libraries)})`],
+    ["libtorch", `${torchVersion()} (${sourceOf(libraries)})`],
     [
       "native addon",
-      libraries.find((path) => path.endsWith(".node") && path.includes(`${torchVersion}-`)) ?? "unknown",
+      libraries.find((path) => path.endsWith(".node") && path.includes(`${torchVersion()}-`)) ?? "unknown",
     ],
+    ["kernels", `${instructionSet} instructions, compiled by ${compiler}`],
     ["BLAS", blasOf(libraries)],
     ["threads", String(getThreads())],
     ["processor", name],

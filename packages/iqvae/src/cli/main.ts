@@ -1,3 +1,4 @@
+import { tuneProcess } from "@iqvae/torch";
 import { Command } from "commander";
 import { VERSION } from "../support/version.ts";
 import { dataCommand } from "./data.ts";
@@ -12,6 +13,8 @@ import { sampleCommand } from "./sample.ts";
 import { startCommand } from "./start.ts";
 import { expectWorkingFolder, surviveLostOutput } from "./terminal.ts";
 import { resumeCommand, trainCommand } from "./train.ts";
+
+tuneProcess();
 
 const program = new Command("iqvae")
   .description("Conditional image synthesis with integrated quantization")

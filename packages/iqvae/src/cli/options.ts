@@ -75,7 +75,7 @@ export function device(text: string): string {
   const count = cudaDeviceCount();
   if (count === 0)
     throw new InvalidArgumentError(
-      `libtorch ${torchVersion} sees no CUDA device. Build against one with CUDA (docs/architecture.md, "Which libtorch"), ` +
+      `libtorch ${torchVersion()} sees no CUDA device. Build against one with CUDA (docs/architecture.md, "Which libtorch"), ` +
         "or leave the option out.",
     );
   if (Number(number) >= count) throw new InvalidArgumentError(`The last CUDA device is cuda:${count - 1}.`);

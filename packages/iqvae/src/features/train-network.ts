@@ -64,7 +64,7 @@ export async function trainedNetwork<M extends Module>(training: NetworkTraining
   const precision = fastPrecision();
   const { steps, batch, rate, shipped = SHIPPED } = training;
   const recipe = { version: VERSION, name, ...parts, steps, batch, rate };
-  const key = JSON.stringify({ ...recipe, precision, torch: torchVersion });
+  const key = JSON.stringify({ ...recipe, precision, torch: torchVersion() });
   const short = createHash("sha256").update(key).digest("hex").slice(0, 12);
   const folder = join(training.cacheDir ?? cacheFolder(), "networks");
   const path = join(folder, `${name}-${short}.safetensors`);

@@ -87,7 +87,7 @@ export function saveCheckpoint(
     ...content,
     random: randomStates(),
     tensors: { file: basename(tensorPath), bytes: statSync(tensorPath).size, sha256: hashFile(tensorPath) },
-    versions: { iqvae: VERSION, libtorch: torchVersion, node: process.versions.node },
+    versions: { iqvae: VERSION, libtorch: torchVersion(), node: process.versions.node },
   };
   replaceFile(path, `${JSON.stringify(checkpoint, null, 1)}\n`);
   prune(folder, content.stage);

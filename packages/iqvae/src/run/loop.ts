@@ -145,9 +145,9 @@ function resume(training: Training, means: Means): Pick<Checkpoint, "step" | "ev
   // A stage that is finished has logged nothing since; what later stages logged must stay.
   if (checkpoint.step < steps) run.log.cutBack(stage, checkpoint.step);
   restoreRandomStates(checkpoint.random);
-  if (checkpoint.versions.libtorch !== torchVersion) {
-    const text = `The run was trained with libtorch ${checkpoint.versions.libtorch} and goes on with ${torchVersion}: not to the bit.`;
-    progress.tell(text, { event: "other-libtorch", before: checkpoint.versions.libtorch, now: torchVersion });
+  if (checkpoint.versions.libtorch !== torchVersion()) {
+    const text = `The run was trained with libtorch ${checkpoint.versions.libtorch} and goes on with ${torchVersion()}: not to the bit.`;
+    progress.tell(text, { event: "other-libtorch", before: checkpoint.versions.libtorch, now: torchVersion() });
   }
   return checkpoint;
 }

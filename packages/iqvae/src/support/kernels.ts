@@ -3,7 +3,13 @@ import { builtLibrary, callOperator, loadLibrary, type Tensor } from "@iqvae/tor
 
 /* The method's own operators, in C++ (packages/iqvae/native), with types. */
 
-loadLibrary(builtLibrary(fileURLToPath(new URL("../../build", import.meta.url))));
+let loaded = false;
+
+function call(name: string, ...args: unknown[]): unknown {
+  if (!loaded) loadLibrary(builtLibrary(fileURLToPath(new URL("../../build", import.meta.url))));
+  loaded = true;
+  return callOperator(name, ...args);
+}
 
 /**
  * The one-dimensional Gromov–Wasserstein cost of each row, matched in the better of the two orders, and its gradients. On
@@ -14,7 +20,7 @@ loadLibrary(builtLibrary(fileURLToPath(new URL("../../build", import.meta.url)))
  * @returns cost float64 `[L]`; gradients of each row's cost, float32 `[L, n]`
  */
 export function slicedGw(x: Tensor, y: Tensor): [cost: Tensor, gradX: Tensor, gradY: Tensor] {
-  return callOperator("iqvae::sliced_gw", x, y) as [Tensor, Tensor, Tensor];
+  return call("iqvae::sliced_gw", x, y) as [Tensor, Tensor, Tensor];
 }
 
 /**
@@ -38,16 +44,7 @@ export function decodeAttention(
   of: Tensor,
   position: number,
 ): Tensor {
-  return callOperator(
-    "iqvae::decode_attention",
-    qkv,
-    prefixKeys,
-    prefixValues,
-    ownKeys,
-    ownValues,
-    of,
-    position,
-  ) as Tensor;
+  return call("iqvae::decode_attention", qkv, prefixKeys, prefixValues, ownKeys, ownValues, of, position) as Tensor;
 }
 
 /**
@@ -59,12 +56,12 @@ export function decodeAttention(
  * @param bias float32 `[C]`
  */
 export function addNorm_(x: Tensor, y: Tensor | null, weight: Tensor, bias: Tensor, eps: number): Tensor {
-  return callOperator("iqvae::add_norm_", x, y, weight, bias, eps) as Tensor;
+  return call("iqvae::add_norm_", x, y, weight, bias, eps) as Tensor;
 }
 
 /** A weight `[O, I]` as panels `[⌈O/32⌉, I, 32]` for {@link panelLinear}. */
 export function packPanels(weight: Tensor): Tensor {
-  return callOperator("iqvae::pack_panels", weight) as Tensor;
+  return call("iqvae::pack_panels", weight) as Tensor;
 }
 
 /**
@@ -83,5 +80,5 @@ export function panelLinear(
   outputs: number,
   gelu: boolean = false,
 ): Tensor {
-  return callOperator("iqvae::panel_linear", x, panels, bias, outputs, gelu) as Tensor;
+  return call("iqvae::panel_linear", x, panels, bias, outputs, gelu) as Tensor;
 }

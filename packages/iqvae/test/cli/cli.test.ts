@@ -131,7 +131,7 @@ describe("an unknown command or option", () => {
       ["sample", "tiny", "--device", "cuda:99"],
       cudaDeviceCount() > 0
         ? `error: option '--device <name>' argument 'cuda:99' is invalid. The last CUDA device is cuda:${cudaDeviceCount() - 1}.\n`
-        : `error: option '--device <name>' argument 'cuda:99' is invalid. libtorch ${torchVersion} sees no CUDA device. Build ` +
+        : `error: option '--device <name>' argument 'cuda:99' is invalid. libtorch ${torchVersion()} sees no CUDA device. Build ` +
           'against one with CUDA (docs/architecture.md, "Which libtorch"), or leave the option out.\n',
     ],
     [["data", "face"], "There is no data set 'face'; did you mean 'faces'?\n"],

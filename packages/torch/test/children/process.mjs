@@ -1,0 +1,8 @@
+// What a process has and does after an import, and after tuneProcess(); prints one JSON line.
+const libtorch = () => process.report.getReport().sharedObjects.some((path) => path.includes("libtorch"));
+const { getThreads, tensor, tuneProcess } = await import(process.argv[2]);
+const afterImport = { libtorch: libtorch(), environment: { ...process.env } };
+if (process.argv[3] === "tuned") tuneProcess();
+const afterTuning = libtorch();
+tensor([1]).dispose();
+console.log(JSON.stringify({ afterImport, afterTuning, inUse: libtorch(), threads: getThreads() }));

@@ -1,0 +1,78 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { findCompiler } from "../scripts/toolchain.mjs";
+import { compiledChild } from "./children/compiled.ts";
+
+interface Told {
+  readonly afterImport: { readonly libtorch: boolean; readonly environment: Record<string, string> };
+  readonly afterTuning: boolean;
+  readonly inUse: boolean;
+  readonly threads: number;
+}
+
+const main = fileURLToPath(new URL("../dist/index.js", import.meta.url));
+let child: string;
+beforeAll(() => {
+  child = compiledChild("process.mjs");
+}, 300_000);
+
+function run(argument: string, env: Record<string, string | undefined>): { told: Told; stderr: string } {
+  const environment = { ...process.env, OMP_NUM_THREADS: undefined, ...env };
+  const { stdout, stderr } = spawnSync(process.execPath, [child, main, argument], {
+    env: environment,
+    encoding: "utf8",
+  });
+  return { told: JSON.parse(stdout) as Told, stderr };
+}
+
+describe("an import", () => {
+  test("loads nothing and sets nothing; the first tensor loads libtorch", () => {
+    const { told } = run("", { OMP_NUM_THREADS: "1" });
+    expect(told.afterImport.libtorch).toBe(false);
+    expect(Object.keys(told.afterImport.environment).filter((name) => /^(GOMP|OPENBLAS_T|OMP_W)/.test(name))).toEqual(
+      [],
+    );
+    expect([told.afterTuning, told.inUse, told.threads]).toEqual([false, true, 1]);
+  });
+});
+
+describe("tuneProcess", () => {
+  test("takes all cores, or what OMP_NUM_THREADS says", () => {
+    expect(run("tuned", {}).told.threads).toBe(availableParallelism());
+    expect(run("tuned", { OMP_NUM_THREADS: "3" }).told.threads).toBe(3);
+  });
+
+  describe.skipIf(process.platform !== "linux" || !process.report.getReport)("malloc", () => {
+    const folder = mkdtempSync(join(tmpdir(), "mallopt-"));
+    afterAll(() => rmSync(folder, { recursive: true, force: true }));
+    const preload = join(folder, "mallopt.so");
+    const calls = (argument: string, env = {}) =>
+      run(argument, { LD_PRELOAD: preload, ...env }).stderr.match(/mallopt .*/g) ?? [];
+    beforeAll(() => {
+      const source = fileURLToPath(new URL("children/mallopt.c", import.meta.url));
+      const built = spawnSync(findCompiler().command, ["-x", "c", "-shared", "-fPIC", source, "-o", preload]);
+      expect(built.status, String(built.stderr)).toBe(0);
+    });
+
+    test("is left as it is by an import", () => expect(calls("")).toEqual([]));
+
+    test("keeps blocks of up to 1 GiB", () =>
+      expect(calls("tuned")).toEqual([
+        `mallopt mmap ${2 ** 30} taken`,
+        `mallopt trim ${2 ** 30} taken`,
+        `mallopt top ${2 ** 26} taken`,
+      ]));
+
+    test("keeps blocks of up to 32 MiB where glibc refuses more", () =>
+      expect(calls("tuned", { MALLOPT_MOST: String(2 ** 25) })).toEqual([
+        `mallopt mmap ${2 ** 30} refused`,
+        `mallopt mmap ${2 ** 25} taken`,
+        `mallopt trim ${2 ** 30} taken`,
+        `mallopt top ${2 ** 26} taken`,
+      ]));
+  });
+});
