@@ -5,9 +5,15 @@ import { builtLibrary, callOperator, loadLibrary, type Tensor } from "@iqvae/tor
 
 let loaded = false;
 
-function call(name: string, ...args: unknown[]): unknown {
-  if (!loaded) loadLibrary(builtLibrary(fileURLToPath(new URL("../../build", import.meta.url))));
+/** Loads the library, unless it is there. */
+export function loadKernels(): void {
+  if (loaded) return;
+  loadLibrary(builtLibrary(fileURLToPath(new URL("../../build", import.meta.url))));
   loaded = true;
+}
+
+function call(name: string, ...args: unknown[]): unknown {
+  loadKernels();
   return callOperator(name, ...args);
 }
 

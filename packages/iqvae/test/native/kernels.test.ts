@@ -2,10 +2,11 @@ import { ops, type Tensor, tensor } from "@iqvae/torch";
 import { native } from "../../../torch/src/native.ts";
 import { describeKernels, type Kernel, wave } from "../../../torch/test/kernels-contract.ts";
 import { matchingCosts } from "../../src/regularizer/sliced.ts";
-import { packPanels } from "../../src/support/kernels.ts";
+import { loadKernels, packPanels } from "../../src/support/kernels.ts";
 
 const { aten } = ops;
 
+loadKernels();
 const ours = native.operatorNames().filter((name) => name.startsWith("iqvae::"));
 
 const attention =
