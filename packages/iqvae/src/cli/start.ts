@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { checkWritable, replaceFile } from "@iqvae/torch";
 import { Command } from "commander";
-import { loadConfig } from "../config/index.ts";
+import { loadConfig, withSettings } from "../config/index.ts";
 import { spreadRows } from "../data/index.ts";
 import { report } from "../report/report.ts";
 import { SAMPLES, samplesSheet } from "../run/pictures.ts";
@@ -50,6 +51,13 @@ function openOrCreate(preset: string, settings: readonly string[], progress: Pro
     return run;
   }
   const run = openRun(path);
+  // Values come in another order when they are set.
+  if (!isDeepStrictEqual(withSettings(run.config, settings, path), run.config)) {
+    throw new Error(
+      `${path} was made with other values than ${settings.join(", ")}. Delete it to begin anew, or train another run: ` +
+        `npx iqvae train ${preset} ${settings.map((setting) => `--set ${setting}`).join(" ")}`,
+    );
+  }
   const { stage, step, steps, finished } = statusOf(run);
   const state = finished
     ? `${path} is trained already (delete it to begin anew): drawing samples`

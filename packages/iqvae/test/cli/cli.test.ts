@@ -283,6 +283,14 @@ describe("start", () => {
     expect(existsSync(workspace.at("report.html"))).toBe(true);
   });
 
+  test("does not pass over values that the run was not made with", async () => {
+    const { code, err } = await workspace.run("start", "--preset", "tiny", "--set", "stage1.steps=31");
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /^runs\/tiny was made with other values than stage1\.steps=31\..* train tiny --set stage1\.steps=31\n$/,
+    );
+  });
+
   test("goes on with an unfinished run", async () => {
     const path = workspace.at("runs/start");
     cpSync(workspace.at("runs/tiny"), path, { recursive: true });
