@@ -108,6 +108,9 @@ export function onceLoaded(task: () => void): void {
   afterLoading.push(task);
 }
 
+/** Read by libgomp when the addon brings it in. Its own choice is to spin for milliseconds, on a core that OpenBLAS may want. */
+const SPIN_COUNT = "1000";
+
 /**
  * Sets the process up for work on the CPU. A program calls it at its start, before the first tensor; later it does what can
  * still be done.
@@ -115,10 +118,13 @@ export function onceLoaded(task: () => void): void {
  * - glibc's `malloc` keeps large blocks instead of handing them back to the kernel after every step.
  * - Operators run on as many threads as there are cores, or as `OMP_NUM_THREADS` says. libtorch would start with what OpenMP
  *   counts, which in a container is often one.
+ * - Threads that wait for work spin for a short time only, where libtorch is not loaded yet: on a machine that others use too,
+ *   spinning takes from the thread that is waited for. `GOMP_SPINCOUNT` is left alone if it is set.
  */
 export function tuneProcess(): void {
   if (tuned) return;
   tuned = true;
+  process.env.GOMP_SPINCOUNT ??= SPIN_COUNT;
   if (addon !== undefined) tune(addon);
 }
 

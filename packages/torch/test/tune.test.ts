@@ -12,6 +12,7 @@ interface Told {
   readonly afterTuning: boolean;
   readonly inUse: boolean;
   readonly threads: number;
+  readonly spins?: string;
 }
 
 const main = fileURLToPath(new URL("../dist/index.js", import.meta.url));
@@ -41,6 +42,12 @@ describe("an import", () => {
 });
 
 describe("tuneProcess", () => {
+  test("lets threads spin for a short time, unless the environment says how long", () => {
+    expect(run("tuned", { GOMP_SPINCOUNT: undefined }).told.spins).toBe("1000");
+    expect(run("tuned", { GOMP_SPINCOUNT: "7" }).told.spins).toBe("7");
+    expect(run("", { GOMP_SPINCOUNT: undefined }).told.spins).toBeUndefined();
+  });
+
   test("takes all cores, or what OMP_NUM_THREADS says", () => {
     expect(run("tuned", {}).told.threads).toBe(availableParallelism());
     expect(run("tuned", { OMP_NUM_THREADS: "3" }).told.threads).toBe(3);

@@ -5,4 +5,12 @@ const afterImport = { libtorch: libtorch(), environment: { ...process.env } };
 if (process.argv[3] === "tuned") tuneProcess();
 const afterTuning = libtorch();
 tensor([1]).dispose();
-console.log(JSON.stringify({ afterImport, afterTuning, inUse: libtorch(), threads: getThreads() }));
+console.log(
+  JSON.stringify({
+    afterImport,
+    afterTuning,
+    inUse: libtorch(),
+    threads: getThreads(),
+    spins: process.env.GOMP_SPINCOUNT,
+  }),
+);
