@@ -1,4 +1,8 @@
-import { tuneProcess } from "../src/index.ts";
+import { vi } from "vitest";
+import { getThreads, tuneProcess } from "../src/index.ts";
 
-// As programs do: without it malloc gives large blocks back after every step.
+// As programs do: without it malloc gives large blocks back after every step. It is the process that is set up; the modules
+// are loaded anew by each test file, so that they meet its mocks.
 tuneProcess();
+getThreads();
+vi.resetModules();

@@ -73,7 +73,7 @@ function run(subject: Stage2Trainer, from: number, to: number): void {
 
 const bitsOf = (tensors: Map<string, Tensor>): Map<string, string> =>
   new Map(
-    [...tensors].map(([name, x]) => [name, createHash("sha256").update(x.detach().read("float32")).digest("hex")]),
+    [...tensors].map(([name, x]) => [name, createHash("sha256").update(x.detach().toTypedArray()).digest("hex")]),
   );
 
 test.each([33, 70])("the held-out loss of %i images is the mean over images computed one by one", (count) => {
