@@ -34,7 +34,7 @@ const steps: Record<Stage, Step[]> = { stage1: [], stage2: [] };
 /** Of one weight, before the first step. */
 const began: Partial<Record<Stage, number[]>> = {};
 
-const values = (tensor: Tensor) => scope(() => Array.from(tensor.detach().flatten().read("float32")));
+const values = (tensor: Tensor) => scope(() => Array.from(tensor.detach().flatten().to("float32").read("float32")));
 const norm = (tensors: Iterable<Tensor>) => Math.hypot(...[...tensors].flatMap(values));
 
 /** Looks at every step of a kind of trainer. */
