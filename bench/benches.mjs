@@ -1,7 +1,12 @@
+import { existsSync } from "node:fs";
 import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
+import { blasFolder, locateLibtorch } from "../packages/torch/scripts/locate-libtorch.mjs";
 
-/** The allocator as our addon sets it at load, for a peer that knows of it. */
+const blas = blasFolder(locateLibtorch().libDirs[0]);
+
+/** The allocator and the BLAS that ours runs on, for a peer that knows of them. */
 const TUNED = {
+  ...(blas && existsSync(blas) ? { LD_LIBRARY_PATH: blas } : {}),
   MALLOC_MMAP_THRESHOLD_: String(2 ** 30),
   MALLOC_TRIM_THRESHOLD_: String(2 ** 30),
   MALLOC_TOP_PAD_: String(2 ** 26),
@@ -48,7 +53,7 @@ const sampling = {
 };
 
 const DEFAULT = "PyTorch, float32, default allocator";
-const BEST = `PyTorch with either allocator${PRECISIONS.length > 1 ? ", in either precision" : ""}`;
+const BEST = `PyTorch with either allocator and BLAS${PRECISIONS.length > 1 ? ", in either precision" : ""}`;
 
 /** @type {readonly Bench[]} */
 export const BENCHES = [
@@ -169,7 +174,7 @@ function step(name, metric, { ours, asUsersRunIt, tuned }, inFloat32, inBfloat16
   ];
 }
 
-/** A peer in every combination of the choices, with either allocator. */
+/** A peer in every combination of the choices, as it comes and with our allocator and BLAS. */
 function tuned(script, choices) {
   const combinations = Object.entries(choices).reduce(
     (all, [flag, options]) => all.flatMap((flags) => options.map((option) => [...flags, `--${flag}`, option])),

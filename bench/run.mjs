@@ -57,7 +57,7 @@ async function once(command, round) {
   if (done.length >= round || failures.has(command)) return;
   const interpreter = (command.current ? python2x : python)?.path;
   if (command.script.endsWith(".py") && interpreter === undefined) return;
-  const circumstances = `${command.env?.MALLOC_TOP_PAD_ ? " tuned allocator" : ""}${command.current ? " PyTorch 2.x" : ""}${command.busy ? " beside a busy process" : ""}`;
+  const circumstances = `${command.env?.MALLOC_TOP_PAD_ ? " tuned allocator and BLAS" : ""}${command.current ? " PyTorch 2.x" : ""}${command.busy ? " beside a busy process" : ""}`;
   note(`round ${round}: ${command.script} ${(command.flags ?? []).join(" ")}${circumstances}`);
   try {
     results.set(command, [...done, await measure(command, { python: interpreter, threads })]);

@@ -1,9 +1,11 @@
 import { existsSync, realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { blasFolder } from "../packages/torch/scripts/locate-libtorch.mjs";
 import { runs } from "../packages/torch/scripts/toolchain.mjs";
 import { quietly } from "./step.mjs";
 
-const debianPackages = ["libtorch-dev", "libopenblas0"];
+const blasPackage = "libopenblas0-openmp";
+const debianPackages = ["libtorch-dev", blasPackage];
 const isRoot = process.getuid?.() === 0;
 
 /**
@@ -23,28 +25,37 @@ export async function installLibtorch() {
 }
 
 /**
- * The BLAS that a system libtorch computes with. Debian's first choice is the reference implementation, some 30 times
- * slower than OpenBLAS, which is put in its place when that is allowed.
+ * The BLAS that a system libtorch computes with. Debian's first choice is the reference implementation, some 30 times slower
+ * than OpenBLAS; OpenBLAS in turn has two builds, and the one on threads of its own gets in the way of libtorch's. The addon
+ * takes the OpenMP build where it is installed (see `blasFolder`); nothing else on the system changes its choice.
  * @param {string} libDir the folder of libtorch
  * @returns {Promise<string>} what to tell about it
  */
 export async function ensureFastBlas(libDir) {
-  if (!existsSync(join(libDir, "libblas.so.3"))) return "";
-  if (!isReferenceBlas(libDir)) return blasName(libDir);
-  const alternative = `libblas.so.3-${basename(libDir)}`;
-  const fast = join(libDir, "openblas-pthread", "libblas.so.3");
-  if (!isRoot) {
-    const commands = `apt-get install -y libopenblas0 && update-alternatives --set ${alternative} ${fast}`;
-    return `SLOW reference BLAS; run: sudo sh -c "${commands}"`;
+  const folder = blasFolder(libDir);
+  if (!folder || existsSync(folder)) return blasName(libDir);
+  const command = `apt-get install -y --no-install-recommends ${blasPackage}`;
+  const slow = `${blasName(libDir)}, SLOW beside libtorch; run: sudo ${command}`;
+  if (!isRoot || !runs("apt-get")) return slow;
+  try {
+    await aptInstall([blasPackage], "");
+    return blasName(libDir);
+  } catch {
+    return slow; // works as it is, e.g. without a network
   }
-  if (!existsSync(fast)) await aptInstall(["libopenblas0"], "");
-  if (isReferenceBlas(libDir)) await quietly("blas", ["update-alternatives", "--set", alternative, fast]);
-  return `${blasName(libDir)}, put in place of the reference BLAS`;
 }
 
-const blasPath = (libDir) => realpathSync(join(libDir, "libblas.so.3"));
-const isReferenceBlas = (libDir) => basename(dirname(blasPath(libDir))) === "blas";
-const blasName = (libDir) => (blasPath(libDir).includes("openblas") ? "OpenBLAS" : basename(dirname(blasPath(libDir))));
+function blasName(libDir) {
+  const library = join(libDir, "libblas.so.3");
+  if (!existsSync(library)) return "";
+  const folder = blasFolder(libDir);
+  if (folder && existsSync(folder)) return "OpenBLAS on OpenMP";
+  return (
+    { blas: "reference BLAS", "openblas-pthread": "OpenBLAS on its own threads" }[buildOf(library)] ?? buildOf(library)
+  );
+}
+
+const buildOf = (library) => basename(dirname(realpathSync(library)));
 
 async function aptInstall(packages, advice) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };

@@ -11,3 +11,5 @@ export interface Libtorch {
 }
 
 export function locateLibtorch(env?: Record<string, string | undefined>, roots?: string[]): Libtorch | undefined;
+
+export function blasFolder(libDir: string): string | undefined;

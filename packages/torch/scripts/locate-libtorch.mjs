@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 
 /**
  * @typedef {object} Libtorch
@@ -97,8 +97,21 @@ function inspectRoot(root) {
     libs: ["torch", "torch_cpu", "c10", ...(cuda ? ["torch_cuda", "c10_cuda"] : [])],
     cxx11Abi: usesCxx11Abi(join(libDir, `libc10.${suffix}`)),
     cuda,
-    rpath: [libDir],
+    rpath: [blasFolder(libDir), libDir].filter(Boolean),
   };
+}
+
+/**
+ * The folder of the BLAS that the addon prefers to the system's, whether it is installed or not: OpenBLAS on OpenMP, whose
+ * threads are libtorch's own. Those of Debian's first choice are others, and the two kinds wait for each other on the same cores.
+ * @param {string} libDir the folder of libtorch
+ * @returns {string | undefined} nothing where libtorch brings its own BLAS, or where the system's was chosen by hand
+ */
+export function blasFolder(libDir) {
+  const library = join(libDir, "libblas.so.3");
+  if (!existsSync(library)) return undefined;
+  const chosen = basename(dirname(realpathSync(library)));
+  return ["blas", "openblas-pthread", "openblas-openmp"].includes(chosen) ? join(libDir, "openblas-openmp") : undefined;
 }
 
 /** The version that the headers state; its file has moved with time. */

@@ -59,7 +59,10 @@ export function flagsFor(libtorch) {
       ...system,
     ],
     link: [
-      ...(mac ? ["-dynamiclib", "-undefined", "dynamic_lookup"] : ["-shared", "-Wl,--no-as-needed"]),
+      // The old kind of rpath holds for what libtorch itself needs, too: its BLAS.
+      ...(mac
+        ? ["-dynamiclib", "-undefined", "dynamic_lookup"]
+        : ["-shared", "-Wl,--no-as-needed", "-Wl,--disable-new-dtags"]),
       ...libtorch.libDirs.map((dir) => `-L${dir}`),
       ...libtorch.libs.map((lib) => `-l${lib}`),
       ...libtorch.rpath.map((dir) => `-Wl,-rpath,${dir}`),

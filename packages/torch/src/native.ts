@@ -108,7 +108,7 @@ export function onceLoaded(task: () => void): void {
   afterLoading.push(task);
 }
 
-/** Read by libgomp when the addon brings it in. Its own choice is to spin for milliseconds, on a core that OpenBLAS may want. */
+/** Read by libgomp when the addon brings it in. Its own choice is to spin for milliseconds, on a core that others may want. */
 const SPIN_COUNT = "1000";
 
 /**

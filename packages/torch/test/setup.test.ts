@@ -1,11 +1,23 @@
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { countTests, summary } from "../../../scripts/count.mjs";
 import { buildNative } from "../scripts/build-native.mjs";
-import { type Libtorch, locateLibtorch } from "../scripts/locate-libtorch.mjs";
+import { blasFolder, type Libtorch, locateLibtorch } from "../scripts/locate-libtorch.mjs";
+import { builtLibrary } from "../src/built.ts";
 
 let temp: string;
 beforeEach(() => {
@@ -55,6 +67,30 @@ describe("locateLibtorch", () => {
       cuda: false,
       rpath: [join(root, "lib")],
     });
+  });
+
+  test.each([
+    ["blas", true],
+    ["openblas-pthread", true],
+    ["openblas-openmp", true],
+    ["mkl", false],
+  ])("a system that computes with %s: OpenBLAS on OpenMP is preferred: %s", (chosen, preferred) => {
+    const root = fakeLibtorch(join(temp, `usr-${chosen}`));
+    write(join(root, "lib", chosen, "libblas.so.3"));
+    symlinkSync(join(root, "lib", chosen, "libblas.so.3"), join(root, "lib/libblas.so.3"));
+    const folder = join(root, "lib/openblas-openmp");
+    expect(blasFolder(join(root, "lib"))).toBe(preferred ? folder : undefined);
+    expect(locateLibtorch(nowhere(), [root])?.rpath).toEqual([...(preferred ? [folder] : []), join(root, "lib")]);
+  });
+
+  test("the addon has one BLAS loaded, the preferred one where it is installed", () => {
+    const preferred = blasFolder(locateLibtorch()!.libDirs[0]!);
+    const script = `require(${JSON.stringify(builtLibrary(fileURLToPath(new URL("../build", import.meta.url))))});
+      process.stdout.write(process.report.getReport().sharedObjects.filter((path) => /openblas|libblas/.test(path)).join());`;
+    const loaded = execFileSync(process.execPath, ["-e", script], { encoding: "utf8" }).split(",").filter(Boolean);
+    const folders = new Set(loaded.map((path) => dirname(realpathSync(path))));
+    if (preferred !== undefined && existsSync(preferred)) expect([...folders]).toEqual([preferred]);
+    else expect(folders.size).toBeLessThanOrEqual(1);
   });
 
   test("finds nothing where there is nothing", () => {

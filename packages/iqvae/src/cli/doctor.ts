@@ -81,6 +81,8 @@ function blasOf(libraries: readonly string[]): string {
   const real = libraries.map((path) => (existsSync(path) ? realpathSync(path) : path));
   const path = real.find((library) => /openblas|mkl_(core|rt|intel)|blis|Accelerate|libblas/.test(library));
   if (path === undefined) return "within libtorch";
+  if (path.includes("openblas-pthread"))
+    return `OpenBLAS on threads of its own: slow beside libtorch's (npm run setup), ${path}`;
   if (path.includes("openblas")) return `OpenBLAS, ${path}`;
   return basename(path).startsWith("libblas")
     ? `reference BLAS: slow, install OpenBLAS (npm run setup), ${path}`
