@@ -152,7 +152,7 @@ case("where", lambda x, y: torch.where(x > 0, x, y), r(3, 4), r(3, 4))
 case("masked_fill", lambda x, y: x.masked_fill(y > 0, -1.5), r(3, 4), r(3, 4))
 case("masked_select", lambda x, y: x.masked_select(y > 0), r(3, 4), r(3, 4))
 
-# Normalisation and activations.
+# Normalization and activations.
 case("layer_norm", lambda x, w, b: F.layer_norm(x, (6,), w, b, 1e-5), r(2, 3, 6), r(6), r(6))
 case("layer_norm plain", lambda x: F.layer_norm(x, (3, 6)), r(2, 3, 6))
 case("group_norm", lambda x, w, b: F.group_norm(x, 2, w, b, 1e-5), r(2, 4, 3, 3), r(4), r(4))

@@ -1,4 +1,4 @@
-"""Sliced Gromov-Wasserstein in PyTorch: vectorised over directions, gradients by autograd.
+"""Sliced Gromov-Wasserstein in PyTorch: vectorized over directions, gradients by autograd.
 
 Written as a PyTorch user would: one matrix product a side, one batched sort a side, both matchings from power sums.
 POT has no sliced Gromov-Wasserstein solver to compare with (0.9.7). Prints one JSON line a repeat.
@@ -11,7 +11,7 @@ import torch
 
 
 def matching_cost(x, y):
-    """Mean over pairs of ((x_i - x_j)^2 - (y_i - y_j)^2)^2 for matched, centred rows [L, n]: the binomial expansion."""
+    """Mean over pairs of ((x_i - x_j)^2 - (y_i - y_j)^2)^2 for matched, centered rows [L, n]: the binomial expansion."""
     n = x.shape[1]
     x2, y2 = x * x, y * y
     sum_x2, sum_y2 = x2.sum(1), y2.sum(1)

@@ -107,7 +107,7 @@ Tensor decode_attention(const Tensor& qkv, const Tensor& prefix_k, const Tensor&
   return out;
 }
 
-// The residual stream `x` [B, C] takes `y` in; returns its layer normalisation.
+// The residual stream `x` [B, C] takes `y` in; returns its layer normalization.
 Tensor add_norm_(Tensor x, const c10::optional<Tensor>& y, const Tensor& weight, const Tensor& bias, double eps) {
   TORCH_CHECK(x.dim() == 2 && (!y || y->sizes() == x.sizes()) && weight.sizes() == x.sizes().slice(1) && bias.sizes() == weight.sizes(),
               "add_norm_ expects x and y as [B, C] with C weights and biases, but got x ", x.sizes(), ", weights ", weight.sizes(),

@@ -72,7 +72,7 @@ KERNELS_INLINE void attend_one(const float* qkv, const T* prefix_k, const T* pre
   add_values(scores + s.prefix, own_v, D, own, out);
 }
 
-// x ← x + y, and the normalised sum.
+// x ← x + y, and the normalized sum.
 KERNELS_INLINE void add_norm_row(float* __restrict x, const float* y, const float* gain, const float* offset, float* __restrict out,
                                int64_t width, float eps) {
   if (y != nullptr)

@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kDigitBits = 11, kDigits = 3, kBuckets = 1 << kDigitBits;
 
-// One side of a direction. `values` are sorted and centred, `order[k]` is where the k-th smallest stood.
+// One side of a direction. `values` are sorted and centered, `order[k]` is where the k-th smallest stood.
 struct Side {
   std::vector<double> values;
   std::vector<uint32_t> order;
@@ -50,7 +50,7 @@ float value_of(uint32_t key) {
 }
 
 // Radix sort of (key, position) by the key, least significant digit first: three passes of 11 bits.
-void sort_centred(const float* row, size_t n, Scratch& scratch, Side& side) {
+void sort_centered(const float* row, size_t n, Scratch& scratch, Side& side) {
   scratch.counts.fill(0);
   for (size_t i = 0; i < n; ++i) {
     const uint32_t key = key_of(row[i]);
@@ -137,8 +137,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> sliced_gw(const at::Tensor& x, co
   kernels::parallel_for(0, x.size(0), 1, [&](int64_t begin, int64_t end) {
     Scratch scratch(n);
     for (int64_t row = begin; row < end; ++row) {
-      sort_centred(from_x + row * n, n, scratch, scratch.x);
-      sort_centred(from_y + row * n, n, scratch, scratch.y);
+      sort_centered(from_x + row * n, n, scratch, scratch.x);
+      sort_centered(from_y + row * n, n, scratch, scratch.y);
       costs[row] = match(scratch, n, to_x + row * n, to_y + row * n);
     }
   });

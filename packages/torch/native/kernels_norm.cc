@@ -74,20 +74,20 @@ void backward_images(const T* x, const T* dy, T* dx, const float* mean, const fl
   parallel_for(0, images, 1, [&](int64_t begin, int64_t end) {
     std::vector<float> scratch(channels * 8), dz(size);
     float *a = scratch.data(), *b = a + channels, *sum = b + channels, *product = sum + channels;
-    float *p = product + channels, *q = p + channels, *s = q + channels, *centre = s + channels;
+    float *p = product + channels, *q = p + channels, *s = q + channels, *center = s + channels;
     for (int64_t i = begin; i < end; ++i) {
       const float *m = mean + i * shape.groups, *inverse = rstd + i * shape.groups;
       affine_coefficients(shape, m, inverse, gamma, beta, a, b);
-      for (int64_t c = 0; c < channels; ++c) centre[c] = m[c / width];
-      gradients(x + i * size, dy + i * size, dz.data(), shape.rows, channels, a, b, centre, sum, product);
+      for (int64_t c = 0; c < channels; ++c) center[c] = m[c / width];
+      gradients(x + i * size, dy + i * size, dz.data(), shape.rows, channels, a, b, center, sum, product);
       for (int64_t g = 0; g < shape.groups; ++g) {
         double weighted = 0, correlated = 0;  // Σ γ·dz and Σ γ·dz·x̂ over the group
         for (int64_t c = g * width; c < (g + 1) * width; ++c) {
-          const double centred = static_cast<double>(product[c]) * inverse[g];
-          dgamma[i * channels + c] = static_cast<float>(centred);
+          const double centered = static_cast<double>(product[c]) * inverse[g];
+          dgamma[i * channels + c] = static_cast<float>(centered);
           dbeta[i * channels + c] = sum[c];
           weighted += gamma[c] * sum[c];
-          correlated += gamma[c] * centred;
+          correlated += gamma[c] * centered;
         }
         const double count = static_cast<double>(width * shape.rows);
         const float slope = static_cast<float>(-inverse[g] * inverse[g] * correlated / count);

@@ -66,7 +66,7 @@ export class Tensor implements Owned {
     return native.shape(this.handle);
   }
 
-  /** Steps between neighbours of each dimension, in elements. */
+  /** Steps between neighbors of each dimension, in elements. */
   get strides(): number[] {
     return native.strides(this.handle);
   }

@@ -121,8 +121,8 @@ describe("the fused group norm", () => {
   const compose = (x: Tensor, groups: number, weight: Tensor, bias: Tensor, silu: boolean): Tensor => {
     const [B, C, H, W] = x.shape as [number, number, number, number];
     const grouped = x.reshape([B, groups, (C / groups) * H * W]);
-    const centred = grouped.sub(grouped.mean([2], true));
-    const normal = centred.div(deviation(grouped)).reshape([B, C, H, W]);
+    const centered = grouped.sub(grouped.mean([2], true));
+    const normal = centered.div(deviation(grouped)).reshape([B, C, H, W]);
     const out = normal.mul(weight.reshape([C, 1, 1])).add(bias.reshape([C, 1, 1]));
     return silu ? out.mul(out.sigmoid()) : out;
   };

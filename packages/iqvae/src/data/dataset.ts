@@ -45,7 +45,7 @@ export interface PairDataset {
   readonly licenses: readonly License[];
   /** Of an import: what was read, and what was left out and why. */
   readonly report?: ImportReport;
-  /** Closes the cache file. No batch can be read afterwards. */
+  /** Closes the cache file. No batch can be read afterward. */
   close(): void;
 }
 

@@ -80,7 +80,7 @@ export class AttributesNetwork extends Module {
 
   /**
    * Mean over the attributes of their cross-entropy, each as a share of that of a uniform guess, so that attributes with many
-   * classes do not outweigh the others; and the same of the layout. Rare ids are learnt slowly, and where things are at once.
+   * classes do not outweigh the others; and the same of the layout. Rare ids are learned slowly, and where things are at once.
    */
   loss(planes: Tensor, { labels, layout }: AttributeTruth): Tensor {
     const features = this.embed(planes);

@@ -20,7 +20,7 @@ export function scoreTable(score: RunScore, other?: RunScore): string {
 }
 
 /**
- * A warning for people when a run is judged by the very network that its perceptual term was trained on: the run has learnt to
+ * A warning for people when a run is judged by the very network that its perceptual term was trained on: the run has learned to
  * please it. `undefined` when no network judges its own work.
  */
 export function ownJudge({ stage1: { perceptual }, data }: Config, score: RunScore): string | undefined {

@@ -43,7 +43,7 @@ function conv(inputs: number, outputs: number, kernel: number, axes: Axes): Conv
   return new Conv2d(inputs, outputs, sides(kernel, axes, 1));
 }
 
-/** Two normalised convolutions beside an identity (He et al. 2016, pre-activation as in VQGAN). */
+/** Two normalized convolutions beside an identity (He et al. 2016, pre-activation as in VQGAN). */
 class ResidualBlock extends Module {
   readonly norm1: GroupNorm;
   readonly conv1: Conv2d;

@@ -38,7 +38,7 @@ class Layer extends Module {
 
 /**
  * Tells real patches from reconstructed ones: the patch discriminator of Isola et al. 2017 (§ 3.2.2), as VQGAN uses it
- * (Esser et al. 2021), with group norm in place of batch norm: it has no running state, and an image's judgement does not
+ * (Esser et al. 2021), with group norm in place of batch norm: it has no running state, and an image's judgment does not
  * depend on what is judged beside it.
  */
 export class Discriminator extends Module {

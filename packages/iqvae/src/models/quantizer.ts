@@ -32,9 +32,9 @@ const KMEANS_ROUNDS = 8;
 
 /**
  * Vector quantization on the unit sphere (van den Oord et al. 2017, eq. 1 – 3, with the EMA codebook of its appendix A.1):
- * features are projected to `codeDim` dimensions and normalised, the nearest code is that of the largest cosine. Codes follow
+ * features are projected to `codeDim` dimensions and normalized, the nearest code is that of the largest cosine. Codes follow
  * the running mean of their vectors, `n ← γn + (1−γ)n_b`, `m ← γm + (1−γ)Σz`, `e = m/‖m‖`: on the sphere the division by
- * n is a scale that normalisation removes.
+ * n is a scale that normalization removes.
  */
 export class Quantizer extends Module {
   readonly codes: number;

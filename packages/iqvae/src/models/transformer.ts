@@ -35,7 +35,7 @@ export interface TokenShape {
   readonly imageTokens: number;
 }
 
-/** One layer: attention, then a two-layer perceptron, each on normalised input and added to what came in. */
+/** One layer: attention, then a two-layer perceptron, each on normalized input and added to what came in. */
 class Block extends Module {
   readonly norm1: LayerNorm;
   readonly attention: CausalAttention;
@@ -70,7 +70,7 @@ class Block extends Module {
 
 /**
  * A decoder-only transformer over `[condition tokens ; image tokens]` in raster order, the layout of taming-transformers
- * (Esser et al. 2021), with GPT-2's layers and initialisation (Radford et al. 2019): learned positions, normalisation before
+ * (Esser et al. 2021), with GPT-2's layers and initialization (Radford et al. 2019): learned positions, normalization before
  * each part, GELU.
  *
  * The two kinds of tokens have tables of their own, and only image tokens are predicted: the logits of image token `t`

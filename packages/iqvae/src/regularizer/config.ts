@@ -6,7 +6,7 @@ const weight = z.number().nonnegative().default(0.2);
 const distance = z.enum(DISTANCES).default("cosine");
 /** Feature vectors drawn at every step from all positions of the batch. */
 const samples = (count: number) => z.int().min(2).default(count);
-const normalise = z.boolean().default(false);
+const normalize = z.boolean().default(false);
 /** Which encoders learn from it: both, or one alone, which then follows the other, which is left to its own task. */
 const gradient = z.enum(["both", "condition", "image"]).default("both");
 
@@ -22,7 +22,7 @@ export const estimatorSchema = z.discriminatedUnion("estimator", [
      * expected squared difference of a projection is the cosine distance. `raw`: as they come.
      */
     features: z.enum(["unit", "raw"]).default("unit"),
-    normalise,
+    normalize,
     gradient,
   }),
   z.strictObject({ estimator: z.literal("paired"), weight, samples: samples(512), distance, gradient }),
@@ -33,7 +33,7 @@ export const estimatorSchema = z.discriminatedUnion("estimator", [
     distance,
     /** Weight of the plan's entropy, relative to the mean squared distance. */
     epsilon: z.number().positive().default(0.01),
-    normalise,
+    normalize,
     gradient,
   }),
 ]);

@@ -3,7 +3,7 @@ import { type EstimatorConfig, type EstimatorInput, estimatorSchema } from "./co
 import { unitRows } from "./distances.ts";
 import { entropic } from "./entropic.ts";
 import { type Estimator, fullPrecision, widened } from "./estimator.ts";
-import { normalised } from "./normalized.ts";
+import { normalized } from "./normalized.ts";
 import { paired } from "./paired.ts";
 import { drawPositions, sliced } from "./sliced.ts";
 
@@ -42,11 +42,11 @@ function estimatorFor(config: EstimatorConfig): Estimator {
     case "paired":
       return paired(config);
     case "entropic":
-      return config.normalise ? normalised(entropic(config)) : entropic(config);
+      return config.normalize ? normalized(entropic(config)) : entropic(config);
     case "sliced": {
       const raw = sliced(config);
       const chosen = config.features === "unit" ? ofUnitRows(raw) : raw;
-      return config.normalise ? normalised(chosen) : chosen;
+      return config.normalize ? normalized(chosen) : chosen;
     }
   }
 }

@@ -16,10 +16,10 @@ export function distances(z: Tensor, distance: Distance): Tensor {
     const unit = unitRows(z);
     return unit.matmul(unit.t()).rsub(1);
   }
-  // Centred, since |a|² + |b|² − 2ab loses as many digits as the points are far from the origin; the squared lengths are
+  // Centered, since |a|² + |b|² − 2ab loses as many digits as the points are far from the origin; the squared lengths are
   // read from the product itself, so that the diagonal is exactly 0.
-  const centred = z.sub(z.mean([0], { keepdim: true }));
-  const products = centred.matmul(centred.t());
+  const centered = z.sub(z.mean([0], { keepdim: true }));
+  const products = centered.matmul(centered.t());
   const lengths = products.diagonal();
   const squared = lengths.unsqueeze(0).add(lengths.unsqueeze(1)).sub(products.mul(2));
   // clamp passes no gradient below its bound: the infinite slope of the root at 0 never comes into play.

@@ -24,7 +24,7 @@ export interface EntropicOptions extends PlanOptions {
  * domain; then the cost of that plan, without its entropy. `O((n + m) n m)` a step.
  *
  * The gradient treats the plan as constant and runs through both distance matrices alone: by the envelope theorem that is the
- * gradient of the regularised optimum `min_T ⟨cost⟩ − ε H(T)` for a fixed ε. It differs from that of the returned number by
+ * gradient of the regularized optimum `min_T ⟨cost⟩ − ε H(T)` for a fixed ε. It differs from that of the returned number by
  * what the entropy of the plan would change, which vanishes with ε.
  *
  * `n ≠ m` is allowed. The problem is not convex: the plan is a local optimum, reached from the independent coupling, with more

@@ -38,7 +38,7 @@ export function checkFinite(name: string, value: Tensor, zX: Tensor, zC: Tensor)
     broken.length > 0
       ? `${broken.map(([side]) => side).join(" and ")} ${broken.length > 1 ? "hold" : "holds"} NaN or infinite values; ` +
         "look at the loss and the gradients of the step before"
-      : "the features are finite but so large that the result overflows; normalise them";
+      : "the features are finite but so large that the result overflows; normalize them";
   throw new Error(`${name} came to ${value.item()}: ${reason}`);
 }
 

@@ -3,6 +3,6 @@ export { createRegularizer, type Regularizer } from "./create.ts";
 export { DISTANCES, type Distance } from "./distances.ts";
 export { type EntropicOptions, entropic } from "./entropic.ts";
 export type { Estimator } from "./estimator.ts";
-export { normalised } from "./normalized.ts";
+export { normalized } from "./normalized.ts";
 export { type PairedOptions, paired } from "./paired.ts";
 export { type SlicedOptions, sliced } from "./sliced.ts";

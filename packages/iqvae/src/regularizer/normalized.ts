@@ -12,12 +12,12 @@ import { checkFeatures, type Estimator } from "./estimator.ts";
  * negative. The halves must be independent draws: rows in random order, and an estimator that finds the coupling itself
  * (for {@link paired}, halves have no partners).
  */
-export function normalised(estimator: Estimator): Estimator {
+export function normalized(estimator: Estimator): Estimator {
   return (zX, zC, generator) => {
-    checkFeatures("normalised()", zX, zC);
+    checkFeatures("normalized()", zX, zC);
     const [n, m] = [zX.shape[0]!, zC.shape[0]!];
     if (n < 2 || m < 2)
-      throw new RangeError(`normalised() splits each side into two halves, but got ${n} and ${m} rows; give 2 or more`);
+      throw new RangeError(`normalized() splits each side into two halves, but got ${n} and ${m} rows; give 2 or more`);
     return scope(() => {
       const [x, otherX] = halves(zX);
       const [c, otherC] = halves(zC);

@@ -73,7 +73,7 @@ export function slicedAlong(zX: Tensor, zC: Tensor, theta: Tensor): Tensor {
  * The one-dimensional problem for `L` rows of `n` points: `[L, n]` twice → the cost of each row's better matching (float64,
  * `[L]`) and its gradients with respect to both (`[L, n]`). What the fused kernel computes, in plain operators.
  *
- * Let x and y be matched, and centred, which leaves all differences as they are. With u_i = x_i² − y_i²,
+ * Let x and y be matched, and centered, which leaves all differences as they are. With u_i = x_i² − y_i²,
  *
  *     a_ij = (x_i − x_j)² − (y_i − y_j)² = u_i + u_j − 2 (x_i x_j − y_i y_j)
  *

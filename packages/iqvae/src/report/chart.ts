@@ -23,7 +23,7 @@ const LOG_FROM = 30;
 /** More points than pixels only make the file large. */
 const MOST_POINTS = 400;
 
-/** A line chart as inline SVG; colours come from the page's style sheet. */
+/** A line chart as inline SVG; colors come from the page's style sheet. */
 export function chart({ title, note, series }: Chart): string {
   const drawn = series.map(({ split, points }) => ({
     split,

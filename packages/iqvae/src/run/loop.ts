@@ -31,7 +31,7 @@ export interface Training {
   readonly basis: Basis;
   readonly progress: Progress;
   readonly interrupt: Pick<Interrupt, "requested">;
-  /** Draws pictures of what was learnt so far. */
+  /** Draws pictures of what was learned so far. */
   readonly draw?: (step: number) => Promise<void>;
 }
 

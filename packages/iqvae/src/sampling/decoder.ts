@@ -145,7 +145,7 @@ export interface Decoding {
   readonly logits: Tensor;
 }
 
-/** Adds `y` to the residual stream `x` in place and returns the normalised sum. */
+/** Adds `y` to the residual stream `x` in place and returns the normalized sum. */
 function addNorm(x: Tensor, y: Tensor | null, norm: LayerNorm): Tensor {
   return addNorm_(x, y, norm.weight, norm.bias, norm.eps);
 }

@@ -138,7 +138,7 @@ export class ImageGenerator implements Disposable {
     });
   }
 
-  /** Releases both models. Nothing can be drawn afterwards. */
+  /** Releases both models. Nothing can be drawn afterward. */
   dispose(): void {
     for (const model of [this.#iqvae, this.#transformer])
       for (const tensor of model.stateDict().values()) tensor.dispose();

@@ -18,7 +18,7 @@ export function restoreRandomStates(states: Readonly<Record<string, string>>): v
 }
 
 /**
- * Runs `body` with random numbers of its own and puts the default generators back afterwards: looking at a training must
+ * Runs `body` with random numbers of its own and puts the default generators back afterward: looking at a training must
  * not change it.
  */
 export async function withOwnRandomness<T>(seed: number, body: () => T | Promise<T>): Promise<T> {

@@ -16,13 +16,13 @@ export type StepMetrics = { readonly loss: number } & Readonly<Record<string, nu
  */
 export interface Trainer {
   /**
-   * One optimiser step. The loop calls it in a scope, so what must live on is made with `unscoped`.
+   * One optimizer step. The loop calls it in a scope, so what must live on is made with `unscoped`.
    *
    * @param indices rows of the training split
    */
   step(indices: Uint32Array): StepMetrics;
 
-  /** All tensors that a resumption needs: weights, their averages, optimiser moments, codebook statistics. */
+  /** All tensors that a resumption needs: weights, their averages, optimizer moments, codebook statistics. */
   tensors(): Map<string, Tensor>;
 
   /** All that a resumption needs beside the tensors, as plain JSON values. */
@@ -33,7 +33,7 @@ export interface Trainer {
 
   /**
    * Figures on held-out data. `loss`, if it is among them, decides which checkpoint is the best: the lowest. The loop puts
-   * the random generator back afterwards, so that looking at a run does not change it.
+   * the random generator back afterward, so that looking at a run does not change it.
    */
   evaluate(): Record<string, number>;
 }

@@ -73,7 +73,7 @@ describe("line F1", () => {
     expect(lineF1(raster(3), raster(3, [0, 0]), 3)).toBe(0);
   });
 
-  test("neighbours of another image do not count", () => {
+  test("neighbors of another image do not count", () => {
     const two = (a: Uint8Array, b: Uint8Array) => Uint8Array.from([...a, ...b]);
     expect(lineF1(two(raster(3, [1, 2]), raster(3)), two(raster(3), raster(3, [1, 0])), 3)).toBe(0);
   });

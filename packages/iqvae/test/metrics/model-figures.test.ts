@@ -49,7 +49,7 @@ test("figures of 33 rows, which are more than a batch, are the means of these ro
   expect(all.bitsAnImage).toBeCloseTo(64 * all.bitsPerToken, 6);
   for (const key of ["accuracy", "mapIou"])
     expect(all.condition[key], key).toBeCloseTo(mean(alone.map(({ condition }) => condition[key]!)), 6);
-  // Nothing was learnt, so all codes are nearly equally likely.
+  // Nothing was learned, so all codes are nearly equally likely.
   expect(all.bitsPerToken).toBeGreaterThan(3.5);
   expect(all.bitsPerToken).toBeLessThan(4.5);
   expect(() => modelFigures(made, PRECISION, data, [])).toThrow(RangeError);

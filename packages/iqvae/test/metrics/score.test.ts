@@ -75,7 +75,7 @@ test("a run is scored from end to end, the same again, and without leaving tenso
   ]);
   for (const { key, value } of score.figures) expect(Number.isFinite(value), key).toBe(true);
   const of = (key: string) => score.figures.find((figure) => figure.key === key)!;
-  // A model that has learnt nearly nothing is worse than true images of the same conditions.
+  // A model that has learned nearly nothing is worse than true images of the same conditions.
   const distances = ["frechet.attributes-test", "frechet.reconstructions.attributes-test", "swd"];
   for (const key of [...distances, "colors.totalVariation"]) expect(of(key).value, key).toBeGreaterThan(of(key).real!);
   expect(of("fidelity")).toMatchObject({ value: 15 / 100, real: 5 / 100 });

@@ -2,7 +2,7 @@ import { type ConditionSpec, conditionLength, layoutBytes, textBytes } from "../
 import type { PairDataset, PairSplit, Rgb } from "../../src/data/index.ts";
 import { seededRandom } from "../../src/support/random.ts";
 
-/** A data set that is learnt in seconds: one square of one of eight colors, somewhere on gray. */
+/** A data set that is learned in seconds: one square of one of eight colors, somewhere on gray. */
 export const SIDE = 32;
 const COLORS: readonly (readonly [string, Rgb])[] = [
   ["red", [220, 20, 20]],

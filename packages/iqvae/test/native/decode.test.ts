@@ -59,7 +59,7 @@ test("the fused GELU holds far out", () => {
 });
 
 describe("add_norm_", () => {
-  test.each([1, 15, 16, 48, 100])("width %i: adds in place, and normalises", (width) => {
+  test.each([1, 15, 16, 48, 100])("width %i: adds in place, and normalizes", (width) => {
     scope(() => {
       const [x, y, gain, offset] = [randn(3, width), randn(3, width), randn(width), randn(width)];
       const sum = x.add(y);

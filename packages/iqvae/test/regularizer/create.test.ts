@@ -4,7 +4,7 @@ import {
   createRegularizer,
   type Estimator,
   entropic,
-  normalised,
+  normalized,
   paired,
   regularizerSchema,
   sliced,
@@ -19,7 +19,7 @@ describe("regularizerSchema", () => {
       samples: 1024,
       directions: 50,
       features: "unit",
-      normalise: false,
+      normalize: false,
       gradient: "both",
     });
     expect(regularizerSchema.parse({ estimator: "paired" })).toEqual({
@@ -35,14 +35,14 @@ describe("regularizerSchema", () => {
       samples: 128,
       distance: "cosine",
       epsilon: 0.01,
-      normalise: false,
+      normalize: false,
       gradient: "both",
     });
     expect(regularizerSchema.parse({ estimator: "none" })).toEqual({ estimator: "none" });
   });
 
   test.each([
-    [{ estimator: "paired", normalise: true }, /normalise/],
+    [{ estimator: "paired", normalize: true }, /normalize/],
     [{ estimator: "paired", directions: 3 }, /directions/],
     [{ estimator: "sliced", samples: 1 }, /samples/],
     [{ estimator: "sliced", weight: -1 }, /weight/],
@@ -157,7 +157,7 @@ describe("createRegularizer", () => {
   });
 });
 
-describe("normalised", () => {
+describe("normalized", () => {
   test("is Bunne's formula, with both pairs of halves across", () => {
     const [x, c] = [gaussian(1, 10, 4), gaussian(2, 10, 3)];
     const half = (z: typeof x, from: number) => z.slice(0, from, from + 5);
@@ -167,7 +167,7 @@ describe("normalised", () => {
       value(half(x, 5), half(c, 5)) -
       value(half(x, 0), half(x, 5)) -
       value(half(c, 0), half(c, 5));
-    expect(estimateOf(normalised(entropic()), x, c)).toBeCloseTo(wanted, 12);
+    expect(estimateOf(normalized(entropic()), x, c)).toBeCloseTo(wanted, 12);
   });
 
   test("leaves out the middle of an odd number, and takes sides of different size", () => {
@@ -176,7 +176,7 @@ describe("normalised", () => {
       seen.push([zX.shape[0]!, zC.shape[0]!]);
       return zX.sum();
     };
-    normalised(spy)(gaussian(1, 7, 4), gaussian(2, 10, 3));
+    normalized(spy)(gaussian(1, 7, 4), gaussian(2, 10, 3));
     expect(seen).toEqual([
       [3, 5],
       [3, 5],
@@ -186,7 +186,7 @@ describe("normalised", () => {
   });
 
   test("is about 0 for two draws of one distribution, where the plain estimate is not", () => {
-    const estimator = createRegularizer({ estimator: "sliced", normalise: true, samples: 4000 });
+    const estimator = createRegularizer({ estimator: "sliced", normalize: true, samples: 4000 });
     const plain = createRegularizer({ estimator: "sliced", samples: 4000 });
     const [x, c] = [gaussian(1, 1, 4, 10, 10), gaussian(2, 1, 4, 10, 10)];
     const bias = plain(x, c, new Generator(3)).item();
@@ -195,8 +195,8 @@ describe("normalised", () => {
   });
 
   test("says when there is nothing to halve", () => {
-    expect(() => normalised(sliced())(gaussian(1, 1, 4), gaussian(2, 10, 3))).toThrow(
-      "normalised() splits each side into two halves, but got 1 and 10 rows; give 2 or more",
+    expect(() => normalized(sliced())(gaussian(1, 1, 4), gaussian(2, 10, 3))).toThrow(
+      "normalized() splits each side into two halves, but got 1 and 10 rows; give 2 or more",
     );
   });
 });

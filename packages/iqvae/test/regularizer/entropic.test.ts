@@ -90,7 +90,7 @@ describe("entropic", () => {
     ).toBeLessThan(1e-14);
   });
 
-  test("has the gradient of the regularised optimum, by finite differences", () => {
+  test("has the gradient of the regularized optimum, by finite differences", () => {
     const [x, c] = [gaussian(4, 6, 3), gaussian(5, 5, 2)];
     const absolute = 0.2 * scaleOf(distances(x, "cosine"), distances(c, "cosine"));
     const optimum = (zX: Tensor, zC: Tensor) =>
@@ -125,7 +125,7 @@ describe("entropic", () => {
     },
   );
 
-  test("recognises a space that was turned and shuffled", () => {
+  test("recognizes a space that was turned and shuffled", () => {
     const x = gaussian(1, 16, 3);
     const order = gaussian(2, 16).argsort();
     const [dX, dC] = [distances(x, "cosine"), distances(x.index_select(0, order), "cosine")];

@@ -36,7 +36,7 @@ describe("paired", () => {
   test("says when finite features overflow", () => {
     const huge = gaussian(1, 4, 2).to("float32").mul(1e15);
     expect(() => paired({ distance: "sqeuclidean" })(huge, gaussian(2, 4, 2).to("float32"))).toThrow(
-      "paired() came to Infinity: the features are finite but so large that the result overflows; normalise them",
+      "paired() came to Infinity: the features are finite but so large that the result overflows; normalize them",
     );
   });
 });

@@ -127,7 +127,7 @@ test("two trainings at once in one process would draw from one random generator:
   expect(first.status).toBe("fulfilled");
   expect(String((second as PromiseRejectedResult).reason)).toContain(`${at("second")} cannot be trained while`);
   expect(newest("first", "stage2").tensors.sha256).toBe(newest("whole", "stage2").tensors.sha256);
-  // It left no lock, and can be trained afterwards.
+  // It left no lock, and can be trained afterward.
   expect(await train("second")).toBe("finished");
 });
 

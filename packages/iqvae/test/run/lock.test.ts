@@ -21,7 +21,7 @@ function lockedBy(over: Partial<Holder> | string): { folder: string; path: strin
 /** No process has this number: it is above what Linux gives. */
 const GONE = 2 ** 22 + 1;
 
-test("a lock is there while it is held, names who holds it, and is gone afterwards", () => {
+test("a lock is there while it is held, names who holds it, and is gone afterward", () => {
   const folder = temporaryFolder();
   const unlock = lockRun(folder);
   expect(JSON.parse(readFileSync(join(folder, "lock.json"), "utf8"))).toMatchObject({ pid: process.pid });

@@ -203,7 +203,7 @@ test("looking at a run does not change its random numbers", async () => {
   expect(getRandomState()).toEqual(before);
 });
 
-test("looking more often, or drawing pictures, does not change what is learnt", async () => {
+test("looking more often, or drawing pictures, does not change what is learned", async () => {
   const paths = ["seldom", "often"].map((name) => join(temporaryFolder(), name)) as [string, string];
   await trainTiny(paths[0], { config: { ...tinyConfig, evaluateEvery: STEPS } });
   const draw = async () => void scope(() => ops.aten.rand([5]));

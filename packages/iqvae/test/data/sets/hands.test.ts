@@ -79,7 +79,7 @@ describe("poses", () => {
     }
   });
 
-  it.each(["left", "right"] as const)("close a %s finger towards the palm, and no other finger", async (side) => {
+  it.each(["left", "right"] as const)("close a %s finger toward the palm, and no other finger", async (side) => {
     const { rest } = await handModel(side);
     const bent: HandPose = {
       side,

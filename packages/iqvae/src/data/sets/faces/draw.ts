@@ -56,7 +56,7 @@ interface Group {
 /** A geometry laid out once, to be drawn in many colors. */
 export type FaceDrawing = readonly Group[];
 
-/** Lays out a geometry. The costly part of drawing (0.7 ms); the colors are filled in afterwards. */
+/** Lays out a geometry. The costly part of drawing (0.7 ms); the colors are filled in afterward. */
 export function layOut(geometry: FaceGeometry): FaceDrawing {
   const svg = faceToSvgString(structuredClone(geometry));
   const groups = svg

@@ -58,6 +58,7 @@ export function facesRecipe({ condition, size, count, seed, split }: FacesReques
       }));
       const draw = async (index: number) => {
         const drawing = layOut(geometries[index]!);
+        // The name is part of the seed: with another, every face would have other colors.
         const colors = drawColors(seededRandom("face colours", seed, index));
         const drawCondition = condition === "semantic" ? drawSemanticMap : drawLines;
         const [image, map] = await Promise.all([drawFace(drawing, colors, size), drawCondition(drawing, size)]);

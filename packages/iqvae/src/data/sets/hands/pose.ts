@@ -11,7 +11,7 @@ export interface HandPose {
 export interface FingerPose {
   /** Bend of the three joints between the hand and the tip. */
   readonly bend: readonly [number, number, number];
-  /** Sideways, positive towards the thumb. */
+  /** Sideways, positive toward the thumb. */
   readonly spread: number;
 }
 
@@ -35,7 +35,7 @@ const DEGREES = Math.PI / 180;
 /** Bend of a closed finger's joints, and of a closed thumb's. */
 const CLOSED = [85, 100, 60].map((angle) => angle * DEGREES);
 const CLOSED_THUMB = [35, 45, 60].map((angle) => angle * DEGREES);
-/** How far fingers lean when they are spread, thumb first, positive towards the thumb. */
+/** How far fingers lean when they are spread, thumb first, positive toward the thumb. */
 const FAN = [0, 9, 2, -6, -14].map((angle) => angle * DEGREES);
 
 /** A pose drawn at random: a gesture that people make, or any, each joint a little off. */
@@ -109,7 +109,7 @@ function ownMotion(
   const pivot = rest[joint]!;
   if (angle === undefined) return null;
   const along = unit(subtract(rest[joint + 1]!, pivot));
-  // Fingers close towards the palm, the thumb across it.
+  // Fingers close toward the palm, the thumb across it.
   const target = finger === 0 ? unit(add(scale(palm, 0.35), across)) : palm;
   const flexion = rotation(cross(along, target), angle, pivot);
   if (bone > 0) return flexion;

@@ -7,7 +7,7 @@ import { compose, dot, type Motion, move, rotation, turn, unit, type Vec3 } from
 export interface HandView {
   /** About the forearm: 0 shows the palm, π the back. */
   readonly yaw: number;
-  /** Towards the camera and away from it. */
+  /** Toward the camera and away from it. */
   readonly pitch: number;
   /** In the plane of the picture. */
   readonly roll: number;
@@ -74,7 +74,7 @@ function readVec(values: Float32Array, at: number): Vec3 {
 
 /** From the model's axes (fingers along −y, palm along ±x) to the camera's: x to the right, y down, z away. */
 function cameraMotion({ side, rest }: HandModel, { yaw, pitch, roll }: HandView): Motion {
-  // The palm looks along +x on the left hand, along −x on the right one: turned towards the camera, which is at −z.
+  // The palm looks along +x on the left hand, along −x on the right one: turned toward the camera, which is at −z.
   const toCamera = rotation([0, 1, 0], side === "left" ? Math.PI / 2 : -Math.PI / 2);
   const middle = rest[11]!;
   const center: Motion = { ...IDENTITY, shift: [-middle[0], -middle[1], -middle[2]] };

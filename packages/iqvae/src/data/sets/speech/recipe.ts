@@ -25,7 +25,7 @@ const STRETCHES = [0.85, 1, 1.2] as const;
 /**
  * All frequencies times this, as of a larger, an equal and a smaller speaker (speed perturbation, Ko et al. 2015: a tape that runs
  * slower or faster; what that does to the length is undone by {@link SPEECH}). Without it, ten utterances of a word in training
- * were learnt by heart.
+ * were learned by heart.
  */
 const PITCHES = [0.9, 1, 1.1] as const;
 /** Utterances of a concept that are held out, with all drawings: a sixth. */
