@@ -15,6 +15,12 @@ const groupNorm = (B: number, C: number, H: number, W: number, groups: number, s
   silu,
 });
 
+const attention = (B: number, T: number, heads: number, D: number, first: number) => () => ({
+  qkv: wave([B, T, 3 * heads * D]).mul(2),
+  heads,
+  first,
+});
+
 const dropout = (shape: readonly number[], residual: boolean, p: number) => () => ({
   x: wave(shape).add(3),
   residual: residual ? wave(shape, 0.1) : null,
@@ -67,6 +73,29 @@ const kernels: Readonly<Record<string, Kernel>> = {
       const normal = centered.div(centered.square().mean([2], true).add(eps).sqrt()).reshape([B, C, H, W]);
       const y = normal.mul(weight.reshape([C, 1, 1])).add(bias.reshape([C, 1, 1]));
       return [silu ? y.silu() : y];
+    },
+  },
+  "fused::causal_attention": {
+    sizes: [
+      attention(2, 5, 3, 4, 0),
+      attention(1, 150, 2, 3, 0), // more than one block of queries
+      attention(1, 70, 1, 2, 3),
+      attention(2, 7, 2, 1, 6),
+      attention(0, 4, 1, 2, 0),
+    ],
+    compose: ({ qkv, heads, first }) => {
+      const [B, T, C] = [qkv.shape[0], qkv.shape[1], qkv.shape[2] / 3];
+      const [q, k, v] = qkv
+        .reshape([B, T, 3, heads, C / heads])
+        .permute([2, 0, 3, 1, 4])
+        .unbind(0);
+      const hidden = aten.full([T, T], -Infinity, { dtype: "float64" }).triu(1);
+      const scores = q
+        .matmul(k.transpose(2, 3))
+        .div(Math.sqrt(C / heads))
+        .add(hidden);
+      const mixed = scores.softmax(-1).matmul(v).slice(2, first);
+      return [mixed.transpose(1, 2).reshape([B, T - first, C])];
     },
   },
   "fused::dropout_add": {

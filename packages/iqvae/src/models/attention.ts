@@ -19,8 +19,7 @@ export function causalMask(tokens: number, dtype: DType, device: string): Tensor
 /**
  * Causal multi-head self-attention (Vaswani et al. 2017, section 3.2), queries, keys and values from one product.
  *
- * On the CPU the plain form, with scale and mask folded into the product of queries and keys, is the fastest that libtorch
- * has, its fused kernel included (docs/performance.md); on CUDA the fused kernel is used where there is one.
+ * On the CPU it is a fused kernel of ours (docs/performance.md), on CUDA libtorch's where there is one.
  */
 export class CausalAttention extends Module {
   readonly qkv: Linear;
@@ -43,7 +42,9 @@ export class CausalAttention extends Module {
    */
   forward(x: Tensor, first = 0): Tensor {
     const [B, T, C] = x.shape as [number, number, number];
-    const [q, k, v] = splitHeads(this.qkv.forward(x), this.heads);
+    const qkv = this.qkv.forward(x);
+    if (!qkv.device.startsWith("cuda")) return this.project.forward(ops.fused.causal_attention(qkv, this.heads, first));
+    const [q, k, v] = splitHeads(qkv, this.heads);
     const mixed = attend(first === 0 ? q : q.slice(2, first, T), k, v); // [B, H, T − first, D]
     return this.project.forward(mixed.transpose(1, 2).reshape([B, T - first, C]));
   }

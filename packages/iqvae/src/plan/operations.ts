@@ -20,6 +20,8 @@ const PRODUCTS: Readonly<Record<string, { operands: readonly [number, number]; i
     "aten::mm": { operands: [0, 1], inner: last },
     "aten::bmm": { operands: [0, 1], inner: last },
     "aten::baddbmm": { operands: [1, 2], inner: last },
+    // Two products, of queries with keys and of weights with values, and two gradients of each; the mask is not taken off.
+    "fused::causal_attention": { operands: [0, 0], inner: (qkv) => 2 * qkv.shape[1]! },
   };
 
 function last(a: Tensor): number {
