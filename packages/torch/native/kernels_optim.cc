@@ -3,7 +3,21 @@
 #include "loops_optim.h"
 #include "parallel.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_addcdiv.h>
+#include <ATen/ops/_foreach_addcmul.h>
+#include <ATen/ops/_foreach_div.h>
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_sqrt.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/norm.h>
+#include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/square.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/sum.h>
 #include <torch/library.h>
 
 #include <cmath>
@@ -33,7 +47,7 @@ void adamw_foreach(at::TensorList parameters, at::TensorList gradients, at::Tens
   std::vector<Tensor> scaled = gradients.vec();
   for (Tensor& gradient : scaled) gradient = gradient.resolve_neg();
   if (scale)
-    for (Tensor& gradient : scaled) gradient = gradient * scale->squeeze().to(gradient.options());
+    for (Tensor& gradient : scaled) gradient = gradient.mul(scale->squeeze().to(gradient.options()));
   std::vector<at::Scalar> corrections, sizes;
   for (const int64_t step : steps) {
     corrections.push_back(correction2(beta2, step));

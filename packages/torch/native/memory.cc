@@ -1,7 +1,8 @@
 // Tensors in and out of typed arrays, their properties, and their release.
 #include "state.h"
 
-#include <ATen/CPUFunctions.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 #include <algorithm>
 #include <cmath>
 #include <cstring>

@@ -1,8 +1,11 @@
 // The meta device, whose tensors have shapes and no memory: what libtorch leaves to Python there, and how many bytes its live
 // tensors would take elsewhere. With it a training step can be run for what it costs.
-#include <ATen/ATen.h>
 #include <ATen/ExpandUtils.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/result_type.h>
 #include <c10/core/Allocator.h>
 #include <torch/library.h>
 #include <torch/version.h>

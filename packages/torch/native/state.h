@@ -4,8 +4,10 @@
 #define NAPI_VERSION 8
 #include <node_api.h>
 
-#include <ATen/ATen.h>
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/ivalue.h>
 #include <torch/version.h>
 
 #include <array>
