@@ -1,13 +1,13 @@
 // What is no operator: backward, gradient mode, autocast, generators, threads, devices.
 #include "state.h"
 
-#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <optional>
+#include <mutex>
 
 namespace binding {
 namespace {
@@ -154,12 +154,19 @@ napi_value clear_autocast_cache(napi_env env, napi_callback_info) {
 
 at::Generator default_generator(const c10::Device& device) { return at::globalContext().defaultGenerator(device); }
 
+// The default generators belong to the process: workers, and operators that draw, may use them at the same time.
+template <typename Use>
+auto alone(at::Generator generator, const Use& use) {
+  const std::lock_guard<std::mutex> lock(generator.mutex());
+  return use(generator);
+}
+
 // createGenerator(device, seed) → index
 napi_value create_generator(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, [&] {
     const c10::Device device(read_string(env, call.values[0]));
-    at::Generator generator = default_generator(device).clone();
+    at::Generator generator = alone(default_generator(device), [](at::Generator& source) { return source.clone(); });
     generator.set_current_seed(static_cast<uint64_t>(read_int64(env, call.values[1], "the seed")));
     size_t index = 0;  // a slot that was given back is used again
     while (index < call.state->generators.size() && call.state->generators[index].defined()) ++index;
@@ -186,13 +193,14 @@ at::Generator named_generator(Call& call) {
 
 napi_value generator_state(napi_env env, napi_callback_info info) {
   Call call(env, info);
-  return guarded(env, *call.state, [&] { return call.handle(named_generator(call).get_state()); });
+  return guarded(env, *call.state,
+                 [&] { return call.handle(alone(named_generator(call), [](at::Generator& generator) { return generator.get_state(); })); });
 }
 
 napi_value set_generator_state(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, [&]() -> napi_value {
-    named_generator(call).set_state(call.tensor(1));
+    alone(named_generator(call), [&](at::Generator& generator) { generator.set_state(call.tensor(1)); });
     return nullptr;
   });
 }
@@ -200,7 +208,8 @@ napi_value set_generator_state(napi_env env, napi_callback_info info) {
 napi_value seed_generator(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, [&]() -> napi_value {
-    named_generator(call).set_current_seed(static_cast<uint64_t>(read_int64(env, call.values[1], "the seed")));
+    const auto seed = static_cast<uint64_t>(read_int64(env, call.values[1], "the seed"));
+    alone(named_generator(call), [&](at::Generator& generator) { generator.set_current_seed(seed); });
     return nullptr;
   });
 }

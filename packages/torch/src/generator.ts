@@ -54,7 +54,10 @@ function applyState(generator: number | string, bytes: Uint8Array): void {
   }
 }
 
-/** Seeds the default generator of the CPU and of every CUDA device. */
+/**
+ * Seeds the default generator of the CPU and of every CUDA device. They belong to the process: a worker thread that draws from them, as
+ * dropout does, takes numbers of the main thread's stream. One that is not to disturb it draws with a {@link Generator} of its own.
+ */
 export function manualSeed(seed: number | bigint): void {
   native.seedGenerator("cpu", BigInt(seed));
   for (let i = 0; i < native.cudaDevices(); i++) native.seedGenerator(`cuda:${i}`, BigInt(seed));

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import { liveTensors, ops, scope, tensor } from "@iqvae/torch";
+import { liveTensors, manualSeed, ops, scope, tensor } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 import { compiledChild } from "./children/compiled.ts";
 
@@ -63,5 +63,23 @@ describe("worker threads", () => {
       .item();
     expect(product).toBe(64 ** 3);
     expect(await Promise.all(workers.map((worker) => worker.terminate()))).toEqual([1, 1]);
+  });
+
+  test("draw from the default generator of the process, or leave it alone with one of their own", async () => {
+    const script = compiledChild("draw.mjs");
+    const draw = () => scope(() => Array.from(ops.aten.randn([4]).read("float32")));
+    manualSeed(3);
+    const [first, second] = [draw(), draw()];
+    const drawnAfterWorker = async (own: boolean) => {
+      manualSeed(3);
+      const [theirs] = (await once(new Worker(script, { workerData: { own } }), "message")) as [number[]];
+      return { theirs, mine: draw() };
+    };
+    const alone = await drawnAfterWorker(true);
+    expect(alone.mine).toEqual(first);
+    expect(alone.theirs).not.toEqual(first);
+    const shared = await drawnAfterWorker(false);
+    expect(shared.theirs).toEqual(first);
+    expect(shared.mine).toEqual(second);
   });
 });
