@@ -116,8 +116,9 @@ const SPIN_COUNT = "1000";
  * still be done.
  *
  * - glibc's `malloc` keeps large blocks instead of handing them back to the kernel after every step.
- * - Operators run on as many threads as there are cores, or as `OMP_NUM_THREADS` says. libtorch would start with what OpenMP
- *   counts, which in a container is often one.
+ * - Operators run on as many threads as there are cores, or as `OMP_NUM_THREADS` says, or the first number of its list. libtorch
+ *   would start with what OpenMP counts, which in a container is often one. Of what is no number of threads, or more than four
+ *   a core, there is a warning, and it is not followed: so many would wait for each other, or could not be started at all.
  * - Threads that wait for work spin for a short time only, where libtorch is not loaded yet: on a machine that others use too,
  *   spinning takes from the thread that is waited for. `GOMP_SPINCOUNT` is left alone if it is set.
  */
@@ -130,5 +131,19 @@ export function tuneProcess(): void {
 
 function tune(addon: Native): void {
   addon.keepLargeBlocks();
-  addon.setThreads(Number(process.env.OMP_NUM_THREADS) || availableParallelism());
+  addon.setThreads(threadsWanted(process.env.OMP_NUM_THREADS, availableParallelism()));
+}
+
+function threadsWanted(setting: string | undefined, cores: number): number {
+  if (setting === undefined || setting.trim() === "") return cores;
+  // A list has one number for each level of nested parallelism.
+  const first = /^\s*\+?(\d+)\s*(,\s*\+?\d+\s*)*$/.exec(setting)?.[1];
+  const threads = Number(first);
+  if (threads >= 1 && threads <= 4 * cores) return threads;
+  process.emitWarning(
+    `OMP_NUM_THREADS is '${setting}', but must be a number of threads from 1 to ${4 * cores}, four for each core; ` +
+      `computing with ${cores}`,
+    { code: "TORCH_THREADS" },
+  );
+  return cores;
 }

@@ -53,6 +53,31 @@ describe("tuneProcess", () => {
     expect(run("tuned", { OMP_NUM_THREADS: "3" }).told.threads).toBe(3);
   });
 
+  test.each(["3,2", " 3 , 1"])("takes the first number of OMP_NUM_THREADS='%s', without a warning", (value) => {
+    const { told, stderr } = run("tuned", { OMP_NUM_THREADS: value });
+    expect(told.threads).toBe(3);
+    expect(stderr).not.toContain("TORCH_THREADS");
+  });
+
+  test("takes all cores where OMP_NUM_THREADS is empty", () => {
+    const { told, stderr } = run("tuned", { OMP_NUM_THREADS: " " });
+    expect(told.threads).toBe(availableParallelism());
+    expect(stderr).not.toContain("TORCH_THREADS");
+  });
+
+  const cores = availableParallelism();
+  test.each(["0", "-1", "abc", "2.5", "2,", "4096"])(
+    "takes all cores for OMP_NUM_THREADS='%s', and warns once",
+    (value) => {
+      const { told, stderr } = run("tuned", { OMP_NUM_THREADS: value });
+      expect(told.threads).toBe(cores);
+      const warnings = stderr.split("\n").filter((line) => line.includes("TORCH_THREADS"));
+      expect(warnings).toHaveLength(1);
+      expect(warnings[0]).toContain(`'${value}'`);
+      expect(warnings[0]).toContain(`from 1 to ${4 * cores}`);
+    },
+  );
+
   describe.skipIf(process.platform !== "linux" || !process.report.getReport)("malloc", () => {
     const folder = mkdtempSync(join(tmpdir(), "mallopt-"));
     afterAll(() => rmSync(folder, { recursive: true, force: true }));
