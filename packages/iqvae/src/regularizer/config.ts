@@ -25,7 +25,21 @@ export const estimatorSchema = z.discriminatedUnion("estimator", [
     normalise,
     gradient,
   }),
-  z.strictObject({ estimator: z.literal("paired"), weight, samples: samples(512), distance, gradient }),
+  z
+    .strictObject({
+      estimator: z.literal("paired"),
+      weight,
+      /** All places with all of the batch, or those of one image with each other. */
+      pairs: z.enum(["batch", "image"]).default("batch"),
+      /** `null`: every place, which costs little, but for `euclidean` with its cost of all pairs. */
+      samples: z.int().min(2).nullable().default(null),
+      distance,
+      gradient,
+    })
+    .refine(({ pairs, samples }) => pairs === "batch" || samples === null, {
+      path: ["samples"],
+      message: "pairs of one image are all of its places; use null, or pairs 'batch'",
+    }),
   z.strictObject({
     estimator: z.literal("entropic"),
     weight,
