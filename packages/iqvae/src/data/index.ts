@@ -28,13 +28,16 @@ export {
   type OpenHands,
   type OpenHeroes,
   type OpenImport,
+  type OpenPhotographs,
   type OpenRequest,
   type OpenScenes,
   type OpenSpeech,
   type OpenWords,
   openDataset,
 } from "./open.ts";
+export { dataPackages, sizesOf } from "./photographs.ts";
 export { readCondition } from "./read-condition.ts";
+export { EARTH_CLASSES } from "./sets/earth/planet.ts";
 export { FACE_CLASSES } from "./sets/faces/draw.ts";
 export {
   type FaceGeometry,
