@@ -54,6 +54,11 @@ export const stage1Schema = z.strictObject({
   perceptual: perceptual.nullable().default(null),
   /** A patch discriminator against the image's reconstructions. */
   adversarial: adversarial.nullable().default(null),
+  /**
+   * The share of the steps after which encoders and codebooks stay as they are, and the decoders alone go on; 1: never. Tokens do
+   * not change from then on.
+   */
+  polishFrom: z.number().min(0.25).max(1).default(1),
   steps: positive,
   batch: positive,
   rate,
