@@ -38,11 +38,14 @@ export function stage2Trial(config: Config): Trial {
   const { stage2, precision, stage1, data } = config;
   const model = new IqVae(stage1.model, conditionFor(conditionSpec(data), data.size));
   const shape = model.tokenShape(data.size);
-  for (const tensor of model.stateDict().values()) tensor.dispose();
+  const { codebook } = model.image.quantizer;
+  for (const tensor of model.stateDict().values()) if (tensor !== codebook) tensor.dispose();
   const count = stage2.batch * stage2.accumulate;
   const tokens = (each: number) => new Uint16Array(count * each);
   const pairs = new TokenPairs(shape, tokens(shape.conditionTokens), tokens(shape.imageTokens));
-  return trialOf(new Stage2Trainer({ config: stage2, precision, train: pairs, validation: pairs }));
+  const trainer = new Stage2Trainer({ config: stage2, precision, train: pairs, validation: pairs, codebook });
+  codebook.dispose();
+  return trialOf(trainer);
 }
 
 function trialOf(trainer: Trainer, weights: readonly Tensor[] = []): Trial {
