@@ -4,7 +4,7 @@ import { positive } from "../support/schema.ts";
 import { IMAGE_SIZES } from "./dataset.ts";
 import { importSchema, isImport } from "./import/requests.ts";
 import { importedCondition } from "./import/specs.ts";
-import { isPhotographs, PHOTOGRAPHS, type PhotographsName, photographsSpec } from "./photographs.ts";
+import { isComposed, isPhotographs, PHOTOGRAPHS, type PhotographsName, photographsSpec } from "./photographs.ts";
 import { FACE_CLASSES } from "./sets/faces/draw.ts";
 import { HAND_POINTS } from "./sets/hands/recipe.ts";
 import { heroSpec } from "./sets/heroes/recipe.ts";
@@ -22,7 +22,8 @@ const most = positive.max(MOST_PAIRS).default(MOST_PAIRS);
 /** A set of photographs, with its conditions and its sizes. */
 function photographs<const Name extends PhotographsName>(name: Name) {
   const { conditions, sizes }: (typeof PHOTOGRAPHS)[Name] = PHOTOGRAPHS[name];
-  return z.strictObject({ name: z.literal(name), condition: z.enum(conditions), size: z.literal(sizes), count: most });
+  const count = isComposed(name) ? drawn : most;
+  return z.strictObject({ name: z.literal(name), condition: z.enum(conditions), size: z.literal(sizes), count });
 }
 
 /** Which pairs a run is trained on. */
@@ -37,6 +38,8 @@ export const dataSchema = z.discriminatedUnion("name", [
   photographs("earth"),
   photographs("earth-months"),
   photographs("cifar10"),
+  photographs("fashion"),
+  photographs("fashion-scenes"),
   ...importSchema.options,
 ]);
 

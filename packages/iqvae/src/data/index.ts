@@ -50,6 +50,8 @@ export {
 } from "./sets/faces/geometry.ts";
 export { drawColors, FACE_PALETTES, type FaceColors, SHAVED_SHARE } from "./sets/faces/palettes.ts";
 export { recolorFace, renderFace, renderFaceCondition } from "./sets/faces/recipe.ts";
+export { FASHION_KINDS } from "./sets/fashion/garments.ts";
+export { FASHION_LAYOUT } from "./sets/fashion/scenes.ts";
 export { HAND_PALETTES, HAND_POINTS, relightHand } from "./sets/hands/recipe.ts";
 export { HERO_CLASSES, HERO_GROUND } from "./sets/heroes/draw.ts";
 export { HERO_POINTS } from "./sets/heroes/key-points.ts";

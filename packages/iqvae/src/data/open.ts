@@ -12,6 +12,7 @@ import type { License } from "./licenses.ts";
 import { packageLicense } from "./packages.ts";
 import {
   dataPackages,
+  isComposed,
   isPhotographs,
   type PhotographsName,
   photographConditions,
@@ -117,8 +118,10 @@ export interface OpenPhotographs extends CommonRequest {
   readonly name: PhotographsName;
   /** One of those that {@link DATASETS} has for the set. */
   readonly condition: ConditionKind;
-  /** The most pairs, spread over all that there are. Default: all. */
+  /** The most pairs, spread over all that there are; default: all. Of what is composed: how many; default: 12,000. */
   readonly count?: number;
+  /** Of what is composed at random. Default 0. */
+  readonly seed?: number;
 }
 
 /** A built-in data set. */
@@ -217,7 +220,8 @@ async function recipeOf(request: OpenRequest, folder: string): Promise<Recipe> {
   expectOneOf("condition", request.condition, DATASETS[name], ` of ${name}`);
   if (isOfPhotographs(request)) {
     const { condition, fetch = false, onMessage = console.error } = request;
-    return photographsRecipe({ name: request.name, condition, size, count: limit(request) }, folder, fetch, onMessage);
+    const numbers = isComposed(request.name) ? numbered(request) : { count: limit(request), seed: 0 };
+    return photographsRecipe({ name: request.name, condition, size, ...numbers }, folder, fetch, onMessage);
   }
   if (request.name !== "heroes") return npmRecipe(request);
   const { condition, onMessage = console.error } = request;

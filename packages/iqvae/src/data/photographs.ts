@@ -14,12 +14,22 @@ import {
   earthMonthsRecipe,
   earthRecipe,
 } from "./sets/earth/recipe.ts";
+import { FASHION } from "./sets/fashion/packages.ts";
+import {
+  FASHION_SIZES,
+  type FashionCondition,
+  type FashionSize,
+  fashionRecipe,
+  fashionSpec,
+} from "./sets/fashion/recipe.ts";
+import { FASHION_LAYOUT, FASHION_SCENE_SIZES, fashionScenesRecipe } from "./sets/fashion/scenes.ts";
 
 /** What is asked of a set of photographs. */
 interface PhotographsRequest {
   readonly condition: ConditionKind;
   readonly size: ImageSize;
   readonly count: number;
+  readonly seed: number;
 }
 
 /** A set of photographs that come in packages which are fetched. */
@@ -27,6 +37,8 @@ interface Photographs {
   readonly conditions: readonly ConditionKind[];
   readonly sizes: readonly ImageSize[];
   readonly packages: readonly DataPackage[];
+  /** Whether its images are composed at random: as many as are asked for, from a seed. Otherwise there are so many of them. */
+  readonly composed?: true;
   spec(condition: ConditionKind): ConditionSpec;
   /** @param request of one of the conditions and sizes above */
   recipe(request: PhotographsRequest, source: PackageSource): Recipe;
@@ -59,6 +71,22 @@ export const PHOTOGRAPHS = {
     recipe: ({ condition, count }, source) =>
       cifar10Recipe({ condition: condition as Cifar10Condition, count }, source),
   },
+  fashion: {
+    conditions: ["text", "semantic"],
+    sizes: FASHION_SIZES,
+    packages: [FASHION],
+    spec: (condition) => fashionSpec(condition as FashionCondition),
+    recipe: ({ condition, size, count }, source) =>
+      fashionRecipe({ condition: condition as FashionCondition, size: size as FashionSize, count }, source),
+  },
+  "fashion-scenes": {
+    conditions: ["layout"],
+    sizes: FASHION_SCENE_SIZES,
+    packages: [FASHION],
+    composed: true,
+    spec: () => FASHION_LAYOUT,
+    recipe: ({ size, count, seed }, source) => fashionScenesRecipe({ size, count, seed }, source),
+  },
 } as const satisfies Readonly<Record<string, Photographs>>;
 
 export type PhotographsName = keyof typeof PHOTOGRAPHS;
@@ -76,6 +104,12 @@ export function photographConditions(): { readonly [name in PhotographsName]: re
 export function photographsSpec(name: PhotographsName, condition: ConditionKind): ConditionSpec {
   const set: Photographs = PHOTOGRAPHS[name];
   return set.spec(condition);
+}
+
+/** Whether a set's images are composed at random. */
+export function isComposed(name: PhotographsName): boolean {
+  const set: Photographs = PHOTOGRAPHS[name];
+  return set.composed ?? false;
 }
 
 /** The sizes that a built-in set has. */
