@@ -49,7 +49,7 @@ export function hed({ tensors, digest }: FixedWeights): Hed {
   const sides = BLOCKS.map((_, i) => kernelOf(`dsn${i + 1}`));
   const fuse = kernelOf("fuse");
 
-  const activations = (planes: Tensor) => vggActivations(planes.flip([1]).mul(127.5).sub(mean), blocks, true);
+  const activations = (planes: Tensor) => vggActivations(inBgr(planes).mul(127.5).sub(mean), blocks, true);
   return {
     name: "hed-vgg16",
     digest,
@@ -66,4 +66,12 @@ export function hed({ tensors, digest }: FixedWeights): Hed {
         return ops.aten.conv2d(ops.aten.cat(maps, 1), fuse.weight, fuse.bias).sigmoid().squeeze(1);
       }),
   };
+}
+
+/** The three channels the other way round; `flip` does not run on libtorch's `meta` device, on which trainings are planned. */
+function inBgr(planes: Tensor): Tensor {
+  return ops.aten.cat(
+    [2, 1, 0].map((channel) => planes.slice(1, channel, channel + 1)),
+    1,
+  );
 }

@@ -1,7 +1,6 @@
 import { heldOutPart, type PairDataset, type ScoredPart, spreadRows } from "../data/index.ts";
-import { ATTRIBUTE_SETS } from "../features/attribute-labels.ts";
 import type { FeatureNetwork } from "../features/network.ts";
-import { type FeatureNetworkSpec, openFeatureNetwork } from "../features/open.ts";
+import { openFeatureNetwork } from "../features/open.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import type { DrawOptions } from "../sampling/draw.ts";
@@ -21,6 +20,7 @@ import {
   textureFigures,
 } from "./figures.ts";
 import { type ImageSet, imageSet, joinImages } from "./image-set.ts";
+import { defaultJudge, expectImpartial } from "./judges.ts";
 import { modelFigures, reconstructionsOf } from "./model-figures.ts";
 import { realImages } from "./real-images.ts";
 import { expectFinite, type RunScore, SCORE_FORMAT } from "./run-score.ts";
@@ -36,7 +36,7 @@ export interface ScoreOptions {
   /** Decides samples, patches and the choice of real images. */
   readonly seed: number;
   readonly sampling?: DrawOptions & Pick<SampleOptions, "guidance">;
-  /** Feature networks, each with figures of its own. Default: {@link ownNetwork} of the run's data. */
+  /** Feature networks, each with figures of its own. Default: {@link defaultJudge}. */
   readonly networks?: readonly FeatureNetwork[];
   /** How well images follow conditions. Default: {@link fidelityOf} the run's data. */
   readonly fidelity?: Fidelity;
@@ -51,7 +51,8 @@ const MODEL_PAIRS = 512;
  * well they follow their conditions, and for `faces` whether their colors are spread as the true ones are.
  *
  * @throws RangeError for fewer than 2 samples, no condition, or guidance of a model that was never trained without conditions, or
- *   a figure that is not finite; Error when the run has not come to stage 2 yet, or no pair is left for the part
+ *   a figure that is not finite; Error when the run has not come to stage 2 yet, a network is that of its perceptual term, or no
+ *   pair is left for the part
  */
 export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<RunScore> {
   const { samples, seed, sampling = {}, progress = silent } = options;
@@ -62,6 +63,7 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
   if (!Number.isInteger(options.conditions) || options.conditions < 1)
     throw new RangeError(`scoreRun takes at least 1 condition, not ${options.conditions}.`);
   const { config } = run;
+  expectImpartial(run.path, config, options.networks ?? []);
   using generator = ImageGenerator.load(run);
   const part = options.part ?? "report";
   const all = await openData(config.data, progress);
@@ -69,7 +71,7 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
   try {
     const dataset = heldOutPart(all, part);
     const rows = spreadRows(dataset.validation, options.conditions);
-    const networks = options.networks ?? [await openFeatureNetwork(ownNetwork(dataset), { progress })];
+    const networks = options.networks ?? [await openFeatureNetwork(defaultJudge(dataset, [config]), { progress })];
     const fidelity = options.fidelity ?? (await fidelityOf(all, { progress }));
     const drawn = await clock.time("drawing", () => drawAll(generator, dataset, rows, options, progress));
     const ids = rows.map((row) => dataset.validation.ids[row]!);
@@ -128,11 +130,6 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
   } finally {
     all.close();
   }
-}
-
-/** The attributes of the data set itself; of `emoji` where it has none, for what is made of emoji and as a stand-in for the rest. */
-export function ownNetwork({ name, size }: Pick<PairDataset, "name" | "size">): FeatureNetworkSpec {
-  return { kind: "attributes", set: ATTRIBUTE_SETS.find((set) => set === name) ?? "emoji", size };
 }
 
 /** Conditions that are drawn at once, so that progress is seen. */

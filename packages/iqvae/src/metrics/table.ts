@@ -1,4 +1,3 @@
-import type { Config } from "../config/index.ts";
 import type { Figure, RunScore } from "./run-score.ts";
 
 /**
@@ -17,22 +16,6 @@ export function scoreTable(score: RunScore, other?: RunScore): string {
   );
   const images = `${settings.conditions} conditions × ${settings.samples} images, ${settings.size} px, seed ${settings.seed}, part ${settings.part}`;
   return [images, ...lines.map((cells) => cells.join("  ").trimEnd())].join("\n");
-}
-
-/**
- * A warning for people when a run is judged by the very network that its perceptual term was trained on: the run has learnt to
- * please it. `undefined` when no network judges its own work.
- */
-export function ownJudge({ stage1: { perceptual }, data }: Config, score: RunScore): string | undefined {
-  if (perceptual === null) return undefined;
-  const { kind } = perceptual.network;
-  const trainedOn = kind === "attributes" ? `attributes-${data.name}-${data.size}` : kind;
-  const judge = Object.keys(score.networks).find((name) => name.startsWith(trainedOn));
-  if (judge === undefined) return undefined;
-  return (
-    `${score.run} was trained to please ${judge} (stage1.perceptual), so its figures of this network look better than they are. ` +
-    "Compare them only with runs that were trained likewise; SWD and fidelity do not know it."
-  );
 }
 
 const ARROWS = { lower: "↓", higher: "↑" } as const;

@@ -6,7 +6,7 @@ import { parseConfig, presets } from "../../src/config/index.ts";
 import { AttributesNetwork, attributesFeatures } from "../../src/features/attributes.ts";
 import { comparable, type RunScore, readScore, SCORE_FORMAT, writeScore } from "../../src/metrics/run-score.ts";
 import { type ScoreOptions, scoreRun } from "../../src/metrics/score.ts";
-import { ownJudge, scoreTable } from "../../src/metrics/table.ts";
+import { scoreTable } from "../../src/metrics/table.ts";
 import { createRun } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { ImageGenerator } from "../../src/sampling/generator.ts";
@@ -180,17 +180,4 @@ test("the table shows runs side by side and what real images score", () => {
     "reconstruction, PSNR in dB ↑   20.00   20.00   +0.0 %            –",
   ]);
   expect(scoreTable(score).split("\n")[1]).toBe("                              runs/a  real images");
-});
-
-test("a network that judges a run which was trained to please it is named", () => {
-  const trained = (perceptual: object | null) =>
-    parseConfig({ ...presets.tiny, stage1: { ...presets.tiny.stage1, perceptual } }, "test");
-  const lpips = { network: { kind: "vgg16-lpips", path: "vgg.safetensors" } };
-  expect(ownJudge(trained(null), score)).toBeUndefined();
-  expect(ownJudge(trained({}), score)).toMatch(
-    /^runs\/a was trained to please attributes-faces-32 \(stage1\.perceptual\)/,
-  );
-  expect(ownJudge(trained(lpips), score)).toContain("vgg16-lpips");
-  const networks = { "inception-v3-fid": "cc" };
-  for (const perceptual of [{}, lpips]) expect(ownJudge(trained(perceptual), { ...score, networks })).toBeUndefined();
 });

@@ -74,6 +74,7 @@ describe("stage 1", () => {
   test.each([
     ["the discriminator", { adversarial }],
     ["the perceptual network", { perceptual: { network: { kind: "attributes" } } }],
+    ["the perceptual network of HED", { perceptual: { network: { kind: "hed-vgg16" } } }],
     ["the paired regularizer", { regularizer: { estimator: "paired" } }],
     ["the sliced regularizer", { regularizer: { estimator: "sliced" } }],
     ["pairs within images", { regularizer: { estimator: "paired", pairs: "image" } }],

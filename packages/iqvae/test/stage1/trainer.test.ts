@@ -103,7 +103,7 @@ test("learns to draw squares, with codebooks that are in use", () => {
 });
 
 const adversarial = { weight: 0.8, startShare: 0.1, rate: 1e-3, channels: 8, layers: 2 };
-const perceptual = (weight: number) => ({ weight, network: { kind: "attributes" } as const });
+const perceptual = (weight: number) => ({ weight, network: { kind: "attributes", set: null } as const });
 
 const SLICED = { estimator: "sliced", samples: 256, directions: 16 };
 test.each<[string, Changes]>([
