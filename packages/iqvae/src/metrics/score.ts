@@ -22,8 +22,10 @@ import {
 import { type ImageSet, imageSet, joinImages } from "./image-set.ts";
 import { defaultJudge, expectImpartial } from "./judges.ts";
 import { modelFigures, reconstructionsOf } from "./model-figures.ts";
+import { PLAIN_JUDGES } from "./plain-judges.ts";
 import { realImages } from "./real-images.ts";
 import { expectFinite, type RunScore, SCORE_FORMAT } from "./run-score.ts";
+import { tripleFigures, tripleSets } from "./triple.ts";
 
 /** What a run is scored by. */
 export interface ScoreOptions {
@@ -77,7 +79,10 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
     const ids = rows.map((row) => dataset.validation.ids[row]!);
     const real = await clock.time("real images", () => realImages(dataset, ids, samples, seed));
     const images = imageSet(dataset.validation.batch(rows).images, dataset.size);
-    const reconstructions = reconstructionsOf(generator.models.iqvae, config, images);
+    const reconstruct = (set: ImageSet) => reconstructionsOf(generator.models.iqvae, config, set);
+    const sets = await clock.time("reconstructions", () =>
+      tripleSets({ dataset, ids, samples, seed, drawn, real, images, reconstruct }),
+    );
     const subject: Subject = {
       dataset,
       rows,
@@ -85,10 +90,11 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
       seed,
       drawn,
       real,
-      heldOut: { images, reconstructions },
+      heldOut: images,
       clock,
     };
     const figures = [
+      ...(await tripleFigures(sets, [...networks, ...PLAIN_JUDGES], clock)),
       ...(await networkFigures(subject, networks)),
       ...(await textureFigures(subject)),
       ...(await fidelityFigures(subject, fidelity)),
