@@ -40,6 +40,7 @@ export const dataSchema = z.discriminatedUnion("name", [
   photographs("cifar10"),
   photographs("fashion"),
   photographs("fashion-scenes"),
+  photographs("photos"),
   ...importSchema.options,
 ]);
 

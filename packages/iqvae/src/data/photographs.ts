@@ -23,6 +23,8 @@ import {
   fashionSpec,
 } from "./sets/fashion/recipe.ts";
 import { FASHION_LAYOUT, FASHION_SCENE_SIZES, fashionScenesRecipe } from "./sets/fashion/scenes.ts";
+import { GCOMPRIS } from "./sets/photos/packages.ts";
+import { photosRecipe } from "./sets/photos/recipe.ts";
 
 /** What is asked of a set of photographs. */
 interface PhotographsRequest {
@@ -86,6 +88,13 @@ export const PHOTOGRAPHS = {
     composed: true,
     spec: () => FASHION_LAYOUT,
     recipe: ({ size, count, seed }, source) => fashionScenesRecipe({ size, count, seed }, source),
+  },
+  photos: {
+    conditions: ["edges"],
+    sizes: IMAGE_SIZES,
+    packages: [GCOMPRIS],
+    spec: () => ({ kind: "edges" }),
+    recipe: ({ size, count }, source) => photosRecipe({ size, count }, source),
   },
 } as const satisfies Readonly<Record<string, Photographs>>;
 
