@@ -3,6 +3,7 @@ import { basename, join } from "node:path";
 import { cudaDeviceCount, getThreads, kernelBuild, torchVersion } from "@iqvae/torch";
 import { Command } from "commander";
 import { cacheFolder, dataLicenses, dataPackages } from "../data/index.ts";
+import { convertedFile, PACKAGED_NETWORKS, type PackagedName } from "../metrics/index.ts";
 import { processor } from "../support/processor.ts";
 import { VERSION } from "../support/version.ts";
 import { optionsOf } from "./options.ts";
@@ -63,7 +64,20 @@ function examine(): Finding[] {
         `${from} ${version} by ${author}: ${license}, ${url}`,
       ],
     ),
+    ...networks(),
   ];
+}
+
+/** The networks that are fetched when they are first needed, and whose they are. */
+function networks(): Finding[] {
+  return (Object.keys(PACKAGED_NETWORKS) as PackagedName[]).flatMap((name): Finding[] => {
+    const { package: from, version, author, license, url } = PACKAGED_NETWORKS[name].license;
+    const path = convertedFile(name, cacheFolder());
+    return [
+      ["network", `${name}: ${existsSync(path) ? path : "not fetched yet; it is when it is first asked for"}`],
+      ["network license", `${name}, ${from} ${version} by ${author}: ${license}, ${url}`],
+    ];
+  });
 }
 
 /** Paths of the shared libraries that this process has loaded. */

