@@ -1,4 +1,5 @@
 export type { Hed } from "../features/hed.ts";
+export { hedEdges } from "../features/hed-edges.ts";
 export { type FeatureLayer, type FeatureNetwork, perceptualDistance } from "../features/network.ts";
 export { OFFICIAL_NETWORKS } from "../features/official.ts";
 export { type FeatureNetworkSpec, openFeatureNetwork, openHed } from "../features/open.ts";
