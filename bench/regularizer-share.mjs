@@ -1,9 +1,11 @@
 // What the variational regularizer adds to a stage-1 step of the preset `start`: forward and backward of the term alone, as a
-// share of the whole step without it. Measured alone, since the difference of two steps drowns in noise. Not part of
-// `npm run bench`, since it has no peer: node bench/regularizer-share.mjs
+// share of the whole step without it. Measured alone, since the difference of two steps drowns in noise. Beside the paired
+// estimator, all pairs of 512 places and of all places, as it was once computed. Not part of `npm run bench`, since it has no
+// peer: node bench/regularizer-share.mjs
 import { parseArgs } from "node:util";
 import { manualSeed, ops, scope, setThreads, tuneProcess } from "@iqvae/torch";
 import { presets } from "../packages/iqvae/dist/config/presets.js";
+import { distances } from "../packages/iqvae/dist/regularizer/distances.js";
 import { createRegularizer } from "../packages/iqvae/dist/regularizer/index.js";
 import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
 import { median } from "./measure.mjs";
@@ -26,10 +28,27 @@ const step = () => scope(() => trainer.step(rows));
 
 const features = () => ops.aten.randn([stage1.batch, stage1.model.image.codeDim, GRID, GRID]).requires_grad_();
 const [zX, zC] = [features(), features()];
-const terms = ["paired", "sliced", "entropic"].map((estimator) => {
-  const measure = createRegularizer({ estimator });
-  return { estimator, run: () => scope(() => measure(zX, zC).backward()) };
-});
+const rowsOf = (z) => z.permute([0, 2, 3, 1]).reshape([-1, z.shape[1]]);
+const allPairs = (samples) => {
+  const places = stage1.batch * GRID * GRID;
+  return () => {
+    const at = ops.aten.randperm(places).slice(0, 0, samples ?? places);
+    const [dX, dC] = [zX, zC].map((z) => distances(rowsOf(z).index_select(0, at), "cosine"));
+    return dX.sub(dC).square().mean();
+  };
+};
+const estimators = {
+  paired: createRegularizer({ estimator: "paired" }),
+  "paired within images": createRegularizer({ estimator: "paired", pairs: "image" }),
+  "all pairs of 512": allPairs(512),
+  "all pairs": allPairs(),
+  sliced: createRegularizer({ estimator: "sliced" }),
+  entropic: createRegularizer({ estimator: "entropic" }),
+};
+const terms = Object.entries(estimators).map(([estimator, measure]) => ({
+  estimator,
+  run: () => scope(() => measure(zX, zC).backward()),
+}));
 
 const seconds = (run) => {
   const start = performance.now();

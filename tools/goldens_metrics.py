@@ -16,37 +16,15 @@ import skimage.metrics
 import torch
 import torchvision
 from pytorch_fid.fid_score import calculate_frechet_distance
+from hashed_weights import hashed_weights as numpy_weights
 from safetensors.numpy import save_file
 
 TARGET = Path(__file__).parents[1] / "packages" / "iqvae" / "test" / "goldens" / "metrics.safetensors"
 generator = np.random.default_rng(20181)
 
 
-def uniform(count, seed):
-    """`count` numbers in [−1, 1): integers hashed by multiplications and shifts, alike in every language."""
-    with np.errstate(over="ignore"):
-        x = np.arange(count, dtype=np.uint32) + np.uint32(seed) * np.uint32(0x9E3779B9)
-        for shift, factor in ((16, 0x21F0AAAD), (15, 0x735A2D97)):
-            x = (x ^ (x >> np.uint32(shift))) * np.uint32(factor)
-        x = x ^ (x >> np.uint32(15))
-    return (x.astype(np.float64) / 2**31 - 1).astype(np.float32)
-
-
 def hashed_weights(shapes):
-    """Weights of a network by name: kernels keep the scale of activations, spreads stay away from zero."""
-    weights = {}
-    for seed, (name, shape) in enumerate(sorted(shapes.items()), start=1):
-        values = uniform(int(np.prod(shape)), seed).reshape(shape)
-        if len(shape) > 1:
-            values = values * np.float32(np.sqrt(6 / np.prod(shape[1:])))
-            if name.startswith("lin"):
-                values = np.abs(values)
-        elif name.endswith("running_var") or name.endswith("bn.weight"):
-            values = 1 + values / 2
-        else:
-            values = values / 10
-        weights[name] = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-    return weights
+    return {name: torch.from_numpy(values) for name, values in numpy_weights(shapes).items()}
 
 
 def shapes_of(state):

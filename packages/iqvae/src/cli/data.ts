@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { DATASETS, dataContactSheet, IMAGE_SIZES, type OpenBuiltIn } from "../data/index.ts";
+import { DATASETS, dataContactSheet, IMAGE_SIZES, type OpenBuiltIn, sizesOf } from "../data/index.ts";
 import { openData } from "../run/train-run.ts";
 import { didYouMean } from "../support/nearest.ts";
 import { consoleProgress } from "./console.ts";
@@ -7,13 +7,20 @@ import { optionsOf, outputFile, whole } from "./options.ts";
 
 interface DataOptions {
   readonly condition?: string;
-  readonly size: number;
+  readonly size?: number;
   readonly count?: number;
   readonly out?: string;
+  readonly fetch?: boolean;
 }
 
 function isDataset(name: string): name is OpenBuiltIn["name"] {
   return Object.hasOwn(DATASETS, name);
+}
+
+const USUAL_SIZE = 64;
+
+function usualSize(name: string): number {
+  return sizesOf(name).includes(USUAL_SIZE) ? USUAL_SIZE : Math.max(...sizesOf(name));
 }
 
 export function dataCommand(): Command {
@@ -22,23 +29,35 @@ export function dataCommand(): Command {
     .argument("<name>", `one of ${Object.keys(DATASETS).join(", ")}`)
     .option(
       "--condition <kind>",
-      "semantic or lines for faces, keypoints or semantic for heroes; every other set has one kind",
+      "what images are drawn from, for sets that have several kinds (default: the first that docs/data.md names)",
     )
-    .option("--size <pixels>", `one of ${IMAGE_SIZES.join(", ")}`, whole(1), 64)
+    .option(
+      "--size <pixels>",
+      `one of ${IMAGE_SIZES.join(", ")} (default: 64, or the largest of a set that has none)`,
+      whole(1),
+    )
     .option(
       "--count <pairs>",
       "how many pairs (default: 12000 of faces, hands, heroes and scenes, all of the others)",
       whole(1),
     )
+    .option("--fetch", "fetch packages that the set needs and that are fetched only when asked for")
     .option("--out <file.png>", "the picture (default: data-NAME.png)")
     .action(async (name: string, _: unknown, command: Command) => {
       if (!isDataset(name)) {
         throw new Error(`There is no data set '${name}'; ${didYouMean(name, Object.keys(DATASETS))}`);
       }
-      const { condition = DATASETS[name][0], size, count, out, json } = optionsOf<DataOptions>(command);
+      const {
+        condition = DATASETS[name][0],
+        size = usualSize(name),
+        count,
+        out,
+        fetch = false,
+        json,
+      } = optionsOf<DataOptions>(command);
       const progress = consoleProgress({ json });
       // openDataset checks each value and names the choices.
-      const data = { name, condition, size, ...(count === undefined ? {} : { count }) } as OpenBuiltIn;
+      const data = { name, condition, size, fetch, ...(count === undefined ? {} : { count }) } as OpenBuiltIn;
       const path = outputFile(out, `data-${name}.png`);
       const dataset = await openData(data, progress);
       try {

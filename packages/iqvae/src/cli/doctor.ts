@@ -2,7 +2,8 @@ import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { cudaDeviceCount, getThreads, kernelBuild, torchVersion } from "@iqvae/torch";
 import { Command } from "commander";
-import { cacheFolder, dataLicenses } from "../data/index.ts";
+import { cacheFolder, dataLicenses, dataPackages } from "../data/index.ts";
+import { convertedFile, PACKAGED_NETWORKS, type PackagedName } from "../metrics/index.ts";
 import { processor } from "../support/processor.ts";
 import { VERSION } from "../support/version.ts";
 import { optionsOf } from "./options.ts";
@@ -51,13 +52,32 @@ function examine(): Finding[] {
     ],
     ["devices", ["cpu", ...Array.from({ length: cuda }, (_, i) => `cuda:${i}`)].join(", ")],
     ["data caches", cachesIn(cacheFolder())],
+    ...dataPackages(cacheFolder()).map(
+      ({ package: { name, version, megabytes }, sets, folder }): Finding => [
+        "data package",
+        `${name} ${version} of ${sets.join(", ")}: ${folder ?? `not fetched (${megabytes} MB): npx iqvae data ${sets[0]} --fetch`}`,
+      ],
+    ),
     ...dataLicenses().map(
       ({ package: from, version, author, license, url }): Finding => [
         "data license",
         `${from} ${version} by ${author}: ${license}, ${url}`,
       ],
     ),
+    ...networks(),
   ];
+}
+
+/** The networks that are fetched when they are first needed, and whose they are. */
+function networks(): Finding[] {
+  return (Object.keys(PACKAGED_NETWORKS) as PackagedName[]).flatMap((name): Finding[] => {
+    const { package: from, version, author, license, url } = PACKAGED_NETWORKS[name].license;
+    const path = convertedFile(name, cacheFolder());
+    return [
+      ["network", `${name}: ${existsSync(path) ? path : "not fetched yet; it is when it is first asked for"}`],
+      ["network license", `${name}, ${from} ${version} by ${author}: ${license}, ${url}`],
+    ];
+  });
 }
 
 /** Paths of the shared libraries that this process has loaded. */

@@ -7,14 +7,15 @@ import {
   OFFICIAL_NETWORKS,
   openFeatureNetwork,
 } from "../metrics/index.ts";
+import { defaultJudge, expectImpartial, JUDGE_NAMES, type JudgeName, judgeSpec } from "../metrics/judges.ts";
 import { comparable, type RunScore, readScore, writeScore } from "../metrics/run-score.ts";
-import { ownNetwork, type ScoreOptions, scoreRun } from "../metrics/score.ts";
-import { ownJudge, scoreTable } from "../metrics/table.ts";
+import { type ScoreOptions, scoreRun } from "../metrics/score.ts";
+import { scoreTable } from "../metrics/table.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
-import { DEVICE, device, numberAbove, oneOf, optionsOf, PART, THREADS, threads, whole } from "./options.ts";
+import { collect, DEVICE, device, numberAbove, oneOf, optionsOf, PART, THREADS, threads, whole } from "./options.ts";
 
 interface MetricsCommandOptions {
   readonly against?: string;
@@ -25,6 +26,7 @@ interface MetricsCommandOptions {
   readonly topK?: number;
   readonly topP: number;
   readonly guidance: number;
+  readonly judge?: readonly JudgeName[];
   readonly inception?: string;
   readonly vgg?: string;
   readonly part: ScoredPart;
@@ -44,6 +46,11 @@ export function metricsCommand(): Command {
     .option("--top-k <count>", "draw among the likeliest codes only", whole(1))
     .option("--top-p <share>", "draw among the likeliest codes that reach this probability", numberAbove(0, 1), 1)
     .option("--guidance <scale>", "above 1 follows the condition more closely, and varies less", numberAbove(0), 1)
+    .option(
+      "--judge <name>",
+      `network to measure with in place of the usual one, ${JUDGE_NAMES.join(", ")}; may be given several times`,
+      collect(oneOf(JUDGE_NAMES)),
+    )
     .option("--inception <file>", "weights of Inception-v3, for FID proper")
     .option("--vgg <file>", "weights of VGG-16 with LPIPS heads, for LPIPS proper")
     .option(...PART, oneOf(SCORED_PARTS), "report")
@@ -58,7 +65,7 @@ export function metricsCommand(): Command {
       const runs = [path, ...(options.against === undefined ? [] : [options.against])].map(openRun);
       const scores: RunScore[] = [];
       for (const run of runs) {
-        const wanted = await optionsFor(run, options, progress);
+        const wanted = await optionsFor(run, runs, options, progress);
         const unusable = (message: string) => progress.tell(message, { event: "warning", message });
         const stored = scores[0] === undefined ? undefined : readScore(run.path, unusable);
         if (stored !== undefined && scores[0] !== undefined && comparable(stored, scores[0])) scores.push(stored);
@@ -71,10 +78,6 @@ export function metricsCommand(): Command {
         );
       const against = second === undefined ? {} : { against: second };
       progress.tell(scoreTable(first, second), { event: "metrics", ...first, ...against });
-      scores.forEach((score, i) => {
-        const warning = ownJudge(runs[i]!.config, score);
-        if (warning !== undefined) progress.tell(warning, { event: "warning", message: warning });
-      });
     });
 }
 
@@ -87,6 +90,7 @@ async function scored(run: RunFolder, options: ScoreOptions): Promise<RunScore> 
 /** As many conditions of the part as give `count` images; where there are too few, more images of each. */
 async function optionsFor(
   run: RunFolder,
+  runs: readonly RunFolder[],
   { count, samples, seed, temperature, topK, topP, guidance, part, ...files }: MetricsCommandOptions,
   progress: Progress,
 ): Promise<ScoreOptions> {
@@ -100,22 +104,29 @@ async function optionsFor(
     part,
     samples: Math.max(samples, Math.ceil(count / conditions)),
     seed,
-    networks: await networksFor(dataset, files, progress),
+    networks: await networksFor(dataset, runs, files, progress),
     progress,
     sampling: { temperature, topP, guidance, ...(topK === undefined ? {} : { topK }) },
   };
 }
 
+/** The networks that measure all the runs. @throws Error when one of them is in the loss of one of the runs */
 async function networksFor(
-  dataset: PairDataset,
-  { inception, vgg }: Pick<MetricsCommandOptions, "inception" | "vgg">,
+  { name, size }: PairDataset,
+  runs: readonly RunFolder[],
+  { judge, inception, vgg }: Pick<MetricsCommandOptions, "judge" | "inception" | "vgg">,
   progress: Progress,
 ): Promise<FeatureNetwork[]> {
+  const configs = runs.map(({ config }) => config);
   const specs: FeatureNetworkSpec[] = [
-    ownNetwork(dataset),
+    ...(judge === undefined
+      ? [defaultJudge({ name, size }, configs)]
+      : [...new Set(judge)].map((one) => judgeSpec(one, size))),
     ...(inception === undefined ? [] : [{ kind: "inception-v3-fid", path: inception } as const]),
     ...(vgg === undefined ? [] : [{ kind: "vgg16-lpips", path: vgg } as const]),
   ];
+  // Before anything is fetched or trained.
+  for (const { path, config } of runs) expectImpartial(path, config, specs);
   const networks: FeatureNetwork[] = [];
   for (const spec of specs) networks.push(await openFeatureNetwork(spec, { progress }));
   return networks;

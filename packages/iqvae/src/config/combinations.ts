@@ -1,6 +1,7 @@
 import { conditionPlanes } from "../conditions/index.ts";
 import { conditionSpec, IMAGE_SIZES } from "../data/index.ts";
 import { ATTRIBUTE_SETS } from "../features/attribute-labels.ts";
+import { lossNetworkSpec } from "../features/loss-network.ts";
 import { axesOf, reduction, type Sides, sides } from "../models/autoencoder.ts";
 import { leastSide } from "../models/discriminator.ts";
 import type { Config } from "./schema.ts";
@@ -55,10 +56,10 @@ export function impossibleCombinations(config: Config): string[] {
       );
     }
   }
-  if (stage1.perceptual?.network.kind === "attributes" && !(ATTRIBUTE_SETS as readonly string[]).includes(data.name)) {
+  if (stage1.perceptual !== null && lossNetworkSpec(stage1.perceptual.network, data) === undefined) {
     problems.push(
-      `stage1.perceptual looks with a network of attributes, which there is for ${ATTRIBUTE_SETS.join(" and ")} only, not for ` +
-        `${data.name}; use the network 'vgg16-lpips', or no perceptual term`,
+      `stage1.perceptual looks with the network of the data set's own attributes, which there is for ${ATTRIBUTE_SETS.join(" and ")} ` +
+        `only, not for ${data.name}; name one of these in stage1.perceptual.network.set, or use the network 'hed-vgg16'`,
     );
   }
   const { width, heads } = stage2.model;

@@ -142,6 +142,23 @@ const speech: ConfigInput = {
   stage2: { ...guidable, model: { ...hour.stage2.model, dropout: 0 }, steps: 6000, rate: 4e-3 },
 };
 
+/** The Earth from its land cover. */
+const earth: ConfigInput = {
+  ...hour,
+  name: "earth",
+  data: { name: "earth", condition: "semantic", size: 64 },
+};
+
+/** The same at 32 pixels, in less time. */
+const earth32: ConfigInput = {
+  ...start,
+  name: "earth-32",
+  data: { name: "earth", condition: "semantic", size: 32 },
+  stage1: { ...start.stage1, steps: 3000 },
+  // There are few places on Earth, which are soon known by heart.
+  stage2: { ...start.stage2, model: { ...start.stage2.model, dropout: 0.1 }, steps: 2000, rate: 2e-3, warmup: 200 },
+};
+
 /** Everything at its smallest, over in seconds: for tests and for trying things out. */
 const tiny: ConfigInput = {
   name: "tiny",
@@ -185,6 +202,8 @@ export const presets = {
   scenes,
   words,
   speech,
+  earth,
+  "earth-32": earth32,
   tiny,
   ...paperPresets,
 } satisfies Record<string, ConfigInput>;

@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
 import { closeSync, fstatSync, openSync, readSync, rmSync } from "node:fs";
-import { readdir, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 import { FileReplacement, WriteError } from "@iqvae/torch";
-import { makeFolder } from "../support/files.ts";
+import { makeFolder, removeAbandoned } from "../support/files.ts";
 import type { ImportReport } from "./import/problems.ts";
 
 /** A pair that is to be drawn. */
@@ -176,20 +175,6 @@ export async function writeCache(
     }
   } catch (error) {
     throw explain(error, expected * recordLength(shape));
-  }
-}
-
-/** A writer writes all the time, so what has not changed for so long belongs to one that was killed. */
-const ABANDONED_MS = 10 * 60_000;
-
-/** Removes files and folders `PATH.….part` that a killed process left. */
-export async function removeAbandoned(path: string): Promise<void> {
-  const folder = dirname(path);
-  for (const name of await readdir(folder)) {
-    if (!name.startsWith(`${basename(path)}.`) || !name.endsWith(".part")) continue;
-    const part = join(folder, name);
-    const { mtimeMs } = await stat(part);
-    if (Date.now() - mtimeMs > ABANDONED_MS) await rm(part, { recursive: true, force: true });
   }
 }
 

@@ -4,6 +4,7 @@ import { positive } from "../support/schema.ts";
 import { IMAGE_SIZES } from "./dataset.ts";
 import { importSchema, isImport } from "./import/requests.ts";
 import { importedCondition } from "./import/specs.ts";
+import { isComposed, isPhotographs, PHOTOGRAPHS, type PhotographsName, photographsSpec } from "./photographs.ts";
 import { FACE_CLASSES } from "./sets/faces/draw.ts";
 import { HAND_POINTS } from "./sets/hands/recipe.ts";
 import { heroSpec } from "./sets/heroes/recipe.ts";
@@ -18,6 +19,13 @@ const drawn = positive.max(MOST_PAIRS).default(12_000);
 /** The most pairs, spread over all that there are. */
 const most = positive.max(MOST_PAIRS).default(MOST_PAIRS);
 
+/** A set of photographs, with its conditions and its sizes. */
+function photographs<const Name extends PhotographsName>(name: Name) {
+  const { conditions, sizes }: (typeof PHOTOGRAPHS)[Name] = PHOTOGRAPHS[name];
+  const count = isComposed(name) ? drawn : most;
+  return z.strictObject({ name: z.literal(name), condition: z.enum(conditions), size: z.literal(sizes), count });
+}
+
 /** Which pairs a run is trained on. */
 export const dataSchema = z.discriminatedUnion("name", [
   z.strictObject({ name: z.literal("faces"), condition: z.enum(["semantic", "lines"]), size, count: drawn }),
@@ -27,6 +35,12 @@ export const dataSchema = z.discriminatedUnion("name", [
   z.strictObject({ name: z.literal("scenes"), condition: z.literal("layout"), size, count: drawn }),
   z.strictObject({ name: z.literal("words"), condition: z.literal("text"), size, count: most }),
   z.strictObject({ name: z.literal("speech"), condition: z.literal("audio"), size, count: most }),
+  photographs("earth"),
+  photographs("earth-months"),
+  photographs("cifar10"),
+  photographs("fashion"),
+  photographs("fashion-scenes"),
+  photographs("photos"),
   ...importSchema.options,
 ]);
 
@@ -36,6 +50,7 @@ export type DataConfig = z.output<typeof dataSchema>;
 export function conditionSpec(data: DataConfig): ConditionSpec {
   if (isImport(data)) return importedCondition(data);
   if (data.name === "heroes") return heroSpec(data.condition);
+  if (isPhotographs(data.name)) return photographsSpec(data.name, data.condition);
   const { condition } = data;
   switch (condition) {
     case "semantic":

@@ -28,13 +28,17 @@ export {
   type OpenHands,
   type OpenHeroes,
   type OpenImport,
+  type OpenPhotographs,
   type OpenRequest,
   type OpenScenes,
   type OpenSpeech,
   type OpenWords,
   openDataset,
 } from "./open.ts";
+export { dataPackages, sizesOf } from "./photographs.ts";
 export { readCondition } from "./read-condition.ts";
+export { CIFAR10_CLASSES } from "./sets/cifar10/recipe.ts";
+export { EARTH_CLASSES } from "./sets/earth/planet.ts";
 export { FACE_CLASSES } from "./sets/faces/draw.ts";
 export {
   type FaceGeometry,
@@ -46,6 +50,8 @@ export {
 } from "./sets/faces/geometry.ts";
 export { drawColors, FACE_PALETTES, type FaceColors, SHAVED_SHARE } from "./sets/faces/palettes.ts";
 export { recolorFace, renderFace, renderFaceCondition } from "./sets/faces/recipe.ts";
+export { FASHION_KINDS } from "./sets/fashion/garments.ts";
+export { FASHION_LAYOUT } from "./sets/fashion/scenes.ts";
 export { HAND_PALETTES, HAND_POINTS, relightHand } from "./sets/hands/recipe.ts";
 export { HERO_CLASSES, HERO_GROUND } from "./sets/heroes/draw.ts";
 export { HERO_POINTS } from "./sets/heroes/key-points.ts";

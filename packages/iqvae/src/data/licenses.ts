@@ -8,7 +8,7 @@ export interface License {
   readonly version: string;
   /** Who made the drawings. */
   readonly author: string;
-  /** SPDX identifier. */
+  /** SPDX identifier, or a few words where that does not say it all. */
   readonly license: string;
   readonly url: string;
 }

@@ -3,12 +3,22 @@ import { resolve } from "node:path";
 import type { ConditionKind } from "../conditions/index.ts";
 import type { PairCache } from "./cache.ts";
 import { cacheFolder } from "./cache-folder.ts";
-import { IMAGE_SIZES, type ImageSize, type PairDataset } from "./dataset.ts";
+import type { ImageSize, PairDataset } from "./dataset.ts";
 import { drawPairs, openIfWhole } from "./draw-pairs.ts";
 import { describeImport, type ImportReport } from "./import/problems.ts";
 import { importRecipe } from "./import/recipe.ts";
 import { IMPORTS, type ImportInput, type ImportRequest, importSchema, isImport } from "./import/requests.ts";
 import type { License } from "./licenses.ts";
+import { packageLicense } from "./packages.ts";
+import {
+  dataPackages,
+  isComposed,
+  isPhotographs,
+  type PhotographsName,
+  photographConditions,
+  photographsRecipe,
+  sizesOf,
+} from "./photographs.ts";
 import type { OnProgress, Recipe } from "./recipe.ts";
 import { emojiRecipe } from "./sets/emoji/recipe.ts";
 import type { FaceSplit } from "./sets/faces/geometry.ts";
@@ -32,6 +42,11 @@ interface CommonRequest {
   readonly onProgress?: OnProgress;
   /** Called with a sentence when a cache file had to be thrown away or a package is fetched. Default: standard error. */
   readonly onMessage?: (message: string) => void;
+  /**
+   * Whether packages may be fetched that are fetched only when asked for: those of Debian, and those of which something should be
+   * known before. Default: false, and where one is missing an error says how to ask for it.
+   */
+  readonly fetch?: boolean;
 }
 
 /** Faces: any number of them, decided by `seed`. */
@@ -98,8 +113,27 @@ export interface OpenSpeech extends CommonRequest {
   readonly count?: number;
 }
 
+/** Photographs in packages that are fetched: all that there are. */
+export interface OpenPhotographs extends CommonRequest {
+  readonly name: PhotographsName;
+  /** One of those that {@link DATASETS} has for the set. */
+  readonly condition: ConditionKind;
+  /** The most pairs, spread over all that there are; default: all. Of what is composed: how many; default: 12,000. */
+  readonly count?: number;
+  /** Of what is composed at random. Default 0. */
+  readonly seed?: number;
+}
+
 /** A built-in data set. */
-export type OpenBuiltIn = OpenFaces | OpenEmoji | OpenHands | OpenHeroes | OpenScenes | OpenWords | OpenSpeech;
+export type OpenBuiltIn =
+  | OpenFaces
+  | OpenEmoji
+  | OpenHands
+  | OpenHeroes
+  | OpenScenes
+  | OpenWords
+  | OpenSpeech
+  | OpenPhotographs;
 
 /** A data set in a folder of the user's. */
 export type OpenImport = CommonRequest & ImportInput;
@@ -116,6 +150,7 @@ export const DATASETS: { readonly [name in OpenBuiltIn["name"]]: readonly Condit
   scenes: ["layout"],
   words: ["text"],
   speech: ["audio"],
+  ...photographConditions(),
 };
 
 const DEFAULT_COUNT = 12_000;
@@ -125,7 +160,7 @@ const MOST_PAIRS = 10_000_000;
  * Opens a data set; draws it, or reads its files, first if it is not in the cache. Equal requests give equal bytes.
  *
  * @throws RangeError for a request that names something unknown; Error when the cache cannot be written, a folder does not
- *   hold what is to be imported, or the package of heroes cannot be had
+ *   hold what is to be imported, or a package of the set cannot be had
  */
 export async function openDataset(request: OpenRequest): Promise<PairDataset> {
   const folder = request.cacheDir ?? cacheFolder();
@@ -159,7 +194,7 @@ function reportOf({ index: { report } }: PairCache, request: OpenRequest): Impor
   return report === undefined || !isImport(request) ? undefined : { ...report, path: resolve(request.path) };
 }
 
-/** Whose drawings the built-in data sets are made of; those of heroes where they have been fetched. */
+/** Whose drawings and photographs the built-in data sets are made of; those that are fetched only where they have been. */
 export function dataLicenses(): readonly License[] {
   const requests: OpenFromNpm[] = [
     { name: "faces", condition: "semantic", size: 32 },
@@ -171,6 +206,7 @@ export function dataLicenses(): readonly License[] {
   const licenses = [
     ...requests.flatMap((request) => npmRecipe(request).licenses),
     ...(game === undefined ? [] : [heroLicense(game)]),
+    ...dataPackages(cacheFolder()).flatMap((each) => (each.folder === undefined ? [] : [packageLicense(each.package)])),
   ];
   return [...new Map(licenses.map((license) => [license.package, license])).values()];
 }
@@ -180,16 +216,25 @@ async function recipeOf(request: OpenRequest, folder: string): Promise<Recipe> {
   // Requests come from configuration files too, so nothing that the types promise is taken for granted.
   const { name, size } = request;
   expectOneOf<string>("name", name, [...Object.keys(DATASETS), ...IMPORTS]);
-  expectOneOf("size", size, IMAGE_SIZES);
+  expectOneOf("size", size, sizesOf(name), ` of ${name}`);
   expectOneOf("condition", request.condition, DATASETS[name], ` of ${name}`);
+  if (isOfPhotographs(request)) {
+    const { condition, fetch = false, onMessage = console.error } = request;
+    const numbers = isComposed(request.name) ? numbered(request) : { count: limit(request), seed: 0 };
+    return photographsRecipe({ name: request.name, condition, size, ...numbers }, folder, fetch, onMessage);
+  }
   if (request.name !== "heroes") return npmRecipe(request);
   const { condition, onMessage = console.error } = request;
   const numbers = numbered(request);
   return await heroesRecipe({ condition, size, ...numbers }, await flareGame(folder, onMessage));
 }
 
+function isOfPhotographs(request: OpenBuiltIn): request is OpenPhotographs {
+  return isPhotographs(request.name);
+}
+
 /** The sets whose drawings come with the program. */
-type OpenFromNpm = Exclude<OpenBuiltIn, OpenHeroes>;
+type OpenFromNpm = Exclude<OpenBuiltIn, OpenHeroes | OpenPhotographs>;
 
 function npmRecipe(request: OpenFromNpm): Recipe {
   const { size } = request;
@@ -213,7 +258,13 @@ function npmRecipe(request: OpenFromNpm): Recipe {
 }
 
 /** @throws RangeError for values that are none, and for keys that there are not */
-function checkedImport({ cacheDir: _, onProgress: __, onMessage: ___, ...request }: OpenImport): ImportRequest {
+function checkedImport({
+  cacheDir: _,
+  onProgress: __,
+  onMessage: ___,
+  fetch: ____,
+  ...request
+}: OpenImport): ImportRequest {
   const parsed = importSchema.safeParse(request);
   if (parsed.success) return parsed.data;
   const reasons = parsed.error.issues.map(({ path, message }) => `${path.join(".") || request.name}: ${message}`);

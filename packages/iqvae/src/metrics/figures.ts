@@ -5,8 +5,8 @@ import { calibration } from "./calibration/calibrate.ts";
 import type { Calibration } from "./calibration/spread.ts";
 import type { Clock } from "./clock.ts";
 import type { Fidelity } from "./fidelity/measure.ts";
-import { featureDistance, featureFigures, featuresOf, meanDiversity } from "./image-figures.ts";
-import { type ImageSet, imageSet } from "./image-set.ts";
+import { featureFigures, featuresOf, meanDiversity } from "./image-figures.ts";
+import { firstOf, type ImageSet } from "./image-set.ts";
 import type { ModelFigures } from "./model-figures.ts";
 import type { RealImages } from "./real-images.ts";
 import type { Figure, RunScore } from "./run-score.ts";
@@ -22,27 +22,24 @@ export interface Subject {
   /** `samples` images of each condition, one condition after the other. */
   readonly drawn: ImageSet;
   readonly real: RealImages;
-  /** The images of the held-out pairs, and what stage 1 makes of them: the best that stage 2 could draw. */
-  readonly heldOut: { readonly images: ImageSet; readonly reconstructions: ImageSet };
+  /** The images of the held-out pairs. */
+  readonly heldOut: ImageSet;
   readonly clock: Clock;
 }
 
 /** Fréchet distance, precision, recall and diversity under each network. */
 export async function networkFigures(subject: Subject, networks: readonly FeatureNetwork[]): Promise<Figure[]> {
-  const { drawn, real, heldOut, samples, clock } = subject;
+  const { drawn, real, samples, clock } = subject;
   const figures: Figure[] = [];
   for (const network of networks) {
     const features = await clock.time(`features ${network.name}`, () => ({
       reference: featuresOf(network, real.reference),
       drawn: featuresOf(network, drawn),
       own: real.own === undefined ? undefined : featuresOf(network, real.own),
-      heldOut: featuresOf(network, heldOut.images),
-      reconstructed: featuresOf(network, heldOut.reconstructions),
     }));
-    const { of, best, limit } = await clock.time(`Fréchet ${network.name}`, () => ({
+    const { of, best } = await clock.time(`Fréchet ${network.name}`, () => ({
       of: featureFigures(features.reference, features.drawn),
       best: features.own === undefined ? undefined : featureFigures(features.reference, features.own),
-      limit: [features.reconstructed, features.heldOut].map((set) => featureDistance(features.reference, set)),
     }));
     for (const tensor of Object.values(features)) tensor?.dispose();
     const { name } = network;
@@ -53,13 +50,6 @@ export async function networkFigures(subject: Subject, networks: readonly Featur
         label: `${distance}${ofNetwork}`,
         value: of.frechet,
         real: best?.frechet ?? null,
-        better: "lower",
-      },
-      {
-        key: `frechet.reconstructions.${name}`,
-        label: `${distance} of reconstructions${ofNetwork}`,
-        value: limit[0]!,
-        real: limit[1]!,
         better: "lower",
       },
       ...(["precision", "recall"] as const).map(
@@ -112,10 +102,6 @@ export async function textureFigures({ drawn, real, seed, clock }: Subject): Pro
   ];
 }
 
-function firstOf({ pixels, size }: ImageSet, count: number): ImageSet {
-  return imageSet(pixels.subarray(0, count * size * size * 3), size);
-}
-
 /** How well the drawn images follow their conditions; for real images, how well the real ones follow theirs. */
 export async function fidelityFigures(
   { dataset, rows, samples, drawn, heldOut, clock }: Subject,
@@ -125,7 +111,7 @@ export async function fidelityFigures(
   const { conditions } = dataset.validation.batch(rows);
   const length = conditionLength(dataset.condition, dataset.size);
   const drawnWell = await clock.time("fidelity", () => fidelity.score(drawn, repeated(conditions, length, samples)));
-  const real = fidelity.score(heldOut.images, conditions);
+  const real = fidelity.score(heldOut, conditions);
   return drawnWell.map((figure, i) => ({ ...figure, real: real[i]!.value }));
 }
 

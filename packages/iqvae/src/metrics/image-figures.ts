@@ -16,7 +16,7 @@ export interface FeatureFigures extends PrecisionRecall {
 
 /** The feature vectors of all images, float32 `[count, D]` on the CPU. */
 export function featuresOf(
-  network: FeatureNetwork,
+  network: Pick<FeatureNetwork, "dims" | "features">,
   images: ImageSet,
   onProgress: (share: number) => void = () => {},
 ): Tensor {

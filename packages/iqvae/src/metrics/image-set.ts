@@ -30,6 +30,11 @@ export function joinImages(images: readonly Uint8Array[], size: number): ImageSe
   return imageSet(pixels, size);
 }
 
+/** The first `count` images. */
+export function firstOf({ pixels, size }: ImageSet, count: number): ImageSet {
+  return imageSet(pixels.subarray(0, count * size * size * 3), size);
+}
+
 /** The images `from` to `to` (not included) as a tensor uint8 `[n, H, W, 3]`. */
 export function pixelsOf({ size, pixels }: ImageSet, from: number, to: number): Tensor {
   const length = size * size * 3;

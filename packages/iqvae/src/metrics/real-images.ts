@@ -23,17 +23,31 @@ export async function realImages(
   samples: number,
   seed: number,
 ): Promise<RealImages> {
-  const { train, size, facts } = dataset;
+  const { train, size } = dataset;
   const order = permutation(train.length, seededRandom("metrics reference", seed));
   const wanted = ids.length * samples;
   const reference = imageSet(train.batch(order.subarray(0, wanted)).images, size);
-  if (facts?.trueImages !== undefined) {
-    const images: Uint8Array[] = [];
-    for (const id of ids)
-      images.push(await facts.trueImages(id, samples, size, seededRandom("metrics colors", seed, id)));
-    return { reference, own: joinImages(images, size), isOfConditions: true };
-  }
+  const own = await trueImages(dataset, ids, samples, "metrics colors", seed);
+  if (own !== undefined) return { reference, own, isOfConditions: true };
   const rest = order.subarray(wanted, 2 * wanted);
-  const own = rest.length < wanted ? undefined : imageSet(train.batch(rest).images, size);
-  return { reference, own, isOfConditions: false };
+  const further = rest.length < wanted ? undefined : imageSet(train.batch(rest).images, size);
+  return { reference, own: further, isOfConditions: false };
+}
+
+/**
+ * True images of conditions, `samples` of each, one condition after the other; `undefined` where they cannot be drawn.
+ *
+ * @param purpose decides the draw together with the seed
+ */
+export async function trueImages(
+  { facts, size }: PairDataset,
+  ids: readonly string[],
+  samples: number,
+  purpose: string,
+  seed: number,
+): Promise<ImageSet | undefined> {
+  if (facts?.trueImages === undefined) return undefined;
+  const images: Uint8Array[] = [];
+  for (const id of ids) images.push(await facts.trueImages(id, samples, size, seededRandom(purpose, seed, id)));
+  return joinImages(images, size);
 }

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { SCORED_PARTS } from "../data/index.ts";
 
 /** Raise it whenever the file, or what its figures are of, changes. */
-export const SCORE_FORMAT = 2;
+export const SCORE_FORMAT = 3;
 
 const figure = z.object({
   /** For machines, such as `frechet.attributes-faces-32`. */
@@ -15,7 +15,8 @@ const figure = z.object({
   value: z.number(),
   /** What real images score in the place of the drawn ones; `null` where there are none to compare with. */
   real: z.number().nullable(),
-  better: z.enum(["lower", "higher"]),
+  /** `null` where neither is. */
+  better: z.enum(["lower", "higher"]).nullable(),
 });
 
 const traitCalibration = z.object({

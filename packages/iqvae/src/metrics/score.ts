@@ -1,7 +1,6 @@
 import { heldOutPart, type PairDataset, type ScoredPart, spreadRows } from "../data/index.ts";
-import { ATTRIBUTE_SETS } from "../features/attribute-labels.ts";
 import type { FeatureNetwork } from "../features/network.ts";
-import { type FeatureNetworkSpec, openFeatureNetwork } from "../features/open.ts";
+import { openFeatureNetwork } from "../features/open.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import type { DrawOptions } from "../sampling/draw.ts";
@@ -21,9 +20,12 @@ import {
   textureFigures,
 } from "./figures.ts";
 import { type ImageSet, imageSet, joinImages } from "./image-set.ts";
+import { defaultJudge, expectImpartial } from "./judges.ts";
 import { modelFigures, reconstructionsOf } from "./model-figures.ts";
+import { PLAIN_JUDGES } from "./plain-judges.ts";
 import { realImages } from "./real-images.ts";
 import { expectFinite, type RunScore, SCORE_FORMAT } from "./run-score.ts";
+import { tripleFigures, tripleSets } from "./triple.ts";
 
 /** What a run is scored by. */
 export interface ScoreOptions {
@@ -36,7 +38,7 @@ export interface ScoreOptions {
   /** Decides samples, patches and the choice of real images. */
   readonly seed: number;
   readonly sampling?: DrawOptions & Pick<SampleOptions, "guidance">;
-  /** Feature networks, each with figures of its own. Default: {@link ownNetwork} of the run's data. */
+  /** Feature networks, each with figures of its own. Default: {@link defaultJudge}. */
   readonly networks?: readonly FeatureNetwork[];
   /** How well images follow conditions. Default: {@link fidelityOf} the run's data. */
   readonly fidelity?: Fidelity;
@@ -51,7 +53,8 @@ const MODEL_PAIRS = 512;
  * well they follow their conditions, and for `faces` whether their colors are spread as the true ones are.
  *
  * @throws RangeError for fewer than 2 samples, no condition, or guidance of a model that was never trained without conditions, or
- *   a figure that is not finite; Error when the run has not come to stage 2 yet, or no pair is left for the part
+ *   a figure that is not finite; Error when the run has not come to stage 2 yet, a network is that of its perceptual term, or no
+ *   pair is left for the part
  */
 export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<RunScore> {
   const { samples, seed, sampling = {}, progress = silent } = options;
@@ -62,6 +65,7 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
   if (!Number.isInteger(options.conditions) || options.conditions < 1)
     throw new RangeError(`scoreRun takes at least 1 condition, not ${options.conditions}.`);
   const { config } = run;
+  expectImpartial(run.path, config, options.networks ?? []);
   using generator = ImageGenerator.load(run);
   const part = options.part ?? "report";
   const all = await openData(config.data, progress);
@@ -69,13 +73,16 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
   try {
     const dataset = heldOutPart(all, part);
     const rows = spreadRows(dataset.validation, options.conditions);
-    const networks = options.networks ?? [await openFeatureNetwork(ownNetwork(dataset), { progress })];
+    const networks = options.networks ?? [await openFeatureNetwork(defaultJudge(dataset, [config]), { progress })];
     const fidelity = options.fidelity ?? (await fidelityOf(all, { progress }));
     const drawn = await clock.time("drawing", () => drawAll(generator, dataset, rows, options, progress));
     const ids = rows.map((row) => dataset.validation.ids[row]!);
     const real = await clock.time("real images", () => realImages(dataset, ids, samples, seed));
     const images = imageSet(dataset.validation.batch(rows).images, dataset.size);
-    const reconstructions = reconstructionsOf(generator.models.iqvae, config, images);
+    const reconstruct = (set: ImageSet) => reconstructionsOf(generator.models.iqvae, config, set);
+    const sets = await clock.time("reconstructions", () =>
+      tripleSets({ dataset, ids, samples, seed, drawn, real, images, reconstruct }),
+    );
     const subject: Subject = {
       dataset,
       rows,
@@ -83,10 +90,11 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
       seed,
       drawn,
       real,
-      heldOut: { images, reconstructions },
+      heldOut: images,
       clock,
     };
     const figures = [
+      ...(await tripleFigures(sets, [...networks, ...PLAIN_JUDGES], clock)),
       ...(await networkFigures(subject, networks)),
       ...(await textureFigures(subject)),
       ...(await fidelityFigures(subject, fidelity)),
@@ -128,11 +136,6 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
   } finally {
     all.close();
   }
-}
-
-/** The attributes of the data set itself; of `emoji` where it has none, for what is made of emoji and as a stand-in for the rest. */
-export function ownNetwork({ name, size }: Pick<PairDataset, "name" | "size">): FeatureNetworkSpec {
-  return { kind: "attributes", set: ATTRIBUTE_SETS.find((set) => set === name) ?? "emoji", size };
 }
 
 /** Conditions that are drawn at once, so that progress is seen. */

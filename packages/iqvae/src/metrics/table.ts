@@ -1,46 +1,56 @@
-import type { Config } from "../config/index.ts";
 import type { Figure, RunScore } from "./run-score.ts";
+import { TRIPLE } from "./triple.ts";
 
 /**
- * The figures of a run in columns: name, the run, another run if there is one, real images in the place of the drawn.
+ * The triples of a run, and of another if there is one, then the other figures in columns: name, the run, another run, real images in
+ * the place of the drawn.
  *
  * @param other another run's score, from comparable settings
  */
 export function scoreTable(score: RunScore, other?: RunScore): string {
   const { settings, run } = score;
-  const head = ["", run, ...(other === undefined ? [] : [other.run, "change"]), "real images"];
-  const rows = score.figures.map((figure) => rowOf(figure, other));
-  const table = [head, ...rows];
-  const widths = head.map((_, i) => Math.max(...table.map((row) => row[i]!.length)));
-  const lines = table.map((row) =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))),
-  );
   const images = `${settings.conditions} conditions × ${settings.samples} images, ${settings.size} px, seed ${settings.seed}, part ${settings.part}`;
-  return [images, ...lines.map((cells) => cells.join("  ").trimEnd())].join("\n");
+  const triples = other === undefined ? triplesOf(score) : [...triplesOf(score), ...triplesOf(other)];
+  const head = ["", run, ...(other === undefined ? [] : [other.run, "change"]), "real images"];
+  const rows = score.figures.filter(({ key }) => !key.startsWith(TRIPLE)).map((figure) => rowOf(figure, other));
+  const parts = [...(triples.length === 0 ? [] : [[TRIPLE_HEAD, ...triples]]), [head, ...rows]];
+  return [images, ...parts.flatMap(aligned)].join("\n");
 }
 
-/**
- * A warning for people when a run is judged by the very network that its perceptual term was trained on: the run has learned to
- * please it. `undefined` when no network judges its own work.
- */
-export function ownJudge({ stage1: { perceptual }, data }: Config, score: RunScore): string | undefined {
-  if (perceptual === null) return undefined;
-  const { kind } = perceptual.network;
-  const trainedOn = kind === "attributes" ? `attributes-${data.name}-${data.size}` : kind;
-  const judge = Object.keys(score.networks).find((name) => name.startsWith(trainedOn));
-  if (judge === undefined) return undefined;
-  return (
-    `${score.run} was trained to please ${judge} (stage1.perceptual), so its figures of this network look better than they are. ` +
-    "Compare them only with runs that were trained likewise; SWD and fidelity do not know it."
+/** Cells under each other, the first column to the left. */
+function aligned(table: readonly (readonly string[])[]): string[] {
+  const widths = table[0]!.map((_, i) => Math.max(...table.map((row) => row[i]!.length)));
+  return table.map((row) =>
+    row
+      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+      .join("  ")
+      .trimEnd(),
   );
 }
 
-const ARROWS = { lower: "↓", higher: "↑" } as const;
+const TRIPLE_HEAD = ["Fréchet distance [floor] ↓", "reconstruction", "gap", "total", "stage 1's share"];
+
+/** A line for each judge of a run: reconstruction, gap and total with their floors, and stage 1's share. */
+function triplesOf({ run, figures }: RunScore): string[][] {
+  const of = (part: string, judge: string) => figures.find(({ key }) => key === `${TRIPLE}${part}.${judge}`);
+  const total = `${TRIPLE}total.`;
+  const judges = figures.flatMap(({ key }) => (key.startsWith(total) ? [key.slice(total.length)] : []));
+  return judges.map((judge) => {
+    const cells = ["reconstruction", "gap", "total"].map((part) => {
+      const figure = of(part, judge);
+      return `${shown(figure?.value)} [${shown(figure?.real ?? undefined)}]`;
+    });
+    const share = of("stage1Share", judge);
+    return [`${judge}, ${run}`, ...cells, share === undefined ? "–" : `${(100 * share.value).toFixed(0)} %`];
+  });
+}
+
+const ARROWS = { lower: " ↓", higher: " ↑" } as const;
 
 function rowOf({ key, label, value, real, better }: Figure, other: RunScore | undefined): string[] {
   const beside = other?.figures.find((figure) => figure.key === key)?.value;
   const compared = other === undefined ? [] : [shown(beside), change(value, beside)];
-  return [`${label} ${ARROWS[better]}`, shown(value), ...compared, shown(real ?? undefined)];
+  return [`${label}${better === null ? "" : ARROWS[better]}`, shown(value), ...compared, shown(real ?? undefined)];
 }
 
 function shown(value: number | undefined): string {

@@ -1,4 +1,4 @@
-import { Module, type Tensor } from "@iqvae/torch";
+import { Module, noGrad, type Tensor } from "@iqvae/torch";
 import type { Condition } from "../conditions/index.ts";
 import {
   type AutoencoderConfig,
@@ -46,6 +46,12 @@ export class VqAutoencoder extends Module {
   forward(planes: Tensor, mode: QuantizerMode): { reconstruction: Tensor; quantized: Quantized } {
     const quantized = this.quantizer.forward(this.encoder.forward(planes), mode);
     return { reconstruction: this.decoder.forward(quantized.output), quantized };
+  }
+
+  /** Like {@link forward}, for the decoder to learn alone: codes are what encoder and codebook make of the planes, as constants. */
+  polish(planes: Tensor): { reconstruction: Tensor; quantized: Quantized } {
+    const quantized = noGrad(() => this.quantizer.forward(this.encoder.forward(planes), "use"));
+    return { reconstruction: this.decode(quantized.indices), quantized };
   }
 
   /** Planes `[B, C, H, W]` → code numbers int64 `[B, h, w]`. */

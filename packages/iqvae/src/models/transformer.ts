@@ -36,7 +36,7 @@ export interface TokenShape {
 }
 
 /** One layer: attention, then a two-layer perceptron, each on normalized input and added to what came in. */
-class Block extends Module {
+export class Block extends Module {
   readonly norm1: LayerNorm;
   readonly attention: CausalAttention;
   readonly norm2: LayerNorm;
@@ -44,7 +44,7 @@ class Block extends Module {
   readonly contract: Linear;
   readonly #dropout: number;
 
-  constructor(config: TransformerConfig) {
+  constructor(config: Pick<TransformerConfig, "width" | "heads" | "dropout">) {
     super();
     const { width, heads } = config;
     this.norm1 = new LayerNorm(width);

@@ -3,6 +3,8 @@ import { conditionFor, conditionLength } from "../conditions/index.ts";
 import type { Config } from "../config/index.ts";
 import { conditionSpec, type PairDataset, type PairSplit } from "../data/index.ts";
 import { AttributesNetwork, attributesFeatures } from "../features/attributes.ts";
+import { HED_SHAPES, hed } from "../features/hed.ts";
+import type { LossNetwork } from "../features/loss-network.ts";
 import type { FeatureNetwork } from "../features/network.ts";
 import { VGG16_SHAPES, vgg16 } from "../features/vgg.ts";
 import { IqVae } from "../models/iqvae.ts";
@@ -38,11 +40,14 @@ export function stage2Trial(config: Config): Trial {
   const { stage2, precision, stage1, data } = config;
   const model = new IqVae(stage1.model, conditionFor(conditionSpec(data), data.size));
   const shape = model.tokenShape(data.size);
-  for (const tensor of model.stateDict().values()) tensor.dispose();
+  const { codebook } = model.image.quantizer;
+  for (const tensor of model.stateDict().values()) if (tensor !== codebook) tensor.dispose();
   const count = stage2.batch * stage2.accumulate;
   const tokens = (each: number) => new Uint16Array(count * each);
   const pairs = new TokenPairs(shape, tokens(shape.conditionTokens), tokens(shape.imageTokens));
-  return trialOf(new Stage2Trainer({ config: stage2, precision, train: pairs, validation: pairs }));
+  const trainer = new Stage2Trainer({ config: stage2, precision, train: pairs, validation: pairs, codebook });
+  codebook.dispose();
+  return trialOf(trainer);
 }
 
 function trialOf(trainer: Trainer, weights: readonly Tensor[] = []): Trial {
@@ -71,14 +76,16 @@ function madeUpDataset({ data }: Config): PairDataset {
 }
 
 /** A network of the perceptual term with weights that mean nothing. */
-function madeUpNetwork(kind: "attributes" | "vgg16-lpips"): { network: FeatureNetwork; weights: Tensor[] } {
+function madeUpNetwork(kind: LossNetwork["kind"]): { network: FeatureNetwork; weights: Tensor[] } {
   const digest = "0".repeat(64);
   if (kind === "attributes") {
     const made = new AttributesNetwork([], 2);
     return { network: attributesFeatures(made, kind, digest), weights: [...made.stateDict().values()] };
   }
-  const tensors = unscoped(() => new Map([...VGG16_SHAPES].map(([name, shape]) => [name, randomWeight(shape)])));
-  return { network: vgg16({ tensors, metadata: {}, digest }), weights: [...tensors.values()] };
+  const shapes = kind === "hed-vgg16" ? HED_SHAPES : VGG16_SHAPES;
+  const tensors = unscoped(() => new Map([...shapes].map(([name, shape]) => [name, randomWeight(shape)])));
+  const weights = { tensors, metadata: {}, digest };
+  return { network: kind === "hed-vgg16" ? hed(weights) : vgg16(weights), weights: [...tensors.values()] };
 }
 
 function randomWeight(shape: readonly number[]): Tensor {

@@ -6,6 +6,8 @@ const weight = z.number().nonnegative().default(0.2);
 const distance = z.enum(DISTANCES).default("cosine");
 /** Feature vectors drawn at every step from all positions of the batch. */
 const samples = (count: number) => z.int().min(2).default(count);
+/** All places with all of the batch, or those of one image with each other. */
+const pairs = z.enum(["batch", "image"]).default("batch");
 const normalize = z.boolean().default(false);
 /** Which encoders learn from it: both, or one alone, which then follows the other, which is left to its own task. */
 const gradient = z.enum(["both", "condition", "image"]).default("both");
@@ -25,7 +27,20 @@ export const estimatorSchema = z.discriminatedUnion("estimator", [
     normalize,
     gradient,
   }),
-  z.strictObject({ estimator: z.literal("paired"), weight, samples: samples(512), distance, gradient }),
+  z
+    .strictObject({
+      estimator: z.literal("paired"),
+      weight,
+      pairs,
+      /** `null`: every place, which costs little, but for `euclidean` with its cost of all pairs. */
+      samples: z.int().min(2).nullable().default(null),
+      distance,
+      gradient,
+    })
+    .refine(({ pairs, samples }) => pairs === "batch" || samples === null, {
+      path: ["samples"],
+      message: "pairs of one image are all of its places; use null, or pairs 'batch'",
+    }),
   z.strictObject({
     estimator: z.literal("entropic"),
     weight,
@@ -38,10 +53,17 @@ export const estimatorSchema = z.discriminatedUnion("estimator", [
   }),
 ]);
 
-/** The choice in a configuration, `none` for independent quantization; parsing fills in the defaults. */
+/**
+ * The choice in a configuration, `none` for independent quantization; parsing fills in the defaults. The last two are no
+ * estimators of the Gromov–Wasserstein discrepancy, but controls that stand in their place.
+ */
 export const regularizerSchema = z.discriminatedUnion("estimator", [
   z.strictObject({ estimator: z.literal("none") }),
   ...estimatorSchema.options,
+  /** As `paired` on the image's side, against the mean colors of the image itself: no condition takes part. */
+  z.strictObject({ estimator: z.literal("colors"), weight, pairs }),
+  /** How badly a small network predicts the image's features from the condition's and from those before. */
+  z.strictObject({ estimator: z.literal("prediction"), weight: z.number().nonnegative().default(0.1) }),
 ]);
 
 /** All values of an estimator, defaults resolved. */

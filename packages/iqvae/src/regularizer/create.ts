@@ -15,32 +15,35 @@ import { drawPositions, sliced } from "./sliced.ts";
 export type Regularizer = (zX: Tensor, zC: Tensor, generator?: Generator) => Tensor;
 
 /**
- * A regularizer as configured. At every call it draws `samples` positions without replacement (all, where there are not more):
- * the same on both sides when batch and grid agree, independent ones otherwise. The weight stays with the caller, so that
+ * A regularizer as configured. At every call it draws `samples` positions without replacement (all, where there are not more, or
+ * `samples` is `null`): the same on both sides when batch and grid agree, independent ones otherwise. The weight stays with the caller, so that
  * logged values can be compared across weights.
  *
  * @throws ZodError for a configuration that does not fit the schema
  */
 export function createRegularizer(config: EstimatorInput): Regularizer {
   const parsed = estimatorSchema.parse(config);
-  const estimator = estimatorFor(parsed);
+  const { samples } = parsed;
   return (zX, zC, generator) => {
     const [x, c] = [zX.shape, zC.shape];
     const aligned = checkMaps(parsed.estimator, x, c);
     return scope(() => {
-      const draw = (shape: readonly number[]) => drawPositions(places(shape), parsed.samples, zX.device, generator);
-      const atX = draw(x);
+      const estimator = estimatorFor(parsed, x[0]!);
       const image = parsed.gradient === "condition" ? zX.detach() : zX;
       const condition = parsed.gradient === "image" ? zC.detach() : zC;
+      if (samples === null) return estimator(rowsOf(image), rowsOf(condition), generator);
+      const draw = (shape: readonly number[]) => drawPositions(places(shape), samples, zX.device, generator);
+      const atX = draw(x);
       return estimator(featuresAt(image, atX), featuresAt(condition, aligned ? atX : draw(c)), generator);
     });
   };
 }
 
-function estimatorFor(config: EstimatorConfig): Estimator {
+/** @param images of a batch */
+function estimatorFor(config: EstimatorConfig, images: number): Estimator {
   switch (config.estimator) {
     case "paired":
-      return paired(config);
+      return paired({ distance: config.distance, blocks: config.pairs === "image" ? images : 1 });
     case "entropic":
       return config.normalize ? normalized(entropic(config)) : entropic(config);
     case "sliced": {
@@ -81,8 +84,13 @@ function places([B, , h, w]: readonly number[]): number {
   return B! * h! * w!;
 }
 
-/** The feature vectors at `positions`, numbered image by image in raster order: `[B, d, h, w]` → `[n, d]`. */
-function featuresAt(z: Tensor, positions: Tensor): Tensor {
+/** The feature vectors of all places, image by image in raster order: `[B, d, h, w]` → `[B·h·w, d]`. */
+function rowsOf(z: Tensor): Tensor {
   // A view when z is channels_last.
-  return z.permute([0, 2, 3, 1]).reshape([-1, z.shape[1]!]).index_select(0, positions); // [n, d]
+  return z.permute([0, 2, 3, 1]).reshape([-1, z.shape[1]!]);
+}
+
+/** Those at `positions`, `[n, d]`. */
+function featuresAt(z: Tensor, positions: Tensor): Tensor {
+  return rowsOf(z).index_select(0, positions);
 }

@@ -26,7 +26,7 @@ export function distances(z: Tensor, distance: Distance): Tensor {
   return distance === "sqeuclidean" ? squared.clamp_min(0) : squared.clamp_min(1e-24).sqrt();
 }
 
-/** Rows brought to length 1; a zero row stays zero. */
+/** Rows, the last dimension of `z`, brought to length 1; a zero row stays zero. */
 export function unitRows(z: Tensor): Tensor {
-  return z.div(z.norm(2, [1], true).clamp_min(1e-12));
+  return z.div(z.norm(2, [-1], true).clamp_min(1e-12));
 }

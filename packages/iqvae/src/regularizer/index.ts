@@ -1,3 +1,4 @@
+export { meanColors } from "./colors.ts";
 export { type EstimatorConfig, type EstimatorInput, estimatorSchema, regularizerSchema } from "./config.ts";
 export { createRegularizer, type Regularizer } from "./create.ts";
 export { DISTANCES, type Distance } from "./distances.ts";

@@ -64,7 +64,8 @@ async function conclude(
   { progress, interrupt }: Pick<TrainingOptions, "progress" | "interrupt">,
 ): Promise<AblationFiles | "interrupted"> {
   const runs = planned.filter(({ path }) => existsSync(join(path, "config.json")) && statusOf(openRun(path)).finished);
-  const score = part === null ? null : { part, judges: await openJudges(dataset, progress) };
+  const configs = planned.map(({ config }) => config);
+  const score = part === null ? null : { part, judges: await openJudges(dataset, configs, progress) };
   const scored: ScoredRun[] = [];
   let columns: Criterion[] = [];
   progress.begin("scoring", runs.length, 0);

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { replaceFile } from "@iqvae/torch";
 import type { PairDataset, ScoredPart } from "../data/index.ts";
 import { type FeatureNetwork, type Fidelity, fidelityOf, openFeatureNetwork, scoreRun } from "../metrics/index.ts";
+import { defaultJudge, type JudgedConfig } from "../metrics/judges.ts";
 import type { Figure } from "../metrics/run-score.ts";
-import { ownNetwork } from "../metrics/score.ts";
 import { bestCheckpoint } from "../run/checkpoint.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import type { Progress } from "../support/progress.ts";
@@ -18,14 +18,22 @@ export interface Judges {
   readonly fidelity: Fidelity | undefined;
 }
 
-/** Opens the judges of a data set; those that are not in the cache are trained first, which takes minutes. */
-export async function openJudges(dataset: PairDataset, progress: Progress): Promise<Judges> {
-  const network = await openFeatureNetwork(ownNetwork(dataset), { progress });
+/**
+ * Opens the judges of runs on a data set; those that are not in the cache are trained first, which takes minutes.
+ *
+ * @param configs of all runs: what their perceptual terms look with does not judge
+ */
+export async function openJudges(
+  dataset: PairDataset,
+  configs: readonly JudgedConfig[],
+  progress: Progress,
+): Promise<Judges> {
+  const network = await openFeatureNetwork(defaultJudge(dataset, configs), { progress });
   return { network, fidelity: await fidelityOf(dataset, { progress }) };
 }
 
 /** Raise it whenever the same run would get other figures. */
-const VERSION = 3;
+const VERSION = 4;
 /** Conditions that images are drawn for, at most, and images for each. */
 const CONDITIONS = 512;
 const SAMPLES = 4;

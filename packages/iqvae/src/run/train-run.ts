@@ -125,7 +125,12 @@ async function trainStages(
   const weights = stage1Weights(run);
   const tokens = await encodeData(run, model, dataset, weights, preparation);
   manualSeed(config.seed + 1);
-  const trainer = new Stage2Trainer({ config: config.stage2, precision: config.precision, ...tokens });
+  const trainer = new Stage2Trainer({
+    config: config.stage2,
+    precision: config.precision,
+    ...tokens,
+    codebook: model.image.quantizer.codebook,
+  });
   return await train({
     run,
     stage: "stage2",

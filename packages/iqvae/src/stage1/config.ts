@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ATTRIBUTE_SETS } from "../features/attribute-labels.ts";
 import { regularizerSchema } from "../regularizer/index.ts";
 import { positive, rate, share, warmup, weight } from "../support/schema.ts";
 
@@ -33,8 +34,10 @@ const adversarial = z.strictObject({
 
 /** The network whose features the reconstruction is compared by. */
 const perceptualNetwork = z.discriminatedUnion("kind", [
-  /** Trained by the program on the attributes of the run's own data set. */
-  z.strictObject({ kind: z.literal("attributes") }),
+  /** Trained by the program on the attributes of a built-in set; `null`: of the run's own. It can judge the run no more then. */
+  z.strictObject({ kind: z.literal("attributes"), set: z.enum(ATTRIBUTE_SETS).nullable().default(null) }),
+  /** The VGG-16 of HED, with all channels alike; fetched when it is first needed. */
+  z.strictObject({ kind: z.literal("hed-vgg16") }),
   /** LPIPS on VGG-16, from a safetensors file with the official weights. */
   z.strictObject({ kind: z.literal("vgg16-lpips"), path: z.string().min(1) }),
 ]);
@@ -42,7 +45,7 @@ const perceptualNetwork = z.discriminatedUnion("kind", [
 /** A perceptual loss on the image's reconstructions (Zhang et al. 2018; VQGAN). */
 const perceptual = z.strictObject({
   weight: weight.default(1),
-  network: perceptualNetwork.default({ kind: "attributes" }),
+  network: perceptualNetwork.default({ kind: "attributes", set: null }),
 });
 
 /** All that decides how stage 1 is trained, except for the data and the precision. */
@@ -54,6 +57,11 @@ export const stage1Schema = z.strictObject({
   perceptual: perceptual.nullable().default(null),
   /** A patch discriminator against the image's reconstructions. */
   adversarial: adversarial.nullable().default(null),
+  /**
+   * The share of the steps after which encoders and codebooks stay as they are, and the decoders alone go on; 1: never. Tokens do
+   * not change from then on.
+   */
+  polishFrom: z.number().min(0.25).max(1).default(1),
   steps: positive,
   batch: positive,
   rate,

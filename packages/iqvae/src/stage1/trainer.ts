@@ -1,15 +1,15 @@
 import { AdamW, clipGradNorm, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
 import { type Condition, conditionFor, meanFidelity } from "../conditions/index.ts";
 import { batchTensors, type PairDataset, type PairSplit, spreadRows } from "../data/index.ts";
-import { IqVae, toUnitRange } from "../models/iqvae.ts";
+import { IqVae, toUnitRange, type VqAutoencoder } from "../models/iqvae.ts";
 import { countCodes, type Quantizer, type QuantizerMode, usageOf } from "../models/quantizer.ts";
-import { createRegularizer, type Regularizer } from "../regularizer/index.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
 import { RunningMeans } from "../support/running-means.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
 import type { StepMetrics, Trainer } from "../support/trainer.ts";
 import { AdversarialLoss, type AdversarialTerm } from "./adversarial.ts";
 import type { Stage1Config } from "./config.ts";
+import { type RegularizerTerm, regularizerTerm } from "./regularizer-term.ts";
 
 /** What a stage-1 training is made from. */
 export interface Stage1Options {
@@ -36,6 +36,9 @@ const EVALUATION_BATCH = 64;
 /** Held-out pairs an evaluation looks at, spread over all. */
 const EVALUATED = 512;
 
+/** `polish`: the decoders learn alone. */
+type Mode = QuantizerMode | "polish";
+
 /** What the two halves made of a batch. */
 interface Outcome {
   readonly loss: Tensor;
@@ -56,7 +59,7 @@ export class Stage1Trainer implements Trainer {
   readonly #precision: Precision;
   readonly #data: PairDataset;
   readonly #condition: Condition;
-  readonly #regularizer: { readonly weight: number; readonly measure: Regularizer } | null;
+  readonly #regularizer: RegularizerTerm | null;
   readonly #perceptual: { readonly weight: number; readonly distance: (a: Tensor, b: Tensor) => Tensor } | null;
   readonly #optimizer: AdamW;
   readonly #parameters: Map<string, Tensor>;
@@ -65,18 +68,20 @@ export class Stage1Trainer implements Trainer {
 
   /** Weights are drawn from the default random generator. @throws Error for a perceptual term without a distance */
   constructor({ config, precision, dataset, distance }: Stage1Options) {
-    const { regularizer, perceptual, adversarial } = config;
+    const { perceptual, adversarial } = config;
     this.#config = config;
     this.#precision = precision;
     this.#data = dataset;
     this.#condition = conditionFor(dataset.condition, dataset.size);
-    this.#regularizer =
-      regularizer.estimator === "none" ? null : { weight: regularizer.weight, measure: createRegularizer(regularizer) };
     if (perceptual !== null && distance === undefined)
       throw new Error("Stage1Trainer: the configuration has a perceptual term, but no distance was given.");
     this.#perceptual = perceptual && distance ? { weight: perceptual.weight, distance } : null;
     this.model = new IqVae(config.model, this.#condition);
-    this.#parameters = this.model.namedParameters();
+    this.#regularizer = regularizerTerm(config.regularizer, { model: this.model, size: dataset.size });
+    this.#parameters = new Map([
+      ...this.model.namedParameters(),
+      ...prefixed("regularizer.", this.#regularizer?.predictor?.namedParameters() ?? new Map<string, Tensor>()),
+    ]);
     this.#optimizer = new AdamW(this.#parameters, { betas: BETAS, weightDecay: WEIGHT_DECAY });
     this.#adversarial = adversarial ? new AdversarialLoss(adversarial) : null;
     this.#metrics = new RunningMeans(this.model.image.decoder.head.weight.device);
@@ -87,12 +92,19 @@ export class Stage1Trainer implements Trainer {
     return Math.min(LATEST_PLACING, Math.floor(this.#config.steps / 8));
   }
 
+  #mode(): Mode {
+    const { steps, polishFrom } = this.#config;
+    const done = this.#optimizer.steps;
+    if (done < this.#placeAt) return "bypass";
+    return polishFrom < 1 && done > this.#placeAt && done >= Math.floor(polishFrom * steps) ? "polish" : "learn";
+  }
+
   step(indices: Uint32Array): StepMetrics {
     const { steps, warmup, rate: peak } = this.#config;
     const rate = warmupCosine({ step: this.#optimizer.steps, total: steps, warmup, peak, floor: peak * FINAL_RATE });
     const { images, rasters } = batchTensors(this.#data.train.batch(indices), indices.length, this.#data);
     this.#optimizer.zeroGrad();
-    const mode = this.#optimizer.steps < this.#placeAt ? "bypass" : "learn";
+    const mode = this.#mode();
     // What only the way back needs is then held by the graph alone, which lets go of it as it goes.
     const { loss, parts, image } = scope(() => this.#forward(images, rasters, mode));
     const adversarial = this.#adversarialTerm(image, rate / peak);
@@ -114,6 +126,7 @@ export class Stage1Trainer implements Trainer {
   tensors(): Map<string, Tensor> {
     return new Map([
       ...prefixed("model.", this.model.stateDict()),
+      ...prefixed("regularizer.", this.#regularizer?.predictor?.stateDict() ?? new Map<string, Tensor>()),
       ...prefixed("optimizer.", this.#optimizer.tensors()),
       ...prefixed("adversary.", this.#adversarial?.tensors() ?? new Map<string, Tensor>()),
     ]);
@@ -125,6 +138,7 @@ export class Stage1Trainer implements Trainer {
 
   restore(tensors: ReadonlyMap<string, Tensor>, state: Record<string, unknown>): void {
     this.model.loadStateDict(below("model.", tensors));
+    this.#regularizer?.predictor?.loadStateDict(below("regularizer.", tensors));
     this.#optimizer.restore(below("optimizer.", tensors), Number(state.steps));
     this.#adversarial?.restore(below("adversary.", tensors), Number(state.adversarySteps));
   }
@@ -193,11 +207,13 @@ export class Stage1Trainer implements Trainer {
     return inPrecision({ precision: this.#precision }, body);
   }
 
-  #forward(images: Tensor, rasters: Tensor, mode: QuantizerMode): Outcome {
+  #forward(images: Tensor, rasters: Tensor, mode: Mode): Outcome {
     const target = toUnitRange(images);
+    const through = (half: VqAutoencoder, planes: Tensor) =>
+      mode === "polish" ? half.polish(planes) : half.forward(planes, mode);
     const [image, condition] = this.#cast(() => [
-      this.model.image.forward(target, mode),
-      this.model.condition.forward(this.#condition.toPlanes(rasters), mode),
+      through(this.model.image, target),
+      through(this.model.condition, this.#condition.toPlanes(rasters)),
     ]);
     const reconstruction = image.reconstruction.to("float32");
     const parts: Record<string, Tensor> = {
@@ -217,7 +233,9 @@ export class Stage1Trainer implements Trainer {
       .add(parts.imageCommitment!.add(parts.conditionCommitment!), { alpha: COMMITMENT });
     const regularizer = this.#regularizer;
     if (regularizer !== null) {
-      parts.regularizer = regularizer.measure(image.quantized.unit, condition.quantized.unit);
+      const sides = { image: image.quantized.unit, condition: condition.quantized.unit, picture: target };
+      const measured = () => this.#cast(() => regularizer.measure(sides));
+      parts.regularizer = mode === "polish" ? noGrad(measured) : measured();
       loss = loss.add(parts.regularizer, { alpha: regularizer.weight });
     }
     return { loss, parts, image: { real: target, reconstruction, loss: imageLoss } };

@@ -21,14 +21,24 @@ export const exposureSchema = z.discriminatedUnion("kind", [
     rampShare: share.gt(0).default(0.5),
     /** How strictly reliability decides: 0 treats all tokens alike, 1 is proportional, more is stricter. */
     reliabilityPower: weight.default(1),
-    /** Whether the loss of pass two reaches pass one through the samples. */
-    gradient: z.boolean().default(true),
+    /** Tokens whose reliability is not above this are never replaced. With 0.5 and power 0, all others alike are. */
+    reliabilityAbove: share.default(0),
+    /** Whether the loss of pass two reaches pass one through the samples. It costs a backward pass more. */
+    gradient: z.boolean().default(false),
   }),
   /** Codes drawn evenly stand in; taming-transformers' `pkeep` is `1 − share` (Esser et al. 2021). */
   z.strictObject({
     kind: z.literal("random"),
     /** The probability with which a token is replaced, at every step. */
     share: share.default(0.1),
+  }),
+  /** Codes that are near in the image's codebook stand in: the picture stays about the same, and so does what is to follow. */
+  z.strictObject({
+    kind: z.literal("near"),
+    /** The probability with which a token is replaced, at every step. */
+    share: share.default(0.2),
+    /** Of the softmax of cosines that the other code is drawn from. */
+    temperature: z.number().gt(0).default(0.05),
   }),
   /**
    * Scheduled sampling for transformers, by two passes and with hard samples (Mihaylova & Martins 2019, "Scheduled Sampling for
@@ -54,6 +64,7 @@ export type Exposure = z.output<typeof exposureSchema>;
 type ExposureOf<Kind extends Exposure["kind"]> = Extract<Exposure, { kind: Kind }>;
 export type GumbelExposure = ExposureOf<"gumbel">;
 export type ScheduledExposure = ExposureOf<"scheduled">;
+export type NearExposure = ExposureOf<"near">;
 export type NoiseExposure = ExposureOf<"noise">;
 
 /** All that decides how stage 2 is trained, except for the tokens and the precision. */

@@ -25,6 +25,30 @@ export function replaceRandomly(tokens: Tensor, codes: number, share: number | T
   return replaceTokens(tokens, ops.aten.randint_like(tokens, codes), share).tokens;
 }
 
+/**
+ * Which code stands in for each: logits of a distribution, the cosine of the two over the temperature, −∞ for the code itself.
+ *
+ * @param codebook unit codes `[K, d]`, at least two
+ * @returns float32 `[K, K]`
+ */
+export function nearCodes(codebook: Tensor, temperature: number): Tensor {
+  return noGrad(() => {
+    const codes = codebook.detach().to("float32");
+    const itself = ops.aten.eye(codes.shape[0]!, { device: codes.device }).to("bool");
+    return codes.matmul(codes.t()).div(temperature).masked_fill(itself, -Infinity);
+  });
+}
+
+/**
+ * Replaces tokens by codes near to them.
+ *
+ * @param near as {@link nearCodes} gives it
+ */
+export function replaceNearby(tokens: Tensor, near: Tensor, share: number): Tensor {
+  const others = sampleTokens(near.index_select(0, tokens.flatten())).reshape(tokens.shape);
+  return replaceTokens(tokens, others, share).tokens;
+}
+
 /** A code for each position, drawn from its prediction: logits `[B, n, K]` → int64 `[B, n]`, without a gradient. */
 export function sampleTokens(logits: Tensor): Tensor {
   return noGrad(() => logits.detach().to("float32").add(gumbelNoise(logits)).argmax(-1));

@@ -1,7 +1,7 @@
 import { noGrad, type Tensor } from "@iqvae/torch";
 import type { Transformer } from "../models/transformer.ts";
 import type { Exposure, GumbelExposure } from "./config.ts";
-import { noiseRates, replaceRandomly, replaceTokens, sampleTokens } from "./exposure-controls.ts";
+import { noiseRates, replaceNearby, replaceRandomly, replaceTokens, sampleTokens } from "./exposure-controls.ts";
 import { mixSamples, shareAt, temperatureAt } from "./gumbel.ts";
 
 /** A batch of stage 2, and the model that learns from it. */
@@ -11,6 +11,8 @@ export interface ExposureInput {
   readonly conditions: Tensor;
   /** The true image tokens but the last, int64 `[B, n]`. */
   readonly inputs: Tensor;
+  /** Where the exposure is `near`, the logits of {@link nearCodes}, float32 `[imageCodes, imageCodes]`. */
+  readonly near?: Tensor | undefined;
   /** Steps done before this one, and in all. */
   readonly step: number;
   readonly steps: number;
@@ -32,6 +34,9 @@ export function exposedLogits(exposure: Exposure, input: ExposureInput): Tensor 
       return predict(input, inputs);
     case "random":
       return predict(input, replaceRandomly(inputs, input.model.tokens.imageCodes, exposure.share));
+    case "near":
+      if (input.near === undefined) throw new Error("The exposure 'near' was given no logits of near codes.");
+      return predict(input, replaceNearby(inputs, input.near, exposure.share));
     case "noise": {
       const rates = noiseRates(exposure, inputs, step, steps);
       return predict(input, replaceRandomly(inputs, input.model.tokens.imageCodes, rates));
@@ -73,6 +78,7 @@ function gumbelLogits(exposure: GumbelExposure, input: ExposureInput): Tensor {
       temperature: temperatureAt(exposure, step, steps),
       share: shareAt(exposure, step, steps),
       power: exposure.reliabilityPower,
+      above: exposure.reliabilityAbove,
     });
     return model.forwardEmbedded(conditions, embeddings, { training: true });
   };

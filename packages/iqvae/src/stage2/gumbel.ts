@@ -38,14 +38,14 @@ export function reliability(logits: Tensor, targets: Tensor): Tensor {
 }
 
 /**
- * The probability with which each token is replaced, `π = s·rᵖ`.
+ * The probability with which each token is replaced, `π = s·rᵖ·[r > a]`.
  *
  * Our own formula, since the paper's is not known: it follows the reliability `r` of the prediction, so that a sample stands
  * in where it is probably right; it never exceeds the share `s`, which grows as training goes on, and so does `r`; `p = 0`
- * makes it the random replacement that it is compared with.
+ * makes it the random replacement that it is compared with. `a = ½` and `p = 0` replace all reliable tokens alike, and many more.
  */
-export function replacementProbability(r: Tensor, share: number, power: number): Tensor {
-  return r.pow(power).mul(share);
+export function replacementProbability(r: Tensor, share: number, power: number, above: number): Tensor {
+  return r.pow(power).mul(share).mul(r.gt(above));
 }
 
 /**
@@ -60,12 +60,17 @@ export function mixSamples(
   logits: Tensor,
   targets: Tensor,
   weight: Tensor,
-  options: { temperature: number; share: number; power: number },
+  options: { temperature: number; share: number; power: number; above: number },
 ): { embeddings: Tensor; replaced: Tensor } {
   const y = gumbelSoftmax(logits, gumbelNoise(logits), options.temperature); // [B, n, K]
   const sampled = y.matmul(weight).to("float32"); // [B, n, C]
   const replaced = noGrad(() => {
-    const probability = replacementProbability(reliability(logits, targets), options.share, options.power);
+    const probability = replacementProbability(
+      reliability(logits, targets),
+      options.share,
+      options.power,
+      options.above,
+    );
     return ops.aten.bernoulli(probability).to("bool"); // [B, n]
   });
   const embeddings = ops.aten.where(replaced.unsqueeze(-1), sampled, ops.aten.embedding(weight, targets));

@@ -1,4 +1,4 @@
-import { AdamW, clipGradNorm, Ema, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
+import { AdamW, clipGradNorm, Ema, noGrad, ops, scope, type Tensor, unscoped, warmupCosine } from "@iqvae/torch";
 import { imageSurprise, Transformer, tokenCrossEntropy } from "../models/transformer.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
 import { RunningMeans } from "../support/running-means.ts";
@@ -6,6 +6,7 @@ import { below, prefixed } from "../support/tensor-names.ts";
 import type { StepMetrics, Trainer } from "../support/trainer.ts";
 import { type Stage2Config, transformerConfig } from "./config.ts";
 import { exposedLogits } from "./exposure.ts";
+import { nearCodes } from "./exposure-controls.ts";
 import type { TokenPairs } from "./token-pairs.ts";
 
 /** What a stage-2 training is made from. */
@@ -15,6 +16,8 @@ export interface Stage2Options {
   readonly precision: Precision;
   readonly train: TokenPairs;
   readonly validation: TokenPairs;
+  /** The unit codes of the image's tokens, `[imageCodes, codeDim]`; the exposure `near` needs them. */
+  readonly codebook?: Tensor | undefined;
 }
 
 /** Adam's, as GPT-2's reproductions use them. */
@@ -35,11 +38,12 @@ export class Stage2Trainer implements Trainer {
   readonly #optimizer: AdamW;
   readonly #ema: Ema;
   readonly #device: string;
+  readonly #near: Tensor | undefined;
   readonly #metrics: RunningMeans;
   #step = 0;
 
   /** Weights are drawn from the default random generator. @throws RangeError when the splits do not fit each other, or are empty */
-  constructor({ config, precision, train, validation }: Stage2Options) {
+  constructor({ config, precision, train, validation, codebook }: Stage2Options) {
     const model = new Transformer(transformerConfig(config), train.shape);
     for (const [name, split] of Object.entries({ train, validation })) checkShape(name, model, split);
     this.model = model;
@@ -51,6 +55,7 @@ export class Stage2Trainer implements Trainer {
     this.#optimizer = new AdamW(this.#parameters, { betas: BETAS, weightDecay: config.weightDecay });
     this.#ema = new Ema(this.#parameters);
     this.#device = model.positions.device;
+    this.#near = nearFor(config.exposure, codebook);
     this.#metrics = new RunningMeans(this.#device);
   }
 
@@ -107,6 +112,7 @@ export class Stage2Trainer implements Trainer {
       model: this.model,
       conditions,
       inputs: images.slice(1, 0, images.shape[1]! - 1),
+      near: this.#near,
       step: this.#step,
       steps: this.config.steps,
       precisely: (body) => this.#precisely(body),
@@ -166,6 +172,13 @@ export class Stage2Trainer implements Trainer {
     this.#optimizer.restore(below("optimizer.", tensors), step);
     this.#step = step;
   }
+}
+
+function nearFor(exposure: Stage2Config["exposure"], codebook: Tensor | undefined): Tensor | undefined {
+  if (exposure.kind !== "near") return undefined;
+  if (codebook === undefined)
+    throw new Error("Stage2Trainer: the exposure 'near' replaces tokens by near codes, but no codebook was given.");
+  return unscoped(() => scope(() => nearCodes(codebook, exposure.temperature)));
 }
 
 function checkShape(split: string, model: Transformer, pairs: TokenPairs): void {

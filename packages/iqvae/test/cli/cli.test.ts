@@ -321,7 +321,9 @@ test("doctor names what was found", async () => {
   expect(findings.get("threads")).toBe("1");
   expect(findings.get("devices")).toMatch(/^cpu/);
   expect(findings.get("bfloat16")).toMatch(/^(fast|on the GPU|no instructions)/);
-  expect([...findings.keys()]).toEqual(expect.arrayContaining(["BLAS", "processor", "data caches", "data license"]));
+  expect([...findings.keys()]).toEqual(
+    expect.arrayContaining(["BLAS", "processor", "data caches", "data license", "network", "network license"]),
+  );
 });
 
 /** What a run came to: weights and moments of both stages, and the log. */

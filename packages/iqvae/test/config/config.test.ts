@@ -164,12 +164,31 @@ describe("a mistake is named with the nearest valid choice", () => {
         "use 'sliced', or equal 'patch' and 'multipliers'",
     ],
     [
+      "a network of attributes that the data set does not have",
+      [
+        "data.name=hands",
+        "data.condition=keypoints",
+        "data.size=32",
+        "stage1.perceptual={}",
+        "stage1.regularizer.estimator=sliced",
+      ],
+      "stage1.perceptual looks with the network of the data set's own attributes, which there is for faces and emoji only, not " +
+        "for hands; name one of these in stage1.perceptual.network.set, or use the network 'hed-vgg16'",
+    ],
+    [
       "a warm-up without end",
       ["stage2.warmup=31"],
       "stage2.warmup 31 is longer than the training; use at most stage2.steps, 30",
     ],
   ])("an impossible combination: %s", (_, settings, problem) => {
     expect(() => loadConfig("tiny", settings)).toThrow(`\n  ${problem}`);
+  });
+
+  test("the perceptual term takes the attributes of another set", () => {
+    const network = { kind: "attributes", set: "faces" };
+    const settings = ["data.name=hands", "data.condition=keypoints", "data.size=32"];
+    const config = loadConfig("tiny", [...settings, `stage1.perceptual=${JSON.stringify({ network })}`]);
+    expect(config.stage1.perceptual).toEqual({ weight: 1, network });
   });
 
   test("two grids are possible with another estimator", () => {
@@ -180,7 +199,7 @@ describe("a mistake is named with the nearest valid choice", () => {
   test("a preset, a file, and what is in it", () => {
     expect(() => loadConfig("face")).toThrow("'face' is neither a preset nor a file; did you mean 'faces'?");
     expect(() => loadConfig("qqqqqqq.json")).toThrow(
-      "'qqqqqqq.json' is neither a preset nor a file; choose one of start, faces, faces-lines, emoji, hands, heroes, scenes, words, speech, tiny",
+      "'qqqqqqq.json' is neither a preset nor a file; choose one of start, faces, faces-lines, emoji, hands, heroes, scenes, words, speech, earth, earth-32, tiny",
     );
     const broken = file("{ oops");
     expect(() => loadConfig(broken)).toThrow(`${broken} is not valid JSON: `);

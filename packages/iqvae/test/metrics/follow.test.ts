@@ -133,8 +133,7 @@ test("each drawn image is held against its own condition, whatever its bytes are
   };
   const real = { reference: drawn, own: undefined, isOfConditions: false };
   const own = imageSet(images, SIDE);
-  const heldOut = { images: own, reconstructions: own };
-  const subject = { dataset, rows, samples: 3, seed: 0, drawn, real, heldOut, clock: new Clock(silent) };
+  const subject = { dataset, rows, samples: 3, seed: 0, drawn, real, heldOut: own, clock: new Clock(silent) };
   const figures = await fidelityFigures(subject, { networks: {}, score });
   expect(figures).toEqual([{ key: "fidelity", label: "images", value: 6, real: 2, better: "higher" }]);
   const [one, other] = separate(conditions, 2).map((bytes) => [...bytes]) as [number[], number[]];

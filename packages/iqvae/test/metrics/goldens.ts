@@ -2,8 +2,7 @@ import { fileURLToPath } from "node:url";
 import { readSafetensors, type Tensor, tensor, unscoped } from "@iqvae/torch";
 import type { FixedWeights } from "../../src/features/weights.ts";
 
-const path = fileURLToPath(new URL("../goldens/metrics.safetensors", import.meta.url));
-const tensors = unscoped(() => readSafetensors(path).tensors);
+const tensors = goldensOf("metrics.safetensors");
 
 /** A tensor that tools/goldens_metrics.py wrote. */
 export function golden(name: string): Tensor {
@@ -25,7 +24,7 @@ export function relativeError(actual: Tensor, expected: Tensor): number {
   return Math.max(...a.map((value, i) => Math.abs(value - b[i]!))) / largest;
 }
 
-/** `count` numbers in [−1, 1), as `uniform` of tools/goldens_metrics.py makes them. */
+/** `count` numbers in [−1, 1), as `uniform` of tools/hashed_weights.py makes them. */
 function uniform(count: number, seed: number): Float32Array {
   const start = Math.imul(seed, 0x9e3779b9);
   return Float32Array.from({ length: count }, (_, i) => {
@@ -35,6 +34,25 @@ function uniform(count: number, seed: number): Float32Array {
     x = (x ^ (x >>> 15)) >>> 0;
     return x / 2 ** 31 - 1;
   });
+}
+
+/** RGB bytes `[1, height, width, 3]` of slopes, edges and curves, as `picture` of tools/hashed_weights.py makes them. */
+export function picture(height: number, width: number): Tensor {
+  const bytes = Uint8Array.from({ length: height * width * 3 }, (_, i) => {
+    const [y, x, c] = [Math.floor(i / (3 * width)), Math.floor(i / 3) % width, i % 3];
+    return 5 * y + (c + 1) * (3 * x + ((x * y) >> 3));
+  });
+  return tensor(bytes, { shape: [1, height, width, 3] });
+}
+
+/** The tensors of another file of goldens. */
+export function goldensOf(name: string): ReadonlyMap<string, Tensor> {
+  return unscoped(() => readSafetensors(goldenPath(name)).tensors);
+}
+
+/** Where a file of goldens lies. */
+export function goldenPath(name: string): string {
+  return fileURLToPath(new URL(`../goldens/${name}`, import.meta.url));
 }
 
 /** Weights by the formula that the goldens were computed with. */
@@ -49,7 +67,8 @@ function hashed(name: string, shape: readonly number[], seed: number): Tensor {
   const values = tensor(uniform(count, seed), { shape });
   if (shape.length > 1) {
     const scaled = values.mul(Math.fround(Math.sqrt(6 / fanIn)));
-    return name.startsWith("lin") ? scaled.abs() : scaled;
+    if (name.startsWith("lin")) return scaled.abs();
+    return name.startsWith("dsn") ? scaled.mul(Math.fround(0.01)) : scaled;
   }
-  return name.endsWith("running_var") || name.endsWith("bn.weight") ? values.div(2).add(1) : values.div(10);
+  return /running_var$|bn\d*\.weight$/.test(name) ? values.div(2).add(1) : values.div(10);
 }

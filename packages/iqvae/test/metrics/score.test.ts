@@ -6,7 +6,7 @@ import { parseConfig, presets } from "../../src/config/index.ts";
 import { AttributesNetwork, attributesFeatures } from "../../src/features/attributes.ts";
 import { comparable, type RunScore, readScore, SCORE_FORMAT, writeScore } from "../../src/metrics/run-score.ts";
 import { type ScoreOptions, scoreRun } from "../../src/metrics/score.ts";
-import { ownJudge, scoreTable } from "../../src/metrics/table.ts";
+import { scoreTable } from "../../src/metrics/table.ts";
 import { createRun } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { ImageGenerator } from "../../src/sampling/generator.ts";
@@ -50,8 +50,10 @@ test("a run is scored from end to end, the same again, and without leaving tenso
   });
   expect(score.networks).toEqual({ "attributes-test": "abc", counter: "def" });
   expect(score.figures.map(({ key }) => key)).toEqual([
+    ...["attributes-test", "colors", "gradients"].flatMap((judge) =>
+      ["reconstruction", "gap", "total", "stage1Share"].map((part) => `triple.${part}.${judge}`),
+    ),
     "frechet.attributes-test",
-    "frechet.reconstructions.attributes-test",
     "precision.attributes-test",
     "recall.attributes-test",
     "diversity.attributes-test",
@@ -76,7 +78,12 @@ test("a run is scored from end to end, the same again, and without leaving tenso
   for (const { key, value } of score.figures) expect(Number.isFinite(value), key).toBe(true);
   const of = (key: string) => score.figures.find((figure) => figure.key === key)!;
   // A model that has learned nearly nothing is worse than true images of the same conditions.
-  const distances = ["frechet.attributes-test", "frechet.reconstructions.attributes-test", "swd"];
+  const triples = score.figures.filter(({ key, real }) => key.startsWith("triple.") && real !== null);
+  const distances = [...triples.map(({ key }) => key), "frechet.attributes-test", "swd"];
+  expect(distances).toHaveLength(11);
+  // Of faces true images can be drawn anew, as many as samples: the total is the distance itself.
+  for (const part of ["value", "real"] as const)
+    expect(of("triple.total.attributes-test")[part]).toBe(of("frechet.attributes-test")[part]);
   for (const key of [...distances, "colors.totalVariation"]) expect(of(key).value, key).toBeGreaterThan(of(key).real!);
   expect(of("fidelity")).toMatchObject({ value: 15 / 100, real: 5 / 100 });
   expect(of("bitsPerToken").value).toBeGreaterThan(0);
@@ -180,17 +187,18 @@ test("the table shows runs side by side and what real images score", () => {
     "reconstruction, PSNR in dB ↑   20.00   20.00   +0.0 %            –",
   ]);
   expect(scoreTable(score).split("\n")[1]).toBe("                              runs/a  real images");
-});
 
-test("a network that judges a run which was trained to please it is named", () => {
-  const trained = (perceptual: object | null) =>
-    parseConfig({ ...presets.tiny, stage1: { ...presets.tiny.stage1, perceptual } }, "test");
-  const lpips = { network: { kind: "vgg16-lpips", path: "vgg.safetensors" } };
-  expect(ownJudge(trained(null), score)).toBeUndefined();
-  expect(ownJudge(trained({}), score)).toMatch(
-    /^runs\/a was trained to please attributes-faces-32 \(stage1\.perceptual\)/,
-  );
-  expect(ownJudge(trained(lpips), score)).toContain("vgg16-lpips");
-  const networks = { "inception-v3-fid": "cc" };
-  for (const perceptual of [{}, lpips]) expect(ownJudge(trained(perceptual), { ...score, networks })).toBeUndefined();
+  const triple = [
+    { key: "triple.reconstruction.x", label: "", value: 3, real: 1, better: "lower" },
+    { key: "triple.gap.x", label: "", value: 2, real: null, better: "lower" },
+    { key: "triple.total.x", label: "", value: 5, real: 1, better: "lower" },
+    { key: "triple.stage1Share.x", label: "", value: 0.5, real: null, better: null },
+  ] as const;
+  expect(scoreTable({ ...score, figures: [...triple, second] }, other).split("\n")).toEqual([
+    "5 conditions × 3 images, 32 px, seed 4, part report",
+    "Fréchet distance [floor] ↓  reconstruction        gap          total  stage 1's share",
+    "x, runs/a                    3.000 [1.000]  2.000 [–]  5.000 [1.000]             50 %",
+    "                              runs/a  runs/b  change  real images",
+    "reconstruction, PSNR in dB ↑   20.00   20.00  +0.0 %            –",
+  ]);
 });

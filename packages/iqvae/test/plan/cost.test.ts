@@ -74,8 +74,12 @@ describe("stage 1", () => {
   test.each([
     ["the discriminator", { adversarial }],
     ["the perceptual network", { perceptual: { network: { kind: "attributes" } } }],
+    ["the perceptual network of HED", { perceptual: { network: { kind: "hed-vgg16" } } }],
     ["the paired regularizer", { regularizer: { estimator: "paired" } }],
     ["the sliced regularizer", { regularizer: { estimator: "sliced" } }],
+    ["pairs within images", { regularizer: { estimator: "paired", pairs: "image" } }],
+    ["the control of colors", { regularizer: { estimator: "colors" } }],
+    ["the predictor of features", { regularizer: { estimator: "prediction" } }],
     ["the entropic regularizer", { regularizer: { estimator: "entropic", samples: 32 } }],
   ])("counts %s", (_, stage1) => {
     const [without, with_] = [stage1Cost(plain), stage1Cost(changed({ stage1 }, plain))];
@@ -108,12 +112,13 @@ describe("stage 2", () => {
     const { codes, multipliers, patch } = plain.stage1.model.image;
     const tokens = (plain.data.size / patch / 2 ** (multipliers.length - 1)) ** 2;
     const embedding = 2 * batch * (tokens - 1) * codes * model.width;
-    const gumbel = cost({ exposure: { kind: "gumbel" } });
+    const gumbel = cost({ exposure: { kind: "gumbel", gradient: true } });
     expect(gumbel.operations).toBeCloseTo(once.operations + (once.operations + 3 * embedding) / 4, -2);
     expect(gumbel.peakBytes).toBeGreaterThan(once.peakBytes);
-    const detached = cost({ exposure: { kind: "gumbel", gradient: false } });
+    const detached = cost({ exposure: { kind: "gumbel" } });
     expect(detached.operations).toBeLessThan(gumbel.operations);
     expect(cost({ exposure: { kind: "random" } }).operations).toBe(once.operations);
+    expect(cost({ exposure: { kind: "near" } }).operations).toBe(once.operations);
   });
 });
 

@@ -1,7 +1,8 @@
-import { Generator, grad, ops, scope } from "@iqvae/torch";
+import { Generator, grad, ops, scope, type Tensor } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 import {
   createRegularizer,
+  DISTANCES,
   type Estimator,
   entropic,
   normalized,
@@ -25,7 +26,8 @@ describe("regularizerSchema", () => {
     expect(regularizerSchema.parse({ estimator: "paired" })).toEqual({
       estimator: "paired",
       weight: 0.2,
-      samples: 512,
+      pairs: "batch",
+      samples: null,
       distance: "cosine",
       gradient: "both",
     });
@@ -44,6 +46,7 @@ describe("regularizerSchema", () => {
   test.each([
     [{ estimator: "paired", normalize: true }, /normalize/],
     [{ estimator: "paired", directions: 3 }, /directions/],
+    [{ estimator: "paired", pairs: "image", samples: 64 }, /samples.*pairs 'batch'/s],
     [{ estimator: "sliced", samples: 1 }, /samples/],
     [{ estimator: "sliced", weight: -1 }, /weight/],
     [{ estimator: "entropic", epsilon: 0 }, /epsilon/],
@@ -64,6 +67,20 @@ describe("createRegularizer", () => {
     expect(came).toBeCloseTo(estimateOf(paired(), rows(zX), rows(zC)), 12);
     const raw = createRegularizer({ estimator: "sliced", features: "raw", directions: 4000 })(zX, zC, new Generator(3));
     expect(raw.item() / estimateOf(sliced({ directions: 4000 }), rows(zX), rows(zC))).toBeCloseTo(1, 1);
+  });
+
+  test.each(DISTANCES)("compares places of one image alone where it is told to, %s", (distance) => {
+    const both = [zX, zC].map((map) => map.clone());
+    for (const map of both) map.requiresGrad = true;
+    const image = (map: Tensor, i: number) => rows(map.slice(0, i, i + 1));
+    const value = createRegularizer({ estimator: "paired", pairs: "image", distance })(both[0]!, both[1]!);
+    const wanted = [0, 1].map((i) => paired({ distance })(image(both[0]!, i), image(both[1]!, i)));
+    const mean = wanted[0]!.add(wanted[1]!).div(2);
+    expect(value.item()).toBeCloseTo(mean.item(), 12);
+    const [came, right] = [value, mean].map((scalar) => grad([scalar], both));
+    for (const side of [0, 1]) expect(relativeError(came![side]!, right![side]!)).toBeLessThan(1e-10);
+    const batch = createRegularizer({ estimator: "paired", distance })(zX, zC).item();
+    expect(Math.abs(batch - value.item()) / batch).toBeGreaterThan(1e-3);
   });
 
   test("draws the same positions on both sides of one grid", () => {

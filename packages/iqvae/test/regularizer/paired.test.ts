@@ -1,8 +1,11 @@
+import { scope } from "@iqvae/torch";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DISTANCES, type Distance, distances } from "../../src/regularizer/distances.ts";
+import type { Estimator } from "../../src/regularizer/estimator.ts";
 import { paired } from "../../src/regularizer/paired.ts";
 import { estimatorContract } from "./contract.ts";
-import { estimateOf, expectReference, gaussian, goldens, matrix, withGradients } from "./support.ts";
+import { estimateOf, expectReference, gaussian, goldens, matrix, relativeError, withGradients } from "./support.ts";
 
 for (const distance of DISTANCES)
   describe(`distance ${distance}`, () =>
@@ -94,5 +97,50 @@ describe("distances", () => {
     const { value, gradX } = withGradients(paired({ distance }), x, gaussian(2, 5, 3).to("float32"));
     expect(Number.isFinite(value)).toBe(true);
     expect(gradX.isfinite().all().item()).toBe(1);
+  });
+});
+
+describe("the matrices of features, in place of all pairs", () => {
+  const allPairs =
+    (distance: Distance): Estimator =>
+    (zX, zC) =>
+      distances(zX, distance).sub(distances(zC, distance)).square().mean();
+  const shape = fc.record({ n: fc.integer({ min: 1, max: 40 }), dX: fc.integer({ min: 1, max: 12 }) });
+
+  test.each(["cosine", "sqeuclidean"] as const)("value and gradients are those of all pairs, %s", (distance) =>
+    fc.assert(
+      fc.property(fc.nat(1_000_000), shape, fc.integer({ min: 1, max: 12 }), (seed, { n, dX }, dC) =>
+        scope(() => {
+          // Away from the origin, where products are large and their differences are not.
+          const [x, c] = [gaussian(seed, n, dX).add(2), gaussian(seed + 1, n, dC).sub(1)];
+          const [came, wanted] = [paired({ distance }), allPairs(distance)].map((one) => withGradients(one, x, c));
+          const size = 1 + wanted!.value;
+          expect(Math.abs(came!.value - wanted!.value) / size).toBeLessThan(1e-12);
+          for (const side of ["gradX", "gradC"] as const)
+            expect(came![side].sub(wanted![side]).abs().max().item() / size).toBeLessThan(1e-11);
+        }),
+      ),
+      { numRuns: 60 },
+    ),
+  );
+
+  test("in float32 to rounding, at the size of a training", () => {
+    const [x, c] = [gaussian(1, 2048, 16), gaussian(2, 2048, 8)].map((z) => z.to("float32"));
+    const [came, wanted] = [paired(), allPairs("cosine")].map((one) => withGradients(one, x!, c!));
+    expect(Math.abs(came!.value / wanted!.value - 1)).toBeLessThan(1e-5);
+    expect(relativeError(came!.gradX, wanted!.gradX)).toBeLessThan(1e-4);
+  });
+
+  test("equal sides in float32 come to 0, not below", () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const x = gaussian(seed, 300, 16).to("float32");
+      const value = estimateOf(paired(), x, x.neg());
+      expect(value).toBeGreaterThanOrEqual(0);
+      expect(value).toBeLessThan(1e-6);
+    }
+  });
+
+  test("names the rows that blocks cannot share", () => {
+    expect(() => paired({ blocks: 4 })(gaussian(1, 6, 2), gaussian(2, 6, 2))).toThrow(/4 blocks .* 6 rows/);
   });
 });

@@ -1,8 +1,8 @@
 import { getRandomState, manualSeed, noGrad, scope, setRandomState, type Tensor } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 import type { PairDataset, PairSplit } from "../../src/data/index.ts";
-import { type EstimatorInput, regularizerSchema } from "../../src/regularizer/index.ts";
-import type { Stage1Config } from "../../src/stage1/config.ts";
+import { regularizerSchema } from "../../src/regularizer/index.ts";
+import { type Stage1Config, stage1Schema } from "../../src/stage1/config.ts";
 import { Stage1Trainer } from "../../src/stage1/trainer.ts";
 import type { Precision } from "../../src/support/precision.ts";
 
@@ -76,12 +76,13 @@ function trainer({ precision = "float32", distance, ...changes }: Changes = {}, 
     regularizer: { estimator: "none" },
     perceptual: null,
     adversarial: null,
+    polishFrom: 1,
     ...changes,
   };
   return new Stage1Trainer({ config, precision, dataset, distance });
 }
 
-const regularizer = (input: EstimatorInput) => regularizerSchema.parse(input);
+const regularizer = (input: unknown) => regularizerSchema.parse(input);
 
 const rows = (step: number): Uint32Array => Uint32Array.from({ length: 16 }, (_, i) => (step * 16 + i * 7) % 256);
 const run = (trained: Stage1Trainer, from: number, to: number): void => {
@@ -102,17 +103,16 @@ test("learns to draw squares, with codebooks that are in use", () => {
 });
 
 const adversarial = { weight: 0.8, startShare: 0.1, rate: 1e-3, channels: 8, layers: 2 };
-const perceptual = (weight: number) => ({ weight, network: { kind: "attributes" } as const });
+const perceptual = (weight: number) => ({ weight, network: { kind: "attributes", set: null } as const });
 
-test.each([
-  ["alone", null],
-  ["with a discriminator", adversarial],
-])("%s, it goes on from tensors and state as if it had not stopped, to the bit", (_, adversarial) => {
-  const over: Changes = {
-    precision: "bfloat16",
-    regularizer: regularizer({ estimator: "sliced", samples: 256, directions: 16 }),
-    adversarial,
-  };
+const SLICED = { estimator: "sliced", samples: 256, directions: 16 };
+test.each<[string, Changes]>([
+  ["alone", { regularizer: regularizer(SLICED) }],
+  ["with a discriminator", { regularizer: regularizer(SLICED), adversarial }],
+  ["with a predictor of features", { regularizer: regularizer({ estimator: "prediction" }) }],
+  ["while only decoders learn", { regularizer: regularizer(SLICED), steps: 60, polishFrom: 0.5 }],
+])("%s, it goes on from tensors and state as if it had not stopped, to the bit", (_, changes) => {
+  const over: Changes = { precision: "bfloat16", ...changes };
   const whole = trainer(over);
   run(whole, 0, 32);
   const saved = noGrad(() => new Map([...whole.tensors()].map(([name, value]) => [name, value.detach().clone()])));
@@ -189,15 +189,74 @@ describe("held-out figures", () => {
 });
 
 describe("the regularizer", () => {
-  test.each(["sliced", "paired", "entropic"] as const)(
-    "%s draws the variations of both halves together",
-    (estimator) => {
-      const [free, held] = [0, 3].map((weight) => {
-        const trained = trainer({ steps: 60, regularizer: regularizer({ estimator, samples: 64, weight: weight! }) });
-        run(trained, 0, 60);
-        return trained.evaluate().regularizer!;
-      });
-      expect(held!).toBeLessThan(free! * 0.8);
-    },
-  );
+  test.each([
+    { estimator: "sliced", samples: 64 },
+    { estimator: "paired", samples: 64 },
+    { estimator: "paired", pairs: "image" },
+    { estimator: "entropic", samples: 64 },
+    { estimator: "colors" },
+    { estimator: "colors", pairs: "image" },
+    { estimator: "prediction" },
+  ])("$estimator, pairs $pairs: the more it weighs, the smaller it is", (config) => {
+    const [free, held] = [0, 3].map((weight) => {
+      const trained = trainer({ steps: 60, regularizer: regularizer({ ...config, weight }) });
+      run(trained, 0, 60);
+      return trained.evaluate().regularizer!;
+    });
+    expect(held!).toBeLessThan(free! * 0.8);
+  });
+
+  test("colors and prediction move the image's encoder, and nothing of the condition", () => {
+    for (const estimator of ["colors", "prediction"]) {
+      const state = (weight: number) => {
+        const trained = trainer({ regularizer: regularizer({ estimator, weight }) });
+        const parameters = [...trained.model.namedParameters()];
+        scope(() => trained.step(rows(0)));
+        const touched = parameters.map(([name, parameter]) => [name, parameter.grad!.clone()] as const);
+        return new Map(touched);
+      };
+      const [without, within] = [state(0), state(1)];
+      const moved = [...within].filter(([name, gradient]) => !gradient.equal(without.get(name)!)).map(([name]) => name);
+      expect(moved.length).toBeGreaterThan(0);
+      expect(moved.every((name) => /^image\.(encoder|quantizer\.down)/.test(name))).toBe(true);
+    }
+  });
+
+  test("prediction and colors do not need one grid", () => {
+    const half = { channels: 8, multipliers: [1], blocks: 1, codes: 16, codeDim: 4 };
+    const model = { image: { ...half, patch: 4 as const }, condition: { ...half, patch: 2 as const } };
+    for (const estimator of ["prediction", "colors"]) {
+      const trained = trainer({ model, regularizer: regularizer({ estimator }) });
+      expect(scope(() => trained.step(rows(0))).regularizer).toBeGreaterThan(0);
+    }
+  });
+});
+
+describe("polishing", () => {
+  const STEPS = 80;
+  test("leaves tokens as they are from its share of the steps on, and still improves the decoder", () => {
+    const trained = trainer({ steps: STEPS, polishFrom: 0.5, regularizer: regularizer({ estimator: "paired" }) });
+    run(trained, 0, STEPS / 2);
+    const before = bits(trained.tensors());
+    const { imageLoss } = trained.evaluate();
+    run(trained, STEPS / 2, STEPS);
+    const changed = [...bits(trained.tensors())].filter(([name, value]) => value !== before.get(name));
+    const names = changed.map(([name]) => name).filter((name) => name.startsWith("model."));
+    expect(new Set(names.map((name) => name.split(".").slice(1, 3).join(".")))).toEqual(
+      new Set(["image.decoder", "image.quantizer", "condition.decoder", "condition.quantizer"]),
+    );
+    // Of the quantizer only the way back to the decoder's features.
+    expect(new Set(names.filter((name) => name.includes("quantizer")).map((name) => name.split(".")[3]))).toEqual(
+      new Set(["up"]),
+    );
+    expect(trained.evaluate().imageLoss!).toBeLessThan(imageLoss!);
+  });
+
+  test("is off unless asked for, and then not before the codes are placed and have followed their features", () => {
+    expect(stage1Schema.shape.polishFrom.parse(undefined)).toBe(1);
+    expect(() => stage1Schema.shape.polishFrom.parse(0.1)).toThrow(/0.25/);
+    const trained = trainer({ steps: 2, polishFrom: 0.25 });
+    run(trained, 0, 1);
+    expect(trained.model.image.quantizer.placed.item()).toBe(1);
+  });
 });

@@ -1,9 +1,16 @@
-import { autocast, grad, manualSeed, noGrad, ops, scope, type Tensor } from "@iqvae/torch";
+import { autocast, grad, manualSeed, noGrad, ops, scope, type Tensor, tensor } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 import { Transformer } from "../../src/models/transformer.ts";
 import { type Exposure, exposureSchema, type GumbelExposure } from "../../src/stage2/config.ts";
 import { type ExposureInput, exposedLogits, isDue } from "../../src/stage2/exposure.ts";
-import { noiseRates, replaceRandomly, replaceTokens, sampleTokens } from "../../src/stage2/exposure-controls.ts";
+import {
+  nearCodes,
+  noiseRates,
+  replaceNearby,
+  replaceRandomly,
+  replaceTokens,
+  sampleTokens,
+} from "../../src/stage2/exposure-controls.ts";
 
 const GUMBEL_DEFAULTS = exposureSchema.parse({ kind: "gumbel" }) as GumbelExposure;
 
@@ -14,9 +21,10 @@ const [B, n] = [4, 8];
 const ALWAYS = { every: 1, maxShare: 1, rampShare: 0.001 };
 const EXPOSURES: Record<string, Exposure> = {
   teacher: { kind: "teacher" },
-  gumbel: { ...GUMBEL_DEFAULTS, ...ALWAYS, reliabilityPower: 0 },
-  "gumbel without gradient": { ...GUMBEL_DEFAULTS, ...ALWAYS, reliabilityPower: 0, gradient: false },
-  "gumbel by reliability": { ...GUMBEL_DEFAULTS, ...ALWAYS },
+  gumbel: { ...GUMBEL_DEFAULTS, ...ALWAYS, reliabilityPower: 0, gradient: true },
+  "gumbel without gradient": { ...GUMBEL_DEFAULTS, ...ALWAYS, reliabilityPower: 0 },
+  "gumbel by reliability": { ...GUMBEL_DEFAULTS, ...ALWAYS, gradient: true },
+  near: { kind: "near", share: 0.9, temperature: 0.5 },
   random: { kind: "random", share: 0.9 },
   scheduled: { kind: "scheduled", ...ALWAYS },
   noise: { kind: "noise", maxShare: 1 },
@@ -35,6 +43,12 @@ function model(): Transformer {
 }
 
 const subject = model();
+const codes = scope(() => {
+  manualSeed(25);
+  const made = ops.aten.randn([SHAPE.imageCodes, 3]);
+  return made.div(made.norm(2, [1], true));
+});
+const near = scope(() => nearCodes(codes, 0.5));
 
 function input(over: Partial<ExposureInput> = {}): ExposureInput {
   manualSeed(22);
@@ -42,6 +56,7 @@ function input(over: Partial<ExposureInput> = {}): ExposureInput {
     model: subject,
     conditions: ops.aten.randint(SHAPE.conditionCodes, [B, SHAPE.conditionTokens], { dtype: "int64" }),
     inputs: ops.aten.randint(SHAPE.imageCodes, [B, n], { dtype: "int64" }),
+    near,
     step: 1,
     steps: 10,
     precisely: (body) => body(),
@@ -161,6 +176,38 @@ describe("the way of the gradient", () => {
     scope(() => {
       expect(numbers(logitsOf("gumbel"))).toEqual(numbers(logitsOf("gumbel without gradient")));
     });
+  });
+});
+
+describe("near codes", () => {
+  test("are drawn by the softmax of cosines, and never the code itself", () => {
+    const angles = [0, 60, 90, 180].map((degrees) => (degrees * Math.PI) / 180);
+    const codebook = tensor(angles.map((angle) => [Math.cos(angle), Math.sin(angle)]));
+    const weights = [0, Math.exp(0.5 / 0.25), 1, Math.exp(-1 / 0.25)];
+    const sum = weights.reduce((a, b) => a + b);
+    const logits = nearCodes(codebook, 0.25);
+    const probabilities = logits.softmax(-1);
+    numbers(probabilities.select(0, 0)).forEach((value, k) => {
+      expect(value).toBeCloseTo(weights[k]! / sum, 5);
+    });
+    expect(numbers(probabilities.diagonal())).toEqual([0, 0, 0, 0]);
+
+    manualSeed(26);
+    const tokens = ops.aten.zeros([400, 100], { dtype: "int64" });
+    const fed = replaceNearby(tokens, logits, 0.2);
+    const shares = numbers(ops.aten.bincount(fed.flatten(), null, 4)).map((count) => count / 40_000);
+    [0.8, ...weights.slice(1).map((weight) => (0.2 * weight) / sum)].forEach((share, k) => {
+      expect(Math.abs(shares[k]! - share)).toBeLessThan(0.01); // the standard error is 0.002
+    });
+  });
+
+  test("look alike: the lower the temperature, the nearer they are", () => {
+    const cosines = [0.05, 0.5, 5].map((temperature) => {
+      const probabilities = nearCodes(codes, temperature).softmax(-1);
+      return probabilities.mul(codes.matmul(codes.t())).sum([1]).mean().item();
+    });
+    expect(cosines[0]!).toBeGreaterThan(cosines[1]!);
+    expect(cosines[1]!).toBeGreaterThan(cosines[2]!);
   });
 });
 

@@ -99,16 +99,19 @@ test("reliability is the true token's probability, without a gradient", () => {
 test("replacement follows reliability and never exceeds the share", () => {
   scope(() => {
     const r = tensor([0, 0.25, 1]);
-    expectNumbers(replacementProbability(r, 0.5, 1), [0, 0.125, 0.5]);
-    expectNumbers(replacementProbability(r, 0.5, 2), [0, 0.03125, 0.5]);
-    expectNumbers(replacementProbability(r, 0.5, 0), [0.5, 0.5, 0.5]); // the random control
+    expectNumbers(replacementProbability(r, 0.5, 1, 0), [0, 0.125, 0.5]);
+    expectNumbers(replacementProbability(r, 0.5, 2, 0), [0, 0.03125, 0.5]);
+    const other = tensor([0.01, 0.25, 0.5, 0.51, 1]);
+    expectNumbers(replacementProbability(other, 0.5, 0, 0), [0.5, 0.5, 0.5, 0.5, 0.5]); // the random control
+    expectNumbers(replacementProbability(other, 0.5, 0, 0.5), [0, 0, 0, 0.5, 0.5]); // all that is reliable, alike
+    expectNumbers(replacementProbability(other, 0.5, 1, 0.5), [0, 0, 0, 0.255, 0.5]);
   });
 });
 
 describe("mixing", () => {
   const [B, n, K, C] = [64, 50, 4, 3];
   const table = (): Tensor => ops.aten.randn([K, C]);
-  const options = { temperature: 0.7, share: 0.8, power: 1 };
+  const options = { temperature: 0.7, share: 0.8, power: 1, above: 0 };
 
   test("replaces as often as reliability says, and nothing else changes", () => {
     manualSeed(13);
@@ -159,6 +162,16 @@ describe("mixing", () => {
       const [gradient] = grad([embeddings.sum()], [logits]);
       const reached = noGrad(() => gradient!.abs().sum([-1]).gt(0));
       expect(numbers(reached)).toEqual(numbers(replaced));
+    });
+  });
+
+  test("nothing is replaced that is not reliable enough", () => {
+    manualSeed(16);
+    scope(() => {
+      const targets = ops.aten.randint(K, [B, n], { dtype: "int64" });
+      const logits = tensor([2, 0, 0, 0]).expand([B, n, K]).contiguous();
+      const { replaced } = mixSamples(logits, targets, table(), { ...options, share: 1, power: 0, above: 0.5 });
+      expect(numbers(replaced)).toEqual(numbers(targets.eq(0)));
     });
   });
 

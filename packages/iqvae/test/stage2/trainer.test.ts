@@ -31,7 +31,10 @@ const CONFIG: Stage2Config = {
   exposure: { kind: "teacher" },
 };
 const SCHEDULED = { kind: "scheduled", every: 4, maxShare: 0.25, rampShare: 0.2 } as const;
-const GUMBEL: GumbelExposure = { ...(exposureSchema.parse({ kind: "gumbel" }) as GumbelExposure), rampShare: 0.2 };
+const GUMBEL: GumbelExposure = {
+  ...(exposureSchema.parse({ kind: "gumbel", gradient: true }) as GumbelExposure),
+  rampShare: 0.2,
+};
 
 /** Reproducible whole numbers below `below`. */
 function numbersFrom(seed: number): (below: number) => number {
@@ -59,7 +62,10 @@ function trainer(
 ): Stage2Trainer {
   manualSeed(seed);
   const config = { ...CONFIG, ...changes };
-  return new Stage2Trainer({ config, precision, train: mirrored(512, 1), validation });
+  // Codes on a circle: each has two neighbors.
+  const angle = (k: number) => (2 * Math.PI * k) / 12;
+  const codebook = tensor(Array.from({ length: 12 }, (_, k) => [Math.cos(angle(k)), Math.sin(angle(k))]));
+  return new Stage2Trainer({ config, precision, train: mirrored(512, 1), validation, codebook });
 }
 
 const rows = (step: number, size = 32): Uint32Array => {
@@ -100,6 +106,7 @@ describe.each([
   ["Gumbel samples without gradient", { exposure: { ...GUMBEL, gradient: false }, precision: "bfloat16" }],
   ["random replacement", { exposure: { kind: "random", share: 0.1 }, precision: "bfloat16" }],
   ["hard samples", { exposure: SCHEDULED, precision: "bfloat16" }],
+  ["near codes", { exposure: { kind: "near", share: 0.2, temperature: 0.2 }, precision: "bfloat16" }],
   ["noisy context", { exposure: { kind: "noise", maxShare: 0.5 }, precision: "bfloat16" }],
 ] as const)("%s", (_, over) => {
   test("learns to read the condition backwards, and its samples do", () => {
@@ -263,4 +270,10 @@ describe("leaving conditions out", () => {
     expect(after(0)).toEqual(before);
     expect(after(0.1)).not.toEqual(after(0));
   });
+});
+
+test("near codes need a codebook, and their trainer says so", () => {
+  const config = { ...CONFIG, exposure: { kind: "near", share: 0.2, temperature: 0.05 } } as const;
+  const [train, validation] = [mirrored(64, 1), mirrored(8, 2)];
+  expect(() => new Stage2Trainer({ config, precision: "float32", train, validation })).toThrow(/'near'.*codebook/);
 });

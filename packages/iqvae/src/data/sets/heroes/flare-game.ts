@@ -5,7 +5,7 @@ import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
-import { removeAbandoned } from "../../cache.ts";
+import { removeAbandoned } from "../../../support/files.ts";
 import type { License } from "../../licenses.ts";
 
 export const HERO_PACKAGE = "flare-game";

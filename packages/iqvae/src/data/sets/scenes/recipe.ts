@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { GOLDEN_ANGLE, hslColor, type LayoutSpec, layoutBytes } from "../../../conditions/index.ts";
 import { choose, type Random, seededRandom } from "../../../support/random.ts";
 import type { ImageSize, Rgb } from "../../dataset.ts";
@@ -6,6 +5,7 @@ import { installedVersion } from "../../licenses.ts";
 import type { Recipe } from "../../recipe.ts";
 import { annotationLicense, type NamedConcept, namedConcepts } from "../emoji/annotations.ts";
 import { emojiLicenses, versionsOf } from "../emoji/recipe.ts";
+import { isLayoutHeldOut, placeBoxes, type SceneBox } from "./boxes.ts";
 import { type Sprite, spriteOf, stamp } from "./sprites.ts";
 
 /** Raise it whenever the pixels or the boxes change. */
@@ -103,35 +103,17 @@ export function sceneConcepts(): readonly NamedConcept[] {
   return namedConcepts().filter(({ keywords }) => KEYWORDS.some((word) => keywords.includes(word)));
 }
 
-type SceneBox = Parameters<typeof layoutBytes>[0][number];
-
-/** Boxes that do not overlap, in 0 … 255 of the side; their shapes stay near a square, as the drawings are. */
+/** Their shapes stay near a square, as the drawings are. */
 function drawLayout(random: Random): readonly SceneBox[] {
   const wanted = FEWEST + Math.floor(random() * (MOST - FEWEST + 1));
-  const boxes: SceneBox[] = [];
-  // Where five large boxes do not fit, the scene has fewer.
-  for (let attempt = 0; boxes.length < wanted && attempt < 60; attempt++) {
-    const side = 60 + random() * (boxes.length < 2 && wanted < 4 ? 90 : 45);
+  return placeBoxes(wanted, random, (_, placed) => {
+    const side = 60 + random() * (placed < 2 && wanted < 4 ? 90 : 45);
     const stretch = 0.85 + 0.3 * random();
     const [width, height] = [Math.round(side * stretch), Math.round(side / stretch)];
     const left = Math.floor(random() * (255 - width + 1));
     const top = Math.floor(random() * (255 - height + 1));
-    const label = Math.floor(random() * SCENE_CLASSES.length);
-    const box = { label, left, top, width, height };
-    if (boxes.every((other) => areApart(box, other))) boxes.push(box);
-  }
-  return boxes;
-}
-
-function areApart(a: SceneBox, b: SceneBox): boolean {
-  const overlap = (from: number, length: number, other: number, otherLength: number) =>
-    from < other + otherLength && other < from + length;
-  return !overlap(a.left, a.width, b.left, b.width) || !overlap(a.top, a.height, b.top, b.height);
-}
-
-/** One layout in ten, whatever its look. */
-function isLayoutHeldOut(bytes: Uint8Array): boolean {
-  return createHash("sha256").update(bytes).digest().readUInt32LE(0) % 10 === 0;
+    return { label: Math.floor(random() * SCENE_CLASSES.length), left, top, width, height };
+  });
 }
 
 /** Dark enough for letters on white. */
