@@ -41,6 +41,7 @@ export const dataSchema = z.discriminatedUnion("name", [
   photographs("fashion"),
   photographs("fashion-scenes"),
   photographs("photos"),
+  photographs("stamps"),
   ...importSchema.options,
 ]);
 

@@ -59,5 +59,7 @@ export { dressHero, type HeroLooks, heroLooks, heroSpec } from "./sets/heroes/re
 export { HERO_BODIES, HERO_OUTFITS, HERO_PARTS, type HeroBody, type HeroPart } from "./sets/heroes/wardrobe.ts";
 export { SCENE_CLASSES, SCENE_GROUNDS, SCENE_LAYOUT } from "./sets/scenes/recipe.ts";
 export { SPEECH } from "./sets/speech/recipe.ts";
+export { STAMP_CLASSES } from "./sets/stamps/cut-outs.ts";
+export { STAMP_LAYOUT } from "./sets/stamps/recipe.ts";
 export { CAPTION, captionsOf } from "./sets/words/captions.ts";
 export { drawingsOf } from "./sets/words/drawings.ts";

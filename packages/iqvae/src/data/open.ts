@@ -224,9 +224,9 @@ async function recipeOf(request: OpenRequest, folder: string): Promise<Recipe> {
     return photographsRecipe({ name: request.name, condition, size, ...numbers }, folder, fetch, onMessage);
   }
   if (request.name !== "heroes") return npmRecipe(request);
-  const { condition, onMessage = console.error } = request;
+  const { condition, fetch = false, onMessage = console.error } = request;
   const numbers = numbered(request);
-  return await heroesRecipe({ condition, size, ...numbers }, await flareGame(folder, onMessage));
+  return await heroesRecipe({ condition, size, ...numbers }, await flareGame(folder, fetch, onMessage));
 }
 
 function isOfPhotographs(request: OpenBuiltIn): request is OpenPhotographs {

@@ -25,6 +25,8 @@ import {
 import { FASHION_LAYOUT, FASHION_SCENE_SIZES, fashionScenesRecipe } from "./sets/fashion/scenes.ts";
 import { GCOMPRIS } from "./sets/photos/packages.ts";
 import { photosRecipe } from "./sets/photos/recipe.ts";
+import { STAMP_PACKAGES } from "./sets/stamps/packages.ts";
+import { STAMP_SIZES, type StampCondition, stampSpec, stampsRecipe } from "./sets/stamps/recipe.ts";
 
 /** What is asked of a set of photographs. */
 interface PhotographsRequest {
@@ -95,6 +97,15 @@ export const PHOTOGRAPHS = {
     packages: [GCOMPRIS],
     spec: () => ({ kind: "edges" }),
     recipe: ({ size, count }, source) => photosRecipe({ size, count }, source),
+  },
+  stamps: {
+    conditions: ["layout", "semantic", "text"],
+    sizes: STAMP_SIZES,
+    packages: STAMP_PACKAGES,
+    composed: true,
+    spec: (condition) => stampSpec(condition as StampCondition),
+    recipe: ({ condition, size, count, seed }, source) =>
+      stampsRecipe({ condition: condition as StampCondition, size, count, seed }, source),
   },
 } as const satisfies Readonly<Record<string, Photographs>>;
 

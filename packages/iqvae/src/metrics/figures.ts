@@ -4,8 +4,9 @@ import type { FeatureNetwork } from "../features/network.ts";
 import { calibration } from "./calibration/calibrate.ts";
 import type { Calibration } from "./calibration/spread.ts";
 import type { Clock } from "./clock.ts";
+import type { FeatureStore } from "./feature-store.ts";
 import type { Fidelity } from "./fidelity/measure.ts";
-import { featureFigures, featuresOf, meanDiversity } from "./image-figures.ts";
+import { featureFigures, meanDiversity } from "./image-figures.ts";
 import { firstOf, type ImageSet } from "./image-set.ts";
 import type { ModelFigures } from "./model-figures.ts";
 import type { RealImages } from "./real-images.ts";
@@ -25,6 +26,7 @@ export interface Subject {
   /** The images of the held-out pairs. */
   readonly heldOut: ImageSet;
   readonly clock: Clock;
+  readonly features: FeatureStore;
 }
 
 /** Fréchet distance, precision, recall and diversity under each network. */
@@ -33,15 +35,14 @@ export async function networkFigures(subject: Subject, networks: readonly Featur
   const figures: Figure[] = [];
   for (const network of networks) {
     const features = await clock.time(`features ${network.name}`, () => ({
-      reference: featuresOf(network, real.reference),
-      drawn: featuresOf(network, drawn),
-      own: real.own === undefined ? undefined : featuresOf(network, real.own),
+      reference: subject.features.of(network, real.reference),
+      drawn: subject.features.of(network, drawn),
+      own: real.own === undefined ? undefined : subject.features.of(network, real.own),
     }));
     const { of, best } = await clock.time(`Fréchet ${network.name}`, () => ({
       of: featureFigures(features.reference, features.drawn),
       best: features.own === undefined ? undefined : featureFigures(features.reference, features.own),
     }));
-    for (const tensor of Object.values(features)) tensor?.dispose();
     const { name } = network;
     const [distance, ofNetwork] = name === "inception-v3-fid" ? ["FID", ""] : ["Fréchet distance", ` (${name})`];
     figures.push(

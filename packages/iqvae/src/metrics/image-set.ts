@@ -30,9 +30,10 @@ export function joinImages(images: readonly Uint8Array[], size: number): ImageSe
   return imageSet(pixels, size);
 }
 
-/** The first `count` images. */
-export function firstOf({ pixels, size }: ImageSet, count: number): ImageSet {
-  return imageSet(pixels.subarray(0, count * size * size * 3), size);
+/** The first `count` images; the set itself where these are all. */
+export function firstOf(images: ImageSet, count: number): ImageSet {
+  const { pixels, size } = images;
+  return images.count === count ? images : imageSet(pixels.subarray(0, count * size * size * 3), size);
 }
 
 /** The images `from` to `to` (not included) as a tensor uint8 `[n, H, W, 3]`. */

@@ -21,4 +21,3 @@ export { type Figure, type RunScore, readScore, type ScoreSettings, writeScore }
 export { type ScoreOptions, scoreRun } from "./score.ts";
 export { type SlicedWasserstein, slicedWasserstein } from "./swd.ts";
 export { scoreTable } from "./table.ts";
-export { type Triple, type TripleSets, tripleOf } from "./triple.ts";

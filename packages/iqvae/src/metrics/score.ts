@@ -8,6 +8,7 @@ import { ImageGenerator } from "../sampling/generator.ts";
 import type { SampleOptions } from "../sampling/options.ts";
 import { type Progress, silent } from "../support/progress.ts";
 import { Clock } from "./clock.ts";
+import { FeatureStore } from "./feature-store.ts";
 import { fidelityOf } from "./fidelity/fidelity.ts";
 import type { Fidelity } from "./fidelity/measure.ts";
 import {
@@ -70,6 +71,7 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
   const part = options.part ?? "report";
   const all = await openData(config.data, progress);
   const clock = new Clock(progress);
+  using features = new FeatureStore();
   try {
     const dataset = heldOutPart(all, part);
     const rows = spreadRows(dataset.validation, options.conditions);
@@ -92,9 +94,10 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
       real,
       heldOut: images,
       clock,
+      features,
     };
     const figures = [
-      ...(await tripleFigures(sets, [...networks, ...PLAIN_JUDGES], clock)),
+      ...(await tripleFigures(sets, [...networks, ...PLAIN_JUDGES], subject)),
       ...(await networkFigures(subject, networks)),
       ...(await textureFigures(subject)),
       ...(await fidelityFigures(subject, fidelity)),

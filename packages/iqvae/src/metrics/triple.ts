@@ -1,6 +1,7 @@
 import type { PairDataset } from "../data/index.ts";
 import type { Clock } from "./clock.ts";
-import { featureDistance, featuresOf } from "./image-figures.ts";
+import type { FeatureStore } from "./feature-store.ts";
+import { featureDistance } from "./image-figures.ts";
 import { firstOf, type ImageSet, joinImages } from "./image-set.ts";
 import type { Judge } from "./plain-judges.ts";
 import { type RealImages, trueImages } from "./real-images.ts";
@@ -89,18 +90,14 @@ export interface Triple {
 }
 
 /** The triple of a judge. */
-export function tripleOf(judge: Judge, sets: TripleSets): Triple {
-  const features = (set: ImageSet) => featuresOf(judge, set);
-  const [reference, truth, reconstructed, drawn] = [sets.reference, sets.truth, sets.reconstructed, sets.drawn].map(
-    features,
-  );
-  const chance = sets.chance?.map(features);
-  const reconstruction = featureDistance(reference!, reconstructed!);
-  const total = featureDistance(reference!, drawn!);
-  const floor = featureDistance(reference!, truth!);
-  const gap = featureDistance(reconstructed!, drawn!);
-  const gapFloor = chance && featureDistance(chance[0]!, chance[1]!);
-  for (const tensor of [reference, truth, reconstructed, drawn, ...(chance ?? [])]) tensor!.dispose();
+export function tripleOf(judge: Judge, sets: TripleSets, features: FeatureStore): Triple {
+  const { reference, truth, reconstructed, drawn, chance } = sets;
+  const distance = (a: ImageSet, b: ImageSet) => featureDistance(features.of(judge, a), features.of(judge, b));
+  const reconstruction = distance(reference, reconstructed);
+  const total = distance(reference, drawn);
+  const floor = distance(reference, truth);
+  const gap = distance(reconstructed, drawn);
+  const gapFloor = chance && distance(...chance);
   const share = total > floor ? (reconstruction - floor) / (total - floor) : undefined;
   return { reconstruction, gap, total, floor, gapFloor, share };
 }
@@ -109,10 +106,14 @@ export function tripleOf(judge: Judge, sets: TripleSets): Triple {
 export const TRIPLE = "triple.";
 
 /** The triples of several judges as figures: always all of a judge together. */
-export async function tripleFigures(sets: TripleSets, judges: readonly Judge[], clock: Clock): Promise<Figure[]> {
+export async function tripleFigures(
+  sets: TripleSets,
+  judges: readonly Judge[],
+  { clock, features }: { readonly clock: Clock; readonly features: FeatureStore },
+): Promise<Figure[]> {
   const figures: Figure[] = [];
   for (const judge of judges) {
-    const triple = await clock.time(`triple ${judge.name}`, () => tripleOf(judge, sets));
+    const triple = await clock.time(`triple ${judge.name}`, () => tripleOf(judge, sets, features));
     const { reconstruction, gap, total, floor, gapFloor, share } = triple;
     const figure = (key: string, label: string, value: number, real: number | null, better: Figure["better"]) => ({
       key: `${TRIPLE}${key}.${judge.name}`,

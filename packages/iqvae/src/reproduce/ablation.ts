@@ -12,7 +12,7 @@ import { type Criterion, LOG_FIGURES, logFigures } from "./figures.ts";
 import { sideBySide } from "./pictures.ts";
 import { type AblationResults, html, markdown } from "./report.ts";
 import { type AblationPlan, checked, type PlannedRun, runsOf } from "./runs.ts";
-import { columnsOf, openJudges, scoreOf } from "./score.ts";
+import { columnsOf, openJudges, scoreOf, valuesOf } from "./score.ts";
 import { type ComparisonSummary, type ScoredRun, summarize } from "./summary.ts";
 import { type FailedRun, type TrainingOptions, trainRuns } from "./train-runs.ts";
 
@@ -76,8 +76,7 @@ async function conclude(
     const run = openRun(path);
     const ofSamples = score === null ? [] : await scoreOf(run, score.part, score.judges);
     if (columns.length === 0) columns = columnsOf(ofSamples);
-    const values = Object.fromEntries(ofSamples.map(({ key, value }) => [key, value]));
-    scored.push({ arm, seed, figures: { ...logFigures(run), ...values } });
+    scored.push({ arm, seed, figures: { ...logFigures(run), ...valuesOf(ofSamples) } });
     progress.update(scored.length);
   }
   progress.end();

@@ -6,10 +6,11 @@ import type { PairDataset, ScoredPart } from "../data/index.ts";
 import { type FeatureNetwork, type Fidelity, fidelityOf, openFeatureNetwork, scoreRun } from "../metrics/index.ts";
 import { defaultJudge, type JudgedConfig } from "../metrics/judges.ts";
 import type { Figure } from "../metrics/run-score.ts";
+import { TRIPLE } from "../metrics/triple.ts";
 import { bestCheckpoint } from "../run/checkpoint.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import type { Progress } from "../support/progress.ts";
-import type { Criterion } from "./figures.ts";
+import type { Criterion, FigureValues } from "./figures.ts";
 
 /** What samples are looked at with, the same for all runs. */
 export interface Judges {
@@ -78,12 +79,34 @@ function readScores(path: string): Record<string, readonly Figure[]> {
   }
 }
 
-/** Columns for figures of samples; the title says what real images score in the place of drawn ones. */
+/** Whether what true images score depends on the run: the gap's floor is of the run's own reconstructions. */
+function hasOwnFloor({ key, real }: Figure): boolean {
+  return key.startsWith(`${TRIPLE}gap.`) && real !== null;
+}
+
+/**
+ * Columns for figures of samples; the title says what real images score in the place of drawn ones. Where that differs from run to
+ * run, it is a column of its own.
+ */
 export function columnsOf(figures: readonly Figure[]): Criterion[] {
-  return figures.map(({ key, label, real, better }) => ({
-    name: key,
-    title: real === null ? label : `${label} [real: ${Number(real.toPrecision(3))}]`,
-    better,
-    digits: 3,
-  }));
+  return figures.flatMap((figure): Criterion[] => {
+    const { key, label, real, better } = figure;
+    if (hasOwnFloor(figure))
+      return [
+        { name: key, title: label, better, digits: 3 },
+        { name: `${key}.floor`, title: `${label}, floor`, better: null, digits: 3 },
+      ];
+    const title = real === null ? label : `${label} [real: ${Number(real.toPrecision(3))}]`;
+    return [{ name: key, title, better, digits: 3 }];
+  });
+}
+
+/** The values of figures by the names of {@link columnsOf}. */
+export function valuesOf(figures: readonly Figure[]): FigureValues {
+  return Object.fromEntries(
+    figures.flatMap((figure): [string, number][] => [
+      [figure.key, figure.value],
+      ...(hasOwnFloor(figure) ? [[`${figure.key}.floor`, figure.real!] as [string, number]] : []),
+    ]),
+  );
 }

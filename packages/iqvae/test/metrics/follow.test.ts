@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { conditionFor, layoutBytes } from "../../src/conditions/index.ts";
 import type { PairDataset, PairFacts } from "../../src/data/index.ts";
 import { Clock } from "../../src/metrics/clock.ts";
+import { FeatureStore } from "../../src/metrics/feature-store.ts";
 import { agreementOf } from "../../src/metrics/fidelity/agreement.ts";
 import { varied } from "../../src/metrics/fidelity/augment.ts";
 import { fidelityOf } from "../../src/metrics/fidelity/fidelity.ts";
@@ -133,7 +134,17 @@ test("each drawn image is held against its own condition, whatever its bytes are
   };
   const real = { reference: drawn, own: undefined, isOfConditions: false };
   const own = imageSet(images, SIDE);
-  const subject = { dataset, rows, samples: 3, seed: 0, drawn, real, heldOut: own, clock: new Clock(silent) };
+  const subject = {
+    dataset,
+    rows,
+    samples: 3,
+    seed: 0,
+    drawn,
+    real,
+    heldOut: own,
+    clock: new Clock(silent),
+    features: new FeatureStore(),
+  };
   const figures = await fidelityFigures(subject, { networks: {}, score });
   expect(figures).toEqual([{ key: "fidelity", label: "images", value: 6, real: 2, better: "higher" }]);
   const [one, other] = separate(conditions, 2).map((bytes) => [...bytes]) as [number[], number[]];

@@ -1,6 +1,8 @@
 import { noGrad, scope, tensor, unscoped } from "@iqvae/torch";
 import { expect, test } from "vitest";
 import { AttributesNetwork, attributesFeatures } from "../../src/features/attributes.ts";
+import { efficientNetLite0, LITE0_SHAPES } from "../../src/features/efficientnet.ts";
+import { HED_SHAPES, hed } from "../../src/features/hed.ts";
 import { perceptualDistance } from "../../src/features/network.ts";
 import { VGG16_SHAPES, vgg16 } from "../../src/features/vgg.ts";
 import { diversity } from "../../src/metrics/diversity.ts";
@@ -36,6 +38,8 @@ test.each([
     () => attributesFeatures(new AttributesNetwork([{ name: "hair", classes: 3 }], 13), "attributes-test", ""),
   ],
   ["LPIPS", () => vgg16(hashedWeights(VGG16_SHAPES))],
+  ["HED", () => hed(hashedWeights(HED_SHAPES))],
+  ["EfficientNet-Lite0", () => efficientNetLite0(hashedWeights(LITE0_SHAPES))],
 ])("diversity is the mean distance of all pairs (%s)", (_, make) => {
   scope(() =>
     noGrad(() => {

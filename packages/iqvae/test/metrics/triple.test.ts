@@ -1,10 +1,11 @@
-import { tensor } from "@iqvae/torch";
+import { type Tensor, tensor } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 import { Clock } from "../../src/metrics/clock.ts";
+import { FeatureStore } from "../../src/metrics/feature-store.ts";
 import { type ImageSet, imageSet, joinImages } from "../../src/metrics/image-set.ts";
 import { COLORS, GRADIENTS, PLAIN_JUDGES } from "../../src/metrics/plain-judges.ts";
 import { realImages } from "../../src/metrics/real-images.ts";
-import { type TripleSets, tripleFigures, tripleOf, tripleSets } from "../../src/metrics/triple.ts";
+import { type TripleSets, tripleOf as tripleBy, tripleFigures, tripleSets } from "../../src/metrics/triple.ts";
 import { silent } from "../../src/support/progress.ts";
 import { seededRandom } from "../../src/support/random.ts";
 import { SIDE, squares } from "./squares.ts";
@@ -69,7 +70,29 @@ function noise(seed: number, count: number, gray: number): ImageSet {
   );
 }
 
+test("features are computed once, until they are let go", () => {
+  const [first, second] = [noise(5, 3, 90), noise(6, 3, 90)];
+  let computed = 0;
+  const counted = (pixels: Tensor) => {
+    computed++;
+    return COLORS.features(pixels);
+  };
+  const judge = { ...COLORS, features: counted };
+  const store = new FeatureStore();
+  const features = store.of(judge, first);
+  expect(store.of(judge, first)).toBe(features);
+  expect(store.of(judge, second)).not.toBe(features);
+  expect(store.of(GRADIENTS, first).shape).toEqual([3, GRADIENTS.dims]);
+  expect(computed).toBe(2);
+  store[Symbol.dispose]();
+  expect(() => features.sum().item()).toThrow(/released/);
+});
+
 describe("reconstruction, gap and total", () => {
+  const tripleOf = (judge: typeof COLORS, sets: TripleSets) => {
+    using features = new FeatureStore();
+    return tripleBy(judge, sets, features);
+  };
   const [reference, truth] = [noise(1, 300, 100), noise(2, 300, 100)];
   const [darker, darkerToo] = [noise(3, 300, 80), noise(4, 300, 80)];
   const sets: TripleSets = { reference, truth, reconstructed: darker, drawn: darkerToo, chance: [darker, darkerToo] };
@@ -98,7 +121,7 @@ describe("reconstruction, gap and total", () => {
   test("of samples that are as good as true images there is no share; a floor that is not known stays so", async () => {
     const good = { ...sets, drawn: truth, chance: undefined };
     expect(tripleOf(COLORS, good)).toMatchObject({ share: undefined, gapFloor: undefined });
-    const figures = await tripleFigures(good, [COLORS], new Clock(silent));
+    const figures = await tripleFigures(good, [COLORS], { clock: new Clock(silent), features: new FeatureStore() });
     expect(figures.map(({ key, real }) => [key, real === null])).toEqual([
       ["triple.reconstruction.colors", false],
       ["triple.gap.colors", true],

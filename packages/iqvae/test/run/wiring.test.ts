@@ -19,7 +19,11 @@ import type { Stage, StepMetrics, Trainer } from "../../src/support/trainer.ts";
 /* What `trainRun` hands to its trainers, seen in the trainers of a run: formulas are tested elsewhere. */
 
 const STEPS = 6;
-const settings = ["stage1", "stage2"].flatMap((stage) => [`${stage}.steps=${STEPS}`, `${stage}.warmup=1`]);
+const settings = [
+  ...["stage1", "stage2"].flatMap((stage) => [`${stage}.steps=${STEPS}`, `${stage}.warmup=1`]),
+  // It needs the codebook of stage 1.
+  "stage2.exposure.kind=near",
+];
 const config = withSettings(presets.tiny, settings, "test");
 const folder = mkdtempSync(join(tmpdir(), "iqvae-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -37,6 +41,17 @@ const began: Partial<Record<Stage, number[]>> = {};
 const values = (tensor: Tensor) => scope(() => Array.from(tensor.detach().flatten().to("float32").read("float32")));
 const norm = (tensors: Iterable<Tensor>) => Math.hypot(...[...tensors].flatMap(values));
 
+/** What stage 2 was given, and what stage 1 had at its end. */
+const codebook: { came?: number[]; trained?: number[] } = {};
+vi.mock(import("../../src/stage2/exposure-controls.ts"), async (original) => {
+  const module = await original();
+  const nearCodes: typeof module.nearCodes = (codes, temperature) => {
+    codebook.came = values(codes);
+    return module.nearCodes(codes, temperature);
+  };
+  return { ...module, nearCodes };
+});
+
 /** Looks at every step of a kind of trainer. */
 function watch(stage: Stage, prototype: Trainer, weight: string): void {
   const { step } = prototype;
@@ -44,6 +59,7 @@ function watch(stage: Stage, prototype: Trainer, weight: string): void {
     began[stage] ??= values(this.tensors().get(weight)!);
     const metrics = step.call(this, rows);
     const norms = new Map([...this.tensors()].map(([name, tensor]) => [name, norm([tensor])]));
+    if (stage === "stage1") codebook.trained = values(this.tensors().get("model.image.quantizer.codebook")!);
     steps[stage].push({ rows: [...rows], metrics, norms });
     return metrics;
   });
@@ -78,6 +94,11 @@ describe.each(["stage1", "stage2"] as const)("%s", (stage) => {
     expect(metrics.gradientNorm).toBeGreaterThan(1);
     expect(clipped).toBeCloseTo(1, 4);
   });
+});
+
+test("near codes are those of the image's codebook", () => {
+  expect(codebook.came).toEqual(codebook.trained);
+  expect(new Set(codebook.came).size).toBeGreaterThan(1);
 });
 
 test("each stage has rows in an order of its own, and weights from a seed of its own", () => {

@@ -1,9 +1,11 @@
+import { rmSync } from "node:fs";
 import sharp from "sharp";
 import { expect, it } from "vitest";
 import { textOf } from "../../../src/conditions/index.ts";
 import { type OpenPhotographs, openDataset } from "../../../src/data/index.ts";
 import { CIFAR10 } from "../../../src/data/sets/cifar10/packages.ts";
 import { colorEdges } from "../../../src/media/edges.ts";
+import { packageFolderOf } from "../../../src/support/packages.ts";
 import { seededRandom } from "../../../src/support/random.ts";
 import { temporaryCache, unpackInto } from "./photographs.ts";
 
@@ -89,6 +91,16 @@ it("is fetched only when asked for, and says of its license what is unclear", as
   await expect(open(temporaryCache(), "text", { size: 64 })).rejects.toThrow(
     "size of cifar10 must be one of 32, not 64",
   );
+});
+
+it("needs its package no more once its pairs are drawn", async () => {
+  const cache = await cacheWithCifar10();
+  (await open(cache, "text")).close();
+  rmSync(packageFolderOf(CIFAR10, cache), { recursive: true });
+  const dataset = await open(cache, "text");
+  expect(dataset.train.batch([9]).images).toEqual(photograph("data_batch_5.png", 1));
+  await expect(dataset.facts!.trueImages!("test/ship/1", 1, 32, seededRandom("test"))).rejects.toThrow("--fetch");
+  dataset.close();
 });
 
 it("says when labels and photographs are not equally many", async () => {

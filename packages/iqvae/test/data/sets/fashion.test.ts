@@ -145,9 +145,7 @@ describe("fashion-scenes", () => {
   it("draws true images of a scene: other garments in the same boxes", async () => {
     const dataset = await open(cacheWithFashion());
     const { conditions } = dataset.train.batch([0]);
-    const [[label, left, top, width, height]] = boxesOf(conditions) as [number[]] as [
-      [number, number, number, number, number],
-    ];
+    const [label, left, top, width, height] = boxesOf(conditions)[0]!;
     const drawn = await dataset.facts!.trueImages!(dataset.train.ids[0]!, 30, 64, seededRandom("test"));
     const [x, y] = [Math.floor(((left + width / 2) * 64) / 255), Math.floor(((top + height / 2) * 64) / 255)];
     const inks = Array.from({ length: 30 }, (_, i) => 255 - drawn[12288 * i + 3 * (64 * y + x)]!);
@@ -165,9 +163,10 @@ describe("fashion-scenes", () => {
   });
 });
 
+type BoxBytes = [label: number, left: number, top: number, width: number, height: number];
+
 /** Class + 1, left, top, width and height of each box. */
-function boxesOf(bytes: Uint8Array): number[][] {
-  return Array.from({ length: bytes.length / 5 }, (_, i) => [...bytes.subarray(5 * i, 5 * i + 5)]).filter(
-    ([label]) => label,
-  );
+function boxesOf(bytes: Uint8Array): BoxBytes[] {
+  const boxes = Array.from({ length: bytes.length / 5 }, (_, i) => [...bytes.subarray(5 * i, 5 * i + 5)] as BoxBytes);
+  return boxes.filter(([label]) => label > 0);
 }

@@ -19,6 +19,7 @@ import {
   HERO_OUTFITS,
   HERO_PARTS,
   type HeroPart,
+  openDataset,
 } from "../../../src/data/index.ts";
 import { drawHero, drawParts } from "../../../src/data/sets/heroes/draw.ts";
 import { flareGame, flareGameAtHand, heroLicense } from "../../../src/data/sets/heroes/flare-game.ts";
@@ -78,22 +79,34 @@ describe("the package of heroes", () => {
   it("is fetched once, and of it only what is used is kept", async () => {
     const calls = fakeTools();
     const messages: string[] = [];
-    const game = await flareGame(cache, (message) => messages.push(message));
+    const game = await flareGame(cache, true, (message) => messages.push(message));
     expect(game).toEqual({ folder: join(cache, "flare-game", DRAWINGS), version: "of unknown version" });
     expect(messages).toEqual([
       "The data set heroes is drawn from the Debian package flare-game, which is fetched now (123 MB).",
     ]);
-    expect(await flareGame(cache, (message) => messages.push(message))).toEqual(game);
+    expect(await flareGame(cache, true, (message) => messages.push(message))).toEqual(game);
     expect([messages.length, calls()]).toEqual([1, ["download flare-game"]]);
     expect(readdirSync(cache)).toEqual(["flare-game"]);
     expect(readdirSync(join(cache, "flare-game", "usr"))).toEqual(["share"]);
     expect(readdirSync(join(game.folder, "images"))).toEqual(["avatar"]);
   });
 
+  it("is not fetched unasked: the command is said", async () => {
+    const calls = fakeTools();
+    writeFileSync(join(root, "calls"), "none");
+    const refused = flareGame(cache, false, () => {});
+    await expect(refused).rejects.toThrow("flare-game (123 MB)");
+    await expect(refused).rejects.toThrow("npx iqvae data heroes --fetch");
+    await expect(openDataset({ name: "heroes", condition: "keypoints", size: 64, cacheDir: cache })).rejects.toThrow(
+      "npx iqvae data heroes --fetch",
+    );
+    expect(calls()).toEqual(["none"]);
+  });
+
   it("is fetched after apt's lists by root; others are told", async () => {
     const calls = fakeTools({ lists: false });
     const user = vi.spyOn(process, "getuid").mockReturnValue(1000);
-    await expect(flareGame(cache, () => {})).rejects.toThrow(
+    await expect(flareGame(cache, true, () => {})).rejects.toThrow(
       "The data set heroes needs the Debian package flare-game, which could not be fetched: E: Unable to locate package " +
         'flare-game. On Debian or Ubuntu, run "apt-get update" as root and try again. Elsewhere, unpack the file ' +
         'flare-game_*_all.deb of Debian\'s archive ("ar x", then "tar xf data.tar.*") and name that folder in ' +
@@ -101,7 +114,7 @@ describe("the package of heroes", () => {
     );
     expect(readdirSync(cache)).toEqual([]);
     user.mockReturnValue(0);
-    await flareGame(cache, () => {});
+    await flareGame(cache, true, () => {});
     expect(calls()).toEqual(
       ["download", "download", "update", "download"].map((call) => call.replace("load", "load flare-game")),
     );
@@ -111,12 +124,14 @@ describe("the package of heroes", () => {
     const tools = process.env.PATH;
     vi.stubEnv("PATH", root);
     vi.spyOn(process, "getuid").mockReturnValue(1000);
-    await expect(flareGame(cache, () => {})).rejects.toThrow("could not be fetched: spawn apt-get ENOENT. On Debian");
+    await expect(flareGame(cache, true, () => {})).rejects.toThrow(
+      "could not be fetched: spawn apt-get ENOENT. On Debian",
+    );
     vi.stubEnv("PATH", tools);
     writeFileSync(join(root, "file"), "");
-    await expect(flareGame(join(root, "file"), () => {})).rejects.toThrow("could not be fetched: ENOTDIR");
+    await expect(flareGame(join(root, "file"), true, () => {})).rejects.toThrow("could not be fetched: ENOTDIR");
     fakeTools({ dpkg: 'echo "dpkg-deb: error: not a Debian format archive" >&2; exit 2' });
-    await expect(flareGame(cache, () => {})).rejects.toThrow(
+    await expect(flareGame(cache, true, () => {})).rejects.toThrow(
       "fetched: dpkg-deb: error: not a Debian format archive. On",
     );
     expect(readdirSync(cache)).toEqual([]);
@@ -126,25 +141,25 @@ describe("the package of heroes", () => {
     fakeTools();
     for (const name of ["old", "new"]) mkdirSync(join(cache, `flare-game.${name}.part`, "all"), { recursive: true });
     utimesSync(join(cache, "flare-game.old.part"), new Date(0), new Date(0));
-    await flareGame(cache, () => {});
+    await flareGame(cache, true, () => {});
     expect(readdirSync(cache)).toEqual(["flare-game", "flare-game.new.part"]);
   });
 
   it("two that fetch at once both get it", async () => {
     fakeTools();
-    const games = await Promise.all([1, 2].map(() => flareGame(cache, () => {})));
+    const games = await Promise.all([1, 2].map(() => flareGame(cache, true, () => {})));
     expect(games[0]).toEqual(games[1]);
     expect(readdirSync(cache)).toEqual(["flare-game"]);
   });
 
   it("is not fetched where a folder is named, and a wrong folder is told", async () => {
     vi.stubEnv("IQVAE_FLARE_GAME", root);
-    await expect(flareGame(cache, () => {})).rejects.toThrow(
+    await expect(flareGame(cache, true, () => {})).rejects.toThrow(
       "IQVAE_FLARE_GAME must name a folder that the Debian package flare-game was unpacked into, but " +
         `${join(root, DRAWINGS)} is not there. Unpack it with: dpkg -x flare-game_*_all.deb ${root}`,
     );
     mkdirSync(join(root, DRAWINGS), { recursive: true });
-    expect((await flareGame(cache, () => {})).folder).toBe(join(root, DRAWINGS));
+    expect((await flareGame(cache, true, () => {})).folder).toBe(join(root, DRAWINGS));
   });
 
   it("is among the licenses only where it is at hand, as THIRD_PARTY.md says", () => {
@@ -167,7 +182,7 @@ describe("the real package", () => {
   };
 
   it("gives the images, maps, key points and split of the reference, byte for byte", async ({ skip }) => {
-    if (real === undefined) return skip("it has not been fetched: npx iqvae data heroes");
+    if (real === undefined) return skip("it has not been fetched: npx iqvae data heroes --fetch");
     if (real.version !== golden.version) return skip(`the reference is of ${golden.version}, this is ${real.version}`);
     const wardrobe = new Wardrobe(real.folder);
     const poses = [...(await wardrobe.poses())].sort();

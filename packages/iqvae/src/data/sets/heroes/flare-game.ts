@@ -33,13 +33,18 @@ export function flareGameAtHand(cache: string): FlareGame | undefined {
 }
 
 /**
- * The package, fetched and unpacked into the cache if it is not at hand. Nothing is installed, and root is not needed where
- * apt's lists are there.
+ * The package, fetched and unpacked into the cache if it is not at hand and was asked for. Nothing is installed, and root is not
+ * needed where apt's lists are there.
  *
+ * @param asked whether it may be fetched: apt-get does not run unasked
  * @param onMessage is told that it is fetched: 123 MB
  * @throws Error that says what to do, when it cannot be had
  */
-export async function flareGame(cache: string, onMessage: (message: string) => void): Promise<FlareGame> {
+export async function flareGame(
+  cache: string,
+  asked: boolean,
+  onMessage: (message: string) => void,
+): Promise<FlareGame> {
   const known = flareGameAtHand(cache);
   if (known !== undefined) return known;
   const named = process.env[HERO_VARIABLE];
@@ -47,6 +52,13 @@ export async function flareGame(cache: string, onMessage: (message: string) => v
     throw new Error(
       `${HERO_VARIABLE} must name a folder that the Debian package ${HERO_PACKAGE} was unpacked into, but ` +
         `${join(named, DRAWINGS)} is not there. Unpack it with: dpkg -x ${HERO_PACKAGE}_*_all.deb ${named}`,
+    );
+  }
+  if (!asked) {
+    throw new Error(
+      `The data set heroes needs the Debian package ${HERO_PACKAGE} (123 MB), which is fetched only when you ask for it: ` +
+        `npx iqvae data heroes --fetch. That runs: apt-get download ${HERO_PACKAGE}. Or unpack it yourself and name that folder in ` +
+        `${HERO_VARIABLE}.`,
     );
   }
   onMessage(`The data set heroes is drawn from the Debian package ${HERO_PACKAGE}, which is fetched now (123 MB).`);

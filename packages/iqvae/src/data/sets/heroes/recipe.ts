@@ -167,7 +167,7 @@ const wardrobes = new Map<string, Wardrobe>();
 
 async function heroById(caller: string, id: string): Promise<{ wardrobe: Wardrobe; hero: Hero }> {
   const [seed, index] = numbersOf(caller, id);
-  const { folder } = await flareGame(cacheFolder(), console.error);
+  const { folder } = await flareGame(cacheFolder(), false, console.error);
   const wardrobe = wardrobes.get(folder) ?? new Wardrobe(folder);
   wardrobes.set(folder, wardrobe);
   return { wardrobe, hero: heroOf(seed, index, await wardrobe.poses()) };
