@@ -6,7 +6,12 @@
 #include "loops_attention.h"
 #include "parallel.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/baddbmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 

@@ -105,10 +105,11 @@ KERNELS_INLINE void store(Bf16* p, float value) {  // to nearest, ties to even; 
   p->bits = static_cast<uint16_t>((value != value ? (wide | 0x400000u) : rounded) >> 16);
 }
 
-// e^x within 2 units in the last place for |x| < 87, saturating beyond: x = n·ln 2 + r, a polynomial for e^r.
+// e^x within 2 units in the last place for |x| < 87, saturating beyond: x = n·ln 2 + r, a polynomial for e^r. NaN has no whole
+// part, and reaches the result by r.
 KERNELS_INLINE float fast_exp(float x) {
   x = x < -87.0f ? -87.0f : (x > 87.0f ? 87.0f : x);
-  const float scaled = x * 1.44269504088896341f;
+  const float scaled = (x == x ? x : 0.0f) * 1.44269504088896341f;
   const int32_t n = static_cast<int32_t>(scaled + (scaled < 0 ? -0.5f : 0.5f));
   const float f = static_cast<float>(n);
   const float r = (x - f * 0.693359375f) + f * 2.12194440e-4f;

