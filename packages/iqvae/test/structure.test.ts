@@ -61,3 +61,9 @@ test("files that docs/method.md names exist", () => {
   expect(named.length).toBeGreaterThan(20);
   expect(named.filter((path) => !files.includes(path))).toEqual([]);
 });
+
+test("sharp is met in media alone", () => {
+  const users = files.filter((file) => /from "sharp"/.test(readFileSync(join(source, file), "utf8")));
+  expect(users.filter((file) => folderOf(file) !== "media")).toEqual([]);
+  expect(users.length).toBeGreaterThan(0);
+});

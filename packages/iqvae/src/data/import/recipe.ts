@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
-import sharp from "sharp";
 import { conditionFor } from "../../conditions/index.ts";
+import { IMAGE_LIBRARIES } from "../../media/raster.ts";
 import type { PairEntry } from "../cache.ts";
 import { installedVersion } from "../licenses.ts";
 import type { OnProgress, Pair, Prepared, Recipe } from "../recipe.ts";
@@ -44,7 +44,7 @@ export async function importRecipe(request: ImportRequest, kept: string, onProgr
 
 /** Whatever turns files into pixels and lists: another version may do so in another way. */
 function decoders(): string {
-  return JSON.stringify({ json: installedVersion("@streamparser/json"), ...sharp.versions });
+  return JSON.stringify({ json: installedVersion("@streamparser/json"), ...IMAGE_LIBRARIES });
 }
 
 async function prepare(

@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import sharp from "sharp";
-import { plain } from "../../../media/svg.ts";
+import { readRaster } from "../../../media/raster.ts";
 import type { PackageSource } from "../../packages.ts";
 import { CIFAR10 } from "./packages.ts";
 
@@ -33,7 +32,7 @@ async function photographs(paths: readonly string[], labelPath: string): Promise
   const labels = JSON.parse(await readFile(labelPath, "utf8")) as number[];
   const files: Uint8Array[] = [];
   for (const path of paths) {
-    files.push(plain(await sharp(path).removeAlpha().toColorspace("srgb").raw().toBuffer()));
+    files.push((await readRaster(path, 3)).pixels);
   }
   const counts = files.map((bytes) => bytes.length / BYTES);
   const total = counts.reduce((sum, count) => sum + count, 0);

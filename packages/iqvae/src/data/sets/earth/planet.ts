@@ -1,6 +1,5 @@
 import { join } from "node:path";
-import sharp from "sharp";
-import { plain } from "../../../media/svg.ts";
+import { type Raster, readRaster } from "../../../media/raster.ts";
 import type { Rgb, SemanticClass } from "../../dataset.ts";
 import type { PackageSource } from "../../packages.ts";
 import { BLUE_MARBLE, BLUE_MARBLE_MONTHS, LAND_COVER, MONTHS } from "./packages.ts";
@@ -56,37 +55,26 @@ export async function earthByMonth(source: PackageSource): Promise<Planet> {
 }
 
 async function planetOf(coverPath: string, picturePaths: readonly string[]): Promise<Planet> {
-  const pictures = await Promise.all(picturePaths.map(readPicture));
+  const pictures = await Promise.all(picturePaths.map((path) => readRaster(path, 3)));
   const { width, height } = pictures[0]!;
   return { width, height, cover: await readCover(coverPath, width, height), pictures: pictures.map(brighten) };
 }
 
-interface Raster {
-  readonly width: number;
-  readonly height: number;
-  readonly bytes: Uint8Array;
-}
-
-async function readPicture(path: string): Promise<Raster> {
-  const { data, info } = await sharp(path).toColorspace("srgb").raw().toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, bytes: plain(data) };
-}
-
 /** Class numbers at the size of a picture, each that of the nearest place. */
 async function readCover(path: string, width: number, height: number): Promise<Uint8Array> {
-  const { data, info } = await sharp(path).extractChannel(0).raw().toBuffer({ resolveWithObject: true });
+  const { pixels, ...full } = await readRaster(path, 1);
   const cover = new Uint8Array(width * height);
-  const columns = Array.from({ length: width }, (_, x) => Math.floor(((x + 0.5) * info.width) / width));
+  const columns = Array.from({ length: width }, (_, x) => Math.floor(((x + 0.5) * full.width) / width));
   for (let y = 0; y < height; y++) {
-    const row = Math.floor(((y + 0.5) * info.height) / height) * info.width;
-    for (let x = 0; x < width; x++) cover[y * width + x] = data[row + columns[x]!]!;
+    const row = Math.floor(((y + 0.5) * full.height) / height) * full.width;
+    for (let x = 0; x < width; x++) cover[y * width + x] = pixels[row + columns[x]!]!;
   }
   return cover;
 }
 
-function brighten({ bytes }: Raster): Uint8Array {
+function brighten({ pixels }: Raster): Uint8Array {
   const levels = Uint8Array.from({ length: 256 }, (_, level) => Math.round(255 * (level / 255) ** (1 / GAMMA)));
-  return bytes.map((level) => levels[level]!);
+  return pixels.map((level) => levels[level]!);
 }
 
 /** @returns bytes `[size, size, channels]` of a raster, from its pixel (`left`, `top`) on */

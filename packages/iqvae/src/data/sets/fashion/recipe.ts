@@ -1,6 +1,5 @@
-import sharp from "sharp";
 import { type ConditionSpec, textBytes } from "../../../conditions/index.ts";
-import { plain } from "../../../media/svg.ts";
+import { scaleRaster } from "../../../media/raster.ts";
 import { choose } from "../../../support/random.ts";
 import type { ImageSize, SemanticClass } from "../../dataset.ts";
 import type { PairFacts } from "../../facts.ts";
@@ -83,9 +82,8 @@ async function garmentImage(ink: Uint8Array, size: FashionSize): Promise<Uint8Ar
 }
 
 async function enlarge(ink: Uint8Array, side: number): Promise<Uint8Array> {
-  const raw = { width: GARMENT_SIDE, height: GARMENT_SIDE, channels: 1 } as const;
-  const scaled = sharp(ink, { raw }).resize(side, side, { kernel: "cubic" });
-  return plain(await scaled.toColorspace("b-w").raw().toBuffer());
+  const garment = { pixels: ink, width: GARMENT_SIDE, height: GARMENT_SIDE, channels: 1 } as const;
+  return (await scaleRaster(garment, { width: side, height: side, kernel: "cubic" })).pixels;
 }
 
 function silhouetteMap(ink: Uint8Array, label: number, size: FashionSize): Uint8Array {

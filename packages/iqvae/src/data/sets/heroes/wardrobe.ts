@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import sharp from "sharp";
-import { plain } from "../../../media/svg.ts";
+import { readRaster } from "../../../media/raster.ts";
 import { type Frame, type FramesOf, parseDrawingOrder, parseFrames } from "./formats.ts";
 
 export const HERO_BODIES = ["male", "female"] as const;
@@ -96,15 +95,13 @@ export class Wardrobe {
 
   async #read(path: string): Promise<Layer> {
     const { image, frames } = this.#frames(path);
-    const { data, info } = await sharp(this.#bytes(image))
-      .ensureAlpha()
-      .raw()
-      .toBuffer({ resolveWithObject: true })
-      .catch((error: Error) => refuse(join(this.#folder, image), error.message));
-    const isOutside = ({ x, y, width, height }: Frame) => x + width > info.width || y + height > info.height;
+    const sheet = await readRaster(this.#bytes(image), 4).catch((error: Error) =>
+      refuse(join(this.#folder, image), error.message),
+    );
+    const isOutside = ({ x, y, width, height }: Frame) => x + width > sheet.width || y + height > sheet.height;
     const [pose] = [...frames].find(([, frame]) => isOutside(frame)) ?? [];
     if (pose !== undefined) refuse(join(this.#folder, path), `its frame ${pose} is not within ${image}`);
-    return { pixels: plain(data), width: info.width, frames };
+    return { pixels: sheet.pixels, width: sheet.width, frames };
   }
 
   #frames(path: string) {

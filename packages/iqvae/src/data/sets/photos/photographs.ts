@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
-import sharp from "sharp";
-import { plain } from "../../../media/svg.ts";
+import { type Raster, readRaster, readRasterSize, scaleRaster } from "../../../media/raster.ts";
 import type { PackageSource } from "../../packages.ts";
 import { GCOMPRIS, PHOTO_ARCHIVES } from "./packages.ts";
 import { readResources } from "./qt-resources.ts";
@@ -37,7 +36,7 @@ export async function photographs(source: PackageSource): Promise<readonly Photo
     for (const [path, file] of files) {
       const name = basename(path, ".webp");
       const id = `${activity}/${name}`;
-      const { width, height, hasAlpha } = await sharp(file).metadata();
+      const { width, height, hasAlpha } = await readRasterSize(file);
       if (hasAlpha || DOUBLES.includes(id)) continue;
       found.push({ id, file, width, height });
     }
@@ -56,14 +55,11 @@ export function isSubjectHeldOut(subject: string): boolean {
   return createHash("sha256").update(subject).digest().readUInt32LE(0) % 10 === 0;
 }
 
-/** A photograph that is decoded: RGB bytes `[height, width, 3]`. */
-export type Decoded = Uint8Array;
-
 /** Decodes photographs, and keeps the last ones. */
-export function decoder(kept = 3): (photograph: Photograph) => Promise<Decoded> {
-  const recent = new Map<string, Promise<Decoded>>();
+export function decoder(kept = 3): (photograph: Photograph) => Promise<Raster> {
+  const recent = new Map<string, Promise<Raster>>();
   return ({ id, file }) => {
-    const known = recent.get(id) ?? sharp(file).toColorspace("srgb").raw().toBuffer().then(plain);
+    const known = recent.get(id) ?? readRaster(file, 3);
     recent.delete(id);
     recent.set(id, known);
     if (recent.size > kept) recent.delete(recent.keys().next().value!);
@@ -79,17 +75,7 @@ export interface Square {
 }
 
 /** A square of a photograph, scaled down (Lanczos): RGB bytes `[size, size, 3]`. */
-export async function cutSquare(
-  { width, height }: Photograph,
-  decoded: Decoded,
-  { left, top, side }: Square,
-  size: number,
-): Promise<Uint8Array> {
-  const square = sharp(decoded, { raw: { width, height, channels: 3 } }).extract({
-    left,
-    top,
-    width: side,
-    height: side,
-  });
-  return plain(await square.resize(size, size).raw().toBuffer());
+export async function cutSquare(decoded: Raster, { left, top, side }: Square, size: number): Promise<Uint8Array> {
+  const part = { left, top, width: side, height: side };
+  return (await scaleRaster(decoded, { part, width: size, height: size })).pixels;
 }

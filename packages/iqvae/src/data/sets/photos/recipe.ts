@@ -56,7 +56,7 @@ export function photosRecipe({ size, count }: PhotosRequest, source: PackageSour
         const random = seededRandom("photos crop", size, photograph.id, number);
         for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
           const square = drawSquare(photograph, size, random);
-          const image = await cutSquare(photograph, await decode(photograph), square, size);
+          const image = await cutSquare(await decode(photograph), square, size);
           const condition = colorEdges(image, size);
           const share = condition.reduce((sum, edge) => sum + edge, 0) / condition.length;
           if (share >= LEAST_EDGES && share <= MOST_EDGES) return { image, condition };

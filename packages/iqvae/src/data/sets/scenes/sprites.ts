@@ -1,5 +1,4 @@
-import sharp from "sharp";
-import { plain } from "../../../media/svg.ts";
+import { readRaster } from "../../../media/raster.ts";
 import type { EmojiIcon } from "../emoji/concepts.ts";
 
 /** A drawing without its margins: RGBA bytes `[height, width, 4]`. */
@@ -17,8 +16,7 @@ export async function spriteOf({ body, width, height }: EmojiIcon): Promise<Spri
   const svg =
     `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" ` +
     `width="${RENDERED}" height="${RENDERED}" viewBox="0 0 ${width} ${height}">${body}</svg>`;
-  const { data } = await sharp(Buffer.from(svg)).ensureAlpha().raw().toBuffer({ resolveWithObject: true });
-  return cutOut(plain(data));
+  return cutOut((await readRaster(Buffer.from(svg), 4)).pixels);
 }
 
 function cutOut(pixels: Uint8Array): Sprite {

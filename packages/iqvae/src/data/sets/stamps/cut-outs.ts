@@ -1,8 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
-import sharp from "sharp";
 import { hslColor } from "../../../conditions/index.ts";
-import { plain } from "../../../media/svg.ts";
+import { type Raster, readRaster, scaleRaster } from "../../../media/raster.ts";
 import type { Random } from "../../../support/random.ts";
 import type { SemanticClass } from "../../dataset.ts";
 import type { PackageSource } from "../../packages.ts";
@@ -43,9 +42,8 @@ export async function cutOuts(source: PackageSource): Promise<readonly (readonly
 
 /** A stamp without its margins, not too large; `undefined` for a drawing. */
 async function readCutOut(path: string): Promise<Sprite | undefined> {
-  const image = sharp(path).toColorspace("srgb").ensureAlpha();
-  const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
-  const { width, height } = info;
+  const stamp = await readRaster(path, 4);
+  const { pixels: data, width, height } = stamp;
   const colors = new Set<number>();
   let [left, top, right, bottom] = [width, height, -1, -1];
   for (let at = 0; at < width * height; at++) {
@@ -57,12 +55,9 @@ async function readCutOut(path: string): Promise<Sprite | undefined> {
   }
   // The hedgehog is drawn, in more colors than others.
   if (colors.size < FEWEST_COLORS || basename(path) === "hedgehog.png") return undefined;
-  const scaled = await sharp(data, { raw: { width, height, channels: 4 } })
-    .extract({ left, top, width: right - left + 1, height: bottom - top + 1 })
-    .resize(LARGEST, LARGEST, { fit: "inside", withoutEnlargement: true })
-    .raw()
-    .toBuffer({ resolveWithObject: true });
-  return { pixels: plain(scaled.data), width: scaled.info.width, height: scaled.info.height };
+  const part = { left, top, width: right - left + 1, height: bottom - top + 1 };
+  const { channels: _, ...sprite } = await scaleRaster(stamp, { part, width: LARGEST, height: LARGEST, inside: true });
+  return sprite;
 }
 
 /** The same cut-out seen in a mirror. */
@@ -75,12 +70,8 @@ export function mirrored({ pixels, width, height }: Sprite): Sprite {
   return { pixels: turned, width, height };
 }
 
-/** A photograph to put stamps on: RGB bytes `[height, width, 3]`. */
-export interface Ground {
-  readonly pixels: Uint8Array;
-  readonly width: number;
-  readonly height: number;
-}
+/** A photograph to put stamps on, in RGB. */
+export type Ground = Raster;
 
 /** Height to which grounds are scaled down, in pixels. */
 const GROUND_HEIGHT = 512;
@@ -91,28 +82,20 @@ export async function grounds(source: PackageSource): Promise<readonly Ground[]>
   const folder = await source(MATE_BACKGROUNDS);
   return await Promise.all(
     GROUND_FILES.map(async (file) => {
-      const image = sharp(join(folder, file)).removeAlpha().toColorspace("srgb").resize({ height: GROUND_HEIGHT });
-      const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
-      return { pixels: plain(data), width: info.width, height: info.height };
+      const photograph = await readRaster(join(folder, file), 3);
+      const width = Math.round((photograph.width * GROUND_HEIGHT) / photograph.height);
+      return await scaleRaster(photograph, { width, height: GROUND_HEIGHT });
     }),
   );
 }
 
 /** A random square of a ground: RGB bytes `[size, size, 3]`. */
-export async function groundSquare(
-  { pixels, width, height }: Ground,
-  size: number,
-  random: Random,
-): Promise<Uint8Array> {
+export async function groundSquare(ground: Ground, size: number, random: Random): Promise<Uint8Array> {
+  const { width, height } = ground;
   const most = Math.min(width, height);
   const side = Math.round(most * (SMALLEST_SQUARE + (1 - SMALLEST_SQUARE) * random()));
   const left = Math.floor(random() * (width - side + 1));
   const top = Math.floor(random() * (height - side + 1));
-  const square = sharp(pixels, { raw: { width, height, channels: 3 } }).extract({
-    left,
-    top,
-    width: side,
-    height: side,
-  });
-  return plain(await square.resize(size, size).raw().toBuffer());
+  const part = { left, top, width: side, height: side };
+  return (await scaleRaster(ground, { part, width: size, height: size })).pixels;
 }
