@@ -9,6 +9,7 @@ import { manualSeed, setThreads, tuneProcess } from "@iqvae/torch";
 import { FACE_CLASSES, openDataset } from "../packages/iqvae/dist/data/index.js";
 import { attributeLabels } from "../packages/iqvae/dist/features/attribute-labels.js";
 import { AttributesNetwork, attributesFeatures } from "../packages/iqvae/dist/features/attributes.js";
+import { FeatureStore } from "../packages/iqvae/dist/metrics/feature-store.js";
 import {
   fidelityFigures,
   networkFigures,
@@ -66,12 +67,13 @@ const fidelity = await fidelityOf({ ...dataset, name: "bench" }, options).finall
 const drawn = (await realImages(dataset, ids, samples, 1)).own;
 const real = await clock.time("real images", () => realImages(dataset, ids, samples, 0));
 const images = imageSet(dataset.validation.batch(rows).images, dataset.size);
-const heldOut = { images, reconstructions: images };
-const subject = { dataset, rows, samples, seed: 0, drawn, real, heldOut, clock };
+const features = new FeatureStore();
+const subject = { dataset, rows, samples, seed: 0, drawn, real, heldOut: images, features, clock };
 await networkFigures(subject, networks);
 await textureFigures(subject);
 await clock.time("fidelity", () => fidelityFigures({ ...subject, clock: { time: (_, body) => body() } }, fidelity));
 await openFigures(subject, dataset.facts.open, ids);
+features[Symbol.dispose]();
 dataset.close();
 const all = Object.values(seconds).reduce((sum, part) => sum + part, 0);
 console.log(JSON.stringify({ images: conditions * samples, "processor seconds": all, parts: seconds }));
