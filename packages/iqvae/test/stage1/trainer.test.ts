@@ -199,8 +199,8 @@ describe("the regularizer", () => {
     { estimator: "prediction" },
   ])("$estimator, pairs $pairs: the more it weighs, the smaller it is", (config) => {
     const [free, held] = [0, 3].map((weight) => {
-      const trained = trainer({ steps: 60, regularizer: regularizer({ ...config, weight }) });
-      run(trained, 0, 60);
+      const trained = trainer({ steps: 30, regularizer: regularizer({ ...config, weight }) });
+      run(trained, 0, 30);
       return trained.evaluate().regularizer!;
     });
     expect(held!).toBeLessThan(free! * 0.8);
