@@ -1,7 +1,7 @@
 // The loops of decoding one token at a time.
 #pragma once
 
-#include "simd.h"
+#include "loops_attention.h"
 
 #include <cmath>
 
@@ -33,21 +33,6 @@ KERNELS_INLINE void add_values(const float* weights, const T* values, int64_t fe
     for (int64_t d = 0; d < features; ++d) out[d] += weights[t] * load(values + t * features + d);
 }
 
-KERNELS_INLINE void softmax_in_place(float* scores, int64_t count) {
-  float most = scores[0];
-  for (int64_t t = 1; t < count; ++t) most = scores[t] > most ? scores[t] : most;
-  for (int64_t t = 0; t < count; ++t) scores[t] = fast_exp(scores[t] - most);
-  float lanes[16] = {};
-  int64_t t = 0;
-  for (; t + 16 <= count; t += 16)
-    for (int k = 0; k < 16; ++k) lanes[k] += scores[t + k];
-  float sum = 0;
-  for (; t < count; ++t) sum += scores[t];
-  for (float lane : lanes) sum += lane;
-  const float scale = 1.0f / sum;
-  for (int64_t i = 0; i < count; ++i) scores[i] *= scale;
-}
-
 struct Sizes {
   int64_t heads, features, prefix, capacity, position;
 };
@@ -67,7 +52,7 @@ KERNELS_INLINE void attend_one(const float* qkv, const T* prefix_k, const T* pre
   for (int64_t t = 0; t < total; ++t) scores[t] = 0;
   add_scores(q, prefix_k, s.prefix, D, s.prefix, scores);
   add_scores(q, own_k, s.capacity, D, own, scores + s.prefix);
-  softmax_in_place(scores, total);
+  causal_softmax(scores, total, total);
   add_values(scores, prefix_v, D, s.prefix, out);
   add_values(scores + s.prefix, own_v, D, own, out);
 }

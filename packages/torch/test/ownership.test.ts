@@ -15,25 +15,10 @@ import {
 } from "@iqvae/torch";
 import { describe, expect, test, vi } from "vitest";
 import { native } from "../src/native.ts";
+import { left, message } from "./alive.ts";
 import { collectUntil } from "./collect.ts";
 
 const { aten } = ops;
-
-/** How many tensors `body` leaves alive. */
-function left(body: () => unknown): number {
-  const before = liveTensors();
-  body();
-  return liveTensors() - before;
-}
-
-const message = (body: () => unknown): string => {
-  try {
-    body();
-  } catch (error) {
-    return (error as Error).message;
-  }
-  return expect.fail("no error was thrown");
-};
 
 describe("release", () => {
   test("dispose frees at once, and twice is no error", () => {

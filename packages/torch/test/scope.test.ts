@@ -12,24 +12,9 @@ import {
 } from "@iqvae/torch";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { left, message } from "./alive.ts";
 
 const { aten } = ops;
-
-/** How many tensors `body` leaves alive. */
-function left(body: () => unknown): number {
-  const before = liveTensors();
-  body();
-  return liveTensors() - before;
-}
-
-const message = (body: () => unknown): string => {
-  try {
-    body();
-  } catch (error) {
-    return (error as Error).message;
-  }
-  return expect.fail("no error was thrown");
-};
 
 describe("scope", () => {
   test("releases everything made inside, the temporaries of a backward pass included", () => {

@@ -19,7 +19,8 @@ export function causalMask(tokens: number, dtype: DType, device: string): Tensor
 /**
  * Causal multi-head self-attention (Vaswani et al. 2017, section 3.2), queries, keys and values from one product.
  *
- * On the CPU it is a fused kernel of ours (docs/performance.md), on CUDA libtorch's where there is one.
+ * In float32 on the CPU it is a fused kernel of ours (docs/performance.md), on CUDA libtorch's where there is one, and else the
+ * plain form with scale and mask folded into the product of queries and keys.
  */
 export class CausalAttention extends Module {
   readonly qkv: Linear;
@@ -43,7 +44,8 @@ export class CausalAttention extends Module {
   forward(x: Tensor, first = 0): Tensor {
     const [B, T, C] = x.shape as [number, number, number];
     const qkv = this.qkv.forward(x);
-    if (!qkv.device.startsWith("cuda")) return this.project.forward(ops.fused.causal_attention(qkv, this.heads, first));
+    if (qkv.dtype === "float32" && !qkv.device.startsWith("cuda"))
+      return this.project.forward(ops.fused.causal_attention(qkv, this.heads, first));
     const [q, k, v] = splitHeads(qkv, this.heads);
     const mixed = attend(first === 0 ? q : q.slice(2, first, T), k, v); // [B, H, T − first, D]
     return this.project.forward(mixed.transpose(1, 2).reshape([B, T - first, C]));
