@@ -7,6 +7,7 @@ export default defineConfig({
   resolve: {
     alias: {
       "@iqvae/torch": source("./packages/torch/src/index.ts"),
+      "@iqvae/runtime": source("./packages/runtime/src/index.ts"),
       iqvae: source("./packages/iqvae/src/index.ts"),
     },
   },
