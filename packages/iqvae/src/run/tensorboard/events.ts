@@ -1,3 +1,4 @@
+import { bytes, double, float, integer, message, string } from "../../support/protobuf.ts";
 import { maskedCrc32c } from "./crc32c.ts";
 
 /** What TensorBoard is told at one moment. */
@@ -24,17 +25,17 @@ export type Event = {
 
 /** An event as it stands in a file: a TFRecord around TensorFlow's protocol buffer `Event`. */
 export function encodeEvent(event: Event): Buffer {
-  return record(Buffer.concat([double(1, event.wallTime), integer(2, event.step), content(event)]));
+  return record(message(double(1, event.wallTime), integer(2, event.step), content(event)));
 }
 
 /** Length, its CRC, the bytes, their CRC; little-endian. */
-function record(bytes: Buffer): Buffer {
+function record(content: Buffer): Buffer {
   const head = Buffer.alloc(12);
-  head.writeBigUInt64LE(BigInt(bytes.length));
+  head.writeBigUInt64LE(BigInt(content.length));
   head.writeUInt32LE(maskedCrc32c(head.subarray(0, 8)), 8);
   const tail = Buffer.alloc(4);
-  tail.writeUInt32LE(maskedCrc32c(bytes));
-  return Buffer.concat([head, bytes, tail]);
+  tail.writeUInt32LE(maskedCrc32c(content));
+  return Buffer.concat([head, content, tail]);
 }
 
 // Field numbers are those of event.proto and summary.proto of TensorFlow.
@@ -44,53 +45,19 @@ const START = 1;
 function content(event: Event): Buffer {
   switch (event.kind) {
     case "version":
-      return bytes(3, Buffer.from("brain.Event:2"));
+      return string(3, "brain.Event:2");
     case "start":
       return bytes(7, integer(1, START));
     case "scalars": {
       const values = Object.entries(event.values).map(([tag, value]) =>
-        bytes(1, Buffer.concat([bytes(1, Buffer.from(tag)), float(2, value)])),
+        bytes(1, message(string(1, tag), float(2, value))),
       );
-      return bytes(5, Buffer.concat(values));
+      return bytes(5, message(...values));
     }
     case "image": {
       const { tag, width, height, png } = event;
-      const image = Buffer.concat([integer(1, height), integer(2, width), integer(3, RGB), bytes(4, png)]);
-      return bytes(5, bytes(1, Buffer.concat([bytes(1, Buffer.from(tag)), bytes(4, image)])));
+      const image = message(integer(1, height), integer(2, width), integer(3, RGB), bytes(4, png));
+      return bytes(5, bytes(1, message(string(1, tag), bytes(4, image))));
     }
   }
-}
-
-// Protocol buffers: a field is its number with the kind of its value, then the value. Zeros of whole numbers are left out.
-
-function key(field: number, kind: 0 | 1 | 2 | 5): Buffer {
-  return varint(field * 8 + kind);
-}
-
-/** Seven bits a byte, the lowest first; the high bit says that more follow. */
-function varint(value: number): Buffer {
-  const groups: number[] = [];
-  let rest = value;
-  for (; rest >= 128; rest = Math.floor(rest / 128)) groups.push((rest % 128) + 128);
-  return Buffer.from([...groups, rest]);
-}
-
-function integer(field: number, value: number): Buffer {
-  return value === 0 ? Buffer.alloc(0) : Buffer.concat([key(field, 0), varint(value)]);
-}
-
-function double(field: number, value: number): Buffer {
-  const out = Buffer.alloc(8);
-  out.writeDoubleLE(value);
-  return Buffer.concat([key(field, 1), out]);
-}
-
-function float(field: number, value: number): Buffer {
-  const out = Buffer.alloc(4);
-  out.writeFloatLE(value);
-  return Buffer.concat([key(field, 5), out]);
-}
-
-function bytes(field: number, value: Uint8Array): Buffer {
-  return Buffer.concat([key(field, 2), varint(value.length), value]);
 }
