@@ -12,4 +12,10 @@ export {
 export * from "./conditions/spec.ts";
 export { DisposedError, ModelError, type ModelProblem } from "./errors.ts";
 export * from "./layers.ts";
+export { checkDrawOptions, type DrawOptions } from "./sampling/choose.ts";
+export { NOISE_VERSION } from "./sampling/noise.ts";
+export type { Noise, SampleOptions, TokenCounts, TokenSampleOptions } from "./sampling/options.ts";
+export { type Answer, type Question, type Sequences, sampleTokens } from "./sampling/sample.ts";
+export { sampleSeed } from "./sampling/seeds.ts";
+export { hex, sha256 } from "./sampling/sha256.ts";
 export { readWeights, toFloat32, type Weight, type Weights } from "./weights.ts";
