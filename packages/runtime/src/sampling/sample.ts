@@ -102,7 +102,8 @@ function* drawBatch(
     for (let i = 0; i < B; i++) {
       // Noise is drawn for given tokens too: those that are free then have the same, whatever is given.
       const numbers = noise[i]!.next();
-      const given = options.fixed?.[batch.conditions[batch.of[i]!]!]![t] ?? -1;
+      const fixed = options.fixed?.[batch.conditions[batch.of[i]!]!];
+      const given = fixed?.[t] ?? -1;
       const token = given >= 0 ? given : chooseToken(logits.subarray(i * K, (i + 1) * K), numbers, options);
       for (let s = i; s < S; s += B) {
         last[s] = token;

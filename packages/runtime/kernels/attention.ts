@@ -1,0 +1,126 @@
+// AssemblyScript. Attention of one query, and normalization over the features of a token.
+import { exp, madd, splat, sum } from "./math";
+
+/** The product of two vectors of `bytes / 4` numbers. */
+// @ts-expect-error: decorator
+@inline
+function dot(a: usize, b: usize, bytes: usize): f32 {
+  let total = splat(0);
+  let i: usize = 0;
+  for (; i + 16 <= bytes; i += 16) total = madd(v128.load(a + i), v128.load(b + i), total);
+  let rest = sum(total);
+  for (; i < bytes; i += 4) rest += load<f32>(a + i) * load<f32>(b + i);
+  return rest;
+}
+
+/** Products of the query with keys, times the scale, to `scores`; gives the largest of them and of `most`. */
+function score(q: usize, k: usize, n: i32, stride: usize, bytes: usize, scale: f32, scores: usize, most: f32): f32 {
+  for (let j = 0; j < n; j++) {
+    const value = dot(q, k, bytes) * scale;
+    store<f32>(scores, value);
+    most = max(most, value);
+    k += stride;
+    scores += 4;
+  }
+  return most;
+}
+
+/** Adds values, each times its weight, to the four (or fewer) numbers at `out`. */
+function mix(out: usize, v: usize, n: i32, stride: usize, weights: usize, lanes: i32): void {
+  if (lanes >= 4) {
+    let a = v128.load(out);
+    let b = splat(0);
+    let j = 0;
+    for (; j + 2 <= n; j += 2) {
+      a = madd(v128.load_splat<f32>(weights), v128.load(v), a);
+      b = madd(v128.load_splat<f32>(weights, 4), v128.load(v + stride), b);
+      v += stride << 1;
+      weights += 8;
+    }
+    if (j < n) a = madd(v128.load_splat<f32>(weights), v128.load(v), a);
+    v128.store(out, f32x4.add(a, b));
+    return;
+  }
+  for (let j = 0; j < n; j++) {
+    for (let lane: usize = 0; lane < <usize>lanes << 2; lane += 4)
+      store<f32>(out + lane, load<f32>(out + lane) + load<f32>(weights) * load<f32>(v + lane));
+    v += stride;
+    weights += 4;
+  }
+}
+
+/**
+ * One query attends to `n1` positions and then to `n2` others, in all heads.
+ *
+ * @param q, out `[heads · depth]`
+ * @param k1, v1, k2, v2 rows of `heads · depth` numbers
+ * @param scores room for `n1 + n2` numbers and three more
+ */
+export function attend(
+  q: usize, out: usize, k1: usize, v1: usize, n1: i32, k2: usize, v2: usize, n2: i32, heads: i32, depth: i32, scores: usize,
+): void {
+  const n = n1 + n2;
+  const bytes = <usize>depth << 2;
+  const stride = bytes * <usize>heads;
+  const scale: f32 = <f32>1 / sqrt<f32>(<f32>depth);
+  const second = scores + (<usize>n1 << 2);
+  const end = scores + (<usize>n << 2);
+  for (let head = 0; head < heads; head++) {
+    let most = score(q, k1, n1, stride, bytes, scale, scores, -Infinity as f32);
+    most = score(q, k2, n2, stride, bytes, scale, second, most);
+    // What stands behind the last is −∞ as good as, and adds nothing.
+    v128.store(end, splat(-1e30));
+    let total = splat(0);
+    for (let at = scores; at < end; at += 16) {
+      const difference = f32x4.sub(v128.load(at), splat(most));
+      const weight = v128.bitselect(exp(difference), splat(0), f32x4.gt(difference, splat(-87)));
+      v128.store(at, weight);
+      total = f32x4.add(total, weight);
+    }
+    const share = splat(<f32>1 / sum(total));
+    for (let at = scores; at < end; at += 16) v128.store(at, f32x4.mul(v128.load(at), share));
+    for (let i = 0; i < depth; i += 4) {
+      const at = <usize>i << 2;
+      const lanes = min(4, depth - i);
+      for (let lane = 0; lane < lanes; lane++) store<f32>(out + at + (<usize>lane << 2), 0);
+      mix(out + at, v1 + at, n1, stride, scores, lanes);
+      mix(out + at, v2 + at, n2, stride, second, lanes);
+    }
+    q += bytes;
+    out += bytes;
+    k1 += bytes;
+    k2 += bytes;
+    v1 += bytes;
+    v2 += bytes;
+  }
+}
+
+/** `y = (x − mean) / √(variance + ε) · weight + bias` over each row `[rows, width]`. */
+export function layerNorm(x: usize, y: usize, weight: usize, bias: usize, rows: i32, width: i32, epsilon: f32): void {
+  const bytes = <usize>width << 2;
+  const whole = bytes & ~15;
+  for (let r = 0; r < rows; r++) {
+    let total = splat(0);
+    let i: usize = 0;
+    for (; i < whole; i += 16) total = f32x4.add(total, v128.load(x + i));
+    let mean = sum(total);
+    for (; i < bytes; i += 4) mean += load<f32>(x + i);
+    mean /= <f32>width;
+    let squares = splat(0);
+    for (i = 0; i < whole; i += 16) {
+      const difference = f32x4.sub(v128.load(x + i), splat(mean));
+      squares = madd(difference, difference, squares);
+    }
+    let variance = sum(squares);
+    for (; i < bytes; i += 4) variance += (load<f32>(x + i) - mean) * (load<f32>(x + i) - mean);
+    const scale: f32 = <f32>1 / sqrt<f32>(variance / <f32>width + epsilon);
+    for (i = 0; i < whole; i += 16) {
+      const unit = f32x4.mul(f32x4.sub(v128.load(x + i), splat(mean)), splat(scale));
+      v128.store(y + i, madd(unit, v128.load(weight + i), v128.load(bias + i)));
+    }
+    for (; i < bytes; i += 4)
+      store<f32>(y + i, (load<f32>(x + i) - mean) * scale * load<f32>(weight + i) + load<f32>(bias + i));
+    x += bytes;
+    y += bytes;
+  }
+}

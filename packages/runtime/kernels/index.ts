@@ -1,0 +1,4 @@
+// AssemblyScript. The kernels' door: plain functions on one memory, which is the caller's.
+export { attend, layerNorm } from "./attention";
+export { linear } from "./linear";
+export { gather, groupNormSilu } from "./planes";

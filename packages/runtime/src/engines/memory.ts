@@ -1,0 +1,136 @@
+import { PLAIN, RELAXED } from "./kernels.ts";
+
+/** The kernels, which `kernels/*.ts` describe. Arguments are byte addresses and numbers. */
+export interface Kernels {
+  linear(
+    x: number,
+    rows: number,
+    inputs: number,
+    w: number,
+    bias: number,
+    y: number,
+    outputs: number,
+    then: number,
+  ): void;
+  attend(
+    q: number,
+    out: number,
+    k1: number,
+    v1: number,
+    n1: number,
+    k2: number,
+    v2: number,
+    n2: number,
+    heads: number,
+    depth: number,
+    scores: number,
+  ): void;
+  layerNorm(x: number, y: number, weight: number, bias: number, rows: number, width: number, epsilon: number): void;
+  gather(
+    x: number,
+    to: number,
+    height: number,
+    width: number,
+    channels: number,
+    row: number,
+    outWidth: number,
+    kh: number,
+    kw: number,
+    sh: number,
+    sw: number,
+    ph: number,
+    pw: number,
+    growHeight: number,
+    growWidth: number,
+  ): void;
+  groupNormSilu(
+    x: number,
+    y: number,
+    weight: number,
+    bias: number,
+    pixels: number,
+    channels: number,
+    groups: number,
+    epsilon: number,
+    scratch: number,
+  ): void;
+}
+
+/** What `linear` does with a product besides adding the bias. */
+export const THEN = { nothing: 0, gelu: 1, add: 2 } as const;
+
+const PAGE = 65_536;
+/** The most that 32 bits address. */
+const MOST_PAGES = 65_536;
+
+/** The kernels and the memory that they work on: a stack of blocks, each for numbers of 4 bytes. */
+export class Arena {
+  readonly kernels: Kernels;
+  /** Whether multiplications and additions are one instruction. */
+  readonly relaxed: boolean;
+  readonly #memory: WebAssembly.Memory;
+  #top = 1024; // what the module itself might keep stands below
+
+  private constructor(memory: WebAssembly.Memory, kernels: Kernels, relaxed: boolean) {
+    this.#memory = memory;
+    this.kernels = kernels;
+    this.relaxed = relaxed;
+  }
+
+  /** @param bytes what is reserved at once; it grows as needed */
+  static async create(bytes: number): Promise<Arena> {
+    const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE) + 1, maximum: MOST_PAGES });
+    const better = decoded(RELAXED);
+    const relaxed = WebAssembly.validate(better);
+    const abort = () => {
+      throw new Error("a kernel stopped");
+    };
+    const { instance } = await WebAssembly.instantiate(relaxed ? better : decoded(PLAIN), { env: { memory, abort } });
+    return new Arena(memory, instance.exports as unknown as Kernels, relaxed);
+  }
+
+  /** The address of new room for `length` numbers, a multiple of 64. */
+  allocate(length: number): number {
+    const at = Math.ceil(this.#top / 64) * 64;
+    this.#top = at + 4 * length;
+    const missing = this.#top - this.#memory.buffer.byteLength;
+    if (missing > 0) this.#memory.grow(Math.ceil(missing / PAGE));
+    return at;
+  }
+
+  /** Where the next block will stand: see {@link free}. */
+  get mark(): number {
+    return this.#top;
+  }
+
+  /** Gives back all that was allocated after a mark. */
+  free(mark: number): void {
+    this.#top = mark;
+  }
+
+  /** The numbers at an address; valid until more is allocated. */
+  floats(at: number, length: number): Float32Array {
+    return new Float32Array(this.#memory.buffer, at, length);
+  }
+
+  /** Room with these numbers. */
+  store(numbers: Float32Array): number {
+    const at = this.allocate(numbers.length);
+    this.floats(at, numbers.length).set(numbers);
+    return at;
+  }
+
+  /** Copies numbers from one address to another. */
+  copy(from: number, to: number, length: number): void {
+    const bytes = new Uint8Array(this.#memory.buffer);
+    bytes.copyWithin(to, from, from + 4 * length);
+  }
+
+  get bytes(): number {
+    return this.#memory.buffer.byteLength;
+  }
+}
+
+function decoded(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}

@@ -1,0 +1,130 @@
+import { conditionPlanes } from "../conditions/spec.ts";
+import { decoderLayers, encoderLayers, type ModelShape } from "../layers.ts";
+import type { Answer, Question } from "../sampling/sample.ts";
+import { toFloat32, type Weights } from "../weights.ts";
+import { networkOf } from "./convolutions.ts";
+import type { Engine } from "./engine.ts";
+import { Arena } from "./memory.ts";
+import { Product } from "./products.ts";
+import { CachedTransformer } from "./transformer.ts";
+
+/** What a condition is brought to and an image is made of. */
+export type DrawnModel = ModelShape & { readonly size: number };
+
+/**
+ * The engine of this package: WebAssembly with SIMD, one thread, nothing to fetch.
+ *
+ * @param weights are copied: they may go afterward
+ */
+export async function ownEngine(model: DrawnModel, weights: Weights): Promise<Engine> {
+  const numbers = [...weights.values()].reduce((sum, { data }) => sum + data.length, 0);
+  const arena = await Arena.create(4 * numbers * 1.1 + 2 ** 20);
+  return new OwnEngine(arena, model, weights);
+}
+
+class OwnEngine implements Engine {
+  readonly name: string;
+  #parts: ReturnType<typeof partsOf> | undefined;
+
+  constructor(arena: Arena, model: DrawnModel, weights: Weights) {
+    this.name = `WebAssembly, ${arena.relaxed ? "relaxed SIMD" : "SIMD"}`;
+    this.#parts = partsOf(arena, model, weights);
+  }
+
+  encode(planes: Float32Array): Int32Array {
+    return this.#parts!.encode(planes);
+  }
+
+  predict(question: Question): Answer {
+    return this.#parts!.transformer.predict(question);
+  }
+
+  decode(tokens: Int32Array): Uint8Array {
+    return this.#parts!.decode(tokens);
+  }
+
+  release(): void {
+    this.#parts = undefined;
+  }
+}
+
+function partsOf(arena: Arena, model: DrawnModel, weights: Weights) {
+  return {
+    encode: encoderOf(arena, model, weights),
+    decode: decoderOf(arena, model, weights),
+    // The last: its caches lie behind everything else.
+    transformer: new CachedTransformer(arena, model, weights),
+  };
+}
+
+function encoderOf(arena: Arena, model: DrawnModel, weights: Weights): (planes: Float32Array) => Int32Array {
+  const [height, width] = conditionPlanes(model.condition, model.size);
+  const network = networkOf(arena, encoderLayers(model), weights);
+  const down = Product.of(arena, weights, "condition.quantizer.down");
+  const codebook = new Product(arena, weights.get("condition.quantizer.codebook")!, undefined);
+  return (planes) => {
+    const mark = arena.mark;
+    const at = arena.store(planes);
+    const features = network({ at, height, width, channels: planes.length / (height * width) });
+    const rows = features.height * features.width;
+    const vectors = arena.allocate(rows * down.outputs);
+    const products = arena.allocate(rows * codebook.outputs);
+    // The nearest code is that of the largest cosine, which is that of the largest product, however long the vector is.
+    down.run(features.at, vectors, rows);
+    codebook.run(vectors, products, rows);
+    const all = arena.floats(products, rows * codebook.outputs);
+    const tokens = Int32Array.from({ length: rows }, (_, row) =>
+      largest(all.subarray(row * codebook.outputs, (row + 1) * codebook.outputs)),
+    );
+    arena.free(mark);
+    return tokens;
+  };
+}
+
+function largest(values: Float32Array): number {
+  let at = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! > values[at]!) at = i;
+  return at;
+}
+
+function decoderOf(arena: Arena, model: DrawnModel, weights: Weights): (tokens: Int32Array) => Uint8Array {
+  const [height, width] = model.grids.image;
+  const { codeDim, patch } = model.autoencoders.image;
+  const network = networkOf(arena, decoderLayers(model), weights);
+  const up = Product.of(arena, weights, "image.quantizer.up");
+  const codebook = toFloat32(weights.get("image.quantizer.codebook")!);
+  return (tokens) => {
+    const mark = arena.mark;
+    const codes = arena.allocate(tokens.length * codeDim);
+    const features = arena.allocate(tokens.length * up.outputs);
+    tokens.forEach((token, i) => {
+      arena
+        .floats(codes, tokens.length * codeDim)
+        .set(codebook.subarray(token * codeDim, (token + 1) * codeDim), i * codeDim);
+    });
+    up.run(codes, features, tokens.length);
+    const planes = network({ at: features, height, width, channels: up.outputs });
+    const image = toPixels(arena.floats(planes.at, planes.height * planes.width * planes.channels), planes, patch);
+    arena.free(mark);
+    return image;
+  };
+}
+
+/** Values in [−1, 1], `[height, width, 3 · patch²]`, as bytes `[height · patch, width · patch, 3]`. */
+function toPixels(
+  values: Float32Array,
+  { height, width }: { height: number; width: number },
+  patch: number,
+): Uint8Array {
+  // It rounds to the nearest byte, halves to the even one, as libtorch does.
+  const bytes = new Uint8ClampedArray(values.length);
+  let at = 0;
+  for (let y = 0; y < height * patch; y++)
+    for (let x = 0; x < width * patch; x++)
+      for (let c = 0; c < 3; c++) {
+        const pixel = Math.floor(y / patch) * width + Math.floor(x / patch);
+        const channel = (c * patch + (y % patch)) * patch + (x % patch);
+        bytes[at++] = Math.fround(Math.fround(values[pixel * 3 * patch * patch + channel]! + 1) * 127.5);
+      }
+  return new Uint8Array(bytes.buffer);
+}

@@ -1,0 +1,223 @@
+import { LAYER_EPSILON, type ModelShape } from "../layers.ts";
+import type { Answer, Question, Sequences } from "../sampling/sample.ts";
+import { toFloat32, type Weights } from "../weights.ts";
+import { type Arena, THEN } from "./memory.ts";
+import { Product } from "./products.ts";
+
+interface LayerNorm {
+  readonly weight: number;
+  readonly bias: number;
+}
+
+interface Block {
+  readonly norm1: LayerNorm;
+  readonly qkv: Product;
+  readonly project: Product;
+  readonly norm2: LayerNorm;
+  readonly expand: Product;
+  readonly contract: Product;
+}
+
+/** Addresses of keys and values of one layer, rows of `width` numbers. */
+interface Cache {
+  /** Those of each condition, `[N, P, width]`. */
+  readonly prefixKeys: number;
+  readonly prefixValues: number;
+  /** Those of each sequence's own tokens, `[S, T − 1, width]`. */
+  readonly keys: number;
+  readonly values: number;
+}
+
+/** A batch under way. */
+interface Decoding {
+  readonly sequences: Sequences;
+  readonly caches: readonly Cache[];
+  /** Logits of image token 0 under each condition, `[N, K]`. */
+  readonly first: Float32Array;
+}
+
+/**
+ * The transformer, one token at a time. Keys and values stay in the kernels' memory; those of a condition are computed once, and
+ * all sequences of the condition attend to that one copy.
+ */
+export class CachedTransformer {
+  readonly #arena: Arena;
+  readonly #blocks: readonly Block[];
+  readonly #norm: LayerNorm;
+  readonly #head: Product;
+  readonly #conditionEmbedding: Float32Array;
+  readonly #imageEmbedding: Float32Array;
+  readonly #positions: Float32Array;
+  readonly #width: number;
+  readonly #heads: number;
+  /** Tokens of a condition and of an image. */
+  readonly #P: number;
+  readonly #T: number;
+  readonly #mark: number;
+  #decoding: Decoding | undefined;
+
+  /** It has the rest of the arena to itself from then on, but for what others allocate and free within a call. */
+  constructor(arena: Arena, { transformer, grids }: ModelShape, weights: Weights) {
+    const { layers, width, heads } = transformer;
+    const numbers = (name: string) => toFloat32(weights.get(`transformer.${name}`)!);
+    const norm = (name: string): LayerNorm => ({
+      weight: arena.store(numbers(`${name}.weight`)),
+      bias: arena.store(numbers(`${name}.bias`)),
+    });
+    const product = (name: string) => Product.of(arena, weights, `transformer.${name}`);
+    this.#arena = arena;
+    this.#width = width;
+    this.#heads = heads;
+    this.#P = grids.condition[0] * grids.condition[1];
+    this.#T = grids.image[0] * grids.image[1];
+    this.#conditionEmbedding = numbers("conditionEmbedding.weight");
+    this.#imageEmbedding = numbers("imageEmbedding.weight");
+    this.#positions = numbers("positions");
+    this.#blocks = Array.from({ length: layers }, (_, i) => ({
+      norm1: norm(`blocks.${i}.norm1`),
+      qkv: product(`blocks.${i}.attention.qkv`),
+      project: product(`blocks.${i}.attention.project`),
+      norm2: norm(`blocks.${i}.norm2`),
+      expand: product(`blocks.${i}.expand`),
+      contract: product(`blocks.${i}.contract`),
+    }));
+    this.#norm = norm("norm");
+    this.#head = product("head");
+    this.#mark = arena.mark;
+  }
+
+  /** Logits, `[S, K]`. */
+  predict({ sequences, t, last }: Question): Answer {
+    if (t > 0) return this.#next(last, t - 1);
+    this.#decoding = this.#start(sequences);
+    const { first } = this.#decoding;
+    const K = this.#head.outputs;
+    const logits = new Float32Array(sequences.of.length * K);
+    sequences.of.forEach((condition, s) => {
+      logits.set(first.subarray(condition * K, (condition + 1) * K), s * K);
+    });
+    return logits;
+  }
+
+  /** Reads the conditions and makes room for the image tokens. */
+  #start(sequences: Sequences): Decoding {
+    const arena = this.#arena;
+    const [C, P, T] = [this.#width, this.#P, this.#T];
+    arena.free(this.#mark);
+    const [N, S] = [sequences.conditions.length, sequences.of.length];
+    const caches = this.#blocks.map(() => ({
+      prefixKeys: arena.allocate(N * P * C),
+      prefixValues: arena.allocate(N * P * C),
+      keys: arena.allocate(S * Math.max(1, T - 1) * C),
+      values: arena.allocate(S * Math.max(1, T - 1) * C),
+    }));
+    const first = new Float32Array(N * this.#head.outputs);
+    sequences.conditions.forEach((tokens, n) => {
+      first.set(this.#read(tokens, caches, n * P * C * 4), n * this.#head.outputs);
+    });
+    return { sequences, caches, first };
+  }
+
+  /** Keys and values of one condition, to `offset` bytes into the caches; gives the logits of image token 0. */
+  #read(tokens: Int32Array, caches: readonly Cache[], offset: number): Float32Array {
+    const arena = this.#arena;
+    const [C, P, H] = [this.#width, this.#P, this.#heads];
+    const mark = arena.mark;
+    const [x, h, qkv, wide] = [C, C, 3 * C, 4 * C].map((width) => arena.allocate(P * width)) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const scores = arena.allocate(P + 4);
+    tokens.forEach((token, p) => {
+      this.#embed(x + 4 * p * C, this.#conditionEmbedding, token, p);
+    });
+    this.#blocks.forEach((block, i) => {
+      const [keys, values] = [caches[i]!.prefixKeys + offset, caches[i]!.prefixValues + offset];
+      this.#normalize(x, h, block.norm1, P);
+      block.qkv.run(h, qkv, P);
+      for (let p = 0; p < P; p++) {
+        arena.copy(qkv + 4 * (3 * p + 1) * C, keys + 4 * p * C, C);
+        arena.copy(qkv + 4 * (3 * p + 2) * C, values + 4 * p * C, C);
+      }
+      // Of the last layer only the last output counts.
+      const first = i === this.#blocks.length - 1 ? P - 1 : 0;
+      const rows = P - first;
+      for (let p = first; p < P; p++) {
+        // biome-ignore format: one call
+        arena.kernels.attend(
+          qkv + 12 * p * C, h + 4 * p * C, keys, values, p + 1, keys, values, 0, H, C / H, scores,
+        );
+      }
+      const [from, rest] = [h + 4 * first * C, x + 4 * first * C];
+      block.project.run(from, rest, rows, THEN.add);
+      this.#normalize(rest, from, block.norm2, rows);
+      block.expand.run(from, wide, rows, THEN.gelu);
+      block.contract.run(wide, rest, rows, THEN.add);
+    });
+    const logits = this.#logits(x + 4 * (P - 1) * C, h, 1);
+    arena.free(mark);
+    return logits;
+  }
+
+  /** Feeds image token `t` of every sequence; gives the logits of the next. */
+  #next(last: Int32Array, t: number): Float32Array {
+    const arena = this.#arena;
+    const { sequences, caches } = this.#decoding!;
+    const [C, P, T, H, S] = [this.#width, this.#P, this.#T, this.#heads, last.length];
+    const mark = arena.mark;
+    const [x, h, qkv, wide] = [C, C, 3 * C, 4 * C].map((width) => arena.allocate(S * width)) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const scores = arena.allocate(P + T + 4);
+    last.forEach((token, s) => {
+      this.#embed(x + 4 * s * C, this.#imageEmbedding, token, P + t);
+    });
+    this.#blocks.forEach((block, i) => {
+      const { prefixKeys, prefixValues, keys, values } = caches[i]!;
+      this.#normalize(x, h, block.norm1, S);
+      block.qkv.run(h, qkv, S);
+      for (let s = 0; s < S; s++) {
+        const own = 4 * s * (T - 1) * C;
+        const shared = 4 * sequences.of[s]! * P * C;
+        const q = qkv + 12 * s * C;
+        arena.copy(q + 4 * C, keys + own + 4 * t * C, C);
+        arena.copy(q + 8 * C, values + own + 4 * t * C, C);
+        // biome-ignore format: one call
+        arena.kernels.attend(
+          q, h + 4 * s * C, prefixKeys + shared, prefixValues + shared, P, keys + own, values + own, t + 1, H, C / H, scores,
+        );
+      }
+      block.project.run(h, x, S, THEN.add);
+      this.#normalize(x, h, block.norm2, S);
+      block.expand.run(h, wide, S, THEN.gelu);
+      block.contract.run(wide, x, S, THEN.add);
+    });
+    const logits = this.#logits(x, h, S);
+    arena.free(mark);
+    return logits;
+  }
+
+  /** @param h room for as many numbers as `x` */
+  #logits(x: number, h: number, rows: number): Float32Array {
+    const y = this.#arena.allocate(rows * this.#head.outputs);
+    this.#normalize(x, h, this.#norm, rows);
+    this.#head.run(h, y, rows);
+    return this.#arena.floats(y, rows * this.#head.outputs);
+  }
+
+  #normalize(x: number, y: number, { weight, bias }: LayerNorm, rows: number): void {
+    this.#arena.kernels.layerNorm(x, y, weight, bias, rows, this.#width, LAYER_EPSILON);
+  }
+
+  /** A token's features with those of its position added. */
+  #embed(to: number, table: Float32Array, token: number, position: number): void {
+    const C = this.#width;
+    const features = this.#arena.floats(to, C);
+    for (let i = 0; i < C; i++) features[i] = table[token * C + i]! + this.#positions[position * C + i]!;
+  }
+}
