@@ -1,11 +1,12 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { setThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { SCORED_PARTS, type ScoredPart } from "../data/index.ts";
 import { runAblation } from "../reproduce/ablation.ts";
 import { ARM_NAMES, type ArmName, armsOf, COMPARISON_NAMES, type ComparisonName } from "../reproduce/arms.ts";
 import { startChild } from "../reproduce/child.ts";
-import { TASK_NAMES, type TaskName } from "../reproduce/tasks.ts";
+import { REGIME_NAMES, type RegimeName, TASK_NAMES, type TaskName } from "../reproduce/tasks.ts";
 import type { TrainingOptions } from "../reproduce/train-runs.ts";
 import { RUNS } from "../run/run-folder.ts";
 import { Interrupt } from "../support/interrupt.ts";
@@ -14,6 +15,7 @@ import { collect, oneOf, optionsOf, PART, THREADS, threads, whole } from "./opti
 
 interface AblationOptions {
   readonly task: TaskName;
+  readonly regime: RegimeName;
   readonly seeds: readonly number[];
   readonly arms: readonly ArmName[];
   readonly steps1?: number;
@@ -24,6 +26,7 @@ interface AblationOptions {
   readonly threads?: number;
   readonly part: ScoredPart;
   readonly scores: boolean;
+  readonly train: boolean;
 }
 
 export function reproduceCommand(): Command {
@@ -34,29 +37,39 @@ function ablationCommand(): Command {
   return new Command("ablation")
     .description("train all variants of the method at equal budgets and seeds, and compare them")
     .requiredOption("--task <name>", `one of ${TASK_NAMES.join(", ")}`, oneOf(TASK_NAMES))
+    .option(
+      "--regime <name>",
+      `sizes and steps of all runs, one of ${REGIME_NAMES.join(", ")}`,
+      oneOf(REGIME_NAMES),
+      "core",
+    )
     .option("--seeds <list>", "whole numbers", listOf(whole(0)), [1, 2, 3])
     .option("--arms <list>", `of ${[...COMPARISON_NAMES, ...ARM_NAMES].join(", ")}`, arms, armsOf(["main"]))
     .option("--steps1 <steps>", "steps of stage 1", whole(1))
     .option("--steps2 <steps>", "steps of stage 2", whole(1))
     .option("--set <key=value>", "another value for all runs; may be repeated", collect(String))
-    .option("--out <folder>", `where the runs lie (default: ${RUNS}/ablation-TASK)`)
+    .option("--out <folder>", `where the runs lie (default: ${RUNS}/ablation-TASK-REGIME)`)
     .option("--jobs <count>", "runs that train at a time", threads, Math.min(2, availableParallelism()))
     .option(THREADS[0], "threads of each (default: the cores, shared among them)", threads)
     .option(...PART, oneOf(SCORED_PARTS), "report")
+    .option("--no-train", "only score what is trained, and write the tables; another process may train meanwhile")
     .option("--no-scores", "do not measure samples: what the runs' logs say is enough")
     .action(async (_: unknown, command: Command) => {
       const options = optionsOf<AblationOptions>(command);
-      const { task, seeds, arms, steps1, steps2, set, jobs } = options;
+      const { task, regime, seeds, arms, steps1, steps2, set, jobs, train } = options;
       const progress = consoleProgress(options);
-      const plan = { task, seeds, arms, budget: { steps1, steps2, set }, out: options.out ?? defaultOut(task) };
+      const out = options.out ?? join(RUNS, `ablation-${task}-${regime}`);
+      const plan = { task, seeds, arms, budget: { regime, steps1, steps2, set }, out };
       const threads = options.threads ?? Math.max(1, Math.floor(availableParallelism() / jobs));
+      // Runs are scored here, in the place of one that trains.
+      setThreads(threads);
       const interrupt = new Interrupt((signal) => {
         progress.tell("Stopping after the present steps, then saving.", { event: "stopping", signal });
       });
       try {
         const start: TrainingOptions["start"] = (path, onEvent) => startChild(["resume", path], threads, onEvent);
         const part = options.scores ? options.part : null;
-        const outcome = await runAblation(plan, { jobs, progress, interrupt, start }, part);
+        const outcome = await runAblation(plan, { jobs, progress, interrupt, start, part, train });
         if (outcome === "interrupted") {
           const text = `Saved in ${plan.out}. The same command goes on.`;
           progress.tell(text, { event: "interrupted", out: plan.out });
@@ -70,10 +83,6 @@ function ablationCommand(): Command {
         interrupt.close();
       }
     });
-}
-
-function defaultOut(task: TaskName): string {
-  return join(RUNS, `ablation-${task}`);
 }
 
 function listOf<T>(parse: (text: string) => T): (text: string) => T[] {

@@ -25,6 +25,8 @@ export const configSchema = z.strictObject({
   evaluateEvery: positive,
   checkpointEvery: positive,
   sampleEvery: positive,
+  /** Steps of stage 2 after which a checkpoint is written that stays, so that its weights can be measured later. */
+  keepAt: z.array(positive).default([]),
 });
 
 /** A configuration as people write it: what has a default may be left out. */

@@ -11,8 +11,8 @@ import { COMPARISON_NAMES, COMPARISONS } from "./arms.ts";
 import { type Criterion, LOG_FIGURES, logFigures } from "./figures.ts";
 import { sideBySide } from "./pictures.ts";
 import { type AblationResults, html, markdown } from "./report.ts";
-import { type AblationPlan, checked, type PlannedRun, runsOf } from "./runs.ts";
-import { columnsOf, openJudges, scoreOf, valuesOf } from "./score.ts";
+import { type AblationPlan, checked, type PlannedRun, runsOf, scoredSteps } from "./runs.ts";
+import { columnsOf, type Judges, openJudges, scoreOf, valuesOf } from "./score.ts";
 import { type ComparisonSummary, type ScoredRun, summarize } from "./summary.ts";
 import { type FailedRun, type TrainingOptions, trainRuns } from "./train-runs.ts";
 
@@ -23,88 +23,136 @@ export interface AblationFiles {
   readonly report: string;
 }
 
+export interface AblationOptions extends Omit<TrainingOptions, "trained"> {
+  /** The held-out pairs that finished runs are scored on; `null` if what their logs say is enough. */
+  readonly part: ScoredPart | null;
+  /** Whether runs are trained that are not finished. Without, another process may go on with them meanwhile. */
+  readonly train: boolean;
+}
+
 /**
- * Trains every arm with every seed, from wherever an earlier call stopped, and writes `ablation.json`, `ablation.md` and
- * `report.html` into the plan's folder.
+ * Trains every arm with every seed, from wherever an earlier call stopped, and scores each run as soon as it is trained. Each time
+ * it writes `ablation.json` and `ablation.md` of what there is into the plan's folder, and `report.html` in the end.
  *
- * @param part the held-out pairs that finished runs are scored on; `null` if what their logs say is enough
  * @returns `interrupted` when it was asked to stop: call it again to go on
  * @throws ConfigError when the folder has runs of other settings; nothing is trained then
  */
 export async function runAblation(
   plan: AblationPlan,
-  options: TrainingOptions,
-  part: ScoredPart | null,
+  options: AblationOptions,
 ): Promise<"interrupted" | { files: AblationFiles; failed: readonly FailedRun[] }> {
+  const { part, progress, interrupt } = options;
   const runs = runsOf(plan);
   for (const { path, config } of runs) if (existsSync(join(path, "config.json"))) checked(openRun(path), config);
   makeFolder(plan.out);
   // Drawn once, before several processes want it.
-  const dataset = await openData(runs[0]!.config.data, options.progress);
+  const dataset = await openData(runs[0]!.config.data, progress);
   try {
-    const { outcome, failed } = await trainRuns(runs, options);
-    if (outcome === "interrupted") return outcome;
-    const files = await conclude(plan, { runs, failed, dataset, part }, options);
-    return files === "interrupted" ? files : { files, failed };
+    const configs = runs.map(({ config }) => config);
+    const score = part === null ? null : { part, judges: await openJudges(dataset, configs, progress) };
+    const scores = new Scores(runs, score, options);
+    const trained = async (run: PlannedRun) => {
+      if (await scores.add(run)) writeTables(plan, { part, failed: [], ...scores.results() });
+    };
+    const { outcome, failed } = options.train
+      ? await trainRuns(runs, { ...options, trained })
+      : await scoreFinished(runs, trained);
+    if (outcome === "interrupted" || interrupt.requested) return "interrupted";
+    const files = await conclude(plan, dataset, { part, failed, ...scores.results() });
+    return { files, failed };
   } finally {
     dataset.close();
   }
 }
 
-interface Trained {
-  readonly runs: readonly PlannedRun[];
-  readonly failed: readonly FailedRun[];
-  readonly dataset: PairDataset;
-  readonly part: ScoredPart | null;
+async function scoreFinished(runs: readonly PlannedRun[], trained: (run: PlannedRun) => Promise<void>) {
+  for (const run of runs.filter(isFinished)) await trained(run);
+  return { outcome: "finished", failed: [] as FailedRun[] } as const;
+}
+
+function isFinished({ path }: PlannedRun): boolean {
+  return existsSync(join(path, "config.json")) && statusOf(openRun(path)).finished;
+}
+
+/** What is known of the runs so far. */
+class Scores {
+  readonly #scored = new Map<PlannedRun, ScoredRun[]>();
+  readonly #columns = new Map<string, Criterion>();
+
+  constructor(
+    private readonly planned: readonly PlannedRun[],
+    private readonly score: { readonly part: ScoredPart; readonly judges: Judges } | null,
+    private readonly options: Pick<AblationOptions, "progress" | "interrupt">,
+  ) {}
+
+  /** @returns whether the run is scored: not when it was asked to stop before */
+  async add(planned: PlannedRun): Promise<boolean> {
+    const { interrupt, progress } = this.options;
+    const { arm, seed, path, config } = planned;
+    const run = openRun(path);
+    const ofLog = logFigures(run);
+    if (this.score === null) {
+      this.#scored.set(planned, [{ arm, seed, step: config.stage2.steps, figures: ofLog }]);
+      return true;
+    }
+    const { part, judges } = this.score;
+    const scored: ScoredRun[] = [];
+    for (const step of scoredSteps(config)) {
+      // Lets a progress bar draw and Ctrl-C through.
+      await new Promise(setImmediate);
+      if (interrupt.requested) return false;
+      const figures = await scoreOf(run, step, part, judges);
+      for (const column of columnsOf(figures)) this.#columns.set(column.name, column);
+      scored.push({ arm, seed, step, figures: { ...ofLog, ...valuesOf(figures) } });
+    }
+    this.#scored.set(planned, scored);
+    progress.tell(`${path} is scored`, { event: "scored", run: path });
+    return true;
+  }
+
+  results(): Pick<AblationResults, "runs" | "scored" | "figures" | "comparisons"> {
+    const runs = this.planned.filter((run) => this.#scored.has(run));
+    const scored = runs.flatMap((run) => this.#scored.get(run)!);
+    const figures = [...this.#columns.values(), ...LOG_FIGURES.filter(({ name }) => !this.#columns.has(name))];
+    return { runs, scored, figures, comparisons: comparisonsOf(scored, figures) };
+  }
+}
+
+/** Each comparison after each of the steps; those alone that have arms together which no earlier one has. */
+function comparisonsOf(scored: readonly ScoredRun[], figures: readonly Criterion[]): ComparisonSummary[] {
+  const run = new Set(scored.map(({ arm }) => arm));
+  const names = COMPARISON_NAMES.filter((name, i) => {
+    const present = COMPARISONS[name].arms.filter((arm) => run.has(arm));
+    const before = COMPARISON_NAMES.slice(0, i).map((earlier) => new Set<string>(COMPARISONS[earlier].arms));
+    return !before.some((earlier) => present.every((arm) => earlier.has(arm)));
+  });
+  const steps = [...new Set(scored.map(({ step }) => step))].sort((a, b) => a - b);
+  return names.flatMap((name) => steps.flatMap((step) => summarize(COMPARISONS[name], figures, scored, step) ?? []));
+}
+
+function writeTables(
+  plan: AblationPlan,
+  { failed, ...results }: Omit<AblationResults, "plan">,
+): Omit<AblationFiles, "report"> {
+  const files = { json: join(plan.out, "ablation.json"), markdown: join(plan.out, "ablation.md") };
+  const failures = failed.map(({ run, error }) => ({ path: run.path, message: error.message }));
+  const { part, scored, comparisons } = results;
+  const document = { version: VERSION, plan, part, runs: scored, failed: failures, comparisons };
+  replaceFile(files.json, `${JSON.stringify(document, null, 2)}\n`);
+  replaceFile(files.markdown, markdown({ plan, failed, ...results }));
+  return files;
 }
 
 async function conclude(
   plan: AblationPlan,
-  { runs: planned, failed, dataset, part }: Trained,
-  { progress, interrupt }: Pick<TrainingOptions, "progress" | "interrupt">,
-): Promise<AblationFiles | "interrupted"> {
-  const runs = planned.filter(({ path }) => existsSync(join(path, "config.json")) && statusOf(openRun(path)).finished);
-  const configs = planned.map(({ config }) => config);
-  const score = part === null ? null : { part, judges: await openJudges(dataset, configs, progress) };
-  const scored: ScoredRun[] = [];
-  let columns: Criterion[] = [];
-  progress.begin("scoring", runs.length, 0);
-  for (const { arm, seed, path } of runs) {
-    // Lets a progress bar draw and Ctrl-C through.
-    await new Promise(setImmediate);
-    if (interrupt.requested) return "interrupted";
-    const run = openRun(path);
-    const ofSamples = score === null ? [] : await scoreOf(run, score.part, score.judges);
-    if (columns.length === 0) columns = columnsOf(ofSamples);
-    scored.push({ arm, seed, figures: { ...logFigures(run), ...valuesOf(ofSamples) } });
-    progress.update(scored.length);
-  }
-  progress.end();
-  const measured = new Set(columns.map(({ name }) => name));
-  const figures = [...columns, ...LOG_FIGURES.filter(({ name }) => !measured.has(name))];
-  const comparisons = newOnes(COMPARISON_NAMES.flatMap((name) => summarize(COMPARISONS[name], figures, scored) ?? []));
-  const results: AblationResults = { plan, part, runs, failed, figures, comparisons };
+  dataset: PairDataset,
+  results: Omit<AblationResults, "plan">,
+): Promise<AblationFiles> {
+  const files = { ...writeTables(plan, results), report: join(plan.out, "report.html") };
+  const { runs, part } = results;
   const shown = plan.arms.flatMap((arm) => runs.find((run) => run.arm === arm) ?? []);
   const pictures = shown.length === 0 ? undefined : await sideBySide(shown, heldOutPart(dataset, part ?? "selection"));
-
-  const files = {
-    json: join(plan.out, "ablation.json"),
-    markdown: join(plan.out, "ablation.md"),
-    report: join(plan.out, "report.html"),
-  };
   if (pictures !== undefined) replaceFile(join(plan.out, "samples.png"), pictures);
-  const failures = failed.map(({ run, error }) => ({ path: run.path, message: error.message }));
-  const document = { version: VERSION, plan, part, runs: scored, failed: failures, comparisons };
-  replaceFile(files.json, `${JSON.stringify(document, null, 2)}\n`);
-  replaceFile(files.markdown, markdown(results));
-  replaceFile(files.report, html(results, pictures));
+  replaceFile(files.report, html({ plan, ...results }, pictures));
   return files;
-}
-
-/** Without those whose arms an earlier one has all of. */
-function newOnes(comparisons: readonly ComparisonSummary[]): ComparisonSummary[] {
-  return comparisons.filter(({ arms }, i) => {
-    const before = comparisons.slice(0, i).map((earlier) => new Set(earlier.arms.map(({ arm }) => arm)));
-    return !before.some((earlier) => arms.every(({ arm }) => earlier.has(arm)));
-  });
 }

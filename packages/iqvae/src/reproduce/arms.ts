@@ -6,57 +6,41 @@ export interface Arm {
   readonly title: string;
   readonly regularizer: ConfigInput["stage1"]["regularizer"];
   readonly exposure: ConfigInput["stage2"]["exposure"];
-  /** Pixels a side for each code. */
-  readonly reduction: 4 | 8 | 16;
+  /** Entries of the image's codebook; `null`: as the regime has it. */
+  readonly codes: number | null;
 }
 
 const NONE = { estimator: "none" } as const;
-/** 512 places of a batch, as the published runs were made. */
-const PAIRED = { estimator: "paired", weight: 0.2, samples: 512 } as const;
+const PAIRED = { estimator: "paired", weight: 0.2 } as const;
+const WITHIN = { ...PAIRED, gradient: "image", pairs: "image" } as const;
 const TEACHER = { kind: "teacher" } as const;
-/** With the gradient through pass one, as the published runs were made. */
-const GUMBEL = { kind: "gumbel", gradient: true } as const;
 
 const arm = (
   title: string,
   regularizer: Arm["regularizer"],
-  exposure: Arm["exposure"],
-  reduction: Arm["reduction"] = 4,
-): Arm => ({ title, regularizer, exposure, reduction });
+  exposure: Arm["exposure"] = TEACHER,
+  codes: Arm["codes"] = null,
+): Arm => ({ title, regularizer, exposure, codes });
 
-/** Every arm by its name. Arms with equal regularizer and reduction share a tokenizer. */
+/** Every arm by its name. Arms with equal tokenizers share one for each seed. */
 export const ARMS = {
-  baseline: arm("independent quantization, teacher forcing (VQ-GAN)", NONE, TEACHER),
-  regularizer: arm("+ variational regularizer", PAIRED, TEACHER),
-  "regularizer-gumbel": arm("+ regularizer + Gumbel sampling", PAIRED, GUMBEL),
-  gumbel: arm("+ Gumbel sampling alone", NONE, GUMBEL),
+  none: arm("independent quantization (VQ-GAN)", NONE),
+  paired: arm("regularizer as described: moves both encoders", PAIRED),
+  sliced: arm("the same, sliced", { estimator: "sliced", weight: 0.2 }),
+  image: arm("moves the image alone", { ...PAIRED, gradient: "image" }),
+  within: arm("moves the image alone, pairs within an image", WITHIN),
 
-  "moves-condition": arm("regularizer moves the condition alone", { ...PAIRED, gradient: "condition" }, TEACHER),
-  "moves-image": arm("regularizer moves the image alone", { ...PAIRED, gradient: "image" }, TEACHER),
-  "moves-condition-gumbel": arm(
-    "regularizer moves the condition alone + Gumbel sampling",
-    { ...PAIRED, gradient: "condition" },
-    GUMBEL,
-  ),
-  "moves-image-gumbel": arm(
-    "regularizer moves the image alone + Gumbel sampling",
-    { ...PAIRED, gradient: "image" },
-    GUMBEL,
-  ),
+  colors: arm("against the image's own colors, no condition", { estimator: "colors", weight: 0.2, pairs: "image" }),
+  "codes-128": arm("independent, 128 codes", NONE, TEACHER, 128),
+  prediction: arm("image predicted from the condition", { estimator: "prediction" }),
 
-  "gumbel-detached": arm("Gumbel sampling, no gradient through pass one", PAIRED, { ...GUMBEL, gradient: false }),
-  random: arm("random replacement", PAIRED, { kind: "random" }),
-  scheduled: arm("scheduled sampling, hard samples", PAIRED, { kind: "scheduled" }),
-  noise: arm("noisy context", PAIRED, { kind: "noise" }),
-
-  sliced: arm("sliced estimator", { estimator: "sliced", weight: 0.2 }, TEACHER),
-  entropic: arm("entropic estimator", { estimator: "entropic", weight: 0.2 }, TEACHER),
-
-  "weight-0.05": arm("weight 0.05", { ...PAIRED, weight: 0.05 }, TEACHER),
-  "weight-1": arm("weight 1", { ...PAIRED, weight: 1 }, TEACHER),
-
-  f8: arm("8-fold reduction", PAIRED, GUMBEL, 8),
-  f16: arm("16-fold reduction", PAIRED, GUMBEL, 16),
+  "none-gumbel": arm("independent, Gumbel sampling", NONE, { kind: "gumbel" }),
+  "none-near": arm("independent, near codes", NONE, { kind: "near" }),
+  "none-random": arm("independent, random codes", NONE, { kind: "random" }),
+  "paired-gumbel": arm("regularizer as described, Gumbel sampling: the paper's method", PAIRED, { kind: "gumbel" }),
+  "within-gumbel": arm("pairs within an image, Gumbel sampling", WITHIN, { kind: "gumbel" }),
+  "within-near": arm("pairs within an image, near codes", WITHIN, { kind: "near" }),
+  "within-random": arm("pairs within an image, random codes", WITHIN, { kind: "random" }),
 } as const satisfies Record<string, Arm>;
 
 export type ArmName = keyof typeof ARMS;
@@ -70,27 +54,20 @@ export interface Comparison {
 
 /** The questions of an ablation by name. */
 export const COMPARISONS = {
-  main: {
-    title: "Regularizer and Gumbel sampling",
-    arms: ["baseline", "regularizer", "regularizer-gumbel", "gumbel"],
-  },
-  sides: {
-    title: "Which encoder the regularizer moves",
-    arms: ["baseline", "regularizer", "moves-condition", "moves-image", "moves-condition-gumbel", "moves-image-gumbel"],
-  },
+  main: { title: "Ways to integrate", arms: ["none", "paired", "image", "within"] },
   controls: {
-    title: "Gumbel sampling and its controls, all with the regularizer",
-    arms: ["regularizer", "regularizer-gumbel", "gumbel-detached", "random", "scheduled", "noise"],
+    title: "Controls: without a condition, fewer codes, another estimator, prediction",
+    arms: ["none", "paired", "sliced", "within", "colors", "codes-128", "prediction"],
   },
-  estimators: {
-    title: "Estimators of the regularizer, teacher forcing",
-    arms: ["baseline", "regularizer", "sliced", "entropic"],
+  exposures: {
+    title: "What stage 2 is fed, independent quantization",
+    arms: ["none", "none-gumbel", "none-near", "none-random"],
   },
-  weights: {
-    title: "Weights of the paired regularizer (0.2 above), teacher forcing",
-    arms: ["baseline", "weight-0.05", "regularizer", "weight-1"],
+  "exposures-within": {
+    title: "What stage 2 is fed, pairs within an image",
+    arms: ["within", "within-gumbel", "within-near", "within-random"],
   },
-  reductions: { title: "Reductions, full method (f4 first)", arms: ["regularizer-gumbel", "f8", "f16"] },
+  method: { title: "The paper's method", arms: ["none", "paired", "paired-gumbel"] },
 } as const satisfies Record<string, Comparison>;
 
 export type ComparisonName = keyof typeof COMPARISONS;

@@ -8,7 +8,7 @@ import { VERSION } from "../support/version.ts";
 import { ARMS, type ArmName } from "./arms.ts";
 import { type Criterion, curveOf } from "./figures.ts";
 import type { AblationPlan, PlannedRun } from "./runs.ts";
-import { type ComparisonSummary, spreadOf } from "./summary.ts";
+import { type ComparisonSummary, type ScoredRun, spreadOf } from "./summary.ts";
 import { htmlTable, markdownTable } from "./tables.ts";
 import type { FailedRun } from "./train-runs.ts";
 
@@ -19,6 +19,8 @@ export interface AblationResults {
   readonly part: ScoredPart | null;
   /** Finished runs. */
   readonly runs: readonly PlannedRun[];
+  /** The same after each step that they were scored at. */
+  readonly scored: readonly ScoredRun[];
   readonly failed: readonly FailedRun[];
   readonly figures: readonly Criterion[];
   readonly comparisons: readonly ComparisonSummary[];
@@ -26,13 +28,14 @@ export interface AblationResults {
 
 /** What a reader has to know before believing a table. */
 const NOTES = [
-  "Means ± standard deviation over seeds; in brackets the change against the first column, seed by seed.",
+  "Means ± standard deviation over seeds; in parentheses the mean of the changes against the first column, seed by seed, and its 95 % interval by Student's t.",
+  "Reconstruction, gap and total belong together: a tokenizer that says less has a smaller gap.",
   "Bits of different tokenizers cannot be compared: one that says less is easier to predict.",
 ];
 
 /** The tables in Markdown. */
 export function markdown({ plan, part, figures, comparisons, failed }: AblationResults): string {
-  const tables = comparisons.map((one) => `## ${one.title}\n\n${markdownTable(one, figures)}`);
+  const tables = comparisons.map((one) => `## ${titleOf(one)}\n\n${markdownTable(one, figures)}`);
   const failures = failed.map(({ run, error }) => `- ${run.path} failed: ${error.message}`).join("\n");
   const parts = [`# Ablation: ${plan.task}`, `${describe(plan, part)} ${NOTES.join(" ")}`, ...tables, failures];
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
@@ -50,7 +53,7 @@ export function html(results: AblationResults, pictures: Uint8Array | undefined)
     `<h1>${escapeHtml(title)}</h1><p class="soft">${escapeHtml(describe(plan, part))}</p>`,
     ...NOTES.map((note) => `<p class="soft">${escapeHtml(note)}</p>`),
     ...failed.map(({ run, error }) => `<p><b>${escapeHtml(run.path)} failed:</b> ${escapeHtml(error.message)}</p>`),
-    ...comparisons.map((one) => `<h2>${escapeHtml(one.title)}</h2>${htmlTable(one, figures)}`),
+    ...comparisons.map((one) => `<h2>${escapeHtml(titleOf(one))}</h2>${htmlTable(one, figures)}`),
     pictures === undefined ? "" : sideBySideSection(pictures, runs),
     curves(plan, runs),
     `<h2>Settings</h2>${table([...settings(plan), ["iqvae", VERSION]])}`,
@@ -58,8 +61,12 @@ export function html(results: AblationResults, pictures: Uint8Array | undefined)
   return page(title, STYLE + armStyle(plan.arms), body);
 }
 
+function titleOf({ title, step }: ComparisonSummary): string {
+  return `${title}: ${step} steps of stage 2`;
+}
+
 function describe(
-  { seeds, arms, budget: { steps1, steps2, set = [] } }: AblationPlan,
+  { seeds, arms, budget: { regime, steps1, steps2, set = [] } }: AblationPlan,
   part: ScoredPart | null,
 ): string {
   const ofSeeds = `${seeds.length === 1 ? "seed" : "seeds"} ${seeds.join(", ")}`;
@@ -67,13 +74,14 @@ function describe(
   const steps = [steps1, steps2].flatMap((count, i) => (count === undefined ? [] : [`stage${i + 1}.steps=${count}`]));
   const values = [...steps, ...set].join(", ");
   const budgets = values === "" ? "equal budgets" : `equal budgets, with ${values}`;
-  return `${arms.length} arms, ${ofSeeds}, ${budgets}. Figures are of the held-out pairs for ${purpose}.`;
+  return `Regime ${regime}, ${arms.length} arms, ${ofSeeds}, ${budgets}. Figures are of the held-out pairs for ${purpose}.`;
 }
 
 function settings({ task, budget, out }: AblationPlan): [string, string][] {
-  const { steps1, steps2, set = [] } = budget;
+  const { regime, steps1, steps2, set = [] } = budget;
   return [
     ["task", task],
+    ["regime", regime],
     ["steps of stage 1", steps1 === undefined ? "as the task has it" : String(steps1)],
     ["steps of stage 2", steps2 === undefined ? "as the task has it" : String(steps2)],
     ["other values", set.join(", ") || "none"],

@@ -31,22 +31,28 @@ export interface PlannedRun {
 }
 
 /**
- * All runs of a plan, those that train tokenizers first: with several processes, the others then need not wait.
+ * All runs of a plan, seed by seed, so that what is finished can be compared early. Of a seed those that train tokenizers come
+ * first: with several processes, the others then need not wait.
  *
  * @throws ConfigError when the settings do not fit
  */
 export function runsOf({ task, arms, seeds, budget, out }: AblationPlan): PlannedRun[] {
-  const leaders = new Map<string, PlannedRun>();
-  const runs = arms.flatMap((arm) =>
-    seeds.map((seed): PlannedRun => {
+  return seeds.flatMap((seed) => {
+    const leaders = new Map<string, PlannedRun>();
+    const runs = arms.map((arm): PlannedRun => {
       const config = configFor(task, arm, seed, budget);
       const key = tokenizerKey(config);
       const run = { arm, seed, path: join(out, `${arm}-seed${seed}`), config, leader: leaders.get(key) ?? null };
       if (run.leader === null) leaders.set(key, run);
       return run;
-    }),
-  );
-  return [...runs.filter(({ leader }) => leader === null), ...runs.filter(({ leader }) => leader !== null)];
+    });
+    return [...runs.filter(({ leader }) => leader === null), ...runs.filter(({ leader }) => leader !== null)];
+  });
+}
+
+/** The steps of stage 2 after which a run is scored, in their order: those to keep, and the last. */
+export function scoredSteps({ keepAt, stage2: { steps } }: Pick<Config, "keepAt" | "stage2">): number[] {
+  return [...new Set([...keepAt.filter((step) => step < steps), steps])].sort((a, b) => a - b);
 }
 
 /** Steps of both stages that a run trains itself. */

@@ -7,7 +7,7 @@ import { type FeatureNetwork, type Fidelity, fidelityOf, openFeatureNetwork, sco
 import { defaultJudge, type JudgedConfig } from "../metrics/judges.ts";
 import type { Figure } from "../metrics/run-score.ts";
 import { TRIPLE } from "../metrics/triple.ts";
-import { bestCheckpoint } from "../run/checkpoint.ts";
+import { checkpointPath } from "../run/checkpoint.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import type { Progress } from "../support/progress.ts";
 import type { Criterion, FigureValues } from "./figures.ts";
@@ -34,38 +34,48 @@ export async function openJudges(
 }
 
 /** Raise it whenever the same run would get other figures. */
-const VERSION = 4;
+const VERSION = 5;
 /** Conditions that images are drawn for, at most, and images for each. */
 const CONDITIONS = 512;
 const SAMPLES = 4;
 const SEED = 1;
 
 /**
- * Draws images for the conditions of a part of the held-out pairs and measures them. The figures are kept in the run's folder,
- * by all that they depend on, so that they are found again.
+ * Draws images for the conditions of a part of the held-out pairs, with the weights that a run had after a step of stage 2, and
+ * measures them. The figures are kept in the run's folder, by all that they depend on, so that they are found again.
+ *
+ * @throws CheckpointError when the weights of that step were not kept
  */
-export async function scoreOf(run: RunFolder, part: ScoredPart, judges: Judges): Promise<readonly Figure[]> {
+export async function scoreOf(
+  run: RunFolder,
+  step: number,
+  part: ScoredPart,
+  judges: Judges,
+): Promise<readonly Figure[]> {
   const path = join(run.path, "scores.json");
-  const key = keyOf(run, part, judges);
+  const key = keyOf(run, step, part, judges);
   const kept = readScores(path);
   const found = kept[key];
   if (found !== undefined) return found;
-  const { figures } = await scoreRun(run, {
-    conditions: CONDITIONS,
-    part,
-    samples: SAMPLES,
-    seed: SEED,
-    networks: [judges.network],
-    ...(judges.fidelity === undefined ? {} : { fidelity: judges.fidelity }),
-  });
+  const { figures } = await scoreRun(
+    { ...run, loadModels: () => run.loadModels(step) },
+    {
+      conditions: CONDITIONS,
+      part,
+      samples: SAMPLES,
+      seed: SEED,
+      networks: [judges.network],
+      ...(judges.fidelity === undefined ? {} : { fidelity: judges.fidelity }),
+    },
+  );
   replaceFile(path, `${JSON.stringify({ ...kept, [key]: figures }, null, 2)}\n`);
   return figures;
 }
 
-function keyOf(run: RunFolder, part: ScoredPart, { network, fidelity }: Judges): string {
-  const best = bestCheckpoint(run.checkpoints, "stage2");
-  if (best === undefined) throw new Error(`${run.path} has no checkpoint of stage 2 to score.`);
-  const description = createHash("sha256").update(readFileSync(best)).digest("hex");
+function keyOf({ checkpoints }: RunFolder, step: number, part: ScoredPart, { network, fidelity }: Judges): string {
+  const path = checkpointPath(checkpoints, "stage2", step);
+  // Where it is not, scoring says so.
+  const description = existsSync(path) ? createHash("sha256").update(readFileSync(path)).digest("hex") : null;
   const parts = [VERSION, part, CONDITIONS, SAMPLES, SEED, network.digest, fidelity?.networks, description];
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }
@@ -77,6 +87,14 @@ function readScores(path: string): Record<string, readonly Figure[]> {
   } catch (error) {
     throw new Error(`${path} is not valid JSON: ${(error as Error).message}. Delete it, and the run is scored anew.`);
   }
+}
+
+const TOTAL = `${TRIPLE}total.`;
+/** How far a total lies above what true images score: the figure that arms are compared by. */
+export const EXCESS = `${TRIPLE}excess.`;
+
+function excessOf({ key, value, real }: Figure): [name: string, value: number][] {
+  return key.startsWith(TOTAL) && real !== null ? [[EXCESS + key.slice(TOTAL.length), value - real]] : [];
 }
 
 /** Whether what true images score depends on the run: the gap's floor is of the run's own reconstructions. */
@@ -96,8 +114,11 @@ export function columnsOf(figures: readonly Figure[]): Criterion[] {
         { name: key, title: label, better, digits: 3 },
         { name: `${key}.floor`, title: `${label}, floor`, better: null, digits: 3 },
       ];
+    const excess = excessOf(figure).map(
+      ([name]): Criterion => ({ name, title: `${label}, above its floor`, better: "lower", digits: 3 }),
+    );
     const title = real === null ? label : `${label} [real: ${Number(real.toPrecision(3))}]`;
-    return [{ name: key, title, better, digits: 3 }];
+    return [...excess, { name: key, title, better, digits: 3 }];
   });
 }
 
@@ -105,6 +126,7 @@ export function columnsOf(figures: readonly Figure[]): Criterion[] {
 export function valuesOf(figures: readonly Figure[]): FigureValues {
   return Object.fromEntries(
     figures.flatMap((figure): [string, number][] => [
+      ...excessOf(figure),
       [figure.key, figure.value],
       ...(hasOwnFloor(figure) ? [[`${figure.key}.floor`, figure.real!] as [string, number]] : []),
     ]),

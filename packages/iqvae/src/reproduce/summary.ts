@@ -1,5 +1,6 @@
 import { ARMS, type ArmName, type Comparison } from "./arms.ts";
 import type { Criterion, FigureValues } from "./figures.ts";
+import { intervalOf } from "./interval.ts";
 
 /** Mean and spread over seeds. */
 export interface Spread {
@@ -9,28 +10,40 @@ export interface Spread {
   readonly count: number;
 }
 
-/** One run with what came of it. */
+/** One run with what came of it, after so many steps of stage 2. */
 export interface ScoredRun {
   readonly arm: ArmName;
   readonly seed: number;
+  readonly step: number;
   readonly figures: FigureValues;
+}
+
+/** A difference, seed by seed. */
+export interface Change extends Spread {
+  /** Of the mean, 95 %; `null` for one seed. */
+  readonly interval: readonly [low: number, high: number] | null;
 }
 
 /** A figure of an arm. */
 export interface Entry extends Spread {
-  /** Relative to the first arm of the comparison, seed by seed: `value / reference − 1`. `null` for the first arm itself. */
-  readonly change: Spread | null;
+  /**
+   * Relative to the first arm of the comparison, seed by seed: `value / reference − 1`. `null` for the first arm itself, and where
+   * there is no common seed.
+   */
+  readonly change: Change | null;
 }
 
 export interface ArmSummary {
   readonly arm: ArmName;
   readonly title: string;
+  readonly seeds: readonly number[];
   /** By name of figure; those that no run has are left out. */
   readonly figures: Readonly<Record<string, Entry>>;
 }
 
 export interface ComparisonSummary {
   readonly title: string;
+  readonly step: number;
   readonly arms: readonly ArmSummary[];
 }
 
@@ -42,20 +55,24 @@ export function spreadOf(values: readonly number[]): Spread | null {
   return { mean, deviation: count < 2 ? null : Math.sqrt(squares / (count - 1)), count };
 }
 
-/** A comparison of the arms that were run; none if fewer than two were. */
+/** A comparison of the arms that were run, as they were after a step of stage 2; none if fewer than two were. */
 export function summarize(
   { title, arms }: Comparison,
   figures: readonly Criterion[],
-  runs: readonly ScoredRun[],
+  all: readonly ScoredRun[],
+  step: number,
 ): ComparisonSummary | null {
+  const runs = all.filter((run) => run.step === step);
   const present = arms.filter((arm) => runs.some((run) => run.arm === arm));
   const [reference] = present;
   if (reference === undefined || present.length < 2) return null;
   return {
     title,
+    step,
     arms: present.map((arm) => ({
       arm,
       title: ARMS[arm].title,
+      seeds: runs.flatMap((run) => (run.arm === arm ? [run.seed] : [])),
       figures: Object.fromEntries(
         figures.flatMap(({ name }) => {
           const entry = entryOf(name, arm, reference, runs);
@@ -75,9 +92,11 @@ function entryOf(figure: string, arm: ArmName, reference: ArmName, runs: readonl
   // Runs of one seed share data order and initial weights, so that their difference varies less than either.
   const changes = [...own].flatMap(([seed, value]) => {
     const base = others.get(seed);
-    return base === undefined || base === 0 ? [] : [value / base - 1];
+    // An excess may be negative by chance: nothing can be said relative to that.
+    return base === undefined || base <= 0 ? [] : [value / base - 1];
   });
-  return { ...spread, change: spreadOf(changes) };
+  const change = spreadOf(changes);
+  return { ...spread, change: change && { ...change, interval: intervalOf(change) } };
 }
 
 function valuesOf(figure: string, arm: ArmName, runs: readonly ScoredRun[]): Map<number, number> {

@@ -7,12 +7,17 @@ export function plusMinus({ mean, deviation }: Entry, digits: number): string {
   return deviation === null ? mean.toFixed(digits) : `${mean.toFixed(digits)} ± ${deviation.toFixed(digits)}`;
 }
 
-/** `−4.1 % ± 0.8`, empty for the arm that the others are compared with. */
+/** `−4.1 % [−6.0, −2.2]`, empty for the arm that the others are compared with. */
 export function changeOf({ change }: Entry): string {
   if (change === null) return "";
-  const percent = 100 * change.mean;
-  const text = `${percent < 0 ? "−" : "+"}${Math.abs(percent).toFixed(1)} %`;
-  return change.deviation === null ? text : `${text} ± ${(100 * change.deviation).toFixed(1)}`;
+  const text = `${signed(change.mean)} %`;
+  return change.interval === null ? text : `${text} [${change.interval.map(signed).join(", ")}]`;
+}
+
+/** In percent. */
+function signed(share: number): string {
+  const text = Math.abs(100 * share).toFixed(1);
+  return `${share < 0 ? "−" : "+"}${text}`;
 }
 
 /** Titles say which way is better. */
@@ -27,7 +32,8 @@ export function markdownTable({ arms }: ComparisonSummary, figures: readonly Cri
     line([headingOf(figure), ...arms.map((arm) => cell(arm, figure, " "))]),
   );
   const head = `| | ${arms.map(({ title }) => title).join(" | ")} |`;
-  return [head, line(["---", ...arms.map(() => "---")]), ...rows].join("\n");
+  const seeds = line(["seeds", ...arms.map(({ seeds }) => seeds.join(", "))]);
+  return [head, line(["---", ...arms.map(() => "---")]), seeds, ...rows].join("\n");
 }
 
 /** The same as a table in HTML. */
@@ -37,16 +43,18 @@ export function htmlTable({ arms }: ComparisonSummary, figures: readonly Criteri
     const cells = arms.map((arm) => `<td>${cell(arm, figure, "<br>")}</td>`);
     return `<tr><th>${escapeHtml(headingOf(figure))}</th>${cells.join("")}</tr>`;
   });
-  return `<div class="wide"><table><tr>${head}</tr>${rows.join("")}</table></div>`;
+  const seeds = arms.map((arm) => `<td>${arm.seeds.join(", ")}</td>`).join("");
+  return `<div class="wide"><table><tr>${head}</tr><tr><th>seeds</th>${seeds}</tr>${rows.join("")}</table></div>`;
 }
 
 function shownIn(arms: readonly ArmSummary[], figures: readonly Criterion[]): Criterion[] {
   return figures.filter(({ name }) => arms.some((arm) => arm.figures[name] !== undefined));
 }
 
-function cell(arm: ArmSummary, { name, digits }: Criterion, between: string): string {
+function cell(arm: ArmSummary, { name, better, digits }: Criterion, between: string): string {
   const entry = arm.figures[name];
   if (entry === undefined) return "–";
-  const change = changeOf(entry);
+  // A floor or a share is no better for being lower, nor is it a scale.
+  const change = better === null ? "" : changeOf(entry);
   return change === "" ? plusMinus(entry, digits) : `${plusMinus(entry, digits)}${between}(${change})`;
 }

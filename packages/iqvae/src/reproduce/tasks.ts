@@ -1,12 +1,9 @@
 import { type Config, ConfigError, type ConfigInput, parseConfig, withSettings } from "../config/index.ts";
 import { ARMS, type ArmName } from "./arms.ts";
 
-/**
- * What is shared by all arms: data, sizes, budgets. Both tasks with the four main arms and three seeds, which are 12 trainings
- * of stage 1 and 24 of stage 2, are meant to fit into an hour of two cores: about 0.15 s a step of stage 1 and 0.25 s of stage 2
- * on one thread.
- */
-const COMMON: Omit<ConfigInput, "data" | "name"> = {
+type Shared = Omit<ConfigInput, "data" | "name">;
+
+const CORE = {
   seed: 1,
   stage1: {
     model: {
@@ -14,7 +11,7 @@ const COMMON: Omit<ConfigInput, "data" | "name"> = {
       condition: { channels: 24, multipliers: [1, 2], blocks: 1, patch: 2, codes: 256, codeDim: 16 },
     },
     regularizer: { estimator: "none" },
-    steps: 1000,
+    steps: 4000,
     batch: 32,
     rate: 1e-3,
     warmup: 50,
@@ -31,10 +28,45 @@ const COMMON: Omit<ConfigInput, "data" | "name"> = {
   },
   precision: "auto",
   logEvery: 20,
-  evaluateEvery: 250,
-  checkpointEvery: 250,
+  evaluateEvery: 150,
+  checkpointEvery: 150,
   sampleEvery: 1000,
-};
+  keepAt: [150, 300, 600],
+} satisfies Shared;
+
+const { image, condition } = CORE.stage1.model;
+
+/** A size of models and a length of trainings, the same for all arms. Runs are scored after the steps to keep. */
+interface Regime {
+  readonly config: Shared;
+  /** Whether stage 1 has a perceptual term, by a network that does not judge. */
+  readonly perceptual: boolean;
+}
+
+/** In both, stage 2 is so short that it limits what is drawn, as long as stage 1's share of the excess is small. */
+export const REGIMES = {
+  /** The small one: about seven minutes of a core for each run. */
+  cut: {
+    config: {
+      ...CORE,
+      stage1: {
+        ...CORE.stage1,
+        model: { image: { ...image, channels: 32 }, condition: { ...condition, channels: 16 } },
+        steps: 1500,
+        batch: 16,
+      },
+      stage2: { ...CORE.stage2, model: { ...CORE.stage2.model, layers: 3, width: 96 }, steps: 800, batch: 16 },
+      evaluateEvery: 200,
+      checkpointEvery: 200,
+      keepAt: [200, 400, 800],
+    },
+    perceptual: false,
+  },
+  core: { config: CORE, perceptual: true },
+} as const satisfies Record<string, Regime>;
+
+export type RegimeName = keyof typeof REGIMES;
+export const REGIME_NAMES = Object.keys(REGIMES) as RegimeName[];
 
 /** Data sets and conditions to ask the questions on. */
 export const TASKS = {
@@ -45,8 +77,12 @@ export const TASKS = {
 export type TaskName = keyof typeof TASKS;
 export const TASK_NAMES = Object.keys(TASKS) as TaskName[];
 
-/** How much each arm is trained, and with what else than the defaults. */
+/** The set whose network the perceptual term takes: the other, so that the own one can judge. */
+const PLEASED = { "faces-semantic": "emoji", "emoji-edges": "faces" } as const satisfies Record<TaskName, string>;
+
+/** What all arms are trained on, how large and for how long. */
 export interface Budget {
+  readonly regime: RegimeName;
   readonly steps1?: number | undefined;
   readonly steps2?: number | undefined;
   /** Values for all arms, as `stage2.model.width=192`. */
@@ -60,26 +96,25 @@ export interface Budget {
  */
 export function configFor(task: TaskName, name: ArmName, seed: number, budget: Budget): Config {
   const base = shared(task, budget);
-  const { regularizer, exposure, reduction } = ARMS[name];
-  const levels = Math.log2(reduction / base.stage1.model.image.patch) + 1;
-  const half = <T extends { readonly multipliers: readonly number[] }>(part: T) => ({
-    ...part,
-    multipliers: Array.from({ length: levels }, (_, level) => (level === 0 ? 1 : 2)),
-  });
+  const { regularizer, exposure, codes } = ARMS[name];
   const { image, condition } = base.stage1.model;
   return parseConfig(
     {
       ...base,
       name: `${task}-${name}-seed${seed}`,
       seed,
-      stage1: { ...base.stage1, model: { image: half(image), condition: half(condition) }, regularizer },
+      stage1: {
+        ...base.stage1,
+        model: { image: { ...image, codes: codes ?? image.codes }, condition },
+        regularizer,
+      },
       stage2: { ...base.stage2, exposure },
     },
     `of arm ${name}`,
   );
 }
 
-function shared(task: TaskName, { steps1, steps2, set = [] }: Budget): Config {
+function shared(task: TaskName, { regime, steps1, steps2, set = [] }: Budget): Config {
   const decided = set.find((setting) => DECIDED.some((key) => setting.startsWith(key)));
   if (decided !== undefined) {
     throw new ConfigError(`--set ${decided}: the arms of the ablation decide that; choose among them with --arms.`);
@@ -89,18 +124,14 @@ function shared(task: TaskName, { steps1, steps2, set = [] }: Budget): Config {
     ...(steps2 === undefined ? [] : [`stage2.steps=${steps2}`]),
     ...set,
   ];
-  return withSettings({ ...COMMON, name: task, data: TASKS[task] }, settings, task);
+  const { config, perceptual } = REGIMES[regime];
+  const network = { kind: "attributes", set: PLEASED[task] } as const;
+  const stage1 = { ...config.stage1, perceptual: perceptual ? { weight: 0.1, network } : null };
+  return withSettings({ ...config, stage1, name: task, data: TASKS[task] }, settings, task);
 }
 
 /** What arms and seeds are about. */
-const DECIDED = [
-  "name",
-  "seed",
-  "stage1.regularizer",
-  "stage1.model.image.mult",
-  "stage1.model.condition.mult",
-  "stage2.exposure",
-];
+const DECIDED = ["name", "seed", "stage1.regularizer", "stage2.exposure"];
 
 /** What two runs must have in common for one tokenizer to serve both. */
 export function tokenizerKey({ seed, data, precision, stage1 }: Config): string {

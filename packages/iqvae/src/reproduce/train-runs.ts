@@ -14,6 +14,8 @@ export interface TrainingOptions {
   readonly interrupt: Pick<Interrupt, "requested">;
   /** Starts `iqvae resume PATH`. */
   readonly start: (path: string, onEvent: (event: ProgressEvent) => void) => Child;
+  /** Called when a run is trained, also when it was before. Its place among the processes is free only afterward. */
+  readonly trained?: (run: PlannedRun) => Promise<void>;
 }
 
 const MILLISECONDS_BETWEEN_LOOKS = 200;
@@ -31,7 +33,7 @@ export interface FailedRun {
  */
 export async function trainRuns(
   runs: readonly PlannedRun[],
-  { jobs, progress, interrupt, start }: TrainingOptions,
+  { jobs, progress, interrupt, start, trained }: TrainingOptions,
 ): Promise<{ outcome: "finished" | "interrupted"; failed: FailedRun[] }> {
   const steps = new Map(runs.map((run) => [run, stepsDone(run)]));
   const sum = () => [...steps.values()].reduce((a, b) => a + b, 0);
@@ -40,6 +42,11 @@ export async function trainRuns(
   let finished = runs.filter((run) => stepsDone(run) === ownSteps(run)).length;
 
   const work = async (run: PlannedRun): Promise<void> => {
+    await training(run);
+    await trained?.(run);
+  };
+
+  const training = async (run: PlannedRun): Promise<void> => {
     const folder = prepareRun(run);
     if (statusOf(folder).finished) return;
     const child = start(run.path, (event) => {

@@ -67,7 +67,7 @@ export function checkpointPath(folder: string, stage: Stage, step: number): stri
 
 /**
  * Writes a checkpoint, including the state of the default random generators, and drops those that are no longer needed:
- * the last two of each stage stay, and the one with the lowest held-out loss.
+ * the last two of each stage stay, the one with the lowest held-out loss, and those of the steps to keep.
  *
  * The description is written last and names the tensors by length and hash, so a kill at any moment leaves either the
  * whole new checkpoint or the ones before.
@@ -78,6 +78,7 @@ export function saveCheckpoint(
   folder: string,
   content: CheckpointContent,
   tensors: ReadonlyMap<string, Tensor>,
+  keepAt: readonly number[] = [],
 ): string {
   const path = checkpointPath(folder, content.stage, content.step);
   const tensorPath = path.replace(/json$/, "safetensors");
@@ -90,7 +91,7 @@ export function saveCheckpoint(
     versions: { iqvae: VERSION, libtorch: torchVersion(), node: process.versions.node },
   };
   replaceFile(path, `${JSON.stringify(checkpoint, null, 1)}\n`);
-  prune(folder, content.stage);
+  prune(folder, content.stage, keepAt);
   return path;
 }
 
@@ -210,10 +211,11 @@ function readable(path: string): { path: string; loss: number }[] {
   }
 }
 
-function prune(folder: string, stage: Stage): void {
+function prune(folder: string, stage: Stage, keepAt: readonly number[]): void {
   const best = lowest(listCheckpoints(folder, stage).flatMap(({ path }) => readable(path)));
   const old = listCheckpoints(folder, stage)
     .slice(KEPT)
+    .filter(({ step }) => !keepAt.includes(step))
     .filter(({ path }) => readable(path).length > 0);
   // The description first: without it the tensors are no checkpoint, while it must never stand alone.
   for (const { path } of old) if (path !== best) rmSync(path, { force: true });

@@ -27,6 +27,8 @@ export interface Training {
   readonly steps: number;
   /** Rows of one step. */
   readonly rows: number;
+  /** Steps after which a checkpoint is written that stays. */
+  readonly keepAt?: readonly number[];
   /** What the weights follow from: a checkpoint of another basis is refused. */
   readonly basis: Basis;
   readonly progress: Progress;
@@ -50,7 +52,7 @@ export class DivergedError extends Error {
  *   The checkpoints so far are whole in each case.
  */
 export async function train(training: Training): Promise<"finished" | "interrupted"> {
-  const { run, stage, trainer, loader, steps, rows, basis, progress, interrupt, draw } = training;
+  const { run, stage, trainer, loader, steps, rows, keepAt = [], basis, progress, interrupt, draw } = training;
   const { logEvery, evaluateEvery, checkpointEvery, sampleEvery, seed } = run.config;
   const means = new Means();
   let { step, evaluation } = resume(training, means);
@@ -102,7 +104,7 @@ export async function train(training: Training): Promise<"finished" | "interrupt
       // Signals are heard between steps only: a step does not let the event loop turn.
       await new Promise(setImmediate);
 
-      if (due(checkpointEvery) || interrupt.requested) {
+      if (due(checkpointEvery) || keepAt.includes(step) || interrupt.requested) {
         run.log.flush();
         saveNow();
       }
@@ -152,14 +154,14 @@ function resume(training: Training, means: Means): Pick<Checkpoint, "step" | "ev
   return checkpoint;
 }
 
-function save({ run, trainer, progress }: Training, content: CheckpointContent): void {
+function save({ run, trainer, keepAt, progress }: Training, content: CheckpointContent): void {
   scope(() => {
     const tensors = trainer.tensors();
     // A finite loss may still make infinite weights; a checkpoint of those would push out the good ones.
     for (const [name, tensor] of tensors) {
       if (!allFinite(tensor)) throw new DivergedError(`'${name}' holds a value that is no number`);
     }
-    const path = saveCheckpoint(run.checkpoints, content, tensors);
+    const path = saveCheckpoint(run.checkpoints, content, tensors, keepAt);
     progress.tell("", { event: "checkpoint", stage: content.stage, step: content.step, path });
   });
 }

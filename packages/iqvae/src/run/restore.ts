@@ -22,18 +22,19 @@ export interface Models {
 }
 
 /**
- * Loads both models of a run: the last weights of stage 1, and of stage 2 the averaged ones with the lowest held-out loss.
+ * Loads both models of a run: the last weights of stage 1, and of stage 2 the averaged ones with the lowest held-out loss, or those
+ * after a step.
  *
- * @throws CheckpointError when the run has not come to stage 2 yet, or when a checkpoint is damaged
+ * @param step one that a checkpoint was kept of (`keepAt`)
+ * @throws CheckpointError when the run has not come to stage 2 yet, has no checkpoint of the step, or when a checkpoint is damaged
  */
-export function restoreModels(run: {
-  readonly path: string;
-  readonly checkpoints: string;
-  readonly config: Config;
-}): Models {
+export function restoreModels(
+  run: { readonly path: string; readonly checkpoints: string; readonly config: Config },
+  step?: number,
+): Models {
   const { config, checkpoints } = run;
   const stage1 = listCheckpoints(checkpoints, "stage1")[0]?.path;
-  const stage2 = bestCheckpoint(checkpoints, "stage2");
+  const stage2 = step === undefined ? bestCheckpoint(checkpoints, "stage2") : checkpointOf(run, step);
   if (stage1 === undefined || stage2 === undefined) {
     throw new CheckpointError(
       `${run.path} has no checkpoint of stage 2 yet, so there is nothing to draw images with. ` +
@@ -52,6 +53,16 @@ export function restoreModels(run: {
     transformer.loadStateDict(below("ema.", readCheckpointTensors(stage2, second, "ema.")));
     return { iqvae, transformer };
   });
+}
+
+function checkpointOf({ path, checkpoints }: { readonly path: string; readonly checkpoints: string }, step: number) {
+  const all = listCheckpoints(checkpoints, "stage2");
+  const found = all.find((one) => one.step === step);
+  if (found !== undefined) return found.path;
+  throw new CheckpointError(
+    `${path} has no checkpoint of stage 2 at step ${step}, only at ${all.map((one) => one.step).join(", ") || "none"}. ` +
+      "Steps to keep are named before the training, by keepAt in config.json.",
+  );
 }
 
 /** Values that decide what the weights mean, not how they were found. */

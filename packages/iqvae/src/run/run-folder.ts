@@ -24,8 +24,8 @@ export interface RunFolder {
   readonly report: string;
   /** Event files for TensorBoard. */
   readonly tensorboard: string;
-  /** Both models with their trained weights; see {@link restoreModels}. */
-  loadModels(): Models;
+  /** Both models with their trained weights, of stage 2 those after a step if one is named; see {@link restoreModels}. */
+  loadModels(step?: number): Models;
 }
 
 /**
@@ -90,6 +90,6 @@ function runAt(path: string, config: Config): RunFolder {
     tokens: join(path, "tokens.safetensors"),
     report: join(path, "report.html"),
     tensorboard: join(path, "tensorboard"),
-    loadModels: () => restoreModels({ path, checkpoints, config }),
+    loadModels: (step) => restoreModels({ path, checkpoints, config }, step),
   };
 }

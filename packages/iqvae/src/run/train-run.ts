@@ -138,6 +138,7 @@ async function trainStages(
     loader: new Loader(dataset.train.length, config.seed + 1),
     steps: config.stage2.steps,
     rows: config.stage2.batch * config.stage2.accumulate,
+    keepAt: config.keepAt,
     basis: { ...basisOf(config, "stage2"), [PAIRS]: dataset.train.length, [TOKENS]: weights },
     ...context,
     draw: async (step) => {

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { reduction } from "../../src/models/autoencoder.ts";
+import { defaultJudge, expectImpartial } from "../../src/metrics/judges.ts";
 import { ARM_NAMES, ARMS, armsOf, COMPARISON_NAMES, COMPARISONS } from "../../src/reproduce/arms.ts";
-import { type AblationPlan, ownSteps, prepareRun, runsOf, stepsDone } from "../../src/reproduce/runs.ts";
-import { configFor, TASK_NAMES } from "../../src/reproduce/tasks.ts";
+import { type AblationPlan, ownSteps, prepareRun, runsOf, scoredSteps, stepsDone } from "../../src/reproduce/runs.ts";
+import { configFor, REGIME_NAMES, TASK_NAMES } from "../../src/reproduce/tasks.ts";
 import { createRun } from "../../src/run/run-folder.ts";
 import { temporaryFolder } from "../run/support.ts";
 
@@ -11,7 +11,7 @@ const plan = (over: Partial<AblationPlan> = {}): AblationPlan => ({
   task: "faces-semantic",
   arms: armsOf(["main"]),
   seeds: [1, 2],
-  budget: {},
+  budget: { regime: "cut" },
   out: "ablation",
   ...over,
 });
@@ -23,38 +23,60 @@ describe("arms", () => {
   });
 
   test("names of comparisons stand for their arms, each once", () => {
-    expect(armsOf(["main"])).toEqual(["baseline", "regularizer", "regularizer-gumbel", "gumbel"]);
-    expect(armsOf(["noise", "reductions", "f8"])).toEqual(["regularizer-gumbel", "noise", "f8", "f16"]);
+    expect(armsOf(["main"])).toEqual(["none", "paired", "image", "within"]);
+    expect(armsOf(["within-near", "exposures", "none"])).toEqual([
+      ...["none", "none-gumbel", "none-near", "none-random", "within-near"],
+    ]);
     expect(armsOf(COMPARISON_NAMES)).toEqual(ARM_NAMES);
   });
 
-  test.each(TASK_NAMES)("on %s each becomes a configuration that differs in what it is named for alone", (task) => {
-    const base = configFor(task, "baseline", 3, {});
+  const settings = TASK_NAMES.flatMap((task) => REGIME_NAMES.map((regime) => ({ task, regime })));
+
+  test.each(settings)("on $task, $regime, each is a configuration that differs in what it is named for", (setting) => {
+    const { task, ...budget } = setting;
+    const base = configFor(task, "none", 3, budget);
     for (const name of ARM_NAMES) {
-      const config = configFor(task, name, 3, {});
-      expect(config.seed).toBe(3);
-      for (const half of ["image", "condition"] as const) {
-        expect(reduction(config.stage1.model[half])).toBe(ARMS[name].reduction);
-      }
-      const { model, regularizer, ...rest } = config.stage1;
-      const { model: _, regularizer: __, ...others } = base.stage1;
-      expect(regularizer.estimator).toBe(ARMS[name].regularizer.estimator);
-      expect(rest).toEqual(others);
-      const { exposure, ...stage2 } = config.stage2;
-      expect(exposure.kind).toBe(ARMS[name].exposure.kind);
-      expect(stage2).toEqual({ ...base.stage2, exposure: undefined });
+      const { regularizer, exposure, codes } = ARMS[name];
+      const config = configFor(task, name, 3, budget);
+      expect(config.stage1.regularizer).toMatchObject(regularizer);
+      expect(config.stage2.exposure).toMatchObject(exposure);
+      expect(config.stage1.model.image.codes).toBe(codes ?? 512);
+      const { image } = base.stage1.model;
+      const without = {
+        ...config,
+        name: base.name,
+        stage1: {
+          ...config.stage1,
+          regularizer: base.stage1.regularizer,
+          model: { ...config.stage1.model, image: { ...config.stage1.model.image, codes: image.codes } },
+        },
+        stage2: { ...config.stage2, exposure: base.stage2.exposure },
+      };
+      expect(without).toEqual(base);
     }
+  });
+
+  test.each(settings)("on $task, $regime, the judge is the set's own network, which no loss looks with", (setting) => {
+    const { task, ...budget } = setting;
+    const config = configFor(task, "none", 1, budget);
+    const judge = defaultJudge(config.data, [config]);
+    expect(judge).toMatchObject({ kind: "attributes", set: config.data.name });
+    expect(() => expectImpartial("run", config, [judge])).not.toThrow();
+    expect(config.stage1.perceptual === null).toBe(budget.regime === "cut");
   });
 });
 
 describe("a plan", () => {
-  test("trains each tokenizer once for a seed, and those first", () => {
+  test("goes seed by seed, and trains each tokenizer once for a seed, those first", () => {
     const runs = runsOf(plan({ arms: ARM_NAMES }));
-    expect(runs).toHaveLength(2 * ARM_NAMES.length);
-    const leaders = runs.filter(({ leader }) => leader === null);
-    expect(runs.slice(0, leaders.length)).toEqual(leaders);
-    // No regularizer, paired, moving either side alone, sliced, entropic, two weights, two reductions.
-    expect(leaders).toHaveLength(2 * 10);
+    expect(runs.map(({ seed }) => seed)).toEqual([1, 2].flatMap((seed) => ARM_NAMES.map(() => seed)));
+    for (const seed of [1, 2]) {
+      const ofSeed = runs.filter((run) => run.seed === seed);
+      const leaders = ofSeed.filter(({ leader }) => leader === null);
+      expect(ofSeed.slice(0, leaders.length)).toEqual(leaders);
+      // No regularizer, as described, sliced, two that move the image, three controls.
+      expect(leaders).toHaveLength(8);
+    }
     for (const { config, leader, seed } of runs) {
       if (leader === null) continue;
       expect(leader.seed).toBe(seed);
@@ -62,30 +84,44 @@ describe("a plan", () => {
     }
   });
 
+  test.each([
+    [[200, 400, 800], 800, [200, 400, 800]],
+    [[400, 200], 800, [200, 400, 800]],
+    [[200, 900], 800, [200, 800]],
+    [[], 30, [30]],
+  ])("to keep %j of %i steps: scored at %j", (keepAt, steps, expected) => {
+    const { stage2, ...config } = configFor("emoji-edges", "none", 1, { regime: "cut" });
+    expect(scoredSteps({ ...config, keepAt, stage2: { ...stage2, steps } })).toEqual(expected);
+  });
+
   test("counts the steps that a run trains itself", () => {
-    const [leader, , follower] = runsOf(plan({ arms: ["regularizer", "noise"], budget: { steps1: 70, steps2: 300 } }));
+    const [leader, follower] = runsOf(
+      plan({ arms: ["within", "within-near"], seeds: [1], budget: { regime: "cut", steps1: 70, steps2: 300 } }),
+    );
     expect([ownSteps(leader!), ownSteps(follower!)]).toEqual([370, 300]);
     expect(stepsDone({ ...leader!, path: join(temporaryFolder(), "none") })).toBe(0);
   });
 
   test("settings hold for all runs, but not against what arms decide", () => {
     const set = ["stage2.model.width=64", "data.count=99"];
-    for (const { config } of runsOf(plan({ budget: { set } }))) {
+    for (const { config } of runsOf(plan({ budget: { regime: "cut", set } }))) {
       expect(config.stage2.model.width).toBe(64);
       expect(config.data).toMatchObject({ count: 99 });
     }
-    expect(() => runsOf(plan({ budget: { set: ["stage1.regularizer.weight=3"] } }))).toThrow(
+    expect(() => runsOf(plan({ budget: { regime: "cut", set: ["stage1.regularizer.weight=3"] } }))).toThrow(
       "--set stage1.regularizer.weight=3: the arms of the ablation decide that; choose among them with --arms.",
     );
-    expect(() => runsOf(plan({ budget: { set: ["stage2.stpes=3"] } }))).toThrow("did you mean 'steps'?");
+    expect(() => runsOf(plan({ budget: { regime: "cut", set: ["stage2.stpes=3"] } }))).toThrow("did you mean 'steps'?");
   });
 
   test("a run of other settings is not gone on with", () => {
     const out = temporaryFolder();
-    const [run] = runsOf(plan({ out, arms: ["gumbel"], budget: { steps2: 300 } }));
+    const [run] = runsOf(plan({ out, arms: ["none"], budget: { regime: "cut", steps2: 300 } }));
     createRun(run!.path, run!.config);
     expect(prepareRun(run!).path).toBe(run!.path);
-    const [other] = runsOf(plan({ out, arms: ["gumbel"], budget: { steps2: 400, set: ["stage2.batch=8"] } }));
+    const [other] = runsOf(
+      plan({ out, arms: ["none"], budget: { regime: "cut", steps2: 400, set: ["stage2.batch=8"] } }),
+    );
     expect(() => prepareRun(other!)).toThrow(
       `${run!.path} was made with other settings: stage2.steps is 300 there and would be 400 now, and 1 more values differ. ` +
         "Give the same settings as then, or another folder with --out.",
@@ -94,7 +130,7 @@ describe("a plan", () => {
 
   test("a run that shares a tokenizer waits until there is one", () => {
     const out = temporaryFolder();
-    const [leader, , follower] = runsOf(plan({ out, arms: ["regularizer", "noise"] }));
+    const [leader, follower] = runsOf(plan({ out, arms: ["within", "within-near"], seeds: [1] }));
     createRun(leader!.path, leader!.config);
     expect(() => prepareRun(follower!)).toThrow(`${leader!.path} has not finished stage 1 yet.`);
   });

@@ -12,11 +12,13 @@ test("the floor of the gap is each run's own, so that it is a column and not in 
   expect(columnsOf([gap, total]).map(({ name, title }) => [name, title])).toEqual([
     ["triple.gap.colors", "gap"],
     ["triple.gap.colors.floor", "gap, floor"],
+    ["triple.excess.colors", "total, above its floor"],
     ["triple.total.colors", "total [real: 5.3]"],
   ]);
   expect(valuesOf([gap, total])).toEqual({
     "triple.gap.colors": 8,
     "triple.gap.colors.floor": 3.3,
+    "triple.excess.colors": 16 - 5.3,
     "triple.total.colors": 16,
   });
   expect(columnsOf([{ ...gap, real: null }]).map(({ name }) => name)).toEqual([gap.key]);

@@ -2,9 +2,11 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type ArmName, COMPARISONS } from "../../src/reproduce/arms.ts";
 import type { Criterion } from "../../src/reproduce/figures.ts";
+import { intervalOf } from "../../src/reproduce/interval.ts";
 import { type ScoredRun, spreadOf, summarize } from "../../src/reproduce/summary.ts";
 import { htmlTable, markdownTable } from "../../src/reproduce/tables.ts";
 
+const STEP = 400;
 const FIGURES: readonly Criterion[] = [
   { name: "fid", title: "FID", better: "lower", digits: 1 },
   { name: "share", title: "share <x>", better: null, digits: 2 },
@@ -12,7 +14,7 @@ const FIGURES: readonly Criterion[] = [
 
 const runs = (values: Partial<Record<ArmName, readonly number[]>>): ScoredRun[] =>
   Object.entries(values).flatMap(([arm, of]) =>
-    of.map((fid, i) => ({ arm: arm as ArmName, seed: i + 1, figures: { fid } })),
+    of.map((fid, i) => ({ arm: arm as ArmName, seed: i + 1, step: STEP, figures: { fid } })),
   );
 
 test("mean and sample deviation by hand", () => {
@@ -39,41 +41,96 @@ test("the deviation does not see a shift and grows with the scale", () => {
 });
 
 test("changes are taken seed by seed", () => {
-  const summary = summarize(COMPARISONS.main, FIGURES, runs({ baseline: [10, 20], regularizer: [9, 18] }))!;
-  expect(summary.arms.map(({ arm }) => arm)).toEqual(["baseline", "regularizer"]);
-  const [baseline, regularizer] = summary.arms.map(({ figures }) => figures.fid!);
-  expect(baseline!.change).toBeNull();
+  const summary = summarize(COMPARISONS.main, FIGURES, runs({ none: [10, 20], paired: [9, 18] }), STEP)!;
+  expect(summary.arms.map(({ arm }) => arm)).toEqual(["none", "paired"]);
+  const [none, paired] = summary.arms.map(({ figures }) => figures.fid!);
+  expect(none!.change).toBeNull();
   // The values differ much between seeds, the change does not.
-  expect(regularizer!.deviation).toBeGreaterThan(6);
-  expect(regularizer!.change!.mean).toBeCloseTo(-0.1, 12);
-  expect(regularizer!.change!.deviation).toBeCloseTo(0, 12);
+  expect(paired!.deviation).toBeGreaterThan(6);
+  expect(paired!.change!.mean).toBeCloseTo(-0.1, 12);
+  expect(paired!.change!.deviation).toBeCloseTo(0, 12);
+});
+
+/** The probability that Student's t lies within ± `bound`, by Simpson's rule over its density. */
+function within(bound: number, degrees: number): number {
+  const density = (t: number) => (1 + t ** 2 / degrees) ** (-(degrees + 1) / 2);
+  const integral = (from: number, to: number, parts = 20_000) => {
+    const width = (to - from) / parts;
+    const inner = Array.from({ length: parts - 1 }, (_, i) => (i % 2 === 0 ? 4 : 2) * density(from + (i + 1) * width));
+    return (width / 3) * inner.reduce((a, b) => a + b, density(from) + density(to));
+  };
+  // The tails by 1/t: ∫ from 1 to ∞ of f(t) is ∫ from 0 to 1 of f(1/u)/u².
+  const tail = (to: number, parts = 20_000) =>
+    Array.from({ length: parts }, (_, i) => ((i + 0.5) / parts) * to).reduce(
+      (sum, u) => sum + (density(1 / u) / u ** 2) * (to / parts),
+      0,
+    );
+  return integral(0, bound) / (integral(0, 1) + tail(1));
+}
+
+test.each([2, 3, 4, 5, 6, 10, 15, 20, 21])("an interval of %i seeds holds 95 % of Student's t", (count) => {
+  const [low, high] = intervalOf({ mean: 7, deviation: 2, count })!;
+  expect((low + high) / 2).toBeCloseTo(7, 12);
+  expect(within(((high - low) / 2 / 2) * Math.sqrt(count), count - 1)).toBeCloseTo(0.95, 4);
+  expect(intervalOf({ mean: 7, deviation: null, count: 1 })).toBeNull();
+});
+
+test("the interval of a change is that of the differences of equal seeds, not of the arms", () => {
+  // Changes of −10, −20 and −30 %: mean −20, deviation 10, and 4.303 · 10/√3 to either side.
+  const values = runs({ none: [10, 20, 40], paired: [9, 16, 28] });
+  const { change } = summarize(COMPARISONS.main, FIGURES, values, STEP)!.arms[1]!.figures.fid!;
+  expect(change!.mean).toBeCloseTo(-0.2, 12);
+  expect(change!.interval![0]).toBeCloseTo(-0.2 - 0.248_414, 5);
+  expect(change!.interval![1]).toBeCloseTo(-0.2 + 0.248_414, 5);
+  expect(markdownTable(summarize(COMPARISONS.main, FIGURES, values, STEP)!, FIGURES)).toContain(
+    "(−20.0 % [−44.8, +4.8])",
+  );
+});
+
+test("runs are compared at one step, and nothing is said relative to what is not above 0", () => {
+  const earlier = runs({ none: [1], paired: [2] }).map((run) => ({ ...run, step: 200 }));
+  const all = [...earlier, ...runs({ none: [-1], paired: [3] })];
+  const at = (step: number) => summarize(COMPARISONS.main, FIGURES, all, step)!.arms[1]!.figures.fid!;
+  expect(at(200)).toMatchObject({ mean: 2, change: { mean: 1, interval: null } });
+  expect(at(STEP)).toMatchObject({ mean: 3, change: null });
+  expect(summarize(COMPARISONS.main, FIGURES, all, 800)).toBeNull();
+});
+
+test("a figure that is neither good nor bad has no change in the table", () => {
+  const share = runs({ none: [1], paired: [2] }).map((run) => ({ ...run, figures: { share: run.figures.fid! } }));
+  expect(markdownTable(summarize(COMPARISONS.main, FIGURES, share, STEP)!, FIGURES)).toContain(
+    "| share <x> | 1.00 | 2.00 |",
+  );
 });
 
 test("a seed that only one arm has does not enter the change", () => {
-  const summary = summarize(COMPARISONS.main, FIGURES, runs({ baseline: [10], gumbel: [5, 1000] }))!;
+  const summary = summarize(COMPARISONS.main, FIGURES, runs({ none: [10], image: [5, 1000] }), STEP)!;
   expect(summary.arms[1]!.figures.fid).toMatchObject({ mean: 502.5, count: 2, change: { mean: -0.5, count: 1 } });
 });
 
 test("a comparison needs two arms; a value that is no number is none", () => {
-  expect(summarize(COMPARISONS.main, FIGURES, runs({ gumbel: [1], f8: [2] }))).toBeNull();
-  const summary = summarize(COMPARISONS.main, FIGURES, runs({ baseline: [Number.NaN], gumbel: [2] }))!;
+  expect(summarize(COMPARISONS.main, FIGURES, runs({ image: [1], sliced: [2] }), STEP)).toBeNull();
+  const summary = summarize(COMPARISONS.main, FIGURES, runs({ none: [Number.NaN], image: [2] }), STEP)!;
   expect(summary.arms[0]!.figures).toEqual({});
   expect(summary.arms[1]!.figures.fid!.change).toBeNull();
 });
 
 test("tables say mean, spread and change, and leave out what nobody has", () => {
-  const summary = summarize(COMPARISONS.main, FIGURES, runs({ baseline: [10, 12], regularizer: [9, 10.8] }))!;
+  const summary = summarize(COMPARISONS.main, FIGURES, runs({ none: [10, 12], paired: [9, 10.8] }), STEP)!;
   expect(markdownTable(summary, FIGURES)).toBe(
     [
-      "| | independent quantization, teacher forcing (VQ-GAN) | + variational regularizer |",
+      "| | independent quantization (VQ-GAN) | regularizer as described: moves both encoders |",
       "| --- | --- | --- |",
-      "| FID ↓ | 11.0 ± 1.4 | 9.9 ± 1.3 (−10.0 % ± 0.0) |",
+      "| seeds | 1, 2 | 1, 2 |",
+      "| FID ↓ | 11.0 ± 1.4 | 9.9 ± 1.3 (−10.0 % [−10.0, −10.0]) |",
     ].join("\n"),
   );
-  const both = summarize(COMPARISONS.main, FIGURES, [
-    ...runs({ baseline: [10] }),
-    { arm: "gumbel", seed: 1, figures: { share: 0.5 } },
-  ])!;
+  const both = summarize(
+    COMPARISONS.main,
+    FIGURES,
+    [...runs({ none: [10] }), { arm: "image", seed: 1, step: STEP, figures: { share: 0.5 } }],
+    STEP,
+  )!;
   const html = htmlTable(both, FIGURES);
   expect(html).toContain("<th>share &#60;x&#62;</th><td>–</td><td>0.50</td>");
   expect(html).toContain("<th>FID ↓</th><td>10.0</td><td>–</td>");
