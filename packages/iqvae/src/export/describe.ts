@@ -1,0 +1,30 @@
+import { BUNDLE_FORMAT, type Bundle, conditionPlanes, gridOf, type WeightType } from "@iqvae/runtime";
+import type { Config } from "../config/index.ts";
+import { conditionSpec } from "../data/index.ts";
+import { transformerConfig } from "../stage2/config.ts";
+
+/** What `model.json` says of a model, before there are files. */
+export type Description = Omit<Bundle, "files">;
+
+/** The model of a configuration, as `model.json` describes it. */
+export function describeModel(config: Config, weights: WeightType): Description {
+  const { name, data, stage1, stage2 } = config;
+  const { image, condition } = stage1.model;
+  const { layers, width, heads, unconditional = false } = transformerConfig(stage2);
+  const spec = conditionSpec(data);
+  return {
+    format: BUNDLE_FORMAT,
+    name,
+    condition: spec,
+    size: data.size,
+    grids: {
+      condition: gridOf(condition, conditionPlanes(spec, data.size)),
+      image: gridOf(image, [data.size, data.size]),
+    },
+    autoencoders: { condition, image },
+    transformer: { layers, width, heads, unconditional },
+    sampling: { temperature: 1, topK: null, topP: 1, guidance: 1 },
+    noise: 1,
+    weights,
+  };
+}
