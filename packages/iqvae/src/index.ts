@@ -1,3 +1,4 @@
+export type { Noise, SampleOptions } from "@iqvae/runtime";
 export { type Condition, conditionFor } from "./conditions/index.ts";
 export {
   type Config,
@@ -24,7 +25,7 @@ export { createRun, openRun, type RunFolder } from "./run/run-folder.ts";
 export { trainRun } from "./run/train-run.ts";
 export { ImageGenerator } from "./sampling/generator.ts";
 export type { Likelihood } from "./sampling/likelihood.ts";
-export type { Blend, Noise, SampleOptions, TokenSampleOptions, TokenSampler } from "./sampling/options.ts";
+export type { Blend, TokenSampleOptions, TokenSampler } from "./sampling/options.ts";
 export { cachedSampler, uncachedSampler } from "./sampling/sampler.ts";
 export { type Grid, type Grids, slidingSampler } from "./sampling/sliding.ts";
 export { Stage1Trainer } from "./stage1/trainer.ts";

@@ -2,7 +2,6 @@
 import { exp, madd, splat, sum } from "./math";
 
 /** The product of two vectors of `bytes / 4` numbers. */
-// @ts-expect-error: decorator
 @inline
 function dot(a: usize, b: usize, bytes: usize): f32 {
   let total = splat(0);

@@ -43,7 +43,6 @@ export function linear(
   }
 }
 
-// @ts-expect-error: decorator
 @inline
 function put(y: usize, value: v128, left: i32, then: i32): void {
   if (left >= 4) {

@@ -1,20 +1,17 @@
 // AssemblyScript. What all kernels share: pointers are byte addresses in the one memory, vectors have four float32.
 
 /** `a·b + c`; with relaxed SIMD in one instruction where the processor has it. */
-// @ts-expect-error: decorator
 @inline
 export function madd(a: v128, b: v128, c: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
 }
 
-// @ts-expect-error: decorator
 @inline
 export function splat(x: f32): v128 {
   return f32x4.splat(x);
 }
 
 /** The sum of the four. */
-// @ts-expect-error: decorator
 @inline
 export function sum(x: v128): f32 {
   const pairs = f32x4.add(x, v128.shuffle<f32>(x, x, 2, 3, 0, 1));
@@ -25,7 +22,6 @@ export function sum(x: v128): f32 {
  * eˣ within 2 units in the last place: `2ⁿ·eʳ` with `|r| ≤ ½ ln 2` and a polynomial for `eʳ` (Taylor's, to the seventh power). Below −87 it
  * stays at e⁻⁸⁷, which is next to nothing, and above 88 at e⁸⁸.
  */
-// @ts-expect-error: decorator
 @inline
 export function exp(x: v128): v128 {
   const held = f32x4.min(f32x4.max(x, splat(-87)), splat(88));
@@ -45,7 +41,6 @@ export function exp(x: v128): v128 {
 }
 
 /** `x·Φ(x)`, with the error function within 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26). */
-// @ts-expect-error: decorator
 @inline
 export function gelu(x: v128): v128 {
   const z = f32x4.mul(f32x4.abs(x), splat(0.70710678));
@@ -62,7 +57,6 @@ export function gelu(x: v128): v128 {
 }
 
 /** `x / (1 + e⁻ˣ)` */
-// @ts-expect-error: decorator
 @inline
 export function silu(x: v128): v128 {
   return f32x4.div(x, f32x4.add(splat(1), exp(f32x4.neg(x))));

@@ -1,7 +1,6 @@
 // AssemblyScript. Planes lie pixel by pixel: `[height, width, channels]`.
 import { madd, silu, splat } from "./math";
 
-// @ts-expect-error: decorator
 @inline
 function copy(from: usize, to: usize, bytes: usize): void {
   let i: usize = 0;
@@ -9,7 +8,6 @@ function copy(from: usize, to: usize, bytes: usize): void {
   for (; i < bytes; i += 4) store<f32>(to + i, load<f32>(from + i));
 }
 
-// @ts-expect-error: decorator
 @inline
 function clear(to: usize, bytes: usize): void {
   let i: usize = 0;

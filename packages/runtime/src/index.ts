@@ -10,12 +10,12 @@ export {
   type WeightType,
 } from "./bundle.ts";
 export * from "./conditions/spec.ts";
+export type { Engine, Soon } from "./engines/engine.ts";
+export { ownEngine } from "./engines/own.ts";
 export { DisposedError, ModelError, type ModelProblem } from "./errors.ts";
 export * from "./layers.ts";
 export { checkDrawOptions, type DrawOptions } from "./sampling/choose.ts";
 export { NOISE_VERSION } from "./sampling/noise.ts";
-export type { Engine, Soon } from "./engines/engine.ts";
-export { ownEngine } from "./engines/own.ts";
 export type { Noise, SampleOptions, TokenCounts, TokenSampleOptions } from "./sampling/options.ts";
 export { type Answer, type Question, type Sequences, sampleTokens } from "./sampling/sample.ts";
 export { sampleSeed } from "./sampling/seeds.ts";

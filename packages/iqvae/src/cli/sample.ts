@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { SampleOptions } from "@iqvae/runtime";
 import { replaceFile, setDefaultDevice, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { IMAGE_SIZES, type OpenRequest, spreadRows } from "../data/index.ts";
@@ -13,7 +14,6 @@ import {
 import { SAMPLES } from "../run/pictures.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
-import type { SampleOptions } from "../sampling/options.ts";
 import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, DEVICE, device, numberAbove, optionsOf, outputFile, THREADS, threads, whole } from "./options.ts";

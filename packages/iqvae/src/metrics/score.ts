@@ -1,11 +1,11 @@
+import type { DrawOptions, SampleOptions } from "@iqvae/runtime";
 import { heldOutPart, type PairDataset, type ScoredPart, spreadRows } from "../data/index.ts";
 import type { FeatureNetwork } from "../features/network.ts";
 import { openFeatureNetwork } from "../features/open.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
-import type { DrawOptions } from "../sampling/draw.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
-import type { SampleOptions } from "../sampling/options.ts";
+
 import { type Progress, silent } from "../support/progress.ts";
 import { Clock } from "./clock.ts";
 import { FeatureStore } from "./feature-store.ts";

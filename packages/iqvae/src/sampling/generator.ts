@@ -1,3 +1,4 @@
+import type { SampleOptions } from "@iqvae/runtime";
 import { inferenceMode, scope, type Tensor, tensor } from "@iqvae/torch";
 import { conditionFor, isRaster } from "../conditions/index.ts";
 import type { Config } from "../config/index.ts";
@@ -8,7 +9,7 @@ import type { Transformer } from "../models/transformer.ts";
 import { inPrecision, samplingPrecision } from "../support/precision.ts";
 import { checkPartial, givenTokens, withGivenPixels, withoutHole } from "./completion.ts";
 import { type Likelihood, likelihoods, tokenSurprise } from "./likelihood.ts";
-import type { SampleOptions, TokenSampler } from "./options.ts";
+import type { TokenSampler } from "./options.ts";
 import { cachedSampler } from "./sampler.ts";
 import { type Grid, type Grids, slidingSampler } from "./sliding.ts";
 

@@ -1,10 +1,16 @@
+import { type Answer, type Question, sampleTokens } from "@iqvae/runtime";
 import { ops, scope, type Tensor } from "@iqvae/torch";
 import type { Transformer } from "../models/transformer.ts";
 import { inPlainMode } from "../support/precision.ts";
-import { branchesOf, integers, type NextLogits, type Prepare, predictBranches } from "./branches.ts";
 import { CachedTransformer, type SamplingPrecision } from "./decoder.ts";
-import { drawTokens, GumbelBetween, type GumbelNoise, GumbelStream } from "./draw.ts";
-import { type Batch, batchesOf, type SequenceShape, type TokenSampleOptions, type TokenSampler } from "./options.ts";
+import type { SequenceShape, TokenSampler } from "./options.ts";
+import { integers, plainOptions, readConditions } from "./tokens.ts";
+
+/** From the number `t` of the next token, the token before it and all tokens `[S, t]` before it to its logits, float32 `[S, K]`. */
+export type NextLogits = (t: number, last: Tensor | undefined, before: Tensor) => Tensor;
+
+/** A way to predict, given the conditions `[N, conditionTokens]` and each sequence's place among them, int64 `[S]`. */
+export type Prepare = (conditions: Tensor, of: Tensor) => NextLogits;
 
 /**
  * Samples with a cache of keys and values.
@@ -31,69 +37,58 @@ export function uncachedSampler(model: Transformer): TokenSampler {
 }
 
 /**
- * Everything but the prediction is the same code for all samplers: equal logits draw equal tokens.
+ * A sampler predicts; what is drawn from its logits, guidance and all, is decided by {@link sampleTokens}, which the engines of
+ * `@iqvae/runtime` share.
  *
  * @param shape tokens of a condition and of an image as they are sampled
  * @param begin called once for each `sample`, in a scope
  */
 export function samplerOf(model: Transformer, shape: SequenceShape, begin: () => Prepare): TokenSampler {
+  const { conditionCodes, imageCodes } = model.tokens;
+  const { conditionTokens, imageTokens } = shape;
+  const counts = { conditionCodes, imageCodes, conditionTokens, imageTokens, absent: model.absent };
   return {
     sample: (conditions, options = {}) =>
       inPlainMode(
         () =>
           scope(() => {
-            const batches = batchesOf(model, shape, conditions, options);
-            const branches = branchesOf(model, conditions, options);
+            const { device } = conditions;
+            const rows = readConditions(conditions, shape);
+            const drawing = sampleTokens(counts, rows, plainOptions(options, shape, rows.length));
+            let step = drawing.next();
             const prepare = begin();
-            const drawn = batches.map((batch, i) =>
-              scope(() => {
-                const predict = predictBranches(prepare, branches, batch);
-                const { imageCodes } = model.tokens;
-                return drawBatch(predict, batch, [shape.imageTokens, imageCodes], options, conditions.device, (share) =>
-                  options.onProgress?.((i + share) / batches.length),
-                );
-              }),
-            );
-            return ops.aten.cat(drawn).view([conditions.shape[0]!, options.samples ?? 1, shape.imageTokens]);
+            while (!step.done) {
+              const first = step.value;
+              step = scope(() => answerBatch(prepare, drawing, first, device));
+            }
+            const tokens = Int32Array.from(step.value.flatMap((image) => [...image]));
+            return integers(tokens, device, [rows.length, options.samples ?? 1, imageTokens]);
           }),
         conditions.device,
       ),
   };
 }
 
-function drawBatch(
-  predict: NextLogits,
-  batch: Batch,
-  [imageTokens, imageCodes]: [number, number],
-  options: TokenSampleOptions,
+/** Answers all questions of a batch; gives the first of the next one, or the end. */
+function answerBatch(
+  prepare: Prepare,
+  drawing: Generator<Question, Int32Array[], Answer>,
+  first: Question,
   device: string,
-  onProgress: (share: number) => void,
-): Tensor {
-  const given = options.fixed?.index_select(
-    0,
-    integers(
-      batch.of.map((place) => batch.conditions[place]!),
-      device,
-    ),
-  );
-  using noise = noiseOf(batch, imageCodes, device, options);
-  const tokens = ops.aten.zeros([batch.seeds.length, imageTokens], { dtype: "int64", device });
-  let last: Tensor | undefined;
-  for (let t = 0; t < imageTokens; t++) {
-    scope(() => {
-      // Noise is drawn for given tokens too: those that are free then have the same, whatever is given.
-      const drawn = drawTokens(predict(t, last, tokens.slice(1, 0, t)), noise.next(), options);
-      const fixed = given?.select(1, t);
-      tokens.select(1, t).copy_(fixed === undefined ? drawn : ops.aten.where(fixed.ge(0), fixed, drawn));
+): IteratorResult<Question, Int32Array[]> {
+  const { conditions, of } = first.sequences;
+  const predict = prepare(ops.aten.stack(conditions.map((tokens) => integers(tokens, device))), integers(of, device));
+  let question = first;
+  for (;;) {
+    const { t, last, drawn } = question;
+    const logits = scope(() => {
+      const before = integers(drawn, device, [of.length, drawn.length / of.length]).slice(1, 0, t);
+      return predict(t, t === 0 ? undefined : integers(last, device), before)
+        .contiguous()
+        .read("float32");
     });
-    last = tokens.select(1, t);
-    onProgress((t + 1) / imageTokens);
+    const step = drawing.next(logits);
+    if (step.done || step.value.t === 0) return step;
+    question = step.value;
   }
-  return tokens;
-}
-
-function noiseOf(batch: Batch, codes: number, device: string, { noise }: TokenSampleOptions): GumbelNoise {
-  const from = new GumbelStream(batch.seeds, codes, device);
-  if (noise?.kind !== "between") return from;
-  return new GumbelBetween(from, new GumbelStream(batch.seedsTo, codes, device), noise.share);
 }

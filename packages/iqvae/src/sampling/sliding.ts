@@ -1,8 +1,8 @@
 import type { Tensor } from "@iqvae/torch";
 import type { Transformer } from "../models/transformer.ts";
-import { integers } from "./branches.ts";
 import type { TokenSampler } from "./options.ts";
 import { samplerOf } from "./sampler.ts";
+import { integers } from "./tokens.ts";
 
 /** A grid of tokens, in raster order. */
 export interface Grid {

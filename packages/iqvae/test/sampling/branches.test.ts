@@ -1,8 +1,9 @@
+import { sampleSeed } from "@iqvae/runtime";
 import { noGrad, ops, scope, type Tensor, unscoped } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
-import { GumbelStream, sampleSeed } from "../../src/sampling/draw.ts";
 import type { TokenSampleOptions } from "../../src/sampling/options.ts";
 import { cachedSampler, uncachedSampler } from "../../src/sampling/sampler.ts";
+import { LibtorchNoise } from "./libtorch-noise.ts";
 import { drawn, SHAPE, sharpModel } from "./support.ts";
 
 const model = sharpModel(1, SHAPE, { unconditional: true });
@@ -11,22 +12,21 @@ const others = unscoped(() => ops.aten.randint(SHAPE.conditionCodes, [4, 9], { d
 const draw = (options: TokenSampleOptions, given: Tensor = conditions) => drawn(cachedSampler(model), given, options);
 
 /** Sampling written out for one image: noise and logits of each step, with `logitsAt` from the tokens so far `[1, t]`. */
-function byHand(seed: bigint, logitsAt: (before: Tensor, t: number) => Tensor): number[] {
+function byHand(seed: number, logitsAt: (before: Tensor, t: number) => Tensor): number[] {
   return scope(() =>
     noGrad(() => {
-      const noise = new GumbelStream([seed], SHAPE.imageCodes, "cpu");
+      const noise = new LibtorchNoise(seed, SHAPE.imageCodes);
       let tokens = ops.aten.zeros([1, 0], { dtype: "int64" });
       for (let t = 0; t < SHAPE.imageTokens; t++) {
         const token = logitsAt(tokens, t).add(noise.next()).argmax(-1);
         tokens = ops.aten.cat([tokens, token.unsqueeze(0).view([1, 1])], 1);
       }
-      noise[Symbol.dispose]();
       return Array.from(tokens.read("int64"), Number);
     }),
   );
 }
 
-const seedOf = (condition: Tensor) => sampleSeed(3, condition.read("int64"), 0);
+const seedOf = (condition: Tensor) => sampleSeed(3, Array.from(condition.read("int64"), Number), 0);
 const logits = (condition: Tensor, before: Tensor, t: number) => model.forward(condition, before).select(1, t);
 const nothing = () => ops.aten.full([1, 9], model.absent!, { dtype: "int64" });
 

@@ -1,16 +1,19 @@
+import { sampleSeed } from "@iqvae/runtime";
 import { liveTensors, noGrad, ops, scope, type Tensor, tensor, unscoped } from "@iqvae/torch";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { GumbelStream, sampleSeed } from "../../src/sampling/draw.ts";
 import { likelihoods, tokenSurprise } from "../../src/sampling/likelihood.ts";
 import { cachedSampler, uncachedSampler } from "../../src/sampling/sampler.ts";
 import { slidingSampler } from "../../src/sampling/sliding.ts";
+import { LibtorchNoise } from "./libtorch-noise.ts";
 import { drawn, SHAPE, sharpModel } from "./support.ts";
 
 const model = sharpModel(1);
 const conditions = unscoped(() => ops.aten.randint(SHAPE.conditionCodes, [3, 9], { dtype: "int64" }));
 const int64 = (values: readonly number[], shape: number[]): Tensor =>
   tensor(Int32Array.from(values), { shape }).to("int64");
+
+const numbers = (tokens: Tensor): number[] => Array.from(tokens.read("int64"), Number);
 
 describe("given tokens", () => {
   test("none given is plain sampling, to the bit", () => {
@@ -123,7 +126,7 @@ describe("a sliding window", () => {
       const sampler = slidingSampler(aligned, grids, wanted);
       const tokens = drawn(sampler, large, { seed: 2 });
       expect(new Set(tokens).size).toBeGreaterThan(8);
-      const noise = new GumbelStream([sampleSeed(2, large.read("int64"), 0)], SHAPE.imageCodes, "cpu");
+      const noise = new LibtorchNoise(sampleSeed(2, numbers(large), 0), SHAPE.imageCodes);
       for (let t = 0; t < 54; t++) {
         const [row, column] = [Math.floor(t / 9), t % 9];
         // taming's rule: two before it, unless an edge is nearer
@@ -132,12 +135,11 @@ describe("a sliding window", () => {
         const window = (all: readonly number[]) =>
           Array.from({ length: 16 }, (_, i) => all[(top + (i >> 2)) * 9 + left + (i & 3)]!);
         const local = (row - top) * 4 + column - left;
-        const seen = int64(window(Array.from(large.read("int64"), Number)), [1, 16]);
+        const seen = int64(window(numbers(large)), [1, 16]);
         const before = int64(window(tokens).slice(0, local), [1, local]);
         const logits = noGrad(() => aligned.forward(seen, before).select(1, local));
         expect(tokens[t], `${row}, ${column}`).toBe(logits.add(noise.next()).argmax(-1).item());
       }
-      noise[Symbol.dispose]();
     });
   });
 
