@@ -2,6 +2,7 @@ import type { DrawOptions, SampleOptions } from "@iqvae/runtime";
 import { heldOutPart, type PairDataset, type ScoredPart, spreadRows } from "../data/index.ts";
 import type { FeatureNetwork } from "../features/network.ts";
 import { openFeatureNetwork } from "../features/open.ts";
+import type { Models } from "../run/restore.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
@@ -26,7 +27,7 @@ import { modelFigures, reconstructionsOf } from "./model-figures.ts";
 import { PLAIN_JUDGES } from "./plain-judges.ts";
 import { realImages } from "./real-images.ts";
 import { expectFinite, type RunScore, SCORE_FORMAT } from "./run-score.ts";
-import { tripleFigures, tripleSets } from "./triple.ts";
+import { type TripleTruth, tripleFigures, tripleTruth } from "./triple.ts";
 
 /** What a run is scored by. */
 export interface ScoreOptions {
@@ -58,7 +59,36 @@ const MODEL_PAIRS = 512;
  *   pair is left for the part
  */
 export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<RunScore> {
-  const { samples, seed, sampling = {}, progress = silent } = options;
+  using generator = ImageGenerator.load(run);
+  const [score] = await scoreAll(run, [generator], options);
+  return score!;
+}
+
+/**
+ * The same with the weights that a run had after several steps of stage 2, which share what true images and reconstructions take.
+ *
+ * @param steps those that checkpoints were kept of (`keepAt`)
+ * @returns a score for each step
+ * @throws as {@link scoreRun}; CheckpointError when there is no checkpoint of a step
+ */
+export async function scoreSteps(run: RunFolder, steps: readonly number[], options: ScoreOptions): Promise<RunScore[]> {
+  const generators: ImageGenerator[] = [];
+  try {
+    for (const step of steps)
+      generators.push(ImageGenerator.load({ config: run.config, loadModels: () => run.loadModels(step) }));
+    return await scoreAll(run, generators, options);
+  } finally {
+    for (const generator of generators) generator.dispose();
+  }
+}
+
+/** @param generators of one run, so that their stages 1 are equal */
+async function scoreAll(
+  run: RunFolder,
+  generators: readonly ImageGenerator[],
+  options: ScoreOptions,
+): Promise<RunScore[]> {
+  const { samples, seed, progress = silent } = options;
   if (!Number.isInteger(samples) || samples < 2)
     throw new RangeError(
       `scoreRun takes at least 2 samples of each condition, or diversity means nothing, not ${samples}.`,
@@ -67,78 +97,93 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
     throw new RangeError(`scoreRun takes at least 1 condition, not ${options.conditions}.`);
   const { config } = run;
   expectImpartial(run.path, config, options.networks ?? []);
-  using generator = ImageGenerator.load(run);
   const part = options.part ?? "report";
   const all = await openData(config.data, progress);
-  const clock = new Clock(progress);
   using features = new FeatureStore();
   try {
     const dataset = heldOutPart(all, part);
     const rows = spreadRows(dataset.validation, options.conditions);
     const networks = options.networks ?? [await openFeatureNetwork(defaultJudge(dataset, [config]), { progress })];
     const fidelity = options.fidelity ?? (await fidelityOf(all, { progress }));
-    const drawn = await clock.time("drawing", () => drawAll(generator, dataset, rows, options, progress));
     const ids = rows.map((row) => dataset.validation.ids[row]!);
+    const heldOut = imageSet(dataset.validation.batch(rows).images, dataset.size);
+    const clock = new Clock(progress);
     const real = await clock.time("real images", () => realImages(dataset, ids, samples, seed));
-    const images = imageSet(dataset.validation.batch(rows).images, dataset.size);
-    const reconstruct = (set: ImageSet) => reconstructionsOf(generator.models.iqvae, config, set);
-    const sets = await clock.time("reconstructions", () =>
-      tripleSets({ dataset, ids, samples, seed, drawn, real, images, reconstruct }),
-    );
-    const subject: Subject = {
-      dataset,
-      rows,
-      samples,
-      seed,
-      drawn,
-      real,
-      heldOut: images,
-      clock,
-      features,
-    };
-    const figures = [
-      ...(await tripleFigures(sets, [...networks, ...PLAIN_JUDGES], subject)),
-      ...(await networkFigures(subject, networks)),
-      ...(await textureFigures(subject)),
-      ...(await fidelityFigures(subject, fidelity)),
-    ];
-    const open = dataset.facts?.open;
-    const calibrated = open === undefined ? null : await openFigures(subject, open, ids);
-    const models = await clock.time("models", () =>
-      modelFigures(generator.models, config, dataset, spreadRows(dataset.validation, MODEL_PAIRS)),
-    );
-    const shown = [
-      ...figures,
-      ...(open && calibrated ? calibrationFigures(open.what, calibrated) : []),
-      ...modelRows(models),
-    ];
-    expectFinite(shown);
-    return {
-      format: SCORE_FORMAT,
-      run: run.path,
-      settings: {
-        data: dataset.name,
-        size: dataset.size,
-        conditions: rows.length,
-        part,
-        samples,
-        seed,
-        temperature: sampling.temperature ?? 1,
-        topK: sampling.topK ?? null,
-        topP: sampling.topP ?? 1,
-        guidance: sampling.guidance ?? 1,
-      },
-      networks: {
-        ...Object.fromEntries(networks.map(({ name, digest }) => [name, digest])),
-        ...fidelity?.networks,
-      },
-      figures: shown,
-      calibration: calibrated,
-      seconds: clock.seconds,
-    };
+    const scores: RunScore[] = [];
+    let truth: TripleTruth | undefined;
+    for (const generator of generators) {
+      const { models } = generator;
+      const reconstruct = (set: ImageSet) => reconstructionsOf(models.iqvae, config, set);
+      truth ??= await clock.time("reconstructions", () =>
+        tripleTruth({ dataset, ids, samples, seed, real, images: heldOut, reconstruct }),
+      );
+      const drawn = await clock.time("drawing", () => drawAll(generator, dataset, rows, options, progress));
+      const subject: Subject = { dataset, rows, samples, seed, drawn, real, heldOut, clock, features };
+      scores.push(await scoreOf({ run, part, ids, truth, networks, fidelity, models, subject, options }));
+    }
+    return scores;
   } finally {
     all.close();
   }
+}
+
+interface Scoring {
+  readonly run: RunFolder;
+  readonly part: ScoredPart;
+  readonly ids: readonly string[];
+  readonly truth: TripleTruth;
+  readonly networks: readonly FeatureNetwork[];
+  readonly fidelity: Fidelity | undefined;
+  readonly models: Models;
+  readonly subject: Subject;
+  readonly options: ScoreOptions;
+}
+
+async function scoreOf(scoring: Scoring): Promise<RunScore> {
+  const { run, part, ids, truth, networks, fidelity, models, subject, options } = scoring;
+  const { dataset, rows, drawn, clock } = subject;
+  const { samples, seed, sampling = {} } = options;
+  const sets = { ...truth, drawn: truth.counted(drawn) };
+  const figures = [
+    ...(await tripleFigures(sets, [...networks, ...PLAIN_JUDGES], subject)),
+    ...(await networkFigures(subject, networks)),
+    ...(await textureFigures(subject)),
+    ...(await fidelityFigures(subject, fidelity)),
+  ];
+  const open = dataset.facts?.open;
+  const calibrated = open === undefined ? null : await openFigures(subject, open, ids);
+  const ofModels = await clock.time("models", () =>
+    modelFigures(models, run.config, dataset, spreadRows(dataset.validation, MODEL_PAIRS)),
+  );
+  const shown = [
+    ...figures,
+    ...(open && calibrated ? calibrationFigures(open.what, calibrated) : []),
+    ...modelRows(ofModels),
+  ];
+  expectFinite(shown);
+  return {
+    format: SCORE_FORMAT,
+    run: run.path,
+    settings: {
+      data: dataset.name,
+      size: dataset.size,
+      conditions: rows.length,
+      part,
+      samples,
+      seed,
+      temperature: sampling.temperature ?? 1,
+      topK: sampling.topK ?? null,
+      topP: sampling.topP ?? 1,
+      guidance: sampling.guidance ?? 1,
+    },
+    networks: {
+      ...Object.fromEntries(networks.map(({ name, digest }) => [name, digest])),
+      ...fidelity?.networks,
+    },
+    figures: shown,
+    calibration: calibrated,
+    seconds: { ...clock.seconds },
+  };
 }
 
 /** Conditions that are drawn at once, so that progress is seen. */

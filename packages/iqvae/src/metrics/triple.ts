@@ -8,28 +8,31 @@ import { type RealImages, trueImages } from "./real-images.ts";
 import type { Figure } from "./run-score.ts";
 
 /**
- * Sets of equally many images, by which what each stage costs can be told apart. All but the reference are of the very same
- * conditions.
+ * Sets of equally many images that drawn ones are held against, so that what each stage costs can be told apart. All but the
+ * reference are of the very same conditions.
  */
-export interface TripleSets {
+export interface TripleTruth {
   /** Of the training split. */
   readonly reference: ImageSet;
   /** True images of the conditions. */
   readonly truth: ImageSet;
   /** What stage 1 makes of these: what a stage 2 without fault would draw. */
   readonly reconstructed: ImageSet;
-  readonly drawn: ImageSet;
   /** Two sets of reconstructions of true images that differ by chance alone; `undefined` where there are not enough images. */
   readonly chance: readonly [ImageSet, ImageSet] | undefined;
+  /** Of `samples` drawn images of each condition, one condition after the other, those that count: as many as in the other sets. */
+  counted(drawn: ImageSet): ImageSet;
 }
 
-/** What {@link tripleSets} needs. */
+/** The same with drawn images. */
+export type TripleSets = Omit<TripleTruth, "counted"> & { readonly drawn: ImageSet };
+
+/** What {@link tripleTruth} needs. */
 export interface TripleInput {
   readonly dataset: PairDataset;
   readonly ids: readonly string[];
   readonly samples: number;
   readonly seed: number;
-  readonly drawn: ImageSet;
   readonly real: RealImages;
   /** The images of the held-out pairs, one a condition. */
   readonly images: ImageSet;
@@ -41,17 +44,17 @@ export interface TripleInput {
  * another draw of them. Elsewhere each condition has one true image, so that one drawn image of each counts; and chance is that of
  * equally many images of the training split.
  */
-export async function tripleSets(input: TripleInput): Promise<TripleSets> {
-  const { dataset, ids, samples, seed, drawn, real, images, reconstruct } = input;
+export async function tripleTruth(input: TripleInput): Promise<TripleTruth> {
+  const { dataset, ids, samples, seed, real, images, reconstruct } = input;
   if (real.isOfConditions && real.own !== undefined) {
-    const count = Math.min(real.reference.count, drawn.count);
+    const count = Math.min(real.reference.count, real.own.count);
     const reconstructed = reconstruct(firstOf(real.own, count));
     const again = await trueImages(dataset, ids, samples, "metrics chance", seed);
     return {
       reference: firstOf(real.reference, count),
       truth: firstOf(real.own, count),
       reconstructed,
-      drawn: firstOf(drawn, count),
+      counted: (drawn) => firstOf(drawn, count),
       chance: [reconstructed, reconstruct(firstOf(again!, count))],
     };
   }
@@ -62,7 +65,7 @@ export async function tripleSets(input: TripleInput): Promise<TripleSets> {
     reference,
     truth: firstOf(images, count),
     reconstructed: reconstruct(firstOf(images, count)),
-    drawn: firstOf(firstOfEach(drawn, samples), count),
+    counted: (drawn) => firstOf(firstOfEach(drawn, samples), count),
     chance: others && [reconstruct(reference), reconstruct(others)],
   };
 }

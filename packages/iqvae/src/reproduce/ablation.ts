@@ -12,7 +12,7 @@ import { type Criterion, LOG_FIGURES, logFigures } from "./figures.ts";
 import { sideBySide } from "./pictures.ts";
 import { type AblationResults, html, markdown } from "./report.ts";
 import { type AblationPlan, checked, type PlannedRun, runsOf, scoredSteps } from "./runs.ts";
-import { columnsOf, type Judges, openJudges, scoreOf, valuesOf } from "./score.ts";
+import { columnsOf, type Judges, openJudges, scoresOf, valuesOf } from "./score.ts";
 import { type ComparisonSummary, type ScoredRun, summarize } from "./summary.ts";
 import { type FailedRun, type TrainingOptions, trainRuns } from "./train-runs.ts";
 
@@ -96,16 +96,16 @@ class Scores {
       return true;
     }
     const { part, judges } = this.score;
-    const scored: ScoredRun[] = [];
-    for (const step of scoredSteps(config)) {
-      // Lets a progress bar draw and Ctrl-C through.
-      await new Promise(setImmediate);
-      if (interrupt.requested) return false;
-      const figures = await scoreOf(run, step, part, judges);
-      for (const column of columnsOf(figures)) this.#columns.set(column.name, column);
-      scored.push({ arm, seed, step, figures: { ...ofLog, ...valuesOf(figures) } });
-    }
-    this.#scored.set(planned, scored);
+    // Lets a progress bar draw and Ctrl-C through.
+    await new Promise(setImmediate);
+    if (interrupt.requested) return false;
+    const steps = scoredSteps(config);
+    const figures = await scoresOf(run, steps, part, judges);
+    for (const column of figures.flatMap(columnsOf)) this.#columns.set(column.name, column);
+    this.#scored.set(
+      planned,
+      steps.map((step, i) => ({ arm, seed, step, figures: { ...ofLog, ...valuesOf(figures[i]!) } })),
+    );
     progress.tell(`${path} is scored`, { event: "scored", run: path });
     return true;
   }

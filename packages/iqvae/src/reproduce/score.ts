@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "@iqvae/torch";
 import type { PairDataset, ScoredPart } from "../data/index.ts";
-import { type FeatureNetwork, type Fidelity, fidelityOf, openFeatureNetwork, scoreRun } from "../metrics/index.ts";
+import { type FeatureNetwork, type Fidelity, fidelityOf, openFeatureNetwork, scoreSteps } from "../metrics/index.ts";
 import { defaultJudge, type JudgedConfig } from "../metrics/judges.ts";
 import type { Figure } from "../metrics/run-score.ts";
 import { TRIPLE } from "../metrics/triple.ts";
@@ -41,35 +41,37 @@ const SAMPLES = 4;
 const SEED = 1;
 
 /**
- * Draws images for the conditions of a part of the held-out pairs, with the weights that a run had after a step of stage 2, and
+ * Draws images for the conditions of a part of the held-out pairs, with the weights that a run had after steps of stage 2, and
  * measures them. The figures are kept in the run's folder, by all that they depend on, so that they are found again.
  *
- * @throws CheckpointError when the weights of that step were not kept
+ * @returns the figures after each of the steps
+ * @throws CheckpointError when the weights of a step were not kept
  */
-export async function scoreOf(
+export async function scoresOf(
   run: RunFolder,
-  step: number,
+  steps: readonly number[],
   part: ScoredPart,
   judges: Judges,
-): Promise<readonly Figure[]> {
+): Promise<(readonly Figure[])[]> {
   const path = join(run.path, "scores.json");
-  const key = keyOf(run, step, part, judges);
   const kept = readScores(path);
-  const found = kept[key];
-  if (found !== undefined) return found;
-  const { figures } = await scoreRun(
-    { ...run, loadModels: () => run.loadModels(step) },
-    {
+  const keys = steps.map((step) => keyOf(run, step, part, judges));
+  const open = steps.filter((_, i) => kept[keys[i]!] === undefined);
+  if (open.length > 0) {
+    const scores = await scoreSteps(run, open, {
       conditions: CONDITIONS,
       part,
       samples: SAMPLES,
       seed: SEED,
       networks: [judges.network],
       ...(judges.fidelity === undefined ? {} : { fidelity: judges.fidelity }),
-    },
-  );
-  replaceFile(path, `${JSON.stringify({ ...kept, [key]: figures }, null, 2)}\n`);
-  return figures;
+    });
+    open.forEach((step, i) => {
+      kept[keys[steps.indexOf(step)]!] = scores[i]!.figures;
+    });
+    replaceFile(path, `${JSON.stringify(kept, null, 2)}\n`);
+  }
+  return keys.map((key) => kept[key]!);
 }
 
 function keyOf({ checkpoints }: RunFolder, step: number, part: ScoredPart, { network, fidelity }: Judges): string {

@@ -5,7 +5,7 @@ import { FeatureStore } from "../../src/metrics/feature-store.ts";
 import { type ImageSet, imageSet, joinImages } from "../../src/metrics/image-set.ts";
 import { COLORS, GRADIENTS, PLAIN_JUDGES } from "../../src/metrics/plain-judges.ts";
 import { realImages } from "../../src/metrics/real-images.ts";
-import { type TripleSets, tripleOf as tripleBy, tripleFigures, tripleSets } from "../../src/metrics/triple.ts";
+import { type TripleSets, tripleOf as tripleBy, tripleFigures, tripleTruth } from "../../src/metrics/triple.ts";
 import { silent } from "../../src/support/progress.ts";
 import { seededRandom } from "../../src/support/random.ts";
 import { SIDE, squares } from "./squares.ts";
@@ -138,10 +138,11 @@ describe("the sets that are compared", () => {
   const marked = (set: ImageSet) => ({ ...set, pixels: set.pixels.map((value) => value ^ 1) });
   const setsOf = async (dataset: typeof first) => {
     const real = await realImages(dataset, ids, SAMPLES, 7);
-    return {
-      real,
-      sets: await tripleSets({ dataset, ids, samples: SAMPLES, seed: 7, drawn, real, images, reconstruct: marked }),
-    };
+    const { counted, ...truth } = await tripleTruth({
+      ...{ dataset, ids, samples: SAMPLES, seed: 7, real, images },
+      reconstruct: marked,
+    });
+    return { real, sets: { ...truth, drawn: counted(drawn) } };
   };
   const counts = ({ chance, ...sets }: TripleSets) =>
     [...Object.values(sets), ...(chance ?? [])].map((set: ImageSet) => set.count);
