@@ -9,7 +9,14 @@ export {
   WEIGHTS_FILE,
   type WeightType,
 } from "./bundle.ts";
+export type { Condition } from "./conditions/condition.ts";
+export { plainCondition } from "./conditions/index.ts";
+export { bumpDeviation } from "./conditions/key-points.ts";
+export { type Box, layoutBytes } from "./conditions/layout.ts";
+export { meanFidelity } from "./conditions/mean-fidelity.ts";
+export { GOLDEN_ANGLE, hslColor } from "./conditions/raster.ts";
 export * from "./conditions/spec.ts";
+export { textBytes, textOf } from "./conditions/text.ts";
 export type { Engine, Soon } from "./engines/engine.ts";
 export { ownEngine } from "./engines/own.ts";
 export { DisposedError, ModelError, type ModelProblem } from "./errors.ts";

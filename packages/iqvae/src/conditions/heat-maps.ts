@@ -1,3 +1,4 @@
+import { bumpDeviation } from "@iqvae/runtime";
 import { ops, type Tensor } from "@iqvae/torch";
 
 /**
@@ -5,11 +6,6 @@ import { ops, type Tensor } from "@iqvae/torch";
  *
  * Coordinates are shares of the side in [0, 1]; pixel `i` of `size` has its center at `(i + ½)/size`.
  */
-
-/** Standard deviation of a bump in pixels: about 3 % of the side, so that the joints of a finger stay apart. */
-function sigmaFor(size: number): number {
-  return size / 29;
-}
 
 /** A bump below this height is taken for none. */
 const VISIBLE = 0.3;
@@ -27,7 +23,7 @@ export function bumps(x: Tensor, y: Tensor, weight: Tensor, size: number): Tenso
     centers
       .sub(at.mul(size).unsqueeze(-1))
       .square()
-      .mul(-0.5 / sigmaFor(size) ** 2)
+      .mul(-0.5 / bumpDeviation(size) ** 2)
       .exp(); // [B, K, size]
   return profile(y).mul(weight.unsqueeze(-1)).unsqueeze(-1).mul(profile(x).unsqueeze(-2));
 }
@@ -45,7 +41,7 @@ const TOP_WEIGHT = 30;
  * @param given, wanted float32 `[B, K, size, size]`
  */
 export function heatMapError(given: Tensor, wanted: Tensor): Tensor {
-  const sigma = sigmaFor(wanted.shape[3]!);
+  const sigma = bumpDeviation(wanted.shape[3]!);
   // Σ h² ≈ πσ² and Σ h³ ≈ ⅔πσ² for a Gaussian bump of height 1.
   const bump = Math.PI * sigma ** 2 * (1 + (2 / 3) * TOP_WEIGHT);
   return given.sub(wanted).square().mul(wanted.mul(TOP_WEIGHT).add(1)).sum().div(bump);

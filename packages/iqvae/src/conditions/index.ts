@@ -7,12 +7,9 @@ import { semantic } from "./semantic.ts";
 import type { ConditionSpec } from "./spec.ts";
 import { text } from "./text.ts";
 
+export { GOLDEN_ANGLE, hslColor, layoutBytes, meanFidelity, textBytes, textOf } from "@iqvae/runtime";
 export type { Condition } from "./condition.ts";
-export { layoutBytes } from "./layout.ts";
-export { meanFidelity } from "./mean-fidelity.ts";
-export { GOLDEN_ANGLE, hslColor } from "./raster.ts";
 export * from "./spec.ts";
-export { textBytes, textOf } from "./text.ts";
 
 /** The condition that a data set's samples need, for images of `size` pixels a side. */
 export function conditionFor(spec: ConditionSpec, size: number): Condition {
@@ -27,8 +24,8 @@ export function conditionFor(spec: ConditionSpec, size: number): Condition {
     case "layout":
       return layout(spec, size);
     case "text":
-      return text(spec);
+      return text(spec, size);
     case "audio":
-      return audio(spec);
+      return audio(spec, size);
   }
 }

@@ -1,9 +1,7 @@
+import { type LayoutSpec, plainCondition } from "@iqvae/runtime";
 import { ops, type Tensor } from "@iqvae/torch";
-import { Canvas, GLYPH_ADVANCE } from "./canvas.ts";
-import { checkLength } from "./check.ts";
 import type { Condition } from "./condition.ts";
 import { bumps, heatMapError, isPeak, refine } from "./heat-maps.ts";
-import type { LayoutSpec } from "./spec.ts";
 
 /** Weight of the error of widths and heights, in shares of the side, beside that of the centers. */
 const EXTENT_WEIGHT = 4;
@@ -19,13 +17,8 @@ const OUTLINE = 1;
  */
 export function layout(spec: LayoutSpec, size: number): Condition {
   const classes = spec.classes.length;
-  const shape = [spec.boxes, 5] as const;
-  const check = (boxes: Uint8Array) => checkBoxes(boxes, spec);
   return {
-    kind: "layout",
-    shape,
-    planes: [size, size],
-    inputChannels: classes + 1,
+    ...plainCondition(spec, size),
     outputChannels: classes + 2,
     toPlanes: (boxes) => fillBoxes(readBoxes(boxes, classes), size),
     toLogits: (boxes) => centers(readBoxes(boxes, classes), size).planes,
@@ -39,18 +32,6 @@ export function layout(spec: LayoutSpec, size: number): Condition {
       return heat.div(count).add(extent.div(near.sum().mul(2).clamp_min(1)), { alpha: EXTENT_WEIGHT });
     },
     fromLogits: (logits) => findBoxes(logits.to("float32"), spec, size),
-    check,
-    draw(boxes, side) {
-      check(boxes);
-      return drawBoxes(boxes, spec, side);
-    },
-    describe: (boxes) =>
-      rowsOf(boxes)
-        .map(({ label, left, top, width, height }) => {
-          return `${spec.classes[label]?.name} ${left},${top} ${width}×${height}`;
-        })
-        .join("; "),
-    fidelity: compare,
   };
 }
 
@@ -160,107 +141,4 @@ function canonicalOrder(rows: Tensor): Tensor {
   const [label, left, top] = [0, 1, 2].map((column) => rows.select(2, column).to("int64")) as [Tensor, Tensor, Tensor];
   const key = label.mul(65536).add(top.mul(256)).add(left);
   return key.masked_fill(label.eq(0), 1 << 30).argsort(1);
-}
-
-interface Box {
-  readonly label: number;
-  readonly left: number;
-  readonly top: number;
-  readonly width: number;
-  readonly height: number;
-}
-
-function rowsOf(boxes: Uint8Array): Box[] {
-  return Array.from({ length: boxes.length / 5 }, (_, n) => {
-    const [label = 0, left = 0, top = 0, width = 0, height = 0] = boxes.subarray(5 * n, 5 * n + 5);
-    return { label: label - 1, left, top, width, height };
-  }).filter(({ label }) => label >= 0);
-}
-
-/**
- * Boxes as a layout's bytes, in the order that a decoder gives them: by class, then by top, then by left.
- *
- * @param boxes `label` numbers the class from 0; the rest in 0 … 255 of the image's side
- * @throws RangeError when there are too many, or one is none
- */
-export function layoutBytes(boxes: readonly Box[], spec: LayoutSpec): Uint8Array {
-  if (boxes.length > spec.boxes) {
-    throw new RangeError(
-      `layoutBytes: ${boxes.length} boxes came, but a layout of this data set has ${spec.boxes} at most.`,
-    );
-  }
-  const sorted = [...boxes].sort((a, b) => a.label - b.label || a.top - b.top || a.left - b.left);
-  const bytes = new Uint8Array(5 * spec.boxes);
-  sorted.forEach(({ label, left, top, width, height }, n) => {
-    bytes.set([label + 1, left, top, width, height], 5 * n);
-  });
-  checkBoxes(bytes, spec);
-  return bytes;
-}
-
-function checkBoxes(boxes: Uint8Array, { classes, boxes: count }: LayoutSpec): void {
-  checkLength("layout", boxes, [count, 5]);
-  for (let n = 0; n < count; n++) {
-    const row = boxes.subarray(5 * n, 5 * n + 5);
-    const [label, left, top, width, height] = [row[0]!, row[1]!, row[2]!, row[3]!, row[4]!];
-    if (label === 0 && row.every((value) => value === 0)) continue;
-    if (label > classes.length) {
-      throw new RangeError(
-        `box ${n} has the class ${label}, but there are ${classes.length}, numbered from 1; 0 is no box.`,
-      );
-    }
-    if (label > 0 && width > 0 && height > 0 && left + width <= 255 && top + height <= 255) continue;
-    throw new RangeError(
-      `box ${n} is [${row.join(", ")}], but a box is [class + 1, left, top, width, height] within 255 × 255, at least 1 × 1; ` +
-        "an empty row is all 0.",
-    );
-  }
-}
-
-function drawBoxes(boxes: Uint8Array, { classes }: LayoutSpec, side: number): Uint8Array {
-  const canvas = new Canvas(side);
-  const place = (share: number) => Math.min(side - 1, Math.floor((share / 255) * side));
-  for (const { label, left, top, width, height } of rowsOf(boxes)) {
-    const { name, color } = classes[label]!;
-    canvas.frame(place(left), place(top), place(left + width), place(top + height), color);
-    const letters = Math.floor((place(width) - 2) / GLYPH_ADVANCE);
-    canvas.text(name.slice(0, Math.max(1, letters)), place(left) + 2, place(top) + 2, color);
-  }
-  return canvas.pixels;
-}
-
-/**
- * Boxes of equal classes are matched greedily, the best overlap first. `agreement`: the sum of overlaps (intersection over
- * union) over the larger number of boxes. `found`: the share of true boxes with an overlap of at least ½. `f1`: twice the
- * number of those over the number of all boxes, true ones and guessed ones.
- */
-function compare(truth: Uint8Array, guess: Uint8Array): Readonly<Record<string, number>> {
-  const [expected, given] = [rowsOf(truth), rowsOf(guess)];
-  const pairs = expected.flatMap((a, i) =>
-    given.flatMap((b, j) => (a.label === b.label ? [{ i, j, overlap: overlapOf(a, b) }] : [])),
-  );
-  pairs.sort((a, b) => b.overlap - a.overlap);
-  const [left, right] = [new Set<number>(), new Set<number>()];
-  let [sum, found] = [0, 0];
-  for (const { i, j, overlap } of pairs) {
-    if (left.has(i) || right.has(j)) continue;
-    left.add(i);
-    right.add(j);
-    sum += overlap;
-    found += Number(overlap >= 0.5);
-  }
-  const most = Math.max(expected.length, given.length);
-  const all = expected.length + given.length;
-  return {
-    agreement: most === 0 ? 1 : sum / most,
-    found: expected.length === 0 ? 1 : found / expected.length,
-    f1: all === 0 ? 1 : (2 * found) / all,
-  };
-}
-
-function overlapOf(a: Box, b: Box): number {
-  const width = Math.min(a.left + a.width, b.left + b.width) - Math.max(a.left, b.left);
-  const height = Math.min(a.top + a.height, b.top + b.height) - Math.max(a.top, b.top);
-  if (width <= 0 || height <= 0) return 0;
-  return (width * height) / (a.width * a.height + b.width * b.height - width * height);
 }

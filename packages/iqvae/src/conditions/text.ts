@@ -1,123 +1,26 @@
+import { plainCondition, type TextSpec } from "@iqvae/runtime";
 import { ops, type Tensor } from "@iqvae/torch";
-import { Canvas, GLYPH_ADVANCE, LINE_ADVANCE } from "./canvas.ts";
-import { checkLength } from "./check.ts";
 import type { Condition } from "./condition.ts";
-import { equalShare } from "./semantic.ts";
-import type { TextSpec } from "./spec.ts";
 
-const BYTES = 256;
 const SURE = 20;
 
 /** A text as UTF-8 bytes `[T]`, filled up with 0: a plane a byte value, one pixel high; cross-entropy in nats a byte. */
-export function text(spec: TextSpec): Condition {
-  const shape = [spec.length] as const;
+export function text(spec: TextSpec, size: number): Condition {
+  const plain = plainCondition(spec, size);
+  const bytes = plain.inputChannels;
   const toPlanes = (texts: Tensor) => {
-    const numbers = ops.aten.arange(BYTES, { dtype: "uint8", device: texts.device });
+    const numbers = ops.aten.arange(bytes, { dtype: "uint8", device: texts.device });
     return texts.unsqueeze(-1).eq(numbers).to("float32").unsqueeze(1).permute([0, 3, 1, 2]); // [B, 256, 1, T]
   };
-  const check = (bytes: Uint8Array) => {
-    checkLength("text", bytes, shape);
-    textOf(bytes);
-  };
   return {
-    kind: "text",
-    shape,
-    planes: [1, spec.length],
-    inputChannels: BYTES,
-    outputChannels: BYTES,
+    ...plain,
+    outputChannels: bytes,
     toPlanes,
     toLogits: (texts) => toPlanes(texts).mul(2).sub(1).mul(SURE),
     loss(logits, texts) {
-      const rows = logits.permute([0, 2, 3, 1]).reshape([-1, BYTES]).to("float32"); // [B·T, 256]
+      const rows = logits.permute([0, 2, 3, 1]).reshape([-1, bytes]).to("float32"); // [B·T, 256]
       return ops.aten.cross_entropy_loss(rows, texts.reshape([-1]).to("int64"));
     },
     fromLogits: (logits) => logits.argmax(1).squeeze(1).to("uint8"),
-    check,
-    draw(bytes, side) {
-      checkLength("text", bytes, shape);
-      return drawText(readable(bytes), side);
-    },
-    describe: readable,
-    fidelity: (truth, guess) => ({
-      accuracy: equalShare(truth, guess),
-      exact: Number(truth.every((byte, i) => byte === guess[i])),
-    }),
   };
-}
-
-/**
- * A text as a condition's bytes.
- *
- * @throws RangeError when it is too long, empty, not Unicode, or holds a zero character
- */
-export function textBytes(sentence: string, spec: TextSpec): Uint8Array {
-  if (/\p{Surrogate}/u.test(sentence)) {
-    throw new RangeError(`the text ${JSON.stringify(sentence)} holds half a surrogate pair, which is not a character.`);
-  }
-  const encoded = new TextEncoder().encode(sentence);
-  if (encoded.length > spec.length) {
-    throw new RangeError(
-      `the text "${sentence}" has ${encoded.length} bytes, but ${spec.length} is the most here; shorten it.`,
-    );
-  }
-  if (encoded.length === 0 || encoded.includes(0)) {
-    throw new RangeError("a text is expected that is not empty and holds no zero character.");
-  }
-  const bytes = new Uint8Array(spec.length);
-  bytes.set(encoded);
-  return bytes;
-}
-
-/** @throws RangeError for bytes that are no UTF-8, and for text after the first 0 */
-export function textOf(bytes: Uint8Array): string {
-  const end = bytes.indexOf(0);
-  const used = end < 0 ? bytes : bytes.subarray(0, end);
-  const after = bytes.subarray(used.length).findIndex((byte) => byte !== 0);
-  if (after >= 0) {
-    const at = used.length + after;
-    throw new RangeError(`byte ${at} holds ${bytes[at]}, but a text ends at its first 0, and that is byte ${end}.`);
-  }
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(used);
-  } catch {
-    throw new RangeError(`the bytes [${used.join(", ")}] are no UTF-8 text; make them with textBytes.`);
-  }
-}
-
-/** What a decoder wrote, whatever it is: a bad byte becomes a replacement character. */
-function readable(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes).replace(/\0+/g, " ").trimEnd();
-}
-
-/** As large as fits, broken between words where that is possible. */
-function drawText(sentence: string, side: number): Uint8Array {
-  const canvas = new Canvas(side, [250, 248, 240]);
-  const fitting = [3, 2, 1].map((scale) => ({
-    scale,
-    lines: wrap(sentence, Math.floor((side - 2) / (GLYPH_ADVANCE * scale))),
-  }));
-  const { scale, lines } =
-    fitting.find((choice) => {
-      const words = choice.lines.join(" ").split(" ").length === sentence.split(" ").length;
-      return words && choice.lines.length * LINE_ADVANCE * choice.scale <= side;
-    }) ?? fitting.at(-1)!;
-  const top = Math.max(1, Math.floor((side - lines.length * LINE_ADVANCE * scale) / 2));
-  lines.forEach((line, i) => {
-    canvas.text(line, 2, top + i * LINE_ADVANCE * scale, [30, 30, 60], scale);
-  });
-  return canvas.pixels;
-}
-
-function wrap(sentence: string, columns: number): string[] {
-  const lines = [""];
-  const width = Math.max(1, columns);
-  for (const word of sentence.split(" ")) {
-    const line = lines.at(-1)!;
-    if (line !== "" && line.length + 1 + word.length <= width) lines[lines.length - 1] = `${line} ${word}`;
-    else {
-      const parts = word.match(new RegExp(`.{1,${width}}`, "gsu")) ?? [""];
-      lines.splice(line === "" ? -1 : lines.length, line === "" ? 1 : 0, ...parts);
-    }
-  }
-  return lines;
 }

@@ -61,6 +61,19 @@ export function conditionContract({ name, spec, size, samples, wrong, ignorance,
       }, 2);
     });
 
+    test("has the same planes with and without libtorch", () => {
+      everyBatch((batch, loaded) => {
+        const planes = condition.toPlanes(loaded).permute([0, 2, 3, 1]).contiguous().read("float32"); // [B, H, W, C]
+        const length = planes.length / BATCH;
+        batch.forEach((sample, i) => {
+          const own = condition.planesOf(sample);
+          expect(own.length).toBe(length);
+          const apart = own.reduce((most, value, at) => Math.max(most, Math.abs(value - planes[i * length + at]!)), 0);
+          expect(apart).toBeLessThan(2e-6);
+        });
+      }, 5);
+    });
+
     test("reads back from logits that are sure what went in", () => {
       everyBatch((batch, loaded) => {
         const back = bytes(condition.fromLogits(condition.toLogits(loaded)));
