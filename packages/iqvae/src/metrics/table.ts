@@ -28,10 +28,11 @@ function aligned(table: readonly (readonly string[])[]): string[] {
   );
 }
 
-const TRIPLE_HEAD = ["Fréchet distance [floor] ↓", "reconstruction", "gap", "total", "stage 1's share"];
+/** What the cells of {@link triplesOf} are. */
+export const TRIPLE_HEAD = ["Fréchet distance [floor] ↓", "reconstruction", "gap", "total", "stage 1's share"];
 
-/** A line for each judge of a run: reconstruction, gap and total with their floors, and stage 1's share. */
-function triplesOf({ run, figures }: RunScore): string[][] {
+/** A line for each judge of a run: its name and that of the run; reconstruction, gap and total with their floors; stage 1's share. */
+export function triplesOf({ run, figures }: Pick<RunScore, "run" | "figures">): string[][] {
   const of = (part: string, judge: string) => figures.find(({ key }) => key === `${TRIPLE}${part}.${judge}`);
   const total = `${TRIPLE}total.`;
   const judges = figures.flatMap(({ key }) => (key.startsWith(total) ? [key.slice(total.length)] : []));

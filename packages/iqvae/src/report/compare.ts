@@ -5,6 +5,7 @@ import { type Chart, chart, figure, type Series } from "./chart.ts";
 import { escapeHtml, page } from "./html.ts";
 import { describeData, noteOf, picture, STAGE_NAMES, settingRows, titleOf } from "./report.ts";
 import { STYLE } from "./style.ts";
+import { triples } from "./triples.ts";
 
 /**
  * Several runs as one HTML file that needs nothing else: what their configurations differ in, held-out figures, curves over one
@@ -30,6 +31,7 @@ export function compareReport(runs: readonly RunFolder[], samples?: Uint8Array):
     legend(columns),
     `<h2>Where they differ</h2>${differences(columns)}`,
     `<h2>Held-out figures at the end</h2>${finalFigures(columns)}`,
+    triples(runs),
     picture("Samples", "The same held-out conditions and random seeds for all.", samples),
     ...STAGES.map((stage) => curves(stage, columns)),
   ];

@@ -9,6 +9,7 @@ import { VERSION } from "../support/version.ts";
 import { type Chart, chart, figure, type Series } from "./chart.ts";
 import { embeddedPng, escapeHtml, page, table } from "./html.ts";
 import { STYLE } from "./style.ts";
+import { triples } from "./triples.ts";
 
 /**
  * A run as one HTML file that needs nothing else: pictures, curves, figures, configuration.
@@ -30,6 +31,7 @@ export function report(run: RunFolder, samples = newestPicture(run, "stage2")): 
       "What stage 1 makes of held-out conditions and images, through their codes.",
       reconstructions,
     ),
+    triples([run]),
     ...STAGES.map((stage) => curves(stage, config, records)),
     `<h2>Configuration and versions</h2><div class="columns">${table(settingRows(config))}${table(versions(checkpoints))}</div>`,
   ];

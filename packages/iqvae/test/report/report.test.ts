@@ -2,9 +2,11 @@ import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { type RunScore, SCORE_FORMAT, writeScore } from "../../src/metrics/run-score.ts";
 import { chart, figure } from "../../src/report/chart.ts";
 import { escapeHtml } from "../../src/report/html.ts";
 import { report } from "../../src/report/report.ts";
+import { triples } from "../../src/report/triples.ts";
 import { readMetrics } from "../../src/run/metrics-log.ts";
 import { temporaryFolder, trainTiny } from "../run/support.ts";
 
@@ -138,4 +140,45 @@ test("text cannot break out of a page", async () => {
       expect(escapeHtml(text)).not.toMatch(/[<>"']|&(?!#\d+;)/);
     }),
   );
+});
+
+describe("what each stage costs", () => {
+  const score: RunScore = {
+    format: SCORE_FORMAT,
+    run: "elsewhere/before",
+    settings: {
+      ...{ data: "faces", size: 32, conditions: 5, part: "report", samples: 3, seed: 4 },
+      ...{ temperature: 1, topK: null, topP: 1, guidance: 2 },
+    },
+    networks: {},
+    figures: [
+      { key: "triple.reconstruction.colors", label: "", value: 8.25, real: 5.25, better: "lower" },
+      { key: "triple.gap.colors", label: "", value: 12.5, real: 3.25, better: "lower" },
+      { key: "triple.total.colors", label: "", value: 22.75, real: 5.25, better: "lower" },
+      { key: "triple.stage1Share.colors", label: "", value: 0.1714, real: null, better: null },
+    ],
+    calibration: null,
+    seconds: {},
+  };
+
+  test("is shown for runs that were measured: all three with their floors, and the share", () => {
+    const [path, unmeasured] = [temporaryFolder(), temporaryFolder()];
+    writeScore(path, score);
+    const html = triples([{ path: unmeasured }, { path }]);
+    const cells = ["8.250 [5.250]", "12.50 [3.250]", "22.75 [5.250]", "17 %"]
+      .map((cell) => `<td>${cell}</td>`)
+      .join("");
+    expect(html).toContain(`<tr><th>colors, ${escapeHtml(path)}</th>${cells}</tr>`);
+    expect(html).toContain("5 conditions × 3 images of the part &#39;report&#39;, seed 4, guidance 2.");
+    expect(html.match(/<tr>/g)).toHaveLength(2);
+    expect(triples([{ path: unmeasured }])).toBe("");
+  });
+
+  test("stands in a run's page", async () => {
+    const path = join(temporaryFolder(), "run");
+    const { run } = await trainTiny(path);
+    expect(report(run)).not.toContain("What each stage costs");
+    writeScore(path, score);
+    expect(report(run)).toContain("<td>12.50 [3.250]</td>");
+  });
 });
