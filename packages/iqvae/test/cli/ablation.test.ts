@@ -23,10 +23,22 @@ const SETTINGS = [
   "checkpointEvery=8",
   "evaluateEvery=8",
   "sampleEvery=24",
+  "keepAt=[3,21]",
 ].flatMap((value) => ["--set", value]);
 
 const ablation = (...more: string[]) => [
-  ...["reproduce", "ablation", "--task", "faces-semantic", "--seeds", "1", "--arms", "regularizer,regularizer-gumbel"],
+  ...[
+    "reproduce",
+    "ablation",
+    "--task",
+    "faces-semantic",
+    "--regime",
+    "cut",
+    "--seeds",
+    "1",
+    "--arms",
+    "within,within-near",
+  ],
   ...[
     "--steps1",
     "24",
@@ -43,8 +55,8 @@ const ablation = (...more: string[]) => [
     ...more,
   ],
 ];
-const leader = "out/regularizer-seed1";
-const follower = "out/regularizer-gumbel-seed1";
+const leader = "out/within-seed1";
+const follower = "out/within-near-seed1";
 
 function weights(run: string, stage: Stage): Buffer {
   const newest = listCheckpoints(workspace.at(run, "checkpoints"), stage)[0]!;
@@ -74,7 +86,7 @@ describe("a tiny ablation, interrupted once", () => {
     expect(second.out).toContain("Finished. Report: out/report.html; table: out/ablation.md");
     const { runs, failed, comparisons } = JSON.parse(readFileSync(workspace.at("out", "ablation.json"), "utf8"));
     expect(failed).toEqual([]);
-    expect(runs.map(({ arm }: { arm: string }) => arm)).toEqual(["regularizer", "regularizer-gumbel"]);
+    expect(runs.map(({ arm }: { arm: string }) => arm)).toEqual(["within", "within-near"]);
     for (const { figures } of runs) {
       expect(figures.bitsPerToken).toBeGreaterThan(0);
       expect(figures.bitsPerToken).toBeLessThan(6);
@@ -83,13 +95,22 @@ describe("a tiny ablation, interrupted once", () => {
     // One tokenizer, so one reconstruction.
     expect(runs[0].figures.psnr).toBe(runs[1].figures.psnr);
     // The other comparisons would show the same two arms again.
-    expect(comparisons.map(({ title }: { title: string }) => title)).toEqual(["Regularizer and Gumbel sampling"]);
+    expect(comparisons.map(({ title }: { title: string }) => title)).toEqual([
+      "What stage 2 is fed, pairs within an image",
+    ]);
     const table = readFileSync(workspace.at("out", "ablation.md"), "utf8");
-    expect(table).toContain("| | + variational regularizer | + regularizer + Gumbel sampling |");
+    expect(table).toContain("| | moves the image alone, pairs within an image | pairs within an image, near codes |");
     const page = readFileSync(workspace.at("out", "report.html"), "utf8");
     expect(page).toContain("Samples side by side");
     expect(page.match(/<polyline/g)!.length).toBe(6); // three figures of two arms
     expect(page).toContain("data:image/png;base64,");
+  });
+
+  test("keeps the weights after the steps that are to be scored, beside the last two", () => {
+    for (const run of [leader, follower]) {
+      const steps = listCheckpoints(workspace.at(run, "checkpoints"), "stage2").map(({ step }) => step);
+      expect(steps).toEqual(expect.arrayContaining([24, 21, 3]));
+    }
   });
 
   test("trains the shared tokenizer once", () => {
@@ -119,6 +140,18 @@ describe("a tiny ablation, interrupted once", () => {
     expect(statSync(workspace.at(leader, "metrics.jsonl")).mtimeMs).toBe(before);
   });
 
+  test("asked for tables alone, it trains nothing that is missing", async () => {
+    const tables = [...ablation("--no-train"), "--seeds", "1,2"];
+    const { code, err } = await workspace.run(...tables);
+    expect(code, err).toBe(0);
+    expect(existsSync(workspace.at("out/within-seed2"))).toBe(false);
+    const { runs } = JSON.parse(readFileSync(workspace.at("out", "ablation.json"), "utf8"));
+    expect(runs.map(({ arm, seed, step }: { arm: string; seed: number; step: number }) => [arm, seed, step])).toEqual([
+      ["within", 1, 24],
+      ["within-near", 1, 24],
+    ]);
+  });
+
   test("with other settings, it says which and where to go", async () => {
     const other = await workspace.run(...ablation("--set", "stage2.rate=0.001"));
     expect(other.code).toBe(1);
@@ -129,9 +162,9 @@ describe("a tiny ablation, interrupted once", () => {
 });
 
 test("mistakes are named with the nearest choice", async () => {
-  const arms = await workspace.run("reproduce", "ablation", "--task", "faces-semantic", "--arms", "main,gumble");
+  const arms = await workspace.run("reproduce", "ablation", "--task", "faces-semantic", "--arms", "main,within-gumble");
   expect(arms.code).toBe(1);
-  expect(arms.err).toContain("There is no 'gumble'; did you mean 'gumbel'?");
+  expect(arms.err).toContain("There is no 'within-gumble'; did you mean 'within-gumbel'?");
   const task = await workspace.run("reproduce", "ablation", "--task", "emoji-edge");
   expect(task.err).toContain("There is no 'emoji-edge'; did you mean 'emoji-edges'?");
 });

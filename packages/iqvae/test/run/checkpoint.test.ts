@@ -75,6 +75,14 @@ describe("which checkpoints are kept", () => {
     expect(bestCheckpoint(folder, "stage1")).toBe(checkpointPath(folder, "stage1", 3));
   });
 
+  test("those of steps to keep, however old", () => {
+    const folder = temporaryFolder();
+    for (const step of [1, 2, 3, 4, 5, 6])
+      saveCheckpoint(folder, content(step, 10 - step), new Map([["w", tensor([step])]]), [2, 3, 9]);
+    expect(listCheckpoints(folder, "stage1").map(({ step }) => step)).toEqual([6, 5, 3, 2]);
+    expect(readdirSync(folder)).toHaveLength(8);
+  });
+
   test("those of the other stage, whatever happens to this one", () => {
     const folder = folderWith([[1], [2]]);
     for (const step of [1, 2, 3]) {

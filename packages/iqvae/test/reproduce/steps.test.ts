@@ -1,0 +1,91 @@
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { manualSeed, scope } from "@iqvae/torch";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { presets, withSettings } from "../../src/config/index.ts";
+import { AttributesNetwork, attributesFeatures } from "../../src/features/attributes.ts";
+import { scoreRun } from "../../src/metrics/index.ts";
+import { type Judges, scoresOf } from "../../src/reproduce/score.ts";
+import { CheckpointError, checkpointPath, readCheckpoint, readCheckpointTensors } from "../../src/run/checkpoint.ts";
+import { createRun, openRun } from "../../src/run/run-folder.ts";
+import { trainRun } from "../../src/run/train-run.ts";
+import { silent } from "../../src/support/progress.ts";
+
+const KEPT = [2, 4];
+const LAST = 9;
+const config = withSettings(
+  presets.tiny,
+  [
+    ...["stage1.steps=4", "stage1.warmup=0", `stage2.steps=${LAST}`, "stage2.warmup=0"],
+    ...["checkpointEvery=3", "evaluateEvery=3", `keepAt=[${KEPT}]`],
+  ],
+  "test",
+);
+const folder = mkdtempSync(join(tmpdir(), "iqvae-"));
+const path = join(folder, "run");
+beforeAll(async () => {
+  await trainRun(createRun(path, config), { progress: silent, interrupt: { requested: false } });
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** The weights of the transformer's last layer. */
+const weightsOf = (step?: number) => {
+  const { transformer } = openRun(path).loadModels(step);
+  const [name, tensor] = [...transformer.stateDict()].at(-1)!;
+  return { name, values: Array.from(scope(() => tensor.read("float32"))) };
+};
+
+describe("the weights after a step of stage 2", () => {
+  test.each([...KEPT, LAST])("are the averaged ones of its checkpoint: step %i", (step) => {
+    const description = checkpointPath(openRun(path).checkpoints, "stage2", step);
+    const tensors = readCheckpointTensors(description, readCheckpoint(description), "ema.");
+    const { name, values } = weightsOf(step);
+    expect(values).toEqual(Array.from(tensors.get(`ema.${name}`)!.read("float32")));
+  });
+
+  test("differ from step to step; a step that was not kept is named with those that were", () => {
+    const all = [...KEPT, LAST].map((step) => JSON.stringify(weightsOf(step).values));
+    expect(new Set(all).size).toBe(3);
+    const left = (() => {
+      try {
+        return weightsOf(3);
+      } catch (error) {
+        return error;
+      }
+    })();
+    expect(left).toBeInstanceOf(CheckpointError);
+    expect(String(left)).toMatch(/at step 3, only at 9, 6, 4, 2\..*keepAt/);
+  });
+});
+
+test("steps are scored together as each alone, and found again", async () => {
+  manualSeed(3);
+  const net = new AttributesNetwork([{ name: "hair", classes: 4 }], 13);
+  let looks = 0;
+  const network = attributesFeatures(net, "attributes-test", "abc");
+  const features: typeof network.features = (pixels) => {
+    looks++;
+    return network.features(pixels);
+  };
+  const fidelity = { networks: {}, score: () => [] };
+  const judges: Judges = { network: { ...network, features }, fidelity };
+  const run = openRun(path);
+  const together = await scoresOf(run, [2, 4, LAST], "report", judges);
+  const of = (key: string) => together.map((figures) => figures.find((figure) => figure.key === key)!.value);
+  // Stage 1 is one and the same.
+  for (const key of ["psnr", "triple.reconstruction.colors"]) expect(new Set(of(key)).size, key).toBe(1);
+  for (const key of ["bitsPerToken", "triple.total.colors"]) expect(new Set(of(key)).size, key).toBe(3);
+
+  const alone = await scoreRun(
+    { ...run, loadModels: () => run.loadModels(4) },
+    { conditions: 512, part: "report", samples: 4, seed: 1, networks: [network], fidelity },
+  );
+  expect(together[1]).toEqual(alone.figures);
+
+  expect(existsSync(join(path, "scores.json"))).toBe(true);
+  const before = looks;
+  expect(await scoresOf(openRun(path), [4, 2], "report", judges)).toEqual([together[1], together[0]]);
+  expect(looks).toBe(before);
+  await expect(scoresOf(run, [3], "report", judges)).rejects.toThrow(CheckpointError);
+});
