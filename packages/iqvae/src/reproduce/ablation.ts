@@ -13,6 +13,7 @@ import { sideBySide } from "./pictures.ts";
 import { type AblationResults, html, markdown } from "./report.ts";
 import { type AblationPlan, checked, type PlannedRun, runsOf, scoredSteps } from "./runs.ts";
 import { columnsOf, type Judges, openJudges, scoresOf, valuesOf } from "./score.ts";
+import { speedColumns, withSpeed } from "./speed.ts";
 import { type ComparisonSummary, type ScoredRun, summarize } from "./summary.ts";
 import { type FailedRun, type TrainingOptions, trainRuns } from "./train-runs.ts";
 
@@ -113,7 +114,9 @@ class Scores {
   results(): Pick<AblationResults, "runs" | "scored" | "figures" | "comparisons"> {
     const runs = this.planned.filter((run) => this.#scored.has(run));
     const scored = runs.flatMap((run) => this.#scored.get(run)!);
-    const figures = [...this.#columns.values(), ...LOG_FIGURES.filter(({ name }) => !this.#columns.has(name))];
+    const columns = [...this.#columns.values()];
+    const ofLogs = LOG_FIGURES.filter(({ name }) => !this.#columns.has(name));
+    const figures = [...columns, ...speedColumns(columns), ...ofLogs];
     return { runs, scored, figures, comparisons: comparisonsOf(scored, figures) };
   }
 }
@@ -127,7 +130,10 @@ function comparisonsOf(scored: readonly ScoredRun[], figures: readonly Criterion
     return !before.some((earlier) => present.every((arm) => earlier.has(arm)));
   });
   const steps = [...new Set(scored.map(({ step }) => step))].sort((a, b) => a - b);
-  return names.flatMap((name) => steps.flatMap((step) => summarize(COMPARISONS[name], figures, scored, step) ?? []));
+  return names.flatMap((name) => {
+    const runs = withSpeed(COMPARISONS[name], scored);
+    return steps.flatMap((step) => summarize(COMPARISONS[name], figures, runs, step) ?? []);
+  });
 }
 
 function writeTables(
