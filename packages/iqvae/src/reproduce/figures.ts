@@ -10,6 +10,8 @@ export interface Criterion {
   readonly better: "lower" | "higher" | null;
   /** Digits behind the point. */
   readonly digits: number;
+  /** What real images score, where that is the same for all runs. */
+  readonly floor?: number;
 }
 
 /** The figures of one run by name. */

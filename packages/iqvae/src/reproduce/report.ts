@@ -9,7 +9,7 @@ import { ARMS, type ArmName } from "./arms.ts";
 import { type Criterion, curveOf } from "./figures.ts";
 import type { AblationPlan, PlannedRun } from "./runs.ts";
 import { type ComparisonSummary, type ScoredRun, spreadOf } from "./summary.ts";
-import { htmlTable, markdownTable } from "./tables.ts";
+import { htmlTable, markdownTable, tripleTables } from "./tables.ts";
 import type { FailedRun } from "./train-runs.ts";
 
 /** All that came of an ablation. */
@@ -35,7 +35,9 @@ const NOTES = [
 
 /** The tables in Markdown. */
 export function markdown({ plan, part, figures, comparisons, failed }: AblationResults): string {
-  const tables = comparisons.map((one) => `## ${titleOf(one)}\n\n${markdownTable(one, figures)}`);
+  const tables = comparisons.map((one) =>
+    [`## ${titleOf(one)}`, tripleTables(one, figures), markdownTable(one, figures)].filter(Boolean).join("\n\n"),
+  );
   const failures = failed.map(({ run, error }) => `- ${run.path} failed: ${error.message}`).join("\n");
   const parts = [`# Ablation: ${plan.task}`, `${describe(plan, part)} ${NOTES.join(" ")}`, ...tables, failures];
   return `${parts.filter((part) => part !== "").join("\n\n")}\n`;

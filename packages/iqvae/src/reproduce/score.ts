@@ -91,7 +91,7 @@ function readScores(path: string): Record<string, readonly Figure[]> {
   }
 }
 
-const TOTAL = `${TRIPLE}total.`;
+export const TOTAL = `${TRIPLE}total.`;
 /** How far a total lies above what true images score: the figure that arms are compared by. */
 export const EXCESS = `${TRIPLE}excess.`;
 
@@ -120,7 +120,7 @@ export function columnsOf(figures: readonly Figure[]): Criterion[] {
       ([name]): Criterion => ({ name, title: `${label}, above its floor`, better: "lower", digits: 3 }),
     );
     const title = real === null ? label : `${label} [real: ${Number(real.toPrecision(3))}]`;
-    return [...excess, { name: key, title, better, digits: 3 }];
+    return [...excess, { name: key, title, better, digits: 3, ...(real === null ? {} : { floor: real }) }];
   });
 }
 

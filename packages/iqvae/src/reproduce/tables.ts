@@ -1,5 +1,7 @@
+import { TRIPLE } from "../metrics/triple.ts";
 import { escapeHtml } from "../report/html.ts";
 import type { Criterion } from "./figures.ts";
+import { EXCESS, TOTAL } from "./score.ts";
 import type { ArmSummary, ComparisonSummary, Entry } from "./summary.ts";
 
 /** `12.34 ± 0.05`, without the spread where there is none. */
@@ -36,7 +38,33 @@ export function markdownTable({ arms }: ComparisonSummary, figures: readonly Cri
   return [head, line(["---", ...arms.map(() => "---")]), seeds, ...rows].join("\n");
 }
 
-/** The same as a table in HTML. */
+/**
+ * What each stage costs by each judge, always all of it: an arm a row. The last column but one is what arms are compared by.
+ *
+ * @returns a table in Markdown for each judge, with its floor
+ */
+export function tripleTables({ arms }: ComparisonSummary, figures: readonly Criterion[]): string {
+  const totals = figures.filter(({ name }) => name.startsWith(TOTAL));
+  const tables = totals.map(({ name, floor }) => {
+    const judge = name.slice(TOTAL.length);
+    const columns = [
+      { title: "reconstruction", name: `${TRIPLE}reconstruction.${judge}`, better: null, digits: 3 },
+      { title: "gap", name: `${TRIPLE}gap.${judge}`, better: "lower", digits: 3 },
+      { title: "floor of the gap", name: `${TRIPLE}gap.${judge}.floor`, better: null, digits: 3 },
+      { title: "total", name, better: null, digits: 3 },
+      { title: "total above its floor", name: EXCESS + judge, better: "lower", digits: 3 },
+      { title: "stage 1's share", name: `${TRIPLE}stage1Share.${judge}`, better: null, digits: 2 },
+    ] as const;
+    const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+    const floors = floor === undefined ? "" : `, floor of reconstruction and total ${Number(floor.toPrecision(3))}`;
+    const rows = arms.map((arm) => line([arm.title, ...columns.map((column) => cell(arm, column, " "))]));
+    const head = line([`Fréchet distance by ${judge}${floors}`, ...columns.map(headingOf)]);
+    return [head, line(["---", ...columns.map(() => "---")]), ...rows].join("\n");
+  });
+  return tables.join("\n\n");
+}
+
+/** {@link markdownTable} in HTML. */
 export function htmlTable({ arms }: ComparisonSummary, figures: readonly Criterion[]): string {
   const head = ["", ...arms.map(({ title }) => title)].map((text) => `<th>${escapeHtml(text)}</th>`).join("");
   const rows = shownIn(arms, figures).map((figure) => {

@@ -3,8 +3,9 @@ import { expect, test } from "vitest";
 import { type ArmName, COMPARISONS } from "../../src/reproduce/arms.ts";
 import type { Criterion } from "../../src/reproduce/figures.ts";
 import { intervalOf } from "../../src/reproduce/interval.ts";
+import { columnsOf } from "../../src/reproduce/score.ts";
 import { type ScoredRun, spreadOf, summarize } from "../../src/reproduce/summary.ts";
-import { htmlTable, markdownTable } from "../../src/reproduce/tables.ts";
+import { htmlTable, markdownTable, tripleTables } from "../../src/reproduce/tables.ts";
 
 const STEP = 400;
 const FIGURES: readonly Criterion[] = [
@@ -94,6 +95,35 @@ test("runs are compared at one step, and nothing is said relative to what is not
   expect(at(200)).toMatchObject({ mean: 2, change: { mean: 1, interval: null } });
   expect(at(STEP)).toMatchObject({ mean: 3, change: null });
   expect(summarize(COMPARISONS.main, FIGURES, all, 800)).toBeNull();
+});
+
+test("what each stage costs stands together, judge by judge, with its floors", () => {
+  const figures = columnsOf([
+    { key: "triple.reconstruction.colors", label: "", value: 8, real: 5.25, better: "lower" },
+    { key: "triple.gap.colors", label: "", value: 8, real: 3, better: "lower" },
+    { key: "triple.total.colors", label: "", value: 8, real: 5.25, better: "lower" },
+    { key: "triple.stage1Share.colors", label: "", value: 8, real: null, better: null },
+    { key: "swd", label: "", value: 8, real: 5, better: "lower" },
+  ]);
+  const run = (arm: ArmName, gap: number, excess: number): ScoredRun => ({
+    ...{ arm, seed: 1, step: STEP },
+    figures: {
+      "triple.reconstruction.colors": 8.25,
+      "triple.gap.colors": gap,
+      "triple.gap.colors.floor": 3.25,
+      "triple.total.colors": 5.25 + excess,
+      "triple.excess.colors": excess,
+      "triple.stage1Share.colors": 3 / excess,
+    },
+  });
+  const summary = summarize(COMPARISONS.main, figures, [run("none", 10, 16), run("within", 5, 12)], STEP)!;
+  expect(tripleTables(summary, figures).split("\n")).toEqual([
+    "| Fréchet distance by colors, floor of reconstruction and total 5.25 | reconstruction | gap ↓ | floor of the gap | total | total above its floor ↓ | stage 1's share |",
+    "| --- | --- | --- | --- | --- | --- | --- |",
+    "| independent quantization (VQ-GAN) | 8.250 | 10.000 | 3.250 | 21.250 | 16.000 | 0.19 |",
+    "| moves the image alone, pairs within an image | 8.250 | 5.000 (−50.0 %) | 3.250 | 17.250 | 12.000 (−25.0 %) | 0.25 |",
+  ]);
+  expect(tripleTables(summary, FIGURES)).toBe("");
 });
 
 test("a figure that is neither good nor bad has no change in the table", () => {
