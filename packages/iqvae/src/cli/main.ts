@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { VERSION } from "../support/version.ts";
 import { dataCommand } from "./data.ts";
 import { doctorCommand } from "./doctor.ts";
+import { exportCommand } from "./export.ts";
 import { importCommand } from "./import.ts";
 import { likelihoodCommand } from "./likelihood.ts";
 import { metricsCommand } from "./metrics.ts";
@@ -30,6 +31,7 @@ for (const command of [
   sampleCommand(),
   likelihoodCommand(),
   reportCommand(),
+  exportCommand(),
   planCommand(),
   metricsCommand(),
   dataCommand(),

@@ -21,7 +21,6 @@ export type { License } from "./licenses.ts";
 export { epochOrder, Loader, type LoaderState } from "./loader.ts";
 export {
   DATASETS,
-  dataLicenses,
   type OpenBuiltIn,
   type OpenEmoji,
   type OpenFaces,
@@ -63,3 +62,4 @@ export { STAMP_CLASSES } from "./sets/stamps/cut-outs.ts";
 export { STAMP_LAYOUT } from "./sets/stamps/recipe.ts";
 export { CAPTION, captionsOf } from "./sets/words/captions.ts";
 export { drawingsOf } from "./sets/words/drawings.ts";
+export { dataLicenses, licensesOf } from "./terms.ts";

@@ -8,10 +8,7 @@ import { drawPairs, openIfWhole } from "./draw-pairs.ts";
 import { describeImport, type ImportReport } from "./import/problems.ts";
 import { importRecipe } from "./import/recipe.ts";
 import { IMPORTS, type ImportInput, type ImportRequest, importSchema, isImport } from "./import/requests.ts";
-import type { License } from "./licenses.ts";
-import { packageLicense } from "./packages.ts";
 import {
-  dataPackages,
   isComposed,
   isPhotographs,
   type PhotographsName,
@@ -24,7 +21,7 @@ import { emojiRecipe } from "./sets/emoji/recipe.ts";
 import type { FaceSplit } from "./sets/faces/geometry.ts";
 import { facesRecipe } from "./sets/faces/recipe.ts";
 import { handsRecipe } from "./sets/hands/recipe.ts";
-import { flareGame, flareGameAtHand, heroLicense } from "./sets/heroes/flare-game.ts";
+import { flareGame } from "./sets/heroes/flare-game.ts";
 import { type HeroCondition, heroesRecipe } from "./sets/heroes/recipe.ts";
 import { scenesRecipe } from "./sets/scenes/recipe.ts";
 import { speechRecipe } from "./sets/speech/recipe.ts";
@@ -194,23 +191,6 @@ function reportOf({ index: { report } }: PairCache, request: OpenRequest): Impor
   return report === undefined || !isImport(request) ? undefined : { ...report, path: resolve(request.path) };
 }
 
-/** Whose drawings and photographs the built-in data sets are made of; those that are fetched only where they have been. */
-export function dataLicenses(): readonly License[] {
-  const requests: OpenFromNpm[] = [
-    { name: "faces", condition: "semantic", size: 32 },
-    { name: "emoji", condition: "edges", size: 32 },
-    { name: "hands", condition: "keypoints", size: 32 },
-    { name: "speech", condition: "audio", size: 32 },
-  ];
-  const game = flareGameAtHand(cacheFolder());
-  const licenses = [
-    ...requests.flatMap((request) => npmRecipe(request).licenses),
-    ...(game === undefined ? [] : [heroLicense(game)]),
-    ...dataPackages(cacheFolder()).flatMap((each) => (each.folder === undefined ? [] : [packageLicense(each.package)])),
-  ];
-  return [...new Map(licenses.map((license) => [license.package, license])).values()];
-}
-
 async function recipeOf(request: OpenRequest, folder: string): Promise<Recipe> {
   if (isImport(request)) return importRecipe(checkedImport(request), folder, request.onProgress ?? (() => {}));
   // Requests come from configuration files too, so nothing that the types promise is taken for granted.
@@ -234,9 +214,9 @@ function isOfPhotographs(request: OpenBuiltIn): request is OpenPhotographs {
 }
 
 /** The sets whose drawings come with the program. */
-type OpenFromNpm = Exclude<OpenBuiltIn, OpenHeroes | OpenPhotographs>;
+export type OpenFromNpm = Exclude<OpenBuiltIn, OpenHeroes | OpenPhotographs>;
 
-function npmRecipe(request: OpenFromNpm): Recipe {
+export function npmRecipe(request: OpenFromNpm): Recipe {
   const { size } = request;
   switch (request.name) {
     case "emoji":

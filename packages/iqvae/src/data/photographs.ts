@@ -126,6 +126,11 @@ export function photographsSpec(name: PhotographsName, condition: ConditionKind)
   return set.spec(condition);
 }
 
+/** The packages that a set is made of. */
+export function packagesOf(name: PhotographsName): readonly DataPackage[] {
+  return PHOTOGRAPHS[name].packages;
+}
+
 /** Whether a set's images are composed at random. */
 export function isComposed(name: PhotographsName): boolean {
   const set: Photographs = PHOTOGRAPHS[name];

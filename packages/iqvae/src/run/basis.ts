@@ -97,7 +97,8 @@ export function expectSameConfig({
 }
 
 /** Objects become names with dots; lists stay whole. */
-function flat(value: object, prefix = ""): Basis {
+/** All values within an object by their paths, such as `stage1.model.image.codes`. */
+export function flat(value: object, prefix = ""): Basis {
   return Object.fromEntries(
     Object.entries(value).flatMap(([key, inner]): [string, Json][] =>
       typeof inner === "object" && inner !== null && !Array.isArray(inner)

@@ -3,6 +3,7 @@ import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, r
 import { basename, dirname, join } from "node:path";
 import {
   ASIDE,
+  getDefaultDevice,
   readSafetensors,
   readSafetensorsHeader,
   replaceFile,
@@ -11,6 +12,7 @@ import {
   writeSafetensors,
 } from "@iqvae/torch";
 import { z } from "zod";
+import { processor } from "../support/processor.ts";
 import { randomStates } from "../support/random-state.ts";
 import { STAGES, type Stage } from "../support/trainer.ts";
 import { VERSION } from "../support/version.ts";
@@ -44,6 +46,8 @@ const checkpointSchema = z.object({
     sha256: z.string().regex(/^[0-9a-f]{64}$/),
   }),
   versions: z.object({ iqvae: z.string(), libtorch: z.string(), node: z.string() }),
+  /** What it was trained on. Older checkpoints do not say. */
+  machine: z.string().optional(),
 });
 
 /** What a checkpoint says of itself, all but the tensors. */
@@ -89,10 +93,17 @@ export function saveCheckpoint(
     random: randomStates(),
     tensors: { file: basename(tensorPath), bytes: statSync(tensorPath).size, sha256: hashFile(tensorPath) },
     versions: { iqvae: VERSION, libtorch: torchVersion(), node: process.versions.node },
+    machine: machine(),
   };
   replaceFile(path, `${JSON.stringify(checkpoint, null, 1)}\n`);
   prune(folder, content.stage, keepAt);
   return path;
+}
+
+/** The processor, with the default device where that is another. */
+function machine(): string {
+  const device = getDefaultDevice();
+  return device === "cpu" ? processor().name : `${device} beside ${processor().name}`;
 }
 
 /** The descriptions of a stage's checkpoints, the newest first. */

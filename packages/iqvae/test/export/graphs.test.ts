@@ -2,49 +2,9 @@ import { inferenceMode, ops, scope, type Tensor } from "@iqvae/torch";
 import { Tensor as OrtTensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { conditionFor } from "../../src/conditions/index.ts";
-import type { Config, PresetName } from "../../src/config/index.ts";
 import { conditionSpec } from "../../src/data/index.ts";
 import { temporaryFolder } from "../run/support.ts";
-import {
-  back,
-  difference,
-  feed,
-  randomConditions,
-  randomModels,
-  session,
-  smallConfig,
-  writeGraphs,
-} from "./support.ts";
-
-const F16 = { multipliers: [1, 1, 2, 2, 4], blocks: 2, patch: 1 as const };
-
-/** Every preset that brings its data, and the layers of those that do not. */
-const CASES: readonly [string, Config][] = [
-  ...(
-    [
-      "tiny",
-      "start",
-      "faces-lines",
-      "emoji",
-      "hands",
-      "heroes",
-      "scenes",
-      "words",
-      "speech",
-      "earth",
-    ] satisfies PresetName[]
-  ).map((name): [string, Config] => [name, smallConfig(name)]),
-  [
-    "the layers of paper-ade20k",
-    smallConfig("faces", ({ stage1, ...rest }) => {
-      const { image, condition } = stage1.model;
-      return {
-        ...rest,
-        stage1: { ...stage1, model: { image: { ...image, ...F16 }, condition: { ...condition, ...F16 } } },
-      };
-    }),
-  ],
-];
+import { back, CASES, difference, feed, randomConditions, randomModels, session, writeGraphs } from "./support.ts";
 
 const BATCH = 3;
 

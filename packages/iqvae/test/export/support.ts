@@ -116,3 +116,33 @@ export function back(values: ort.Tensor): Tensor {
 export function difference(given: Tensor, wanted: Tensor): number {
   return given.sub(wanted).abs().amax().item() / wanted.abs().amax().item();
 }
+
+const F16 = { multipliers: [1, 1, 2, 2, 4], blocks: 2, patch: 1 as const };
+
+/** Every preset that brings its data, and the layers of those that do not. */
+export const CASES: readonly [string, Config][] = [
+  ...(
+    [
+      "tiny",
+      "start",
+      "faces-lines",
+      "emoji",
+      "hands",
+      "heroes",
+      "scenes",
+      "words",
+      "speech",
+      "earth",
+    ] satisfies PresetName[]
+  ).map((name): [string, Config] => [name, smallConfig(name)]),
+  [
+    "the layers of paper-ade20k",
+    smallConfig("faces", ({ stage1, ...rest }) => {
+      const { image, condition } = stage1.model;
+      return {
+        ...rest,
+        stage1: { ...stage1, model: { image: { ...image, ...F16 }, condition: { ...condition, ...F16 } } },
+      };
+    }),
+  ],
+];

@@ -1,0 +1,158 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseBundle, readWeights } from "@iqvae/runtime";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { parseConfig, presets } from "../../src/config/index.ts";
+import { exportRun } from "../../src/export/bundle.ts";
+import { trainingCommand } from "../../src/export/command.ts";
+import { createRun, openRun, type RunFolder } from "../../src/run/run-folder.ts";
+import { trainRun } from "../../src/run/train-run.ts";
+import { silent } from "../../src/support/progress.ts";
+
+const home = mkdtempSync(join(tmpdir(), "iqvae-export-"));
+const at = (name: string) => join(home, name);
+const STEPS = { stage1: 6, stage2: 6 };
+let run: RunFolder;
+
+beforeAll(async () => {
+  process.env.IQVAE_CACHE = at("cache");
+  const { tiny } = presets;
+  const config = parseConfig(
+    {
+      ...tiny,
+      data: { ...tiny.data, count: 60 },
+      stage1: { ...tiny.stage1, steps: STEPS.stage1 },
+      stage2: { ...tiny.stage2, steps: STEPS.stage2, conditionDropout: 0.1 },
+      checkpointEvery: 3,
+      evaluateEvery: 3,
+      sampleEvery: 6,
+      logEvery: 1,
+    },
+    "tiny",
+  );
+  run = createRun(at("run"), config);
+  await trainRun(run, { progress: silent, interrupt: { requested: false } });
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+/** Files and folders that a failure left beside what was wanted. */
+const leftovers = () => readdirSync(home).filter((name) => name.endsWith(".part"));
+
+test("a folder with all files, which model.json knows by their hashes", async () => {
+  const { rounding } = await exportRun(run, at("whole"), "f16");
+  const files = readdirSync(at("whole"));
+  const read = (name: string) => readFileSync(join(at("whole"), name));
+  const model = parseBundle(read("model.json").toString());
+  expect(Object.keys(model.files).sort()).toEqual(files.filter((name) => name !== "model.json").sort());
+  expect(files.sort()).toEqual(
+    [
+      "README.md",
+      "condition.onnx",
+      "image.onnx",
+      "model.json",
+      "model.safetensors",
+      "samples.png",
+      "step.onnx",
+      "transformer.onnx",
+    ].sort(),
+  );
+  for (const [name, { bytes, sha256 }] of Object.entries(model.files)) {
+    expect([name, read(name).length]).toEqual([name, bytes]);
+    expect(createHash("sha256").update(read(name)).digest("hex")).toBe(sha256);
+  }
+  expect(model).toMatchObject({
+    name: "tiny",
+    size: 32,
+    noise: 1,
+    weights: "f16",
+    transformer: { unconditional: true },
+  });
+  expect(readWeights(read("model.safetensors"), model).size).toBeGreaterThan(50);
+  expect(Math.abs(rounding!.asStored - rounding!.asTrained)).toBeLessThan(1e-3);
+  expect(leftovers()).toEqual([]);
+});
+
+test("weights as they were trained are those of the checkpoints, and cost nothing", async () => {
+  const { rounding } = await exportRun(run, at("exact"), "f32");
+  expect(rounding!.asStored).toBe(rounding!.asTrained);
+  const logged = readFileSync(run.log.path, "utf8")
+    .split("\n")
+    .filter((line) => line.includes('"stage2"') && line.includes('"validation"'));
+  const best = Math.min(...logged.map((line) => (JSON.parse(line) as { nll: number }).nll));
+  expect(rounding!.asTrained).toBeCloseTo(best, 4);
+});
+
+test("the card says what the files of the run say", async () => {
+  await exportRun(run, at("card"), "int8");
+  const card = readFileSync(join(at("card"), "README.md"), "utf8");
+  expect(card).toMatch(/^---\nlibrary_name: iqvae\npipeline_tag: image-to-image\n/);
+  for (const part of [
+    "facesjs",
+    "Apache-2.0",
+    "seed 1",
+    "libtorch",
+    "nats a token",
+    "not measured",
+    "samples.png",
+    "8 bits",
+  ])
+    expect(card, part).toContain(part);
+  expect(card).toMatch(/stage 1, codes \| 6 \| .* s \|/);
+  expect(card).not.toMatch(/undefined|NaN|\[object/);
+  expect(card).toContain(trainingCommand(run.config) ?? "config.json");
+});
+
+test("a folder that is there is not touched", async () => {
+  mkdirSync(at("there"));
+  writeFileSync(join(at("there"), "mine"), "");
+  await expect(exportRun(run, at("there"), "f32")).rejects.toThrow(/there is there already.*--out/);
+  expect(readdirSync(at("there"))).toEqual(["mine"]);
+});
+
+test("a place that cannot be written is named, and nothing is left", async () => {
+  writeFileSync(at("file"), "");
+  await expect(exportRun(run, join(at("file"), "out"), "f32")).rejects.toThrow(/Could not write .*file/);
+  await expect(exportRun(run, at("x".repeat(300)), "f32")).rejects.toThrow(/Could not write .*too long/);
+  expect(leftovers()).toEqual([]);
+});
+
+test("a run that is not at its end says how far it is", async () => {
+  const copy = at("unfinished");
+  mkdirSync(copy);
+  const config = JSON.parse(readFileSync(join(run.path, "config.json"), "utf8"));
+  writeFileSync(join(copy, "config.json"), JSON.stringify(config));
+  await expect(exportRun(openRun(copy), at("out"), "f32")).rejects.toThrow(/0 of 6 steps of stage1.*resume/);
+
+  config.stage2.steps = 9;
+  writeFileSync(join(run.path, "config.json"), JSON.stringify(config));
+  await expect(exportRun(openRun(run.path), at("out"), "f32")).rejects.toThrow(
+    /6 of 9 steps of stage2.*resume.*stage2.steps to 6/,
+  );
+  config.stage2.steps = STEPS.stage2;
+  writeFileSync(join(run.path, "config.json"), JSON.stringify(config));
+  expect(existsSync(at("out"))).toBe(false);
+});
+
+test("the command that trains a configuration", () => {
+  expect(trainingCommand(parseConfig(presets.start, "start"))).toBe("npx iqvae train start");
+  const other = parseConfig({ ...presets.faces, name: "mine", seed: 5 }, "mine");
+  expect(trainingCommand(other)).toBe("npx iqvae train faces --set seed=5 --name mine");
+  const { path: _, ...yours } = presets["paper-ade20k"].data;
+  const own = parseConfig({ ...presets["paper-ade20k"], data: { ...yours, path: "/home/me/secret" } }, "own");
+  expect(trainingCommand(own)).toBe("npx iqvae train paper-ade20k --set data.path=PATH");
+  const far = parseConfig(
+    {
+      ...presets.start,
+      seed: 9,
+      logEvery: 1,
+      evaluateEvery: 2,
+      checkpointEvery: 3,
+      sampleEvery: 4,
+      stage1: { ...presets.start.stage1, steps: 1, batch: 2, warmup: 0 },
+    },
+    "far",
+  );
+  expect(trainingCommand(far)).toBeUndefined();
+});
