@@ -1,4 +1,5 @@
 // AssemblyScript. The kernels' door: plain functions on one memory, which is the caller's.
 export { attend, layerNorm } from "./attention";
 export { linear } from "./linear";
+export { linear8 } from "./linear8";
 export { gather, groupNormSilu } from "./planes";

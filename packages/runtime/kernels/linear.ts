@@ -43,8 +43,9 @@ export function linear(
   }
 }
 
+/** Stores four outputs, or as many as are left. */
 @inline
-function put(y: usize, value: v128, left: i32, then: i32): void {
+export function put(y: usize, value: v128, left: i32, then: i32): void {
   if (left >= 4) {
     let out = value;
     if (then == GELU) out = gelu(out);

@@ -41,7 +41,6 @@ export function exp(x: v128): v128 {
 }
 
 /** `x·Φ(x)`, with the error function within 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26). */
-@inline
 export function gelu(x: v128): v128 {
   const z = f32x4.mul(f32x4.abs(x), splat(0.70710678));
   const t = f32x4.div(splat(1), madd(z, splat(0.3275911), splat(1)));

@@ -20,6 +20,8 @@ export { textBytes, textOf } from "./conditions/text.ts";
 export type { Engine, Soon } from "./engines/engine.ts";
 export { ownEngine } from "./engines/own.ts";
 export { DisposedError, ModelError, type ModelProblem } from "./errors.ts";
+export type { ModelSource } from "./files.ts";
+export { type Frame, ImageGenerator, type ImageOptions, type LoadOptions } from "./generator.ts";
 export * from "./layers.ts";
 export { checkDrawOptions, type DrawOptions } from "./sampling/choose.ts";
 export { NOISE_VERSION } from "./sampling/noise.ts";
@@ -28,3 +30,6 @@ export { type Answer, type Question, type Sequences, sampleTokens } from "./samp
 export { sampleSeed } from "./sampling/seeds.ts";
 export { hex, sha256 } from "./sampling/sha256.ts";
 export { readWeights, toFloat32, type Weight, type Weights } from "./weights.ts";
+export { WorkerGenerator } from "./worker/client.ts";
+export type { Port } from "./worker/protocol.ts";
+export { serve } from "./worker/serve.ts";

@@ -1,6 +1,7 @@
+import type { SampleOptions } from "@iqvae/runtime";
 import { liveTensors, manualSeed, noGrad, ops, scope, type Tensor, tensor, unscoped } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
-import type { SampleOptions, TokenSampler } from "../../src/sampling/options.ts";
+import type { TokenSampler } from "../../src/sampling/options.ts";
 import { cachedSampler, uncachedSampler } from "../../src/sampling/sampler.ts";
 import { drawn, SHAPE, sharpModel } from "./support.ts";
 

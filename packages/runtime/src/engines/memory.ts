@@ -12,6 +12,19 @@ export interface Kernels {
     outputs: number,
     then: number,
   ): void;
+  linear8(
+    x: number,
+    rows: number,
+    inputs: number,
+    w: number,
+    scales: number,
+    bias: number,
+    y: number,
+    outputs: number,
+    then: number,
+    most: number,
+    scratch: number,
+  ): void;
   attend(
     q: number,
     out: number,
@@ -113,6 +126,11 @@ export class Arena {
     return new Float32Array(this.#memory.buffer, at, length);
   }
 
+  /** The bytes at an address; valid until more is allocated. */
+  bytes(at: number, length: number): Int8Array {
+    return new Int8Array(this.#memory.buffer, at, length);
+  }
+
   /** Room with these numbers. */
   store(numbers: Float32Array): number {
     const at = this.allocate(numbers.length);
@@ -124,10 +142,6 @@ export class Arena {
   copy(from: number, to: number, length: number): void {
     const bytes = new Uint8Array(this.#memory.buffer);
     bytes.copyWithin(to, from, from + 4 * length);
-  }
-
-  get bytes(): number {
-    return this.#memory.buffer.byteLength;
   }
 }
 

@@ -4,35 +4,40 @@ import { type Arena, THEN } from "./memory.ts";
 /** Outputs that a kernel computes side by side. */
 const PANEL = 16;
 
-/** `[rows, inputs]` → `[rows, outputs]`, with weights in the kernels' memory. */
+/** What is done with a product: see {@link THEN}. */
+type Then = (typeof THEN)[keyof typeof THEN];
+
+/** `[rows, inputs]` → `[rows, outputs]`, with weights in the kernels' memory: those of 8 bits as such, others as float32. */
 export class Product {
   readonly inputs: number;
   readonly outputs: number;
-  readonly #arena: Arena;
-  readonly #weight: number;
-  readonly #bias: number;
+  readonly #run: (x: number, y: number, rows: number, then: Then) => void;
 
   /**
    * @param weight `[outputs, …]`
    * @param order for each input its place in a row of `weight`; default: the same
    */
   constructor(arena: Arena, weight: Weight, bias: Weight | undefined, order?: Int32Array) {
-    const outputs = weight.shape[0]!;
-    const values = toFloat32(weight);
-    const inputs = values.length / outputs;
-    const panels = Math.ceil(outputs / PANEL);
-    this.#arena = arena;
-    this.inputs = inputs;
-    this.outputs = outputs;
-    this.#weight = arena.allocate(panels * inputs * PANEL);
-    this.#bias = arena.allocate(panels * PANEL);
-    const packed = arena.floats(this.#weight, panels * inputs * PANEL).fill(0);
-    for (let o = 0; o < outputs; o++) {
-      const to = Math.floor(o / PANEL) * inputs * PANEL + (o % PANEL);
-      for (let i = 0; i < inputs; i++) packed[to + i * PANEL] = values[o * inputs + (order?.[i] ?? i)]!;
+    this.outputs = weight.shape[0]!;
+    this.inputs = weight.data.length / this.outputs;
+    const added = padded(arena, bias && toFloat32(bias), this.outputs);
+    const { kernels } = arena;
+    const { inputs, outputs } = this;
+    if (weight.type === "int8") {
+      const w = packBytes(arena, weight.data, [outputs, inputs], order);
+      const scales = padded(arena, weight.scales, outputs);
+      // Sums of so many products stay below 2³¹.
+      const most = Math.min(32_767, Math.floor((2 ** 31 - 1) / (127 * inputs)));
+      this.#run = (x, y, rows, then) => {
+        const mark = arena.mark;
+        const scratch = arena.allocate(rows * (4 * Math.ceil(inputs / 8) + 1));
+        kernels.linear8(x, rows, inputs, w, scales, added, y, outputs, then, most, scratch);
+        arena.free(mark);
+      };
+    } else {
+      const w = packFloats(arena, toFloat32(weight), [outputs, inputs], order);
+      this.#run = (x, y, rows, then) => kernels.linear(x, rows, inputs, w, added, y, outputs, then);
     }
-    const biases = arena.floats(this.#bias, panels * PANEL).fill(0);
-    if (bias !== undefined) biases.set(toFloat32(bias));
   }
 
   /** A product of the layer `name`; of convolutions in the order in which pixels lie: `[kh, kw, inputs]`. */
@@ -41,9 +46,56 @@ export class Product {
     return new Product(arena, weight, weights.get(`${name}.bias`), pixelOrder(weight.shape));
   }
 
-  run(x: number, y: number, rows: number, then: (typeof THEN)[keyof typeof THEN] = THEN.nothing): void {
-    this.#arena.kernels.linear(x, rows, this.inputs, this.#weight, this.#bias, y, this.outputs, then);
+  run(x: number, y: number, rows: number, then: Then = THEN.nothing): void {
+    this.#run(x, y, rows, then);
   }
+}
+
+/** Numbers filled up with 0 to whole panels. */
+function padded(arena: Arena, numbers: Float32Array | undefined, outputs: number): number {
+  const length = Math.ceil(outputs / PANEL) * PANEL;
+  const at = arena.allocate(length);
+  arena
+    .floats(at, length)
+    .fill(0)
+    .set(numbers ?? []);
+  return at;
+}
+
+/** `[outputs, inputs]` → `[⌈outputs/16⌉, inputs, 16]` */
+function packFloats(
+  arena: Arena,
+  values: Float32Array,
+  [outputs, inputs]: readonly [number, number],
+  order: Int32Array | undefined,
+): number {
+  const length = Math.ceil(outputs / PANEL) * inputs * PANEL;
+  const at = arena.allocate(length);
+  const packed = arena.floats(at, length).fill(0);
+  for (let o = 0; o < outputs; o++) {
+    const to = Math.floor(o / PANEL) * inputs * PANEL + (o % PANEL);
+    for (let i = 0; i < inputs; i++) packed[to + i * PANEL] = values[o * inputs + (order?.[i] ?? i)]!;
+  }
+  return at;
+}
+
+/** `[outputs, inputs]` → `[⌈outputs/16⌉, ⌈inputs/2⌉, 16, 2]` */
+function packBytes(
+  arena: Arena,
+  values: Int8Array,
+  [outputs, inputs]: readonly [number, number],
+  order: Int32Array | undefined,
+): number {
+  const pairs = Math.ceil(inputs / 2);
+  const length = Math.ceil(outputs / PANEL) * pairs * 2 * PANEL;
+  const at = arena.allocate(length / 4);
+  const packed = arena.bytes(at, length).fill(0);
+  for (let o = 0; o < outputs; o++) {
+    const to = Math.floor(o / PANEL) * pairs * 2 * PANEL + 2 * (o % PANEL);
+    for (let i = 0; i < inputs; i++)
+      packed[to + (i >> 1) * 2 * PANEL + (i & 1)] = values[o * inputs + (order?.[i] ?? i)]!;
+  }
+  return at;
 }
 
 /** Where the number for a place of the kernel and a channel stands in a row `[channels, kh, kw]`. */

@@ -1,0 +1,2 @@
+/** The text of `src/engines/kernels.ts`. */
+export function kernelModule(): Promise<string>;

@@ -1,0 +1,179 @@
+import { ModelError } from "./errors.ts";
+import { hex, sha256 } from "./sampling/sha256.ts";
+
+/** Where an exported folder is: a URL, a path (in Node.js), or its files as an input or a drop gives them. */
+export type ModelSource = string | URL | readonly File[];
+
+/** Bytes that came, of how many. */
+export type OnBytes = (loaded: number) => void;
+
+/** The files of an exported folder. */
+export interface Folder {
+  /**
+   * @param expected hash and length of the file, where they are known: what was fetched before is then taken from the cache
+   * @throws ModelError when there is no such file; what `signal` says when it is aborted
+   */
+  read(name: string, onBytes: OnBytes, signal?: AbortSignal, expected?: Expected): Promise<Uint8Array>;
+}
+
+export interface Expected {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+const inNode = typeof process !== "undefined" && typeof process.versions?.node === "string";
+
+/** @throws TypeError for what is none */
+export function folderOf(source: ModelSource): Folder {
+  if (typeof source !== "string" && !(source instanceof URL)) return picked(source);
+  const text = String(source);
+  if (/^(https?|blob|data):/.test(text)) return fetched(new URL(text));
+  if (inNode) return stored(source);
+  return fetched(new URL(text, globalThis.location?.href));
+}
+
+/** Files of a list, by their names without folders. */
+function picked(files: readonly File[]): Folder {
+  return {
+    async read(name, onBytes, signal) {
+      signal?.throwIfAborted();
+      const file = files.find((each) => each.name === name);
+      if (file === undefined)
+        throw new ModelError(
+          name,
+          "missing",
+          `it is not among the ${files.length} files (${files.map((each) => each.name).join(", ")}); choose the whole folder`,
+        );
+      const bytes = new Uint8Array(await file.arrayBuffer());
+      onBytes(bytes.length);
+      return bytes;
+    },
+  };
+}
+
+function stored(folder: string | URL): Folder {
+  return {
+    async read(name, onBytes, signal) {
+      const [{ readFile }, { join }, { fileURLToPath }] = await Promise.all([
+        import("node:fs/promises"),
+        import("node:path"),
+        import("node:url"),
+      ]);
+      const isUrl = folder instanceof URL || folder.startsWith("file:");
+      const path = join(isUrl ? fileURLToPath(folder) : folder, name);
+      signal?.throwIfAborted();
+      try {
+        const bytes = new Uint8Array(await readFile(path, { signal }));
+        onBytes(bytes.length);
+        return bytes;
+      } catch (cause) {
+        signal?.throwIfAborted();
+        const reason = `it cannot be read (${(cause as Error).message}); name a folder that iqvae export wrote`;
+        throw new ModelError(path, "missing", reason, { cause });
+      }
+    },
+  };
+}
+
+function fetched(base: URL): Folder {
+  const folder = base.pathname.endsWith("/") ? base : Object.assign(new URL(base), { pathname: `${base.pathname}/` });
+  return {
+    async read(name, onBytes, signal, expected) {
+      const url = new URL(name, folder);
+      const cached = expected && (await fromCache(url, expected));
+      if (cached !== undefined) {
+        onBytes(cached.length);
+        return cached;
+      }
+      const response = await fetch(url, { signal: signal ?? null }).catch((cause: Error) => {
+        signal?.throwIfAborted();
+        throw new ModelError(url.href, "missing", `it cannot be fetched (${cause.message})`, { cause });
+      });
+      if (!response.ok || response.body === null)
+        throw new ModelError(
+          url.href,
+          "missing",
+          `the server answered ${response.status} ${response.statusText}`.trim(),
+        );
+      const bytes = await readAll(response.body, url, onBytes, signal);
+      if (expected !== undefined && (await isWhole(bytes, expected))) await intoCache(url, expected, bytes);
+      return bytes;
+    },
+  };
+}
+
+async function readAll(
+  body: ReadableStream<Uint8Array>,
+  url: URL,
+  onBytes: OnBytes,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value);
+      length += value.length;
+      onBytes(length);
+    }
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new ModelError(url.href, "damaged", `the connection broke after ${length} bytes; try again`, { cause });
+  }
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+const CACHE = "iqvae-models";
+
+/** The cache of the browser, in secure contexts; where there is none, everything is fetched. */
+async function cache(): Promise<Cache | undefined> {
+  if (typeof caches === "undefined") return undefined;
+  return await caches.open(CACHE).catch(() => undefined);
+}
+
+/** Under the hash, so that another version of a file is another entry. */
+const keyOf = (url: URL, { sha256: hash }: Expected) => `${url.origin}${url.pathname}?sha256=${hash}`;
+
+async function fromCache(url: URL, expected: Expected): Promise<Uint8Array | undefined> {
+  const found = await (await cache())?.match(keyOf(url, expected)).catch(() => undefined);
+  return found && new Uint8Array(await found.arrayBuffer());
+}
+
+async function intoCache(url: URL, expected: Expected, bytes: Uint8Array): Promise<void> {
+  // A full disk must not keep anybody from drawing.
+  await (await cache())?.put(keyOf(url, expected), new Response(bytes as Uint8Array<ArrayBuffer>)).catch(() => {});
+}
+
+/** @throws ModelError when the bytes are not those that were exported */
+export async function checkIntegrity(name: string, bytes: Uint8Array, expected: Expected): Promise<void> {
+  if (await isWhole(bytes, expected)) return;
+  const [what, wanted] =
+    bytes.length === expected.bytes
+      ? [`its SHA-256 is ${await hashOf(bytes)}`, expected.sha256]
+      : [`it has ${bytes.length} bytes`, expected.bytes];
+  throw new ModelError(
+    name,
+    "damaged",
+    `${what}, but model.json says ${wanted}; it was damaged on the way, or is of another export: fetch the folder again`,
+  );
+}
+
+async function isWhole(bytes: Uint8Array, expected: Expected): Promise<boolean> {
+  return bytes.length === expected.bytes && (await hashOf(bytes)) === expected.sha256;
+}
+
+/** By the platform in a secure context, else by our own. */
+async function hashOf(bytes: Uint8Array): Promise<string> {
+  const { subtle } = globalThis.crypto ?? {};
+  if (subtle === undefined) return hex(sha256(bytes));
+  return hex(new Uint8Array(await subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>)));
+}

@@ -1,0 +1,47 @@
+/** Lets one at a time through, in the order in which they came. */
+export class Turns {
+  #last: Promise<void> = Promise.resolve();
+
+  /**
+   * Waits for all who came before.
+   *
+   * @returns what has to be called at the end of the turn
+   * @throws what the signal says when it is aborted meanwhile
+   */
+  async take(signal?: AbortSignal): Promise<() => void> {
+    const before = this.#last;
+    let end = () => {};
+    this.#last = new Promise((resolve) => {
+      end = resolve;
+    });
+    await before;
+    if (signal?.aborted) end();
+    signal?.throwIfAborted();
+    return end;
+  }
+}
+
+/** Work is interrupted after this many milliseconds, so that a page can paint and abort. */
+const BREATH = 12;
+let since = 0;
+
+/** Lets other events happen, if that is long ago. */
+export async function breathe(): Promise<void> {
+  if (performance.now() - since < BREATH) return;
+  await new Promise<void>(afterOthers);
+  since = performance.now();
+}
+
+/** Not by `setTimeout`: browsers let it wait for 4 ms. */
+function afterOthers(resolve: () => void): void {
+  if (typeof setImmediate === "function") {
+    setImmediate(resolve);
+    return;
+  }
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    resolve();
+  };
+  port2.postMessage(undefined);
+}

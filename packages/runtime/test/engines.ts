@@ -1,0 +1,158 @@
+import { inferenceMode, ops, scope, type Tensor, tensor } from "@iqvae/torch";
+import { cachedSampler, type TokenSampleOptions } from "iqvae";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Bundle } from "../src/bundle.ts";
+import { plainCondition } from "../src/conditions/index.ts";
+import type { Engine, Soon } from "../src/engines/engine.ts";
+import type { TokenSampleOptions as PlainOptions, TokenCounts } from "../src/sampling/options.ts";
+import { type Question, type Sequences, sampleTokens } from "../src/sampling/sample.ts";
+import type { Weights } from "../src/weights.ts";
+import { type Example, exampleOf, someCondition } from "./support.ts";
+
+/** Tensors of tokens as rows of plain numbers. */
+const rowsOf = (tokens: Tensor): Int32Array[] => {
+  const columns = tokens.shape.at(-1)!;
+  const all = Int32Array.from(tokens.contiguous().read("int64"), Number);
+  return Array.from({ length: all.length / columns }, (_, i) => all.slice(i * columns, (i + 1) * columns));
+};
+
+/** What every engine promises, for one model: it agrees with libtorch. */
+export function engineContract(
+  name: string,
+  create: (model: Bundle, weights: Weights) => Soon<Engine>,
+  preset: string,
+): void {
+  describe(`${name}, ${preset}`, () => {
+    let example: Example;
+    let engine: Engine;
+    let counts: TokenCounts;
+    let conditions: Int32Array[];
+
+    beforeAll(async () => {
+      example = await exampleOf(preset, { unconditional: true });
+      engine = await create(example.model, example.weights);
+      const { transformer } = example;
+      counts = { ...transformer.tokens, absent: transformer.absent };
+      conditions = scope(() => rowsOf(randomTokens(counts.conditionCodes, [3, counts.conditionTokens])));
+    });
+    afterAll(async () => {
+      await engine.release();
+    });
+
+    const randomTokens = (codes: number, shape: number[]) => ops.aten.randint(codes, shape, { dtype: "int64" });
+    const int64 = (rows: readonly Int32Array[]): Tensor =>
+      tensor(Int32Array.from(rows.flatMap((row) => [...row])), { shape: [rows.length, rows[0]!.length] }).to("int64");
+    const draw = async (given: readonly Int32Array[], options: PlainOptions): Promise<number[]> => {
+      const drawing = sampleTokens(counts, given, options);
+      let step = drawing.next();
+      while (!step.done) step = drawing.next(await engine.predict(step.value));
+      return step.value.flatMap((tokens) => [...tokens]);
+    };
+
+    test("logits are libtorch's within 1e-4 of the largest, step by step, for sequences of several conditions", async () => {
+      const { imageTokens: T, imageCodes: K } = counts;
+      const images = scope(() => rowsOf(randomTokens(K, [3, T])));
+      const expected = scope(() =>
+        inferenceMode(() =>
+          example.transformer.forward(int64(conditions), int64(images).slice(1, 0, T - 1)).read("float32"),
+        ),
+      );
+      const of = Int32Array.of(2, 0, 1, 0, 2);
+      const sequences: Sequences = { conditions, of };
+      const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      let apart = 0;
+      for (let t = 0; t < T; t++) {
+        const last = t === 0 ? new Int32Array() : of.map((row) => images[row]![t - 1]!);
+        const logits = await engine.predict({ sequences, t, last } as Question);
+        expect(logits.length).toBe(of.length * K);
+        of.forEach((row, s) => {
+          for (let k = 0; k < K; k++)
+            apart = Math.max(apart, Math.abs(logits[s * K + k]! - expected[(row * T + t) * K + k]!));
+        });
+      }
+      expect(apart / largest).toBeLessThan(1e-4);
+      expect(largest).toBeGreaterThan(0.5);
+    });
+
+    const sets: readonly (readonly [string, TokenSampleOptions])[] = [
+      ["plain", { samples: 2 }],
+      ["temperature, top-k and top-p", { temperature: 0.9, topK: 100, topP: 0.95, samples: 2 }],
+      ["guidance", { guidance: 3 }],
+      ["noise between two seeds", { noise: { kind: "between", to: 9, share: 0.3 }, samples: 2 }],
+      ["guidance and top-p, in small batches", { guidance: 1.5, topP: 0.8, samples: 3, batch: 2 }],
+    ];
+    test.each(preset === "tiny" || preset === "start" ? sets : sets.slice(0, 1))(
+      "draws libtorch's tokens: %s",
+      async (_, options) => {
+        const expected = scope(() =>
+          rowsOf(
+            cachedSampler(example.transformer)
+              .sample(int64(conditions), { ...options, seed: 5 })
+              .flatten(0, 1),
+          ),
+        );
+        const { blend: _blend, fixed: _fixed, ...plain } = options;
+        expect(await draw(conditions, { ...plain, seed: 5 })).toEqual(expected.flatMap((row) => [...row]));
+      },
+    );
+
+    test("draws libtorch's tokens: given tokens and a blend", async () => {
+      const others = [conditions[1]!, conditions[2]!, conditions[0]!];
+      const fixed = conditions.map((_, i) =>
+        Int32Array.from({ length: counts.imageTokens }, (_, t) => (t % 3 === i ? i : -1)),
+      );
+      const expected = scope(() =>
+        rowsOf(
+          cachedSampler(example.transformer)
+            .sample(int64(conditions), { fixed: int64(fixed), blend: { conditions: int64(others), share: 0.4 } })
+            .flatten(0, 1),
+        ),
+      );
+      const own = await draw(conditions, { fixed, blend: { conditions: others, share: 0.4 } });
+      expect(own).toEqual(expected.flatMap((row) => [...row]));
+    });
+
+    test("a sample does not depend on those beside it", async () => {
+      const all = await draw(conditions, { samples: 3, seed: 2 });
+      const T = counts.imageTokens;
+      expect(await draw(conditions, { samples: 3, seed: 2, batch: 2 })).toEqual(all);
+      const last = await draw([conditions[2]!], { samples: 1, firstSample: 2, seed: 2 });
+      expect(last).toEqual(all.slice(8 * T));
+    });
+
+    test("condition tokens are libtorch's", async () => {
+      const { condition, size } = example.model;
+      const plain = plainCondition(condition, size);
+      for (let seed = 0; seed < 3; seed++) {
+        const sample = someCondition(example, seed);
+        plain.check(sample);
+        const expected = scope(() => {
+          const loaded = tensor(sample, { shape: [1, ...plain.shape] });
+          return rowsOf(inferenceMode(() => example.iqvae.encodeCondition(loaded).flatten(1)))[0]!;
+        });
+        expect([...(await engine.encode(plain.planesOf(sample)))]).toEqual([...expected]);
+      }
+    });
+
+    test("pixels are libtorch's: at most 1 byte in 10,000 is off, by 1", async () => {
+      // Enough to tell: with weights of chance, 0.8 to 0.9 of 10,000 were off.
+      const images = Math.ceil(120_000 / (3 * example.model.size ** 2));
+      const tokens = scope(() => rowsOf(randomTokens(counts.imageCodes, [images, counts.imageTokens])));
+      let [off, all] = [0, 0];
+      for (const row of tokens) {
+        const expected = scope(() => {
+          const grid = int64([row]).reshape([1, ...example.model.grids.image]);
+          return inferenceMode(() => example.iqvae.decodeImage(grid).read("uint8"));
+        });
+        const pixels = await engine.decode(row);
+        expect(pixels.length).toBe(expected.length);
+        pixels.forEach((byte, i) => {
+          expect(Math.abs(byte - expected[i]!)).toBeLessThanOrEqual(1);
+          off += Number(byte !== expected[i]);
+        });
+        all += pixels.length;
+      }
+      expect(off / all).toBeLessThanOrEqual(1e-4);
+    });
+  });
+}

@@ -1,0 +1,229 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { ImageGenerator as LibtorchGenerator, loadConfig } from "iqvae";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { MODEL_FILE, WEIGHTS_FILE } from "../src/bundle.ts";
+import { DisposedError, ModelError } from "../src/errors.ts";
+import type { ModelSource } from "../src/files.ts";
+import { type Frame, ImageGenerator } from "../src/generator.ts";
+import { type Example, exampleOf, someCondition, writeFolder } from "./support.ts";
+
+let folder: string;
+let example: Example;
+let generator: ImageGenerator;
+let conditions: Uint8Array[];
+const fileList = (files: Example["files"] = example.files) =>
+  Object.entries(files).map(([name, bytes]) => new File([bytes as Uint8Array<ArrayBuffer>], name));
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "runtime-"));
+  example = await exampleOf("tiny", { unconditional: true });
+  writeFolder(join(folder, "tiny"), example.files);
+  generator = await ImageGenerator.load(join(folder, "tiny"));
+  conditions = [0, 1].map((seed) => someCondition(example, seed));
+});
+afterAll(async () => {
+  await generator.dispose();
+  rmSync(folder, { recursive: true });
+});
+
+const framesOf = async (options: Parameters<ImageGenerator["stream"]>[1]): Promise<Frame[]> => {
+  const frames: Frame[] = [];
+  for await (const frame of generator.stream(conditions[0]!, options)) frames.push(frame);
+  return frames;
+};
+
+describe("draws", () => {
+  test("the images of the libtorch generator", async () => {
+    const config = await loadConfig("tiny");
+    const libtorch = new LibtorchGenerator(config, example.model.condition, example);
+    const options = { samples: 2, seed: 4, topP: 0.9, guidance: 2 };
+    const expected = libtorch.draw(conditions, options);
+    const images = await generator.draw(conditions, options);
+    expect(images.map((row) => row.length)).toEqual([2, 2]);
+    const [own, theirs] = [images, expected].map((all) => all.flat().flatMap((image) => [...image]));
+    const off = own!.filter((byte, i) => byte !== theirs![i]).length;
+    expect(off).toBeLessThanOrEqual(own!.length / 10_000);
+  });
+
+  test("frame by frame, of which the last are the images", async () => {
+    const options = { samples: 2, seed: 1 };
+    const frames = await framesOf(options);
+    const [rows, columns] = example.model.grids.image;
+    expect(frames.length).toBe(2 * rows);
+    expect(frames.map(({ share }) => share)).toEqual([...frames.map(({ share }) => share)].sort((a, b) => a - b));
+    const last = frames.filter(({ share }) => share === 1).map(({ pixels }) => pixels);
+    expect(last).toEqual((await generator.draw([conditions[0]!], options))[0]);
+    const final = frames.at(-1)!;
+    for (const { sample, share, tokens } of frames) {
+      const known = Math.round(share * rows * columns);
+      expect([...tokens.subarray(known)].every((token) => token === -1)).toBe(true);
+      if (sample === final.sample) expect(tokens.subarray(0, known)).toEqual(final.tokens.subarray(0, known));
+    }
+  });
+
+  test("given tokens as they are, and the rest of the image anew", async () => {
+    const [tokens] = await generator.drawTokens([conditions[0]!]);
+    const kept = tokens!.map((token, t) => (t < 8 ? token : -1));
+    const [again] = await generator.drawTokens([conditions[0]!], { fixed: [kept], seed: 3 });
+    expect(again!.subarray(0, 8)).toEqual(tokens!.subarray(0, 8));
+    expect(again).not.toEqual(tokens);
+  });
+
+  test("what the model's own settings say, where nothing else is said", async () => {
+    const json = { ...JSON.parse(new TextDecoder().decode(example.files[MODEL_FILE]!)) };
+    json.sampling = { temperature: 1, topK: 1, topP: 1, guidance: 1 };
+    const files = { ...example.files, [MODEL_FILE]: new TextEncoder().encode(JSON.stringify(json)) };
+    const greedy = await ImageGenerator.load(fileList(files));
+    const expected = await generator.drawTokens(conditions, { topK: 1 });
+    expect(await greedy.drawTokens(conditions, { seed: 8 })).toEqual(expected);
+    expect(await greedy.drawTokens(conditions, { topK: 32 })).toEqual(await generator.drawTokens(conditions));
+  });
+
+  test("for several who ask at once, one after the other", async () => {
+    const alone = await generator.drawTokens(conditions, { seed: 1 });
+    const other = await generator.drawTokens(conditions, { seed: 2 });
+    const together = await Promise.all([1, 2, 1].map((seed) => generator.drawTokens(conditions, { seed })));
+    expect(together).toEqual([alone, other, alone]);
+  });
+
+  test("on a blend of conditions from the one to the other", async () => {
+    const at = (share: number) => {
+      const blend = { conditions: [conditions[1]!], share };
+      return generator.drawTokens([conditions[0]!], { noise: { kind: "shared" }, blend });
+    };
+    const plain = await generator.drawTokens(conditions, { noise: { kind: "shared" } });
+    expect([...(await at(0)), ...(await at(1))]).toEqual(plain);
+  });
+
+  test.each([
+    [{ topP: 2 }, "topP must lie in (0, 1], but is 2"],
+    [{ seed: 0.5 }, "seed must be a whole number"],
+    [{ fixed: [new Int32Array(3)] }, "fixed must hold 16 tokens for each of the 2 conditions"],
+  ])("refuses %o", async (options, message) => {
+    await expect(generator.draw(conditions, options)).rejects.toThrow(message);
+  });
+
+  test("refuses a condition that is none, and goes on afterward", async () => {
+    await expect(generator.draw([new Uint8Array(5)])).rejects.toThrow('a condition of kind "semantic" is 1024 bytes');
+    expect(await generator.draw(conditions)).toHaveLength(2);
+  });
+});
+
+describe("an abort", () => {
+  test("before drawing, and between two tokens, ends it; the next draws as ever", async () => {
+    await expect(generator.draw(conditions, { signal: AbortSignal.abort(new Error("too late")) })).rejects.toThrow(
+      "too late",
+    );
+    const control = new AbortController();
+    const onProgress = () => control.abort(new Error("enough"));
+    await expect(generator.draw(conditions, { signal: control.signal, onProgress })).rejects.toThrow("enough");
+    expect(await generator.draw(conditions)).toHaveLength(2);
+  });
+
+  test("while it waits for its turn", async () => {
+    const first = generator.drawTokens(conditions, { samples: 4 });
+    const control = new AbortController();
+    const second = generator.drawTokens(conditions, { signal: control.signal });
+    control.abort(new Error("not needed"));
+    await expect(second).rejects.toThrow("not needed");
+    expect(await first).toHaveLength(8);
+  });
+
+  test("a consumer that leaves a stream lets others draw", async () => {
+    for await (const { share } of generator.stream(conditions[0]!)) {
+      expect(share).toBeLessThan(1);
+      break;
+    }
+    expect(await generator.draw(conditions)).toHaveLength(2);
+  });
+
+  test("of loading", async () => {
+    const signal = AbortSignal.abort(new Error("closed"));
+    await expect(ImageGenerator.load(fileList(), { signal })).rejects.toThrow("closed");
+    await expect(ImageGenerator.load(join(folder, "tiny"), { signal })).rejects.toThrow("closed");
+  });
+});
+
+describe("after dispose", () => {
+  test("nothing can be drawn, and what was being drawn is finished", async () => {
+    const other = await ImageGenerator.load(fileList());
+    const drawing = other.drawTokens(conditions);
+    await other.dispose();
+    expect(await drawing).toHaveLength(2);
+    await expect(other.draw(conditions)).rejects.toThrow(DisposedError);
+    expect(() => other.engine).toThrow("was disposed of");
+    await other.dispose();
+  });
+});
+
+describe("loads", () => {
+  let server: Server;
+  let base: string;
+  const served = new Map<string, Uint8Array>();
+
+  beforeAll(async () => {
+    for (const [name, bytes] of Object.entries(example.files)) served.set(`/models/tiny/${name}`, bytes);
+    server = createServer((request, response) => {
+      const bytes = served.get(request.url!);
+      if (bytes === undefined) response.writeHead(404).end();
+      else if (request.url!.includes("broken")) {
+        response.writeHead(200, { "content-length": bytes.length }).write(bytes.subarray(0, 1000));
+        setTimeout(() => response.destroy(), 20);
+      } else response.end(bytes);
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/models/`;
+  });
+  afterAll(() => {
+    server.close();
+  });
+
+  test("from a path, a file URL, files, and the web, with the bytes that came", async () => {
+    const expected = await generator.drawTokens(conditions);
+    const path = join(folder, "tiny");
+    for (const source of [path, pathToFileURL(path), fileList(), `${base}tiny`, new URL(`${base}tiny/`)]) {
+      const seen: number[][] = [];
+      const other = await ImageGenerator.load(source, { progress: (loaded, total) => seen.push([loaded, total]) });
+      const all = example.files[WEIGHTS_FILE]!.length;
+      expect(seen.at(-1)).toEqual([all, all]);
+      expect(await other.drawTokens(conditions)).toEqual(expected);
+      await other.dispose();
+    }
+  });
+
+  test.each([
+    [
+      "a path without files",
+      (): ModelSource => join(folder, "nothing"),
+      "missing",
+      "name a folder that iqvae export wrote",
+    ],
+    ["an address without files", (): ModelSource => `${base}nothing`, "missing", "the server answered 404"],
+    ["a server that is not there", (): ModelSource => "http://127.0.0.1:9/", "missing", "it cannot be fetched"],
+    ["files without the model", (): ModelSource => [new File([], "a.txt")], "missing", "among the 1 files (a.txt)"],
+  ] as const)("nothing from %s", async (_, source, problem, message) => {
+    const failed = ImageGenerator.load(source());
+    await expect(failed).rejects.toThrow(ModelError);
+    await expect(failed).rejects.toMatchObject({ problem, message: expect.stringContaining(message) });
+  });
+
+  test("nothing over a connection that breaks", async () => {
+    served.set("/models/broken/model.json", example.files[MODEL_FILE]!);
+    served.set("/models/broken/model.safetensors", example.files[WEIGHTS_FILE]!);
+    await expect(ImageGenerator.load(`${base}broken`)).rejects.toThrow(ModelError);
+  });
+
+  test("no weights that were cut off, or of which a bit is another", async () => {
+    const weights = example.files[WEIGHTS_FILE]!;
+    const load = (bytes: Uint8Array) => ImageGenerator.load(fileList({ ...example.files, [WEIGHTS_FILE]: bytes }));
+    await expect(load(weights.subarray(0, -1))).rejects.toThrow(/has \d+ bytes, but model.json says \d+/);
+    const flipped = Uint8Array.from(weights);
+    flipped[5000]! ^= 1;
+    await expect(load(flipped)).rejects.toThrow(/its SHA-256 is \w{64}, but model.json says \w{64}/);
+  });
+});
