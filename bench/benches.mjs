@@ -50,6 +50,7 @@ const stage2 = {
 const sampling = {
   ours: { script: "sample.mjs" },
   cached: tuned("peers/sample.py", { mode: ["cached"], precision: PRECISIONS, threads: ["1", "2"] }),
+  cachedOnOne: tuned("peers/sample.py", { mode: ["cached"], precision: PRECISIONS, threads: ["1"] }),
 };
 
 const DEFAULT = "PyTorch, float32, default allocator";
@@ -107,14 +108,15 @@ export const BENCHES = [
   },
   {
     name: "sample-cached-busy",
-    peer: "the same, both beside a busy process",
+    peer: "the same on one thread, both beside a busy process",
     metric: "tokens/s",
     unit: "tokens/s",
     better: "more",
     least: 1.5,
     aim: 3,
     ours: { ...sampling.ours, busy: true },
-    theirs: sampling.cached.map((command) => ({ ...command, busy: true })),
+    // Two threads of the peer wait for each other there: minutes for what one does in 20 seconds.
+    theirs: sampling.cachedOnOne.map((command) => ({ ...command, busy: true })),
   },
   {
     name: "sample-cached-2x",

@@ -1,6 +1,7 @@
-// One token at a time: what a transformer does when it samples with a cache of keys and values. On the CPU the plain operators
-// spend their time on hand-over between dozens of tiny products; here a layer is six calls, each one pass over the weights
-// or the cache. Activations are float32; weights and caches may be bfloat16, which halves what is read.
+// One token at a time: what a transformer does when it samples with a cache of keys and values. libtorch's operators spend
+// their time there on hand-over between dozens of tiny products a layer. Here a token is one call, in which each thread takes
+// sequences of its own through all layers: threads wait for each other once a token, and on a busy machine no oftener.
+// Activations are float32; weights and caches may be bfloat16, which halves what is read.
 //
 // Every row is summed in the same order whatever stands beside it: a sequence comes out equal to the bit in any batch.
 #include "history.h"
@@ -8,18 +9,11 @@
 #include "parallel.h"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/add.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/layer_norm.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/softmax.h>
 #include <torch/library.h>
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 namespace {
@@ -27,145 +21,224 @@ namespace {
 using at::Tensor;
 using namespace kernels;
 
+constexpr int64_t kOfLayer = 12;  // weights of a layer
+
+// A product by panels (see pack_panels).
+template <typename T>
+struct Product {
+  const T* panels;
+  const float* bias;
+  int64_t inputs, outputs;
+
+  void operator()(const float* x, int64_t rows, float* out) const {
+    for (int64_t first = 0; first < outputs; first += kPanel)
+      multiply<T>(x, panels + first * inputs, bias == nullptr ? nullptr : bias + first, rows, inputs, outputs, std::min(kPanel, outputs - first),
+                  out + first);
+  }
+};
+
+struct Norm {
+  const float *weight, *bias;
+};
+
+// Keys are kept as [·, heads, features, time], values as [·, heads, time, features].
+template <typename T>
+struct Layer {
+  Norm norm1, norm2;
+  Product<T> qkv, project, expand, contract;
+  const T *prefix_k, *prefix_v;
+  T *own_k, *own_v;
+};
+
+template <typename T>
+struct Network {
+  std::vector<Layer<T>> layers;
+  Norm norm;
+  Product<T> head;
+  const int64_t* prefix_of;
+  Sizes sizes;
+  int64_t hidden;
+  float eps;
+};
+
+// What rows need on their way, in memory that was taken before threads began.
+struct Room {
+  float *x, *h, *y, *wide, *mixed, *scores, *q;
+};
+
+// Head by head, so that samples of one condition find its prefix in the cache of the processor.
+template <typename T>
+void attend(const Network<T>& net, const Layer<T>& layer, int64_t begin, int64_t rows, const Room& room) {
+  const Sizes s = net.sizes;
+  const int64_t D = s.features, C = s.heads * D;
+  for (int64_t h = 0; h < s.heads; ++h)
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t shared = (net.prefix_of[begin + r] * s.heads + h) * D * s.prefix, own = ((begin + r) * s.heads + h) * D * s.capacity;
+      best<attend_one<T>>(room.wide + r * 3 * C + h * D, layer.prefix_k + shared, layer.prefix_v + shared, layer.own_k + own, layer.own_v + own,
+                          room.mixed + r * C + h * D, s, room.scores, room.q);
+    }
+}
+
+// The rows from `begin` on through all layers.
+template <typename T>
+void run(const Network<T>& net, int64_t begin, int64_t rows, const Room& room, float* logits) {
+  const int64_t C = net.sizes.heads * net.sizes.features;
+  const auto normalize = [&](const Norm& norm, const float* add) {
+    for (int64_t r = 0; r < rows; ++r)
+      best<add_norm_row>(room.x + r * C, add == nullptr ? nullptr : add + r * C, norm.weight, norm.bias, room.h + r * C, C, net.eps);
+  };
+  normalize(net.layers.empty() ? net.norm : net.layers[0].norm1, nullptr);
+  for (size_t i = 0; i < net.layers.size(); ++i) {
+    const Layer<T>& layer = net.layers[i];
+    layer.qkv(room.h, rows, room.wide);
+    attend(net, layer, begin, rows, room);
+    layer.project(room.mixed, rows, room.y);
+    normalize(layer.norm2, room.y);
+    layer.expand(room.h, rows, room.wide);
+    best<gelu_in_place>(room.wide, rows * net.hidden);
+    layer.contract(room.wide, rows, room.y);
+    normalize(i + 1 < net.layers.size() ? net.layers[i + 1].norm1 : net.norm, room.y);
+  }
+  net.head(room.h, rows, logits);
+}
+
 bool is_flat(const Tensor& tensor, at::ScalarType type) {
   return tensor.is_cpu() && tensor.is_contiguous() && tensor.scalar_type() == type && !tensor.is_neg();
 }
 
+void check_panels(const Tensor& panels, int64_t inputs, int64_t outputs, const char* what) {
+  TORCH_CHECK(panels.dim() == 3 && panels.size(0) == (outputs + kPanel - 1) / kPanel && panels.size(1) == inputs && panels.size(2) == kPanel,
+              "decode_token expects panels [ceil(", outputs, "/32), ", inputs, ", 32] for ", what, ", but got ", panels.sizes());
+}
+
+// The shapes of everything, so that no thread reads past an end.
+void check_shapes(const Tensor& x, at::TensorList weights, at::TensorList prefix_k, at::TensorList prefix_v, at::TensorList own_k,
+                  at::TensorList own_v, const Tensor& of, int64_t position, int64_t codes) {
+  const int64_t L = own_k.size();
+  TORCH_CHECK(x.dim() == 2 && codes > 0, "decode_token expects x [B, C] and at least one code, but got ", x.sizes(), " and ", codes);
+  TORCH_CHECK(L > 0 && static_cast<int64_t>(weights.size()) == L * kOfLayer + 3 && static_cast<int64_t>(prefix_k.size()) == L &&
+                  static_cast<int64_t>(prefix_v.size()) == L && static_cast<int64_t>(own_v.size()) == L,
+              "decode_token expects for each layer ", kOfLayer, " weights and 4 caches, and 3 weights more, but got ", weights.size(), " weights and ",
+              prefix_k.size(), ", ", prefix_v.size(), ", ", own_k.size(), ", ", own_v.size(), " caches");
+  TORCH_CHECK(own_k[0].dim() == 4 && prefix_k[0].dim() == 4, "decode_token expects caches of 4 dimensions");
+  const int64_t B = x.size(0), C = x.size(1), H = own_k[0].size(1), D = own_k[0].size(2), S = own_k[0].size(3), N = prefix_k[0].size(0),
+                P = prefix_k[0].size(3), hidden = weights[9].numel();
+  TORCH_CHECK(C == H * D && C > 0 && of.dim() == 1 && of.size(0) == B && of.scalar_type() == at::kLong, "decode_token: x ", x.sizes(),
+              ", caches of ", H, " heads of ", D, " features, and of ", of.sizes(), " (", of.scalar_type(), ") do not belong together");
+  TORCH_CHECK(position >= 0 && position < S, "decode_token: position ", position, " lies outside the cache of ", S);
+  const auto vector = [&](int64_t i, int64_t size) {
+    TORCH_CHECK(weights[i].dim() == 1 && weights[i].size(0) == size, "decode_token expects weight ", i, " as [", size, "], but got ", weights[i].sizes());
+  };
+  for (int64_t l = 0; l < L; ++l) {
+    const int64_t at = l * kOfLayer;
+    for (const int64_t i : {0, 1, 5, 6, 7, 11}) vector(at + i, C);
+    vector(at + 3, 3 * C);
+    vector(at + 9, hidden);
+    check_panels(weights[at + 2], C, 3 * C, "queries, keys and values");
+    check_panels(weights[at + 4], C, C, "the projection");
+    check_panels(weights[at + 8], C, hidden, "the expansion");
+    check_panels(weights[at + 10], hidden, C, "the contraction");
+    TORCH_CHECK(own_k[l].sizes() == at::IntArrayRef({B, H, D, S}) && own_v[l].sizes() == at::IntArrayRef({B, H, S, D}) &&
+                    prefix_k[l].sizes() == at::IntArrayRef({N, H, D, P}) && prefix_v[l].sizes() == at::IntArrayRef({N, H, P, D}),
+                "decode_token: the caches of layer ", l, ", prefix_k ", prefix_k[l].sizes(), ", prefix_v ", prefix_v[l].sizes(), ", own_k ",
+                own_k[l].sizes(), " and own_v ", own_v[l].sizes(), ", do not belong together");
+  }
+  vector(L * kOfLayer, C);
+  vector(L * kOfLayer + 1, C);
+  check_panels(weights[L * kOfLayer + 2], C, codes, "the codes");
+}
+
+// Types, devices and memory.
+void check_memory(const Tensor& x, at::TensorList weights, at::TensorList prefix_k, at::TensorList prefix_v, at::TensorList own_k,
+                  at::TensorList own_v, const Tensor& of) {
+  const auto type = own_k[0].scalar_type();
+  TORCH_CHECK(type == at::kFloat || type == at::kBFloat16, "decode_token expects caches in float32 or bfloat16, but got ", type);
+  bool fits = is_flat(x, at::kFloat) && of.is_cpu() && of.is_contiguous();
+  for (const Tensor& each : weights) fits = fits && is_flat(each, each.dim() == 3 ? type : at::kFloat);
+  for (const at::TensorList& list : {prefix_k, prefix_v, own_k, own_v})
+    for (const Tensor& each : list) fits = fits && is_flat(each, type);
+  TORCH_CHECK(fits, "decode_token works on the CPU, with contiguous tensors: x, norms and biases in float32, panels and caches in one dtype");
+  std::vector<Tensor> read{x, of};
+  for (const at::TensorList& list : {weights, prefix_k, prefix_v}) read.insert(read.end(), list.begin(), list.end());
+  kernels::check_constant("decode_token", read);
+  const size_t constant = read.size();
+  for (const at::TensorList& list : {own_k, own_v})
+    for (const Tensor& each : list) {
+      kernels::check_writable("decode_token", each, read);
+      for (size_t i = constant; i < read.size(); ++i)
+        TORCH_CHECK(!each.is_alias_of(read[i]) || each.numel() == 0, "decode_token writes into each cache, so that each needs memory of its own");
+      read.push_back(each);
+    }
+}
+
 template <typename T>
-void attend_all(const Tensor& qkv, const Tensor& prefix_k, const Tensor& prefix_v, Tensor& own_k, Tensor& own_v, const Tensor& of, Tensor& out,
-                Sizes s) {
-  auto at = [](const Tensor& tensor) { return static_cast<T*>(tensor.data_ptr()); };
-  const int64_t B = qkv.size(0), H = s.heads, D = s.features, width = H * D;
-  const int64_t* prefix_of = of.data_ptr<int64_t>();
-  const T *pk = at(prefix_k), *pv = at(prefix_v);
-  T *ok = at(own_k), *ov = at(own_v);
-  const float* in = qkv.data_ptr<float>();
-  float* o = out.data_ptr<float>();
-  // Head by head, so that samples of one condition find its prefix in the cache of the processor.
-  parallel_for(0, H * B, 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> scores(s.prefix + s.position + 1), q(D);
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t h = i / B, b = i % B;
-      const int64_t shared = (prefix_of[b] * H + h) * D * s.prefix, own = (b * H + h) * D * s.capacity;
-      best<attend_one<T>>(in + b * 3 * width + h * D, pk + shared, pv + shared, ok + own, ov + own, o + b * width + h * D, s, scores.data(), q.data());
-    }
+Network<T> network_of(at::TensorList weights, at::TensorList prefix_k, at::TensorList prefix_v, at::TensorList own_k, at::TensorList own_v,
+                      const Tensor& of, Sizes sizes, int64_t codes, double eps) {
+  const auto floats = [&](int64_t i) { return static_cast<const float*>(weights[i].data_ptr()); };
+  const auto norm = [&](int64_t i) { return Norm{floats(i), floats(i + 1)}; };
+  const auto cache = [](const Tensor& tensor) { return static_cast<T*>(tensor.data_ptr()); };
+  const auto product = [&](int64_t i) { return Product<T>{cache(weights[i]), floats(i + 1), weights[i].size(1), weights[i + 1].numel()}; };
+  Network<T> net;
+  for (int64_t l = 0, at = 0; l < static_cast<int64_t>(own_k.size()); ++l, at += kOfLayer)
+    net.layers.push_back({norm(at), norm(at + 6), product(at + 2), product(at + 4), product(at + 8), product(at + 10), cache(prefix_k[l]),
+                          cache(prefix_v[l]), cache(own_k[l]), cache(own_v[l])});
+  const Tensor& head = weights[weights.size() - 1];
+  net.norm = norm(weights.size() - 3);
+  net.head = {cache(head), nullptr, head.size(1), codes};
+  net.prefix_of = of.data_ptr<int64_t>();
+  net.sizes = sizes;
+  net.hidden = weights[9].numel();
+  net.eps = static_cast<float>(eps);
+  return net;
+}
+
+template <typename T>
+void run_all(const Network<T>& net, const Tensor& x, Tensor& logits) {
+  const int64_t B = x.size(0), C = x.size(1), codes = logits.size(1), wide = std::max(net.hidden, 3 * C), each = 4 * C + wide;
+  const int64_t past = net.sizes.prefix + net.sizes.position + 1 + net.sizes.features;
+  const Tensor room = at::empty({B, each + past}, x.options());
+  float* memory = room.data_ptr<float>();
+  const float* in = x.data_ptr<float>();
+  float* out = logits.data_ptr<float>();
+  parallel_for(0, B, 1, [&](int64_t begin, int64_t end) {
+    const int64_t rows = end - begin;
+    float* own = memory + begin * (each + past);
+    const Room parts{own,
+                     own + rows * C,
+                     own + rows * 2 * C,
+                     own + rows * 3 * C,
+                     own + rows * (3 * C + wide),
+                     own + rows * each,
+                     own + rows * each + past - net.sizes.features};
+    std::copy(in + begin * C, in + end * C, parts.x);
+    run(net, begin, rows, parts, out + begin * codes);
   });
 }
 
-Tensor attend_plainly(const Tensor& qkv, const Tensor& prefix_k, const Tensor& prefix_v, Tensor& own_k, Tensor& own_v, const Tensor& of,
-                      Sizes s) {
-  const int64_t B = qkv.size(0), past = s.position;
-  const auto type = own_k.scalar_type();
-  const auto parts = qkv.reshape({B, 3, s.heads, s.features}).unbind(1);  // each [B, H, D]
-  const Tensor key = parts[1].to(type).unsqueeze(3), value = parts[2].to(type).unsqueeze(2);
-  const Tensor keys = at::cat({prefix_k.index_select(0, of), own_k.slice(3, 0, past), key}, 3);
-  const Tensor values = at::cat({prefix_v.index_select(0, of), own_v.slice(2, 0, past), value}, 2);
-  const Tensor q = parts[0].unsqueeze(2).div(std::sqrt(static_cast<double>(s.features))).to(type);
-  const Tensor out = at::matmul(at::softmax(at::matmul(q, keys), -1), values).reshape({B, s.heads * s.features}).to(qkv.scalar_type());
-  own_k.slice(3, past, past + 1).copy_(key);  // last: what is refused changes nothing
-  own_v.slice(2, past, past + 1).copy_(value);
-  return out;
-}
-
-// Attention of one new token a sequence. Keys are kept as [·, heads, features, time], values as [·, heads, time, features].
-Tensor decode_attention(const Tensor& qkv, const Tensor& prefix_k, const Tensor& prefix_v, Tensor own_k, Tensor own_v, const Tensor& of,
-                        int64_t position) {
-  TORCH_CHECK(qkv.dim() == 2 && own_k.dim() == 4 && own_v.dim() == 4 && prefix_k.dim() == 4 && prefix_v.dim() == 4,
-              "decode_attention expects qkv [B, 3·C] and caches of 4 dimensions");
-  const int64_t B = qkv.size(0), H = own_k.size(1), D = own_k.size(2), N = prefix_k.size(0);
-  const Sizes s{H, D, prefix_k.size(3), own_k.size(3), position};
-  const bool fits = qkv.size(1) == 3 * H * D && own_k.size(0) == B && own_v.sizes() == at::IntArrayRef({B, H, s.capacity, D}) &&
-                    prefix_k.sizes() == at::IntArrayRef({N, H, D, s.prefix}) && prefix_v.sizes() == at::IntArrayRef({N, H, s.prefix, D}) &&
-                    of.dim() == 1 && of.size(0) == B && of.scalar_type() == at::kLong;
-  TORCH_CHECK(fits, "decode_attention: the shapes of qkv ", qkv.sizes(), ", prefix_k ", prefix_k.sizes(), ", prefix_v ", prefix_v.sizes(),
-              ", own_k ", own_k.sizes(), ", own_v ", own_v.sizes(), " and of ", of.sizes(), " do not belong together");
-  TORCH_CHECK(position >= 0 && position < s.capacity, "decode_attention: position ", position, " lies outside the cache of ", s.capacity);
-  const auto type = own_k.scalar_type();
-  TORCH_CHECK(qkv.is_floating_point() && own_k.is_floating_point(), "decode_attention expects real fractions, but got qkv of ", qkv.scalar_type(),
-              " and caches of ", type);
-  for (const Tensor& each : {prefix_k, prefix_v, own_v})
-    TORCH_CHECK(each.scalar_type() == type, "decode_attention expects all caches in one dtype, but got ", type, " and ", each.scalar_type());
-  kernels::check_one_device("decode_attention", {qkv, prefix_k, prefix_v, own_k, own_v, of});
-  kernels::check_constant("decode_attention", {qkv, prefix_k, prefix_v});
-  kernels::check_writable("decode_attention", own_k, {qkv, prefix_k, prefix_v, own_v});
-  kernels::check_writable("decode_attention", own_v, {qkv, prefix_k, prefix_v});
-  bool fused = is_flat(qkv, at::kFloat) && (type == at::kFloat || type == at::kBFloat16) && of.is_cpu() && of.is_contiguous();
-  for (const Tensor& each : {prefix_k, prefix_v, own_k, own_v})
-    fused = fused && is_flat(each, type);
-  if (!fused) return attend_plainly(qkv, prefix_k, prefix_v, own_k, own_v, of, s);
-  for (int64_t b = 0; b < B; ++b) {
-    const int64_t place = of.data_ptr<int64_t>()[b];
-    TORCH_CHECK(place >= 0 && place < N, "decode_attention: sequence ", b, " names prefix ", place, " of ", N);
-  }
-  Tensor out = at::empty({B, H * D}, qkv.options());
-  if (type == at::kFloat)
-    attend_all<float>(qkv, prefix_k, prefix_v, own_k, own_v, of, out, s);
-  else
-    attend_all<Bf16>(qkv, prefix_k, prefix_v, own_k, own_v, of, out, s);
-  note_change(own_k);
-  note_change(own_v);
-  return out;
-}
-
-// The residual stream `x` [B, C] takes `y` in; returns its layer normalization.
-Tensor add_norm_(Tensor x, const c10::optional<Tensor>& y, const Tensor& weight, const Tensor& bias, double eps) {
-  TORCH_CHECK(x.dim() == 2 && (!y || y->sizes() == x.sizes()) && weight.sizes() == x.sizes().slice(1) && bias.sizes() == weight.sizes(),
-              "add_norm_ expects x and y as [B, C] with C weights and biases, but got x ", x.sizes(), ", weights ", weight.sizes(),
-              " and biases ", bias.sizes());
-  TORCH_CHECK(x.is_floating_point() && (!y || y->is_floating_point()), "add_norm_ expects real fractions, but got ", x.scalar_type(), " and ",
-              y ? y->scalar_type() : x.scalar_type());
-  kernels::check_one_device("add_norm_", {x, kernels::or_none(y), weight, bias});
-  kernels::check_constant("add_norm_", {kernels::or_none(y), weight, bias});
-  kernels::check_writable("add_norm_", x, {kernels::or_none(y)});
-  bool fused = is_flat(x, at::kFloat) && is_flat(weight, at::kFloat) && is_flat(bias, at::kFloat);
-  if (y) fused = fused && is_flat(*y, at::kFloat);
-  if (!fused) {
-    const Tensor sum = y ? at::add(x, *y).to(x.scalar_type()) : x;
-    const Tensor out = at::layer_norm(sum, {x.size(1)}, weight, bias, eps);  // may refuse: before anything is changed
-    if (y) x.copy_(sum);
-    return out;
-  }
-  Tensor out = at::empty_like(x);
-  const int64_t width = x.size(1);
+// Feeds one token of each sequence, x [B, C], and returns the logits of the next, [B, codes]. Keys and values enter the own
+// caches at `position`. `weights` are for each layer norm1 (weight, bias), panels and bias of qkv and project, norm2, panels and
+// bias of expand and contract; then the last norm and the panels of the head.
+Tensor decode_token(const Tensor& x, at::TensorList weights, at::TensorList prefix_k, at::TensorList prefix_v, at::TensorList own_k,
+                    at::TensorList own_v, const Tensor& of, int64_t position, int64_t codes, double eps) {
+  check_shapes(x, weights, prefix_k, prefix_v, own_k, own_v, of, position, codes);
+  check_memory(x, weights, prefix_k, prefix_v, own_k, own_v, of);
+  const int64_t prefixes = prefix_k[0].size(0);
   for (int64_t b = 0; b < x.size(0); ++b) {
-    const int64_t row = b * width;
-    best<add_norm_row>(x.data_ptr<float>() + row, y ? y->data_ptr<float>() + row : nullptr, weight.data_ptr<float>(), bias.data_ptr<float>(),
-                 out.data_ptr<float>() + row, width, static_cast<float>(eps));
+    const int64_t place = of.data_ptr<int64_t>()[b];
+    TORCH_CHECK(place >= 0 && place < prefixes, "decode_token: sequence ", b, " names prefix ", place, " of ", prefixes);
   }
-  if (y) kernels::note_change(x);
-  return out;
+  const Sizes sizes{own_k[0].size(1), own_k[0].size(2), prefix_k[0].size(3), own_k[0].size(3), position};
+  Tensor logits = at::empty({x.size(0), codes}, x.options());
+  if (own_k[0].scalar_type() == at::kFloat)
+    run_all(network_of<float>(weights, prefix_k, prefix_v, own_k, own_v, of, sizes, codes, eps), x, logits);
+  else
+    run_all(network_of<Bf16>(weights, prefix_k, prefix_v, own_k, own_v, of, sizes, codes, eps), x, logits);
+  for (const at::TensorList& list : {own_k, own_v})
+    for (const Tensor& each : list) note_change(each);
+  return logits;
 }
 
-// y = x Wᵀ + b for few rows: x [B, I], W as panels [⌈O/32⌉, I, 32] (see pack_panels), optionally followed by GELU.
-Tensor panel_linear(const Tensor& x, const Tensor& panels, const c10::optional<Tensor>& bias, int64_t outputs, bool gelu) {
-  TORCH_CHECK(x.dim() == 2 && panels.dim() == 3 && panels.size(2) == kPanel && panels.size(1) == x.size(1) && outputs > 0 &&
-                  panels.size(0) == (outputs + kPanel - 1) / kPanel && (!bias || bias->numel() == outputs),
-              "panel_linear expects x [B, I] and panels [ceil(O/32), I, 32], but got x ", x.sizes(), " and panels ", panels.sizes(), " for ",
-              outputs, " outputs");
-  const auto type = panels.scalar_type();
-  TORCH_CHECK(is_flat(x, at::kFloat) && (type == at::kFloat || type == at::kBFloat16) && is_flat(panels, type) && (!bias || is_flat(*bias, at::kFloat)),
-              "panel_linear works on the CPU, with x and bias in float32 and panels in float32 or bfloat16, all contiguous");
-  kernels::check_constant("panel_linear", {x, panels, kernels::or_none(bias)});
-  const int64_t rows = x.size(0), inputs = x.size(1);
-  Tensor out = at::empty({rows, outputs}, x.options());
-  const float *in = x.data_ptr<float>(), *offset = bias ? bias->data_ptr<float>() : nullptr;
-  float* o = out.data_ptr<float>();
-  parallel_for(0, panels.size(0), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p) {
-      const int64_t first = p * kPanel, count = std::min(kPanel, outputs - first);
-      const float* own = offset == nullptr ? nullptr : offset + first;
-      if (type == at::kFloat)
-        multiply<float>(in, panels.data_ptr<float>() + first * inputs, own, rows, inputs, outputs, count, o + first);
-      else
-        multiply<Bf16>(in, static_cast<const Bf16*>(panels.data_ptr()) + first * inputs, own, rows, inputs, outputs, count, o + first);
-      if (gelu)
-        for (int64_t r = 0; r < rows; ++r) best<gelu_in_place>(o + r * outputs + first, count);
-    }
-  });
-  return out;
-}
-
-// A weight [O, I] as panels for panel_linear; the last is filled up with zeros.
+// A weight [O, I] as panels [⌈O/32⌉, I, 32]; the last is filled up with zeros.
 Tensor pack_panels(const Tensor& weight) {
   TORCH_CHECK(weight.dim() == 2, "pack_panels expects a weight [O, I], but got ", weight.sizes());
   const int64_t panels = (weight.size(0) + kPanel - 1) / kPanel;
@@ -177,9 +250,8 @@ Tensor pack_panels(const Tensor& weight) {
 
 TORCH_LIBRARY_FRAGMENT(iqvae, m) {
   m.def(
-      "decode_attention(Tensor qkv, Tensor prefix_k, Tensor prefix_v, Tensor(a!) own_k, Tensor(b!) own_v, Tensor of, int position) -> Tensor",
-      decode_attention);
-  m.def("add_norm_(Tensor(a!) x, Tensor? y, Tensor weight, Tensor bias, float eps) -> Tensor", add_norm_);
-  m.def("panel_linear(Tensor x, Tensor panels, Tensor? bias, int outputs, bool gelu) -> Tensor", panel_linear);
+      "decode_token(Tensor x, Tensor[] weights, Tensor[] prefix_k, Tensor[] prefix_v, Tensor(a!)[] own_k, Tensor(b!)[] own_v, Tensor of, "
+      "int position, int codes, float eps) -> Tensor",
+      decode_token);
   m.def("pack_panels(Tensor weight) -> Tensor", pack_panels);
 }

@@ -1,8 +1,8 @@
 // What is no operator: backward, gradient mode, autocast, generators, threads, devices.
+#include "parallel.h"
 #include "state.h"
 
 #include <ATen/Context.h>
-#include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -217,7 +217,7 @@ napi_value seed_generator(napi_env env, napi_callback_info info) {
 napi_value set_threads(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, [&]() -> napi_value {
-    at::set_num_threads(read_int32(env, call.values[0], "the thread count"));
+    kernels::set_threads(read_int32(env, call.values[0], "the thread count"));
     return nullptr;
   });
 }

@@ -14,10 +14,20 @@ void GOMP_parallel(void (*body)(void*), void* data, unsigned threads, unsigned f
 int omp_get_num_threads();
 int omp_get_thread_num();
 int omp_in_parallel();
+void omp_set_num_threads(int threads);
 }
 #endif
 
 namespace kernels {
+
+// at::set_num_threads, but for its pool of mobile kernels, which takes milliseconds to resize and is not used here.
+inline void set_threads(int threads) {
+#ifdef __linux__
+  if (threads > 0) omp_set_num_threads(threads);
+  if (at::get_num_threads() == threads) return;
+#endif
+  at::set_num_threads(threads);
+}
 
 // Calls f(first, last) for parts of [begin, end), each of at least `grain` but for the last, on up to at::get_num_threads()
 // threads. `f` must not throw, nor call libtorch's operators.

@@ -1,36 +1,26 @@
 import { type LayerNorm, type Linear, ops, scope, type Tensor } from "@iqvae/torch";
 import { attend, splitHeads } from "../models/attention.ts";
-import type { Transformer } from "../models/transformer.ts";
-import { addNorm_, decodeAttention, packPanels, panelLinear } from "../support/kernels.ts";
+import type { Block, Transformer } from "../models/transformer.ts";
+import { type DecodeCaches, decodeToken, packPanels } from "../support/kernels.ts";
+import { ThreadChoice } from "./thread-choice.ts";
 
 /** The dtype of weights and cache, and so of what is read for every token; activations and logits stay in float32. */
 export type SamplingPrecision = "float32" | "bfloat16";
 
-/** A matrix product ready for sampling, `[B, in]` → `[B, out]`, float32 on both sides. */
+/** For reading conditions: of all models, since each reads few. */
+const READING = new ThreadChoice();
+
+/** A matrix product, `[…, in]` → `[…, out]`, float32 on both sides. */
 type Product = (x: Tensor) => Tensor;
 
-/** One layer: `wide` products run over whole sequences, the others over one token of each. */
-interface LayerWeights {
+/** One layer for whole sequences, and on other devices than the CPU for single tokens too. */
+interface Layer {
   readonly norm1: LayerNorm;
   readonly norm2: LayerNorm;
-  readonly wide: Readonly<Record<"qkv" | "project" | "expand" | "contract", Product>>;
   readonly qkv: Product;
   readonly project: Product;
-  /** Followed by GELU. */
   readonly expand: Product;
   readonly contract: Product;
-}
-
-/** Keys and values of one layer: those of each condition once, and those of each sequence's own image tokens. */
-interface LayerCache {
-  /** `[N, H, D, conditionTokens]` */
-  readonly prefixKeys: Tensor;
-  /** `[N, H, conditionTokens, D]` */
-  readonly prefixValues: Tensor;
-  /** `[B, H, D, imageTokens − 1]` */
-  readonly keys: Tensor;
-  /** `[B, H, imageTokens − 1, D]` */
-  readonly values: Tensor;
 }
 
 /**
@@ -42,30 +32,25 @@ interface LayerCache {
 export class CachedTransformer {
   readonly #model: Transformer;
   readonly #precision: SamplingPrecision;
-  readonly #layers: LayerWeights[];
+  readonly #layers: Layer[];
   readonly #head: Product;
+  /** What the fused kernel takes; `null` on devices that it does not know. */
+  readonly #packed: readonly Tensor[] | null;
+  readonly #threads = new ThreadChoice();
 
   constructor(model: Transformer, precision: SamplingPrecision) {
     this.#model = model;
     this.#precision = precision;
-    this.#layers = model.blocks.map(({ norm1, attention, norm2, expand, contract }) => {
-      const { qkv, project } = attention;
-      return {
-        norm1,
-        norm2,
-        wide: {
-          qkv: wideProduct(qkv, precision),
-          project: wideProduct(project, precision),
-          expand: wideProduct(expand, precision),
-          contract: wideProduct(contract, precision),
-        },
-        qkv: product(qkv, precision),
-        project: product(project, precision),
-        expand: product(expand, precision, true),
-        contract: product(contract, precision),
-      };
-    });
+    this.#layers = model.blocks.map(({ norm1, attention, norm2, expand, contract }) => ({
+      norm1,
+      norm2,
+      qkv: product(attention.qkv, precision),
+      project: product(attention.project, precision),
+      expand: product(expand, precision),
+      contract: product(contract, precision),
+    }));
     this.#head = product(model.head, precision);
+    this.#packed = model.head.weight.device === "cpu" ? packed(model, precision) : null;
   }
 
   /**
@@ -82,13 +67,16 @@ export class CachedTransformer {
     const room = { dtype: this.#precision, device: conditions.device };
     const capacity = Math.max(1, tokens.imageTokens - 1);
     // One by one, since the bits of a large product may depend on how many rows it has.
-    const read = Array.from({ length: N }, (_, i) => scope(() => this.#read(conditions.slice(0, i, i + 1))));
-    const caches = this.#layers.map((_, i) => ({
-      prefixKeys: ops.aten.cat(read.map((each) => each.keys[i]!)),
-      prefixValues: ops.aten.cat(read.map((each) => each.values[i]!)),
-      keys: ops.aten.zeros([B, H, D, capacity], room),
-      values: ops.aten.zeros([B, H, capacity, D], room),
-    }));
+    const size = this.#model.parameterCount() * tokens.conditionTokens;
+    const read = Array.from({ length: N }, (_, i) =>
+      scope(() => READING.run(() => this.#read(conditions.slice(0, i, i + 1)), size)),
+    );
+    const caches = {
+      prefixKeys: this.#layers.map((_, i) => ops.aten.cat(read.map((each) => each.keys[i]!))),
+      prefixValues: this.#layers.map((_, i) => ops.aten.cat(read.map((each) => each.values[i]!))),
+      keys: this.#layers.map(() => ops.aten.zeros([B, H, D, capacity], room)),
+      values: this.#layers.map(() => ops.aten.zeros([B, H, capacity, D], room)),
+    };
     return { caches, of, logits: ops.aten.cat(read.map((each) => each.logits)).index_select(0, of) };
   }
 
@@ -98,8 +86,8 @@ export class CachedTransformer {
     const P = condition.shape[1]!;
     const [keys, values]: [Tensor[], Tensor[]] = [[], []];
     let x = conditionEmbedding.forward(condition).add(positions.slice(0, 0, P)); // [1, P, C]
-    this.#layers.forEach(({ norm1, norm2, wide }, i) => {
-      const [q, k, v] = splitHeads(wide.qkv(norm1.forward(x)), config.heads).map((part) =>
+    this.#layers.forEach((layer, i) => {
+      const [q, k, v] = splitHeads(layer.qkv(layer.norm1.forward(x)), config.heads).map((part) =>
         part.to(this.#precision),
       ) as [Tensor, Tensor, Tensor]; // [1, H, P, D]
       keys.push(k.transpose(2, 3).contiguous());
@@ -108,8 +96,7 @@ export class CachedTransformer {
       const mixed = attend(q.slice(2, first), k, v)
         .transpose(1, 2)
         .reshape([1, P - first, config.width]);
-      x = x.slice(1, first).add(wide.project(mixed));
-      x = x.add(wide.contract(ops.aten.gelu(wide.expand(norm2.forward(x)))));
+      x = after(layer, x.slice(1, first), mixed);
     });
     return { keys, values, logits: this.#head(norm.forward(x.select(1, 0))) };
   }
@@ -120,51 +107,70 @@ export class CachedTransformer {
    * @param token int64 `[B]`
    * @returns the logits of image token `t + 1`, float32 `[B, imageCodes]`
    */
-  next(decoding: Decoding, token: Tensor, t: number): Tensor {
+  next({ caches, of }: Decoding, token: Tensor, t: number): Tensor {
     const { imageEmbedding, positions, tokens, norm } = this.#model;
-    const layers = this.#layers;
     const x = ops.aten.embedding(imageEmbedding.weight, token).add(positions.select(0, tokens.conditionTokens + t)); // [B, C]
-    let h = addNorm(x, null, layers[0]!.norm1);
-    for (let i = 0; i < layers.length; i++) {
-      const layer = layers[i]!;
-      const { prefixKeys, prefixValues, keys, values } = decoding.caches[i]!;
-      const { of } = decoding;
-      const mixed = decodeAttention(layer.qkv(h), prefixKeys, prefixValues, keys, values, of, t);
-      h = addNorm(x, layer.project(mixed), layer.norm2);
-      h = addNorm(x, layer.contract(layer.expand(h)), layers[i + 1]?.norm1 ?? norm);
-    }
-    return this.#head(h);
+    const packed = this.#packed;
+    if (packed === null) return this.#plain(caches, of, x, t);
+    const sizes = { codes: tokens.imageCodes, eps: norm.eps };
+    return this.#threads.run(() => decodeToken(x, packed, caches, of, t, sizes));
+  }
+
+  /** The same from libtorch's operators. */
+  #plain(caches: DecodeCaches, of: Tensor, embedded: Tensor, t: number): Tensor {
+    const { config, norm } = this.#model;
+    let x = embedded.unsqueeze(1); // [B, 1, C]
+    this.#layers.forEach((layer, i) => {
+      const [q, k, v] = splitHeads(layer.qkv(layer.norm1.forward(x)), config.heads) as [Tensor, Tensor, Tensor]; // [B, H, 1, D]
+      const [keys, values] = [caches.keys[i]!, caches.values[i]!];
+      keys.select(3, t).copy_(k.select(2, 0));
+      values.select(2, t).copy_(v.select(2, 0));
+      const allKeys = ops.aten.cat([caches.prefixKeys[i]!.index_select(0, of), keys.slice(3, 0, t + 1)], 3);
+      const allValues = ops.aten.cat([caches.prefixValues[i]!.index_select(0, of), values.slice(2, 0, t + 1)], 2);
+      const scores = q.div(Math.sqrt(q.shape[3]!)).to(this.#precision).matmul(allKeys);
+      const mixed = scores.softmax(-1).matmul(allValues).transpose(1, 2).reshape(x.shape);
+      x = after(layer, x, mixed);
+    });
+    return this.#head(norm.forward(x.select(1, 0)));
   }
 }
 
 /** A batch of sequences under way. */
 export interface Decoding {
-  readonly caches: readonly LayerCache[];
+  /** Prefixes are those of each condition, once; the others those of each sequence's own image tokens. */
+  readonly caches: DecodeCaches;
   readonly of: Tensor;
   /** Logits of image token 0, float32 `[B, imageCodes]`. */
   readonly logits: Tensor;
 }
 
-/** Adds `y` to the residual stream `x` in place and returns the normalized sum. */
-function addNorm(x: Tensor, y: Tensor | null, norm: LayerNorm): Tensor {
-  return addNorm_(x, y, norm.weight, norm.bias, norm.eps);
+/** The rest of a layer, once attention has mixed the values. */
+function after({ project, norm2, expand, contract }: Layer, x: Tensor, mixed: Tensor): Tensor {
+  const attended = x.add(project(mixed));
+  return attended.add(contract(ops.aten.gelu(expand(norm2.forward(attended)))));
 }
 
-/** libtorch's product, the fastest for many rows. */
-function wideProduct(layer: Linear, precision: SamplingPrecision): Product {
+function product(layer: Linear, precision: SamplingPrecision): Product {
   const weight = layer.weight.detach().to(precision);
   const bias = layer.bias?.detach().to(precision) ?? null;
   return (x) => ops.aten.linear(x.to(precision), weight, bias).to("float32");
 }
 
-/** The fastest product for a few rows, optionally followed by GELU. */
-function product(layer: Linear, precision: SamplingPrecision, gelu = false): Product {
-  if (layer.weight.device !== "cpu") {
-    const plain = wideProduct(layer, precision);
-    return gelu ? (x) => ops.aten.gelu(plain(x)) : plain;
-  }
-  const panels = packPanels(layer.weight.detach().to(precision));
-  const bias = layer.bias?.detach() ?? null;
-  const outputs = layer.weight.shape[0]!;
-  return (x) => panelLinear(x, panels, bias, outputs, gelu);
+/** The weights in the order and form of {@link decodeToken}. */
+function packed({ blocks, norm, head }: Transformer, precision: SamplingPrecision): Tensor[] {
+  const panels = (layer: Linear): Tensor => packPanels(layer.weight.detach().to(precision));
+  const linear = (layer: Linear): Tensor[] => [
+    panels(layer),
+    layer.bias?.detach() ?? ops.aten.zeros([layer.weight.shape[0]!]),
+  ];
+  const affine = ({ weight, bias }: LayerNorm): Tensor[] => [weight.detach(), bias.detach()];
+  const ofBlock = ({ norm1, attention, norm2, expand, contract }: Block): Tensor[] => [
+    ...affine(norm1),
+    ...linear(attention.qkv),
+    ...linear(attention.project),
+    ...affine(norm2),
+    ...linear(expand),
+    ...linear(contract),
+  ];
+  return [...blocks.flatMap(ofBlock), ...affine(norm), panels(head)];
 }

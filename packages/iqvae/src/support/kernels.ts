@@ -29,62 +29,42 @@ export function slicedGw(x: Tensor, y: Tensor): [cost: Tensor, gradX: Tensor, gr
   return call("iqvae::sliced_gw", x, y) as [Tensor, Tensor, Tensor];
 }
 
-/**
- * Attention of one new token of each sequence. Its key and value are written into the cache at `position`, then it attends to
- * the prefix and to all of its own up to there.
- *
- * @param qkv float32 `[B, 3·H·D]`
- * @param prefixKeys `[N, H, D, P]`, float32 or bfloat16 as the other caches
- * @param prefixValues `[N, H, P, D]`
- * @param ownKeys `[B, H, D, capacity]`
- * @param ownValues `[B, H, capacity, D]`
- * @param of int64 `[B]`: the prefix of each sequence
- * @returns float32 `[B, H·D]`
- */
-export function decodeAttention(
-  qkv: Tensor,
-  prefixKeys: Tensor,
-  prefixValues: Tensor,
-  ownKeys: Tensor,
-  ownValues: Tensor,
-  of: Tensor,
-  position: number,
-): Tensor {
-  return call("iqvae::decode_attention", qkv, prefixKeys, prefixValues, ownKeys, ownValues, of, position) as Tensor;
+/** What {@link decodeToken} works on: for each layer one, of the shapes that {@link decodeToken} names. */
+export interface DecodeCaches {
+  readonly prefixKeys: readonly Tensor[];
+  readonly prefixValues: readonly Tensor[];
+  readonly keys: readonly Tensor[];
+  readonly values: readonly Tensor[];
 }
 
 /**
- * Adds `y`, if any, to the residual stream `x` in place and returns the layer normalization of the sum.
+ * One token of each sequence through a whole transformer with a cache, on the CPU. Its keys and values are written into the
+ * cache at `position`, and it attends to the prefix and to all of its own up to there. A sequence has the same bits in any batch
+ * and on any number of threads; each thread takes sequences of its own.
  *
  * @param x float32 `[B, C]`
- * @param y float32 `[B, C]`
- * @param weight float32 `[C]`
- * @param bias float32 `[C]`
+ * @param weights for each layer the normalization before attention (weight, bias), panels and bias of queries, keys and values and
+ *   of the projection, the normalization before the perceptron, panels and bias of its two layers; then the last normalization and
+ *   the panels of the head. Norms and biases are float32; panels come from {@link packPanels}, in the dtype of the caches
+ * @param caches of each layer, float32 or bfloat16: keys of the prefix `[N, H, D, P]`, its values `[N, H, P, D]`, own keys
+ *   `[B, H, D, capacity]`, own values `[B, H, capacity, D]`
+ * @param of int64 `[B]`: the prefix of each sequence
+ * @param codes rows of the head
+ * @returns the logits, float32 `[B, codes]`
  */
-export function addNorm_(x: Tensor, y: Tensor | null, weight: Tensor, bias: Tensor, eps: number): Tensor {
-  return call("iqvae::add_norm_", x, y, weight, bias, eps) as Tensor;
+export function decodeToken(
+  x: Tensor,
+  weights: readonly Tensor[],
+  { prefixKeys, prefixValues, keys, values }: DecodeCaches,
+  of: Tensor,
+  position: number,
+  { codes, eps }: { readonly codes: number; readonly eps: number },
+): Tensor {
+  const caches = [prefixKeys, prefixValues, keys, values];
+  return call("iqvae::decode_token", x, weights, ...caches, of, position, codes, eps) as Tensor;
 }
 
-/** A weight `[O, I]` as panels `[⌈O/32⌉, I, 32]` for {@link panelLinear}. */
+/** A weight `[O, I]` as panels `[⌈O/32⌉, I, 32]` for {@link decodeToken}. */
 export function packPanels(weight: Tensor): Tensor {
   return call("iqvae::pack_panels", weight) as Tensor;
-}
-
-/**
- * `x Wᵀ + b` for few rows, optionally followed by GELU. On the CPU only. A row has the same bits in any batch.
- *
- * @param x float32 `[B, I]`
- * @param panels the weight by {@link packPanels}, float32 or bfloat16
- * @param bias float32 `[outputs]`
- * @param outputs rows of the weight before it was packed
- * @returns float32 `[B, outputs]`
- */
-export function panelLinear(
-  x: Tensor,
-  panels: Tensor,
-  bias: Tensor | null,
-  outputs: number,
-  gelu: boolean = false,
-): Tensor {
-  return call("iqvae::panel_linear", x, panels, bias, outputs, gelu) as Tensor;
 }

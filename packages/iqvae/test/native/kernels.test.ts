@@ -9,33 +9,44 @@ const { aten } = ops;
 loadKernels();
 const ours = native.operatorNames().filter((name) => name.startsWith("iqvae::"));
 
-const attention =
-  (B: number, N: number, H: number, D: number, P: number, S: number, dtype: "float32" | "bfloat16") => () => ({
-    qkv: wave([B, 3 * H * D], 0.1),
-    prefixKeys: wave([N, H, D, P], 0.2).to(dtype),
-    prefixValues: wave([N, H, P, D], 0.3).to(dtype),
-    keys: wave([B, H, D, S], 0.4).to(dtype),
-    values: wave([B, H, S, D], 0.5).to(dtype),
-    of: tensor(BigInt64Array.from({ length: B }, (_, b) => BigInt(b % N))),
-    position: Math.floor(S / 2),
-  });
+interface Sizes {
+  L: number;
+  B: number;
+  N: number;
+  H: number;
+  D: number;
+  hidden: number;
+  P: number;
+  S: number;
+  codes: number;
+}
 
-const addNorm = (B: number, C: number, y: boolean) => () => ({
-  x: wave([B, C], 0.1),
-  y: y ? wave([B, C], 0.2) : null,
-  weight: wave([C], 0.3),
-  bias: wave([C], 0.4),
-  eps: 1e-5,
-});
-
-const linear =
-  (B: number, I: number, O: number, bias: boolean, gelu: boolean, dtype: "float32" | "bfloat16") => () => ({
-    x: wave([B, I], 0.1),
-    panels: packPanels(wave([O, I], 0.2)).to(dtype),
-    bias: bias ? wave([O], 0.3) : null,
-    outputs: O,
-    gelu,
-  });
+/** A transformer of random weights, and caches in use. */
+const decoding =
+  ({ L, B, N, H, D, hidden, P, S, codes }: Sizes, dtype: "float32" | "bfloat16") =>
+  () => {
+    const C = H * D;
+    let phase = 0;
+    const vector = (size: number): Tensor => wave([size], ++phase);
+    const panels = (O: number, I: number): Tensor => packPanels(wave([O, I], ++phase).mul(0.5).to(dtype));
+    const each = (...shape: number[]): Tensor[] => Array.from({ length: L }, () => wave(shape, ++phase).to(dtype));
+    const layer = (): Tensor[] => [
+      ...[vector(C), vector(C), panels(3 * C, C), vector(3 * C), panels(C, C), vector(C)],
+      ...[vector(C), vector(C), panels(hidden, C), vector(hidden), panels(C, hidden), vector(C)],
+    ];
+    return {
+      x: wave([B, C], 0.1),
+      weights: [...Array.from({ length: L }, layer).flat(), vector(C), vector(C), panels(codes, C)],
+      prefixKeys: each(N, H, D, P),
+      prefixValues: each(N, H, P, D),
+      keys: each(B, H, D, S),
+      values: each(B, H, S, D),
+      of: tensor(BigInt64Array.from({ length: B }, (_, b) => BigInt(b % Math.max(N, 1)))),
+      position: Math.floor(S / 2),
+      codes,
+      eps: 1e-5,
+    };
+  };
 
 /** The weight that panels were made of. */
 const unpacked = (panels: Tensor, outputs: number): Tensor =>
@@ -45,48 +56,40 @@ const unpacked = (panels: Tensor, outputs: number): Tensor =>
     .slice(0, 0, outputs);
 
 const kernels: Readonly<Record<string, Kernel>> = {
-  "iqvae::decode_attention": {
+  "iqvae::decode_token": {
     sizes: [
-      attention(2, 3, 2, 5, 7, 4, "float32"),
-      attention(3, 1, 1, 17, 33, 6, "bfloat16"),
-      attention(1, 1, 2, 4, 0, 1, "float32"),
-      attention(0, 2, 2, 4, 3, 2, "float32"),
+      decoding({ L: 2, B: 3, N: 2, H: 2, D: 5, hidden: 33, P: 7, S: 4, codes: 40 }, "float32"),
+      decoding({ L: 1, B: 5, N: 1, H: 1, D: 16, hidden: 3, P: 0, S: 1, codes: 1 }, "float32"),
+      decoding({ L: 1, B: 2, N: 3, H: 2, D: 4, hidden: 20, P: 9, S: 6, codes: 32 }, "bfloat16"),
+      decoding({ L: 1, B: 0, N: 1, H: 1, D: 4, hidden: 4, P: 2, S: 2, codes: 3 }, "float32"),
     ],
     written: ["keys", "values"],
-    compose: ({ qkv, prefixKeys, prefixValues, keys, values, of, position }) => {
-      const [B, H, D] = keys.shape;
-      const [q, k, v] = qkv.reshape([B, 3, H, D]).unbind(1);
-      keys.select(3, position).copy_(k);
-      values.select(2, position).copy_(v);
-      const all = (prefix: Tensor, own: Tensor, time: number) =>
-        aten.cat([prefix.index_select(0, of), own.slice(time, 0, position + 1)], time);
-      const scores = q
-        .unsqueeze(2)
-        .div(Math.sqrt(D))
-        .matmul(all(prefixKeys, keys, 3));
-      const out = scores.softmax(-1).matmul(all(prefixValues, values, 2));
-      return [out.reshape([B, H * D]), keys, values];
-    },
-  },
-  "iqvae::add_norm_": {
-    sizes: [addNorm(3, 5, true), addNorm(2, 33, false), addNorm(1, 16, true), addNorm(0, 4, true)],
-    written: ["x"],
-    compose: ({ x, y, weight, bias, eps }) => {
-      const sum = y === null ? x : x.add(y);
-      return [aten.layer_norm(sum, [x.shape[1]], weight, bias, eps), sum];
-    },
-  },
-  "iqvae::panel_linear": {
-    sizes: [
-      linear(1, 5, 3, true, false, "float32"),
-      linear(9, 17, 33, true, true, "bfloat16"),
-      linear(4, 3, 64, false, false, "float32"),
-      linear(0, 3, 2, true, true, "float32"),
-      linear(2, 0, 3, true, false, "float32"),
-    ],
-    compose: ({ x, panels, bias, outputs, gelu }) => {
-      const y = aten.linear(x, unpacked(panels, outputs), bias);
-      return [gelu ? y.gelu() : y];
+    compose: ({ x, weights, prefixKeys, prefixValues, keys, values, of, position, codes, eps }) => {
+      const [B, C] = x.shape;
+      const [, H, D] = keys[0].shape;
+      let at = 0;
+      const normal = (input: Tensor): Tensor => aten.layer_norm(input, [C], weights[at++], weights[at++], eps);
+      const linear = (input: Tensor, outputs?: number): Tensor => {
+        const panels = weights[at++];
+        const bias = outputs === undefined ? weights[at++] : null;
+        return aten.linear(input, unpacked(panels, outputs ?? bias.shape[0]), bias);
+      };
+      let stream = x;
+      keys.forEach((own: Tensor, l: number) => {
+        const [q, k, v] = linear(normal(stream)).reshape([B, 3, H, D]).unbind(1) as [Tensor, Tensor, Tensor];
+        own.select(3, position).copy_(k);
+        values[l].select(2, position).copy_(v);
+        const all = (prefix: Tensor, past: Tensor, time: number) =>
+          aten.cat([prefix.index_select(0, of), past.slice(time, 0, position + 1)], time);
+        const scores = q
+          .unsqueeze(2)
+          .div(Math.sqrt(D))
+          .matmul(all(prefixKeys[l], own, 3));
+        const mixed = scores.softmax(-1).matmul(all(prefixValues[l], values[l], 2));
+        stream = stream.add(linear(mixed.reshape([B, C])));
+        stream = stream.add(linear(linear(normal(stream)).gelu()));
+      });
+      return [linear(normal(stream), codes), ...keys, ...values];
     },
   },
   "iqvae::pack_panels": {
