@@ -2,13 +2,10 @@ import { type LayerNorm, type Linear, ops, scope, type Tensor } from "@iqvae/tor
 import { attend, splitHeads } from "../models/attention.ts";
 import type { Block, Transformer } from "../models/transformer.ts";
 import { type DecodeCaches, decodeToken, packPanels } from "../support/kernels.ts";
-import { ThreadChoice } from "./thread-choice.ts";
+import { onOneThread, ThreadChoice } from "./thread-choice.ts";
 
 /** The dtype of weights and cache, and so of what is read for every token; activations and logits stay in float32. */
 export type SamplingPrecision = "float32" | "bfloat16";
-
-/** For reading conditions: of all models, since each reads few. */
-const READING = new ThreadChoice();
 
 /** A matrix product, `[…, in]` → `[…, out]`, float32 on both sides. */
 type Product = (x: Tensor) => Tensor;
@@ -66,10 +63,10 @@ export class CachedTransformer {
     const [H, D] = [config.heads, config.width / config.heads];
     const room = { dtype: this.#precision, device: conditions.device };
     const capacity = Math.max(1, tokens.imageTokens - 1);
-    // One by one, since the bits of a large product may depend on how many rows it has.
-    const size = this.#model.parameterCount() * tokens.conditionTokens;
+    // One by one and on one thread, since the bits of a large product depend on how many rows and threads it has. A token takes
+    // so much longer to draw than to read that little is lost, and nothing waits for threads on a busy machine.
     const read = Array.from({ length: N }, (_, i) =>
-      scope(() => READING.run(() => this.#read(conditions.slice(0, i, i + 1)), size)),
+      scope(() => onOneThread(() => this.#read(conditions.slice(0, i, i + 1)))),
     );
     const caches = {
       prefixKeys: this.#layers.map((_, i) => ops.aten.cat(read.map((each) => each.keys[i]!))),

@@ -1,5 +1,17 @@
 import { getThreads, setThreads } from "@iqvae/torch";
 
+/** Does work on one thread, and then goes on with as many as before. */
+export function onOneThread<T>(work: () => T): T {
+  const threads = getThreads();
+  if (threads === 1) return work();
+  setThreads(1);
+  try {
+    return work();
+  } finally {
+    setThreads(threads);
+  }
+}
+
 /** Every how many pieces of work the slower way is tried again. */
 const AGAIN = 16;
 /** The weight of a new time in the running mean. */
@@ -10,7 +22,7 @@ const NEWS = 0.25;
  * alone, and nothing but the clock can tell. Both ways are timed, the slower one for one piece of work in 16.
  */
 export class ThreadChoice {
-  /** Running means of milliseconds for a unit of work: on one thread, on all. */
+  /** Running means of milliseconds: on one thread, on all. */
   readonly #means: [number | undefined, number | undefined] = [undefined, undefined];
   readonly #now: () => number;
   #pieces = 0;
@@ -20,22 +32,15 @@ export class ThreadChoice {
     this.#now = now;
   }
 
-  /** @param size of this piece of work, in any unit in which all pieces take about as long */
-  run<T>(work: () => T, size = 1): T {
-    const threads = getThreads();
-    if (threads === 1) return work();
+  run<T>(work: () => T): T {
+    if (getThreads() === 1) return work();
     const way = this.#next();
-    if (way === 0) setThreads(1);
-    try {
-      const start = this.#now();
-      const result = work();
-      const took = (this.#now() - start) / size;
-      const mean = this.#means[way];
-      this.#means[way] = mean === undefined ? took : mean + NEWS * (took - mean);
-      return result;
-    } finally {
-      if (way === 0) setThreads(threads);
-    }
+    const start = this.#now();
+    const result = way === 0 ? onOneThread(work) : work();
+    const took = this.#now() - start;
+    const mean = this.#means[way];
+    this.#means[way] = mean === undefined ? took : mean + NEWS * (took - mean);
+    return result;
   }
 
   #next(): 0 | 1 {

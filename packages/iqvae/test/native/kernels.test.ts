@@ -58,9 +58,8 @@ const unpacked = (panels: Tensor, outputs: number): Tensor =>
 const kernels: Readonly<Record<string, Kernel>> = {
   "iqvae::decode_token": {
     sizes: [
-      decoding({ L: 2, B: 3, N: 2, H: 2, D: 5, hidden: 33, P: 7, S: 4, codes: 40 }, "float32"),
-      decoding({ L: 1, B: 5, N: 1, H: 1, D: 16, hidden: 3, P: 0, S: 1, codes: 1 }, "float32"),
-      decoding({ L: 1, B: 2, N: 3, H: 2, D: 4, hidden: 20, P: 9, S: 6, codes: 32 }, "bfloat16"),
+      decoding({ L: 1, B: 3, N: 2, H: 2, D: 5, hidden: 33, P: 7, S: 4, codes: 40 }, "float32"),
+      decoding({ L: 1, B: 2, N: 3, H: 1, D: 16, hidden: 3, P: 0, S: 1, codes: 1 }, "bfloat16"),
       decoding({ L: 1, B: 0, N: 1, H: 1, D: 4, hidden: 4, P: 2, S: 2, codes: 3 }, "float32"),
     ],
     written: ["keys", "values"],

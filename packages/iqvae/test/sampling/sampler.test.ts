@@ -1,6 +1,18 @@
 import type { SampleOptions } from "@iqvae/runtime";
-import { liveTensors, manualSeed, noGrad, ops, scope, type Tensor, tensor, unscoped } from "@iqvae/torch";
+import {
+  getThreads,
+  liveTensors,
+  manualSeed,
+  noGrad,
+  ops,
+  scope,
+  setThreads,
+  type Tensor,
+  tensor,
+  unscoped,
+} from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
+import { CachedTransformer } from "../../src/sampling/decoder.ts";
 import type { TokenSampler } from "../../src/sampling/options.ts";
 import { cachedSampler, uncachedSampler } from "../../src/sampling/sampler.ts";
 import { drawn, SHAPE, sharpModel } from "./support.ts";
@@ -123,6 +135,25 @@ describe.each(["float32", "bfloat16"] as const)(
     });
   },
 );
+
+test("the logits of a condition have the same bits on any number of threads", () => {
+  const before = getThreads();
+  const wide = sharpModel(4, { ...SHAPE, conditionTokens: 64 }, { width: 192, heads: 6, layers: 2 });
+  try {
+    scope(() => {
+      const own = ops.aten.randint(SHAPE.conditionCodes, [2, 64], { dtype: "int64" });
+      const read = (threads: number): Tensor => {
+        setThreads(threads);
+        return noGrad(() => new CachedTransformer(wide, "float32").start(own, tensor(BigInt64Array.of(0n, 1n))).logits);
+      };
+      const one = read(1);
+      // The product of libtorch is another on two threads, which is why it is not asked for.
+      for (const threads of [2, 3]) expect(read(threads).equal(one), `${threads} threads`).toBe(true);
+    });
+  } finally {
+    setThreads(before);
+  }
+});
 
 test("samples follow the model's own distribution", () => {
   const small = sharpModel(3, { ...SHAPE, imageCodes: 6, imageTokens: 2 });

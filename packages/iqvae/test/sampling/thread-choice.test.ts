@@ -10,15 +10,15 @@ beforeEach(() => {
 afterEach(() => setThreads(before));
 
 /** Runs work that takes as long as `cost` says for the threads it has, and counts the threads that it had. */
-function count(pieces: number, cost: (threads: number, piece: number) => number, size = 1): Record<number, number> {
+function count(pieces: number, cost: (threads: number, piece: number) => number): Record<number, number> {
   let clock = 0;
   const choice = new ThreadChoice(() => clock);
   const seen: Record<number, number> = {};
   for (let piece = 0; piece < pieces; piece++)
     choice.run(() => {
-      clock += cost(getThreads(), piece) * size;
+      clock += cost(getThreads(), piece);
       seen[getThreads()] = (seen[getThreads()] ?? 0) + 1;
-    }, size);
+    });
   expect(getThreads()).toBe(2);
   return seen;
 }
@@ -32,20 +32,6 @@ test("the choice follows a machine that becomes busy", () => {
   const seen = count(402, (threads, piece) => (threads === 1 ? 3 : piece < 202 ? 2 : 9));
   expect(seen[1]).toBeGreaterThan(180);
   expect(seen[2]).toBeGreaterThan(180);
-});
-
-test("pieces of other sizes are compared by their size", () => {
-  let clock = 0;
-  const choice = new ThreadChoice(() => clock);
-  const seen: number[] = [];
-  for (let piece = 0; piece < 40; piece++) {
-    const size = piece % 2 === 0 ? 1 : 10;
-    choice.run(() => {
-      seen.push(getThreads());
-      clock += size * (getThreads() === 1 ? 1 : 2);
-    }, size);
-  }
-  expect(seen.filter((threads) => threads === 1).length).toBe(37);
 });
 
 test("one thread is not measured, and a failure leaves the threads as they were", () => {
