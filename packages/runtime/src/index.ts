@@ -30,6 +30,6 @@ export { type Answer, type Question, type Sequences, sampleTokens } from "./samp
 export { sampleSeed } from "./sampling/seeds.ts";
 export { hex, sha256 } from "./sampling/sha256.ts";
 export { readWeights, toFloat32, type Weight, type Weights } from "./weights.ts";
-export { WorkerGenerator } from "./worker/client.ts";
+export { WorkerGenerator, type WorkerOptions } from "./worker/client.ts";
 export type { Port } from "./worker/protocol.ts";
 export { serve } from "./worker/serve.ts";

@@ -11,6 +11,7 @@ import { exampleOf, someCondition, writeFolder } from "./support.ts";
 
 // The two ends of a channel stand for page and worker: what goes through is copied alike.
 const { port1, port2 } = new MessageChannel();
+const worker = port1 as unknown as Port;
 let folder: string;
 let plain: ImageGenerator;
 let remote: WorkerGenerator;
@@ -24,7 +25,7 @@ beforeAll(async () => {
   serve(port2 as unknown as Port);
   port2.start();
   plain = await ImageGenerator.load(folder);
-  remote = await WorkerGenerator.load(port1 as unknown as Port, folder);
+  remote = await WorkerGenerator.load(folder, { worker });
 });
 afterAll(() => {
   port1.close();
@@ -68,15 +69,15 @@ test("who leaves a stream leaves the worker free", async () => {
 test("errors keep their classes on the way", async () => {
   await expect(remote.draw([condition], { topP: 3 })).rejects.toThrow(RangeError);
   await expect(remote.draw([new Uint8Array(1)])).rejects.toThrow('a condition of kind "semantic"');
-  const failed = WorkerGenerator.load(port1 as unknown as Port, join(folder, "nothing"));
+  const failed = WorkerGenerator.load(join(folder, "nothing"), { worker });
   await expect(failed).rejects.toThrow(ModelError);
   await expect(failed).rejects.toMatchObject({ problem: "missing", file: join(folder, "nothing", "model.json") });
 });
 
 test("after dispose it says so, and takes another model", async () => {
-  const other = await WorkerGenerator.load(port1 as unknown as Port, folder);
+  const other = await WorkerGenerator.load(folder, { worker });
   await other.dispose();
   await expect(other.draw([condition])).rejects.toThrow(DisposedError);
-  const again = await WorkerGenerator.load(port1 as unknown as Port, folder);
+  const again = await WorkerGenerator.load(folder, { worker });
   expect(await again.draw([condition])).toEqual(await plain.draw([condition]));
 });

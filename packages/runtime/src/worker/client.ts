@@ -1,6 +1,7 @@
 import type { Bundle } from "../bundle.ts";
 import type { Condition } from "../conditions/condition.ts";
 import { plainCondition } from "../conditions/index.ts";
+import { DisposedError } from "../errors.ts";
 import type { ModelSource } from "../files.ts";
 import type { Frame, ImageOptions, LoadOptions } from "../generator.ts";
 import { type Loaded, type Port, type Reply, type Request, type SentOptions, unpackError } from "./protocol.ts";
@@ -14,14 +15,13 @@ interface Listener {
   readonly signal?: AbortSignal | undefined;
 }
 
-/**
- * An `ImageGenerator` in a worker, so that the page never waits. In a browser:
- *
- *     const worker = new Worker(new URL("@iqvae/runtime/worker", import.meta.url), { type: "module" });
- *     const generator = await WorkerGenerator.load(worker, "/models/faces/");
- *
- * It takes a `MessagePort` as well, with `serve` at its other end.
- */
+/** How to load a model into a worker. */
+export interface WorkerOptions extends Omit<LoadOptions, "engine"> {
+  /** A worker, or a `MessagePort` with `serve` at its other end. Default: a worker of its own, which ends with `dispose`. */
+  readonly worker?: Port;
+}
+
+/** An `ImageGenerator` in a worker, so that the page never waits. */
 export class WorkerGenerator implements AsyncDisposable {
   readonly model: Bundle;
   /** Reads, checks and shows conditions; on this side, at once. */
@@ -29,23 +29,29 @@ export class WorkerGenerator implements AsyncDisposable {
   /** What computes, for people. */
   readonly engine: string;
   readonly #channel: Channel;
+  readonly #end: () => void;
 
-  private constructor(channel: Channel, { model, engine }: Loaded) {
+  private constructor(channel: Channel, { model, engine }: Loaded, end: () => void) {
     this.#channel = channel;
+    this.#end = end;
     this.model = model;
     this.engine = engine;
     this.condition = plainCondition(model.condition, model.size);
   }
 
   /** As `ImageGenerator.load`, in the worker. A worker has one model: another takes its place. */
-  static async load(
-    port: Port,
-    source: ModelSource,
-    { progress, signal }: Omit<LoadOptions, "engine"> = {},
-  ): Promise<WorkerGenerator> {
-    const channel = new Channel(port);
+  static async load(source: ModelSource, options: WorkerOptions = {}): Promise<WorkerGenerator> {
+    const { worker, progress, signal } = options;
+    const own = worker === undefined ? startWorker() : undefined;
+    const channel = new Channel(worker ?? own!);
     const request = { kind: "load", source: source instanceof URL ? source.href : absolute(source) } as const;
-    return new WorkerGenerator(channel, (await channel.ask(request, { onProgress: progress, signal })) as Loaded);
+    try {
+      const loaded = (await channel.ask(request, { onProgress: progress, signal })) as Loaded;
+      return new WorkerGenerator(channel, loaded, () => own?.terminate());
+    } catch (error) {
+      own?.terminate();
+      throw error;
+    }
   }
 
   /** As `ImageGenerator.draw`. */
@@ -96,14 +102,21 @@ export class WorkerGenerator implements AsyncDisposable {
     }
   }
 
-  /** Gives the model's memory back, after what is being drawn. The worker stays, and belongs to whoever made it. */
+  /** Gives the model's memory back, after what is being drawn. A worker that was handed in stays. */
   async dispose(): Promise<void> {
     await this.#channel.ask({ kind: "dispose" }, {});
+    this.#channel.close();
+    this.#end();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
   }
+}
+
+/** The worker of this package; bundlers know this form. */
+function startWorker(): Worker {
+  return new Worker(new URL("./entry.js", import.meta.url), { type: "module" });
 }
 
 /** Relative to the page, not to the worker's script. */
@@ -119,29 +132,45 @@ let requests = 0;
 /** Requests over a port, and their replies by number. */
 class Channel {
   readonly #port: Port;
-  readonly #waiting = new Map<number, (reply: Reply) => void>();
+  readonly #waiting = new Map<number, { settle: (reply: Reply) => void; fail: (error: Error) => void }>();
+  #closed = false;
 
   constructor(port: Port) {
     this.#port = port;
-    port.addEventListener("message", ({ data }) => this.#waiting.get((data as Reply).id)?.(data as Reply));
+    port.addEventListener("message", (event) => {
+      const reply = (event as MessageEvent).data as Reply;
+      this.#waiting.get(reply.id)?.settle(reply);
+    });
+    // Of a worker whose script cannot be loaded, or that ran out of memory.
+    port.addEventListener("error", (event) => {
+      const message = (event as ErrorEvent).message ?? "for a reason that the browser does not tell";
+      for (const { fail } of this.#waiting.values()) fail(new Error(`the worker of @iqvae/runtime failed: ${message}`));
+    });
     // A MessagePort delivers nothing before.
     (port as { start?: () => void }).start?.();
   }
 
+  close(): void {
+    this.#closed = true;
+  }
+
   async ask(request: Unnumbered<Request>, { onProgress, onFrame, signal }: Listener): Promise<unknown> {
     signal?.throwIfAborted();
+    if (this.#closed)
+      throw new DisposedError("this WorkerGenerator was disposed of, so it cannot draw; load the model again");
     requests += 1;
     const id = requests;
     const abort = () => this.#port.postMessage({ id: 0, kind: "abort", of: id } satisfies Request, []);
     signal?.addEventListener("abort", abort, { once: true });
     try {
       return await new Promise((resolve, reject) => {
-        this.#waiting.set(id, (reply) => {
+        const settle = (reply: Reply) => {
           if (reply.kind === "progress") onProgress?.(reply.done, reply.total);
           else if (reply.kind === "frame") onFrame?.(reply.frame);
           else if (reply.kind === "done") resolve(reply.value);
           else reject(signal?.aborted ? signal.reason : unpackError(reply.error));
-        });
+        };
+        this.#waiting.set(id, { settle, fail: reject });
         this.#port.postMessage({ ...request, id }, []);
       });
     } finally {

@@ -66,5 +66,5 @@ export function unpackError({ name, message, file, problem }: SentError): Error 
 /** One end of a channel: a worker, a worker's own scope, or a `MessagePort`. */
 export interface Port {
   postMessage(message: unknown, transfer: Transferable[]): void;
-  addEventListener(kind: "message", listener: (event: MessageEvent) => void): void;
+  addEventListener(kind: "message" | "error", listener: (event: Event) => void): void;
 }

@@ -35,8 +35,8 @@ export function serve(port: Port): void {
     }
   };
 
-  port.addEventListener("message", ({ data }) => {
-    const request = data as Request;
+  port.addEventListener("message", (event) => {
+    const request = (event as MessageEvent).data as Request;
     if (request.kind === "abort") {
       underWay.get(request.of)?.abort();
       return;
