@@ -60,7 +60,10 @@ async function once(command, round) {
   const circumstances = `${command.env?.MALLOC_TOP_PAD_ ? " tuned allocator and BLAS" : ""}${command.current ? " PyTorch 2.x" : ""}${command.busy ? " beside a busy process" : ""}`;
   note(`round ${round}: ${command.script} ${(command.flags ?? []).join(" ")}${circumstances}`);
   try {
-    results.set(command, [...done, await measure(command, { python: interpreter, threads })]);
+    const fields = await measure(command, { python: interpreter, threads });
+    results.set(command, [...done, fields]);
+    // A whole round takes long: what is measured is not lost when it is ended early.
+    note(`  ${[...fields].map(([name, value]) => `${name} ${value.toPrecision(4)}`).join(", ")}`);
   } catch (error) {
     failures.set(command, error.message);
   }

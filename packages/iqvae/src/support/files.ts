@@ -1,16 +1,30 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { readdir, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { explainWriting } from "@iqvae/torch";
 
 /** Makes a folder and those above it. @throws WriteError that says what could not be made, why, and what to do */
 export function makeFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true });
+    makeEach(resolve(path));
   } catch (error) {
     throw explainWriting(error, path);
   }
 }
+
+/** One after the other: Node's own way to make parents, too, never ends below /proc, where nothing can be made. */
+function makeEach(path: string): void {
+  if (isFolder(path)) return;
+  if (dirname(path) !== path) makeEach(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Another process may have been faster.
+    if (!isFolder(path)) throw error;
+  }
+}
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
 /** A writer writes all the time, so what has not changed for so long belongs to one that was killed. */
 const ABANDONED_MS = 10 * 60_000;

@@ -185,7 +185,7 @@ async function unpack({ kind, files }: Package, archive: string, folder: string)
 async function writeBelow(folder: string, name: string, bytes: Uint8Array): Promise<void> {
   const path = normalize(name);
   if (path.startsWith("..") || path.startsWith("/")) throw new Error(`its file names a path outside of it: ${name}`);
-  mkdirSync(dirname(join(folder, path)), { recursive: true });
+  makeFolder(dirname(join(folder, path)));
   const file = createWriteStream(join(folder, path));
   await new Promise<void>((resolve, reject) => {
     file.on("error", reject);

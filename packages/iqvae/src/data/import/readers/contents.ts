@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { type BigIntStats, createReadStream, mkdirSync, readFileSync, statSync } from "node:fs";
+import { type BigIntStats, createReadStream, readFileSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { replaceFile } from "@iqvae/torch";
+import { makeFolder } from "../../../support/files.ts";
 import type { FileTree } from "./file-tree.ts";
 
 /** Time stamps go on in steps, and clocks differ: a file this young may change again without its stamp showing it. */
@@ -35,7 +36,7 @@ export async function contentsOf(
 /** Where nothing may be written, files are read again the next time. */
 function keep(path: string, digest: string): void {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     replaceFile(path, digest);
   } catch {}
 }

@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
-import { removeAbandoned } from "../../../support/files.ts";
+import { makeFolder, removeAbandoned } from "../../../support/files.ts";
 import type { License } from "../../licenses.ts";
 
 export const HERO_PACKAGE = "flare-game";
@@ -65,7 +65,7 @@ export async function flareGame(
   const target = join(cache, HERO_PACKAGE);
   const aside = `${target}.${randomUUID()}.part`;
   try {
-    mkdirSync(aside, { recursive: true });
+    makeFolder(aside);
     await removeAbandoned(target);
     await download(aside);
     await unpack(aside);
@@ -116,7 +116,7 @@ async function unpack(folder: string): Promise<void> {
   await run("dpkg", ["-x", archive, "all"], { cwd: folder });
   for (const part of USED) {
     const target = join(folder, "kept", part);
-    mkdirSync(dirname(target), { recursive: true });
+    makeFolder(dirname(target));
     renameSync(join(folder, "all", part), target);
   }
 }
