@@ -17,7 +17,7 @@ import {
   textureFigures,
 } from "../packages/iqvae/dist/metrics/figures.js";
 import { imageSet } from "../packages/iqvae/dist/metrics/image-set.js";
-import { fidelityOf } from "../packages/iqvae/dist/metrics/index.js";
+import { fidelityOf, Truths } from "../packages/iqvae/dist/metrics/index.js";
 import { realImages } from "../packages/iqvae/dist/metrics/real-images.js";
 import { silent } from "../packages/iqvae/dist/support/progress.js";
 
@@ -68,7 +68,18 @@ const drawn = (await realImages(dataset, ids, samples, 1)).own;
 const real = await clock.time("real images", () => realImages(dataset, ids, samples, 0));
 const images = imageSet(dataset.validation.batch(rows).images, dataset.size);
 const features = new FeatureStore();
-const subject = { dataset, rows, samples, seed: 0, drawn, real, heldOut: images, features, clock };
+const subject = {
+  dataset,
+  rows,
+  samples,
+  seed: 0,
+  drawn,
+  real,
+  heldOut: images,
+  features,
+  clock,
+  truths: new Truths(),
+};
 await networkFigures(subject, networks);
 await textureFigures(subject);
 await clock.time("fidelity", () => fidelityFigures({ ...subject, clock: { time: (_, body) => body() } }, fidelity));

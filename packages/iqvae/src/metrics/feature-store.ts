@@ -6,9 +6,26 @@ import type { Judge } from "./plain-judges.ts";
 /** Features of sets of images, computed once for all figures that want them. */
 export class FeatureStore implements Disposable {
   readonly #kept = new Map<Judge, Map<ImageSet, Tensor>>();
+  readonly #lasting = new Set<ImageSet>();
+  readonly #longer: FeatureStore | undefined;
 
-  /** Float32 `[count, D]`, which the store owns. */
+  /** @param longer a store that lives longer, which keeps the features of some sets: see {@link keep} */
+  constructor(longer?: FeatureStore) {
+    this.#longer = longer;
+  }
+
+  /** From now on, shorter-lived stores leave the features of this set to this one. */
+  keep(images: ImageSet): void {
+    this.#lasting.add(images);
+  }
+
+  keeps(images: ImageSet): boolean {
+    return this.#lasting.has(images);
+  }
+
+  /** Float32 `[count, D]`, which the store owns, or the one that lives longer. */
   of(judge: Judge, images: ImageSet): Tensor {
+    if (this.#longer?.keeps(images)) return this.#longer.of(judge, images);
     const ofJudge = this.#kept.get(judge) ?? new Map<ImageSet, Tensor>();
     this.#kept.set(judge, ofJudge);
     const features = ofJudge.get(images) ?? featuresOf(judge, images);

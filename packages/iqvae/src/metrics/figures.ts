@@ -12,6 +12,7 @@ import type { ModelFigures } from "./model-figures.ts";
 import type { RealImages } from "./real-images.ts";
 import type { Figure, RunScore } from "./run-score.ts";
 import { slicedWasserstein } from "./swd.ts";
+import type { Truths } from "./truths.ts";
 
 /** What is measured, and what it is held against. */
 export interface Subject {
@@ -27,11 +28,12 @@ export interface Subject {
   readonly heldOut: ImageSet;
   readonly clock: Clock;
   readonly features: FeatureStore;
+  readonly truths: Pick<Truths, "diversity" | "swd" | "calibration">;
 }
 
 /** Fréchet distance, precision, recall and diversity under each network. */
 export async function networkFigures(subject: Subject, networks: readonly FeatureNetwork[]): Promise<Figure[]> {
-  const { drawn, real, samples, clock } = subject;
+  const { drawn, real, samples, clock, truths } = subject;
   const figures: Figure[] = [];
   for (const network of networks) {
     const features = await clock.time(`features ${network.name}`, () => ({
@@ -68,8 +70,9 @@ export async function networkFigures(subject: Subject, networks: readonly Featur
     const own = real.isOfConditions ? real.own : undefined;
     const spread = await clock.time(`diversity ${name}`, () => ({
       of: meanDiversity(network, drawn, samples),
-      best: own === undefined ? null : meanDiversity(network, own, samples),
+      best: own === undefined ? null : (truths.diversity.get(name) ?? meanDiversity(network, own, samples)),
     }));
+    if (spread.best !== null) truths.diversity.set(name, spread.best);
     figures.push({
       key: `diversity.${name}`,
       label: name === "vgg16-lpips" ? "LPIPS diversity" : `perceptual diversity (${name})`,
@@ -82,12 +85,14 @@ export async function networkFigures(subject: Subject, networks: readonly Featur
 }
 
 /** Sliced Wasserstein distance, level by level and in the mean. */
-export async function textureFigures({ drawn, real, seed, clock }: Subject): Promise<Figure[]> {
+export async function textureFigures({ drawn, real, seed, clock, truths }: Subject): Promise<Figure[]> {
   const count = Math.min(drawn.count, real.reference.count);
   const swd = await clock.time("SWD", () => {
-    const sets = [drawn, ...(real.own === undefined ? [] : [real.own])].map((set) => firstOf(set, count));
+    const own = real.own === undefined || truths.swd !== undefined ? [] : [real.own];
+    const sets = [drawn, ...own].map((set) => firstOf(set, count));
     const [of, best] = slicedWasserstein(firstOf(real.reference, count), sets, { seed });
-    return { of: of!, best };
+    truths.swd ??= best;
+    return { of: of!, best: truths.swd };
   });
   return [
     ...swd.of.levels.map(
@@ -125,11 +130,11 @@ function repeated(blocks: Uint8Array, length: number, times: number): Uint8Array
 }
 
 /** How what conditions leave open is spread in the drawn images and in true ones of the same conditions. */
-export async function openFigures({ drawn, real, clock }: Subject, open: OpenTraits, ids: readonly string[]) {
-  return await clock.time("calibration", async () => ({
-    drawn: await calibration(open, ids, drawn),
-    real: await calibration(open, ids, real.own!),
-  }));
+export async function openFigures({ drawn, real, clock, truths }: Subject, open: OpenTraits, ids: readonly string[]) {
+  return await clock.time("calibration", async () => {
+    truths.calibration ??= await calibration(open, ids, real.own!);
+    return { drawn: await calibration(open, ids, drawn), real: truths.calibration };
+  });
 }
 
 /** The means over traits of a calibration. @param what it is of, such as `colors` */

@@ -21,3 +21,4 @@ export { type Figure, type RunScore, readScore, type ScoreSettings, writeScore }
 export { type ScoreOptions, scoreRun, scoreSteps } from "./score.ts";
 export { type SlicedWasserstein, slicedWasserstein } from "./swd.ts";
 export { scoreTable } from "./table.ts";
+export { Truths } from "./truths.ts";

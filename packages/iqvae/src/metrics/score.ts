@@ -25,9 +25,10 @@ import { type ImageSet, imageSet, joinImages } from "./image-set.ts";
 import { defaultJudge, expectImpartial } from "./judges.ts";
 import { modelFigures, reconstructionsOf } from "./model-figures.ts";
 import { PLAIN_JUDGES } from "./plain-judges.ts";
-import { realImages } from "./real-images.ts";
+import { realImages, trueImages } from "./real-images.ts";
 import { expectFinite, type RunScore, SCORE_FORMAT } from "./run-score.ts";
 import { type TripleTruth, tripleFigures, tripleTruth } from "./triple.ts";
+import { Truths } from "./truths.ts";
 
 /** What a run is scored by. */
 export interface ScoreOptions {
@@ -42,6 +43,8 @@ export interface ScoreOptions {
   readonly sampling?: DrawOptions & Pick<SampleOptions, "guidance">;
   /** Feature networks, each with figures of its own. Default: {@link defaultJudge}. */
   readonly networks?: readonly FeatureNetwork[];
+  /** What is known of true images from scorings with the same data, part, counts and seed. Default: nothing. */
+  readonly truths?: Truths;
   /** How well images follow conditions. Default: {@link fidelityOf} the run's data. */
   readonly fidelity?: Fidelity;
   readonly progress?: Progress;
@@ -99,27 +102,34 @@ async function scoreAll(
   expectImpartial(run.path, config, options.networks ?? []);
   const part = options.part ?? "report";
   const all = await openData(config.data, progress);
-  using features = new FeatureStore();
+  using own = new Truths();
+  const truths = options.truths ?? own;
+  using features = new FeatureStore(truths.features);
   try {
     const dataset = heldOutPart(all, part);
     const rows = spreadRows(dataset.validation, options.conditions);
     const networks = options.networks ?? [await openFeatureNetwork(defaultJudge(dataset, [config]), { progress })];
     const fidelity = options.fidelity ?? (await fidelityOf(all, { progress }));
     const ids = rows.map((row) => dataset.validation.ids[row]!);
-    const heldOut = imageSet(dataset.validation.batch(rows).images, dataset.size);
     const clock = new Clock(progress);
-    const real = await clock.time("real images", () => realImages(dataset, ids, samples, seed));
+    const chosen = `${dataset.key}, ${part}, ${ids.length} conditions × ${samples}, seed ${seed}`;
+    const truth = await clock.time("real images", () =>
+      truths.images(chosen, async () => ({
+        real: await realImages(dataset, ids, samples, seed),
+        heldOut: imageSet(dataset.validation.batch(rows).images, dataset.size),
+        again: await trueImages(dataset, ids, samples, "metrics chance", seed),
+      })),
+    );
+    const { real, heldOut } = truth;
     const scores: RunScore[] = [];
-    let truth: TripleTruth | undefined;
+    let sets: TripleTruth | undefined;
     for (const generator of generators) {
       const { models } = generator;
       const reconstruct = (set: ImageSet) => reconstructionsOf(models.iqvae, config, set);
-      truth ??= await clock.time("reconstructions", () =>
-        tripleTruth({ dataset, ids, samples, seed, real, images: heldOut, reconstruct }),
-      );
+      sets ??= await clock.time("reconstructions", () => tripleTruth({ truth, samples, reconstruct }));
       const drawn = await clock.time("drawing", () => drawAll(generator, dataset, rows, options, progress));
-      const subject: Subject = { dataset, rows, samples, seed, drawn, real, heldOut, clock, features };
-      scores.push(await scoreOf({ run, part, ids, truth, networks, fidelity, models, subject, options }));
+      const subject: Subject = { dataset, rows, samples, seed, drawn, real, heldOut, clock, features, truths };
+      scores.push(await scoreOf({ run, part, ids, sets, networks, fidelity, models, subject, options }));
     }
     return scores;
   } finally {
@@ -131,7 +141,7 @@ interface Scoring {
   readonly run: RunFolder;
   readonly part: ScoredPart;
   readonly ids: readonly string[];
-  readonly truth: TripleTruth;
+  readonly sets: TripleTruth;
   readonly networks: readonly FeatureNetwork[];
   readonly fidelity: Fidelity | undefined;
   readonly models: Models;
@@ -140,10 +150,10 @@ interface Scoring {
 }
 
 async function scoreOf(scoring: Scoring): Promise<RunScore> {
-  const { run, part, ids, truth, networks, fidelity, models, subject, options } = scoring;
+  const { run, part, ids, networks, fidelity, models, subject, options } = scoring;
   const { dataset, rows, drawn, clock } = subject;
   const { samples, seed, sampling = {} } = options;
-  const sets = { ...truth, drawn: truth.counted(drawn) };
+  const sets = { ...scoring.sets, drawn: scoring.sets.counted(drawn) };
   const figures = [
     ...(await tripleFigures(sets, [...networks, ...PLAIN_JUDGES], subject)),
     ...(await networkFigures(subject, networks)),

@@ -1,11 +1,10 @@
-import type { PairDataset } from "../data/index.ts";
 import type { Clock } from "./clock.ts";
 import type { FeatureStore } from "./feature-store.ts";
 import { featureDistance } from "./image-figures.ts";
 import { firstOf, type ImageSet, joinImages } from "./image-set.ts";
 import type { Judge } from "./plain-judges.ts";
-import { type RealImages, trueImages } from "./real-images.ts";
 import type { Figure } from "./run-score.ts";
+import type { TrueImages } from "./truths.ts";
 
 /**
  * Sets of equally many images that drawn ones are held against, so that what each stage costs can be told apart. All but the
@@ -29,13 +28,9 @@ export type TripleSets = Omit<TripleTruth, "counted"> & { readonly drawn: ImageS
 
 /** What {@link tripleTruth} needs. */
 export interface TripleInput {
-  readonly dataset: PairDataset;
-  readonly ids: readonly string[];
+  readonly truth: TrueImages;
+  /** Of each condition. */
   readonly samples: number;
-  readonly seed: number;
-  readonly real: RealImages;
-  /** The images of the held-out pairs, one a condition. */
-  readonly images: ImageSet;
   readonly reconstruct: (images: ImageSet) => ImageSet;
 }
 
@@ -44,18 +39,17 @@ export interface TripleInput {
  * another draw of them. Elsewhere each condition has one true image, so that one drawn image of each counts; and chance is that of
  * equally many images of the training split.
  */
-export async function tripleTruth(input: TripleInput): Promise<TripleTruth> {
-  const { dataset, ids, samples, seed, real, images, reconstruct } = input;
-  if (real.isOfConditions && real.own !== undefined) {
+export function tripleTruth({ truth, samples, reconstruct }: TripleInput): TripleTruth {
+  const { real, heldOut: images, again } = truth;
+  if (real.isOfConditions && real.own !== undefined && again !== undefined) {
     const count = Math.min(real.reference.count, real.own.count);
     const reconstructed = reconstruct(firstOf(real.own, count));
-    const again = await trueImages(dataset, ids, samples, "metrics chance", seed);
     return {
       reference: firstOf(real.reference, count),
       truth: firstOf(real.own, count),
       reconstructed,
       counted: (drawn) => firstOf(drawn, count),
-      chance: [reconstructed, reconstruct(firstOf(again!, count))],
+      chance: [reconstructed, reconstruct(firstOf(again, count))],
     };
   }
   const count = Math.min(real.reference.count, images.count);

@@ -3,7 +3,14 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "@iqvae/torch";
 import type { PairDataset, ScoredPart } from "../data/index.ts";
-import { type FeatureNetwork, type Fidelity, fidelityOf, openFeatureNetwork, scoreSteps } from "../metrics/index.ts";
+import {
+  type FeatureNetwork,
+  type Fidelity,
+  fidelityOf,
+  openFeatureNetwork,
+  scoreSteps,
+  Truths,
+} from "../metrics/index.ts";
 import { defaultJudge, type JudgedConfig } from "../metrics/judges.ts";
 import type { Figure } from "../metrics/run-score.ts";
 import { TRIPLE } from "../metrics/triple.ts";
@@ -17,6 +24,8 @@ export interface Judges {
   readonly network: FeatureNetwork;
   /** None where there is no measure for the data set's condition. */
   readonly fidelity: Fidelity | undefined;
+  /** What was seen of true images. */
+  readonly truths: Truths;
 }
 
 /**
@@ -30,7 +39,7 @@ export async function openJudges(
   progress: Progress,
 ): Promise<Judges> {
   const network = await openFeatureNetwork(defaultJudge(dataset, configs), { progress });
-  return { network, fidelity: await fidelityOf(dataset, { progress }) };
+  return { network, fidelity: await fidelityOf(dataset, { progress }), truths: new Truths() };
 }
 
 /** Raise it whenever the same run would get other figures. */
@@ -64,6 +73,7 @@ export async function scoresOf(
       samples: SAMPLES,
       seed: SEED,
       networks: [judges.network],
+      truths: judges.truths,
       ...(judges.fidelity === undefined ? {} : { fidelity: judges.fidelity }),
     });
     open.forEach((step, i) => {

@@ -16,6 +16,7 @@ import { conceptIn, Shelf, separate } from "../../src/metrics/fidelity/shelf.ts"
 import { Towers } from "../../src/metrics/fidelity/towers.ts";
 import { fidelityFigures } from "../../src/metrics/figures.ts";
 import { type ImageSet, imageSet } from "../../src/metrics/image-set.ts";
+import { Truths } from "../../src/metrics/truths.ts";
 import { toUnitRange } from "../../src/models/iqvae.ts";
 import { silent } from "../../src/support/progress.ts";
 import { seededRandom } from "../../src/support/random.ts";
@@ -144,6 +145,7 @@ test("each drawn image is held against its own condition, whatever its bytes are
     heldOut: own,
     clock: new Clock(silent),
     features: new FeatureStore(),
+    truths: new Truths(),
   };
   const figures = await fidelityFigures(subject, { networks: {}, score });
   expect(figures).toEqual([{ key: "fidelity", label: "images", value: 6, real: 2, better: "higher" }]);

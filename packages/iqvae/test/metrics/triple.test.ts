@@ -4,7 +4,7 @@ import { Clock } from "../../src/metrics/clock.ts";
 import { FeatureStore } from "../../src/metrics/feature-store.ts";
 import { type ImageSet, imageSet, joinImages } from "../../src/metrics/image-set.ts";
 import { COLORS, GRADIENTS, PLAIN_JUDGES } from "../../src/metrics/plain-judges.ts";
-import { realImages } from "../../src/metrics/real-images.ts";
+import { realImages, trueImages } from "../../src/metrics/real-images.ts";
 import { type TripleSets, tripleOf as tripleBy, tripleFigures, tripleTruth } from "../../src/metrics/triple.ts";
 import { silent } from "../../src/support/progress.ts";
 import { seededRandom } from "../../src/support/random.ts";
@@ -88,6 +88,20 @@ test("features are computed once, until they are let go", () => {
   expect(() => features.sum().item()).toThrow(/released/);
 });
 
+test("a store leaves sets that a longer-lived one keeps to it", () => {
+  const [mine, theirs] = [noise(5, 3, 90), noise(6, 3, 90)];
+  const longer = new FeatureStore();
+  longer.keep(theirs);
+  const store = new FeatureStore(longer);
+  const [own, kept] = [store.of(COLORS, mine), store.of(COLORS, theirs)];
+  expect(longer.of(COLORS, theirs)).toBe(kept);
+  expect(longer.of(COLORS, mine)).not.toBe(own);
+  store[Symbol.dispose]();
+  expect(() => own.sum().item()).toThrow(/released/);
+  expect(Number.isFinite(kept.sum().item())).toBe(true);
+  longer[Symbol.dispose]();
+});
+
 describe("reconstruction, gap and total", () => {
   const tripleOf = (judge: typeof COLORS, sets: TripleSets) => {
     using features = new FeatureStore();
@@ -138,11 +152,10 @@ describe("the sets that are compared", () => {
   const marked = (set: ImageSet) => ({ ...set, pixels: set.pixels.map((value) => value ^ 1) });
   const setsOf = async (dataset: typeof first) => {
     const real = await realImages(dataset, ids, SAMPLES, 7);
-    const { counted, ...truth } = await tripleTruth({
-      ...{ dataset, ids, samples: SAMPLES, seed: 7, real, images },
-      reconstruct: marked,
-    });
-    return { real, sets: { ...truth, drawn: counted(drawn) } };
+    const again = await trueImages(dataset, ids, SAMPLES, "chance", 7);
+    const truth = { real, heldOut: images, again };
+    const { counted, ...sets } = tripleTruth({ truth, samples: SAMPLES, reconstruct: marked });
+    return { real, sets: { ...sets, drawn: counted(drawn) } };
   };
   const counts = ({ chance, ...sets }: TripleSets) =>
     [...Object.values(sets), ...(chance ?? [])].map((set: ImageSet) => set.count);
