@@ -1,8 +1,7 @@
-import { type OpenRequest, type PairDataset, readCondition } from "../data/index.ts";
+import { type ConditionSpec, type OpenRequest, type PairDataset, readCondition } from "../data/index.ts";
 import { drawCondition } from "../media/index.ts";
 import { heldOutPairs } from "../run/pictures.ts";
 import { openData } from "../run/train-run.ts";
-import type { ImageGenerator } from "../sampling/generator.ts";
 import type { Progress } from "../support/progress.ts";
 
 /** A condition and what to show before its samples. */
@@ -16,7 +15,11 @@ export interface Chosen {
 }
 
 /** Conditions that people painted, `[size, size]`. */
-export async function fromFiles(files: readonly string[], { spec }: ImageGenerator, size: number): Promise<Chosen[]> {
+export async function fromFiles(
+  files: readonly string[],
+  { spec }: { readonly spec: ConditionSpec },
+  size: number,
+): Promise<Chosen[]> {
   return await Promise.all(
     files.map(async (file): Promise<Chosen> => {
       const raster = await readCondition(file, spec, size);

@@ -14,9 +14,11 @@ import {
 import { SAMPLES } from "../run/pictures.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
+import type { Progress } from "../support/progress.ts";
 import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, DEVICE, device, numberAbove, optionsOf, outputFile, THREADS, threads, whole } from "./options.ts";
+import { type ExportedDrawing, isExported, sampleExported } from "./sample-exported.ts";
 
 interface SampleCommandOptions {
   readonly condition?: string[];
@@ -42,8 +44,8 @@ const CONDITIONS = 4;
 
 export function sampleCommand(): Command {
   return new Command("sample")
-    .description("draw images for conditions with a trained run")
-    .argument("<run>", "a run folder, or its name in runs/")
+    .description("draw images for conditions with a trained run, or an exported one")
+    .argument("<run>", "a run folder, its name in runs/, or a folder that export wrote")
     .option(
       "--condition <file>",
       "a file with a condition (image, JSON or WAV, as the kind asks for), or the text itself; may be repeated",
@@ -61,12 +63,16 @@ export function sampleCommand(): Command {
     .option("--towards-seed <number>", "draw the images on the way from one seed to another", whole(0))
     .option("--blend", "draw the images on the way from the first condition to the second")
     .option("--size <pixels>", "draw larger images than were trained, through a sliding window", whole(1))
-    .option("--out <file.png>", "the picture (default: samples/sample.png in the run folder)")
+    .option(
+      "--out <file.png>",
+      "the picture (default: samples/sample.png in the run folder; sample.png here for an exported one)",
+    )
     .option(...THREADS, threads)
     .option(...DEVICE, device, "cpu")
     .action(async (path: string, _: unknown, command: Command) => {
       const options = optionsOf<SampleCommandOptions>(command);
       const progress = consoleProgress(options);
+      if (isExported(path)) return await drawExported(path, command, options, progress);
       if (options.threads !== undefined) setThreads(options.threads);
       setDefaultDevice(options.device);
       const run = openRun(path);
@@ -92,9 +98,39 @@ export function sampleCommand(): Command {
       const rows = draw(drawing);
       progress.end();
       replaceFile(out, await contactSheet(rows));
-      const text = `${amount(chosen.length, "condition")}, ${amount(options.count, "image")} each: ${out}`;
-      progress.tell(text, { event: "samples", path: out, conditions: chosen.length, count: options.count });
+      tellDrawn(progress, out, chosen.length, options.count);
     });
+}
+
+function tellDrawn(progress: Progress, path: string, conditions: number, count: number): void {
+  const text = `${amount(conditions, "condition")}, ${amount(count, "image")} each: ${path}`;
+  progress.tell(text, { event: "samples", path, conditions, count });
+}
+
+/** What needs the image's encoder or libtorch, which an exported model is without. */
+const OF_RUNS = ["complete", "mask", "towardsSeed", "blend", "size", "threads", "device"] as const;
+
+async function drawExported(
+  folder: string,
+  command: Command,
+  options: SampleCommandOptions,
+  progress: Progress,
+): Promise<void> {
+  const given = (name: string) => command.getOptionValueSource(name) === "cli";
+  const foreign = OF_RUNS.find(given);
+  if (foreign !== undefined) {
+    const flag = command.options.find((option) => option.attributeName() === foreign)!.long;
+    throw new Error(
+      `${flag} draws with runs, not with exported models such as ${folder}. Name the run, or leave it out.`,
+    );
+  }
+  const out = outputFile(options.out, "sample.png");
+  const names = ["seed", "temperature", "topK", "topP", "guidance"] as const;
+  const sampling = Object.fromEntries(names.filter(given).map((name) => [name, options[name]]));
+  const drawing: ExportedDrawing = { ...options, sampling };
+  const { picture, conditions } = await sampleExported(folder, drawing, CONDITIONS, progress);
+  replaceFile(out, picture);
+  tellDrawn(progress, out, conditions, options.count);
 }
 
 function samplingOf({ count, seed, temperature, topK, topP, guidance }: SampleCommandOptions): SampleOptions {

@@ -1,10 +1,13 @@
 import { BUNDLE_FORMAT, type Bundle, conditionPlanes, gridOf, type WeightType } from "@iqvae/runtime";
 import type { Config } from "../config/index.ts";
-import { conditionSpec } from "../data/index.ts";
+import { conditionSpec, type DataConfig } from "../data/index.ts";
 import { transformerConfig } from "../stage2/config.ts";
 
 /** What `model.json` says of a model, before there are files. */
-export type Description = Omit<Bundle, "files">;
+export type Description = Omit<Bundle, "files"> & {
+  /** The data set, for held-out conditions to draw for; none where it is the user's own, which lies elsewhere. */
+  readonly data?: DataConfig;
+};
 
 /** The model of a configuration, as `model.json` describes it. */
 export function describeModel(config: Config, weights: WeightType): Description {
@@ -26,5 +29,6 @@ export function describeModel(config: Config, weights: WeightType): Description 
     sampling: { temperature: 1, topK: null, topP: 1, guidance: 1 },
     noise: 1,
     weights,
+    ...("path" in data ? {} : { data }),
   };
 }

@@ -214,6 +214,44 @@ describe("sample", () => {
     expect([width, height]).toEqual([3 * 132 + 4, 132 + 16 + 4]);
   });
 
+  test("draws with an exported model what the run draws, without libtorch", async () => {
+    expect(await workspace.run("export", "tiny", "--out", "exported")).toMatchObject({ code: 0 });
+    const options = ["--index", "2", "--count", "3", "--seed", "5", "--top-k", "20"];
+    expect(await workspace.run("sample", "tiny", ...options, "--out", "run.png")).toMatchObject({ code: 0 });
+    process.env["LIBTORCH"] = "/nowhere";
+    try {
+      // Without libtorch a run cannot be drawn with, which shows that the variable counts.
+      expect((await workspace.run("sample", "tiny", ...options, "--out", "never.png")).code).toBe(1);
+      const { code, err, out } = await workspace.run("sample", "exported", ...options);
+      expect({ code, err, last: out.trimEnd().split("\n").at(-1) }).toEqual({
+        code: 0,
+        err: "",
+        last: "1 condition, 3 images each: sample.png",
+      });
+    } finally {
+      delete process.env["LIBTORCH"];
+    }
+    const pixels = (file: string) => sharp(workspace.at(file)).raw().toBuffer();
+    const [own, wanted] = [await pixels("sample.png"), await pixels("run.png")];
+    expect(own.length).toBe(wanted.length);
+    const apart = own.map((value, i) => Math.abs(value - wanted[i]!));
+    expect(apart.reduce((most, each) => Math.max(most, each), 0)).toBeLessThanOrEqual(1);
+  });
+
+  test("says what an exported model cannot do", async () => {
+    const fail = async (...args: string[]) => (await workspace.run("sample", "exported", ...args)).err;
+    expect(await fail("--size", "64")).toContain("--size draws with runs");
+    expect(await fail("--threads", "1")).toContain("--threads draws with runs");
+    expect(await fail("--condition", "none.png")).toContain("none.png cannot be read");
+    const json = readFileSync(workspace.at("exported/model.json"), "utf8");
+    const { data, ...foreign } = JSON.parse(json);
+    expect(data).toMatchObject({ name: "faces", size: 32 });
+    writeFileSync(workspace.at("exported/model.json"), JSON.stringify(foreign));
+    expect(await fail("--index", "0")).toContain("Name conditions by --condition");
+    truncateSync(workspace.at("exported/model.safetensors"), 1000);
+    expect(await fail("--condition", "map.png")).toContain("model.safetensors");
+  });
+
   const gray = (value: number, size = 32) =>
     sharp(Buffer.alloc(size * size, value), { raw: { width: size, height: size, channels: 1 } })
       .toColorspace("b-w")

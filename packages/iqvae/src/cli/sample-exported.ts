@@ -1,0 +1,65 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ImageGenerator, type ImageOptions, MODEL_FILE } from "@iqvae/runtime";
+import { type DataConfig, dataSchema, type PairDataset, spreadRows } from "../data/index.ts";
+import { contactSheet, sheetSize } from "../media/index.ts";
+import type { Progress } from "../support/progress.ts";
+import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
+
+/** What to draw with a model that `iqvae export` wrote. */
+export interface ExportedDrawing {
+  readonly condition?: readonly string[];
+  readonly index?: readonly number[];
+  readonly count: number;
+  /** What was given; the rest is as the model says. */
+  readonly sampling: ImageOptions;
+}
+
+/** Whether a folder is one that `iqvae export` wrote. */
+export function isExported(folder: string): boolean {
+  return existsSync(join(folder, MODEL_FILE));
+}
+
+/**
+ * Draws with an exported model, without libtorch.
+ *
+ * @param conditions held-out ones when none are named
+ * @returns a sheet of conditions and images, as PNG, and how many conditions it has
+ * @throws ModelError for a damaged folder; RangeError for a held-out pair that there is not, or where the data are unknown
+ */
+export async function sampleExported(
+  folder: string,
+  { condition, index, count, sampling }: ExportedDrawing,
+  conditions: number,
+  progress: Progress,
+): Promise<{ readonly picture: Buffer; readonly conditions: number }> {
+  await using generator = await ImageGenerator.load(folder);
+  const { condition: spec, size } = generator.model;
+  const chosen: Chosen[] = await fromFiles(condition ?? [], { spec }, size);
+  if (condition === undefined || index !== undefined) {
+    const rows = index ?? (({ validation }: PairDataset) => spreadRows(validation, conditions));
+    chosen.push(...(await fromHeldOut(dataOf(folder), rows, progress)));
+  }
+  const sheet = (images: readonly (readonly Uint8Array[])[]) =>
+    chosen.map(({ name, tiles }, i) => ({ label: name, tiles: [...tiles, ...images[i]!] }));
+  sheetSize(
+    chosen.map(({ name, tiles }) => ({ label: name, tiles: tiles.length + count })),
+    size,
+  );
+  const total = chosen.length * count;
+  progress.begin("drawing images", total, 0);
+  const images = await generator.draw(
+    chosen.map(({ raster }) => raster),
+    { ...sampling, samples: count, onProgress: (share) => progress.update(Math.floor(share * total)) },
+  );
+  progress.end();
+  return { picture: await contactSheet(sheet(images)), conditions: chosen.length };
+}
+
+/** The data set that a model was trained on, where the program has it. */
+function dataOf(folder: string): DataConfig {
+  const { data } = JSON.parse(readFileSync(join(folder, MODEL_FILE), "utf8")) as { data?: unknown };
+  if (data === undefined)
+    throw new RangeError(`${folder} was trained on data that it does not come with. Name conditions by --condition.`);
+  return dataSchema.parse(data);
+}
