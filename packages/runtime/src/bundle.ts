@@ -1,6 +1,6 @@
 import { type ConditionSpec, conditionPlanes } from "./conditions/spec.ts";
 import { ModelError } from "./errors.ts";
-import { array, boolean, byte, type Fail, object, oneOf, positive, text, whole } from "./json.ts";
+import { array, base64, boolean, byte, type Fail, object, oneOf, positive, text, whole } from "./json.ts";
 import { type AutoencoderShape, gridOf, type Sides, type TransformerShape } from "./layers.ts";
 
 /** The number of the layout of an exported folder. A reader refuses others. */
@@ -34,6 +34,8 @@ export interface Bundle {
   /** The version of the random numbers that seeds stand for: see `noise.ts`. */
   readonly noise: 1;
   readonly weights: WeightType;
+  /** Conditions to begin with, their bytes in Base64; not all models have some. */
+  readonly examples?: readonly string[];
   /** Every other file of the folder by its name. `model.safetensors` is among them. */
   readonly files: Readonly<Record<string, FileEntry>>;
 }
@@ -99,6 +101,7 @@ function readBundle(value: unknown, fail: Fail): Bundle {
     sampling: readSampling(model.sampling, fail),
     noise: oneOf(model.noise, "noise", fail, [1]),
     weights: oneOf(model.weights, "weights", fail, WEIGHT_TYPES),
+    ...(model.examples === undefined ? {} : { examples: array(model.examples, "examples", fail, base64) }),
     files: readFiles(model.files, fail),
   };
   checkGrid("image", bundle.grids.image, bundle.autoencoders.image, [bundle.size, bundle.size], fail);

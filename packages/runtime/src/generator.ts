@@ -85,6 +85,11 @@ export class ImageGenerator implements AsyncDisposable {
     return this.#alive().name;
   }
 
+  /** Conditions that come with the model, to begin with: held-out ones of its data. */
+  get examples(): Uint8Array[] {
+    return (this.model.examples ?? []).map((each) => Uint8Array.from(atob(each), (byte) => byte.charCodeAt(0)));
+  }
+
   /**
    * Draws images.
    *

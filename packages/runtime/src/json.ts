@@ -28,6 +28,12 @@ export function text(value: unknown, where: string, fail: Fail): string {
   return typeof value === "string" ? value : fail(`${where} must be a text, but is ${shown(value)}`);
 }
 
+/** Bytes in Base64. */
+export function base64(value: unknown, where: string, fail: Fail): string {
+  const encoded = text(value, where, fail);
+  return encoded.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(encoded) ? encoded : fail(`${where} must be Base64`);
+}
+
 export function boolean(value: unknown, where: string, fail: Fail): boolean {
   return typeof value === "boolean" ? value : fail(`${where} must be true or false, but is ${shown(value)}`);
 }

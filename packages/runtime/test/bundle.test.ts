@@ -34,6 +34,7 @@ describe("model.json", () => {
     ["transformer", { layers: 2, width: 32, heads: 5, unconditional: false }, "transformer.width must be a multiple"],
     ["sampling", { temperature: 0, topK: null, topP: 1, guidance: 1 }, "sampling.temperature"],
     ["sampling", { temperature: 1, topK: null, topP: 1.5, guidance: 1 }, "sampling.topP must be at most 1"],
+    ["examples", ["AAA=", "a b c d="], "examples[1] must be Base64"],
     ["files", {}, "files must name model.safetensors"],
     ["files", { [WEIGHTS_FILE]: { bytes: 1, sha256: "abc" } }, "sha256 must be 64 hexadecimal digits"],
     ["autoencoders", undefined, "autoencoders must be an object, but is missing"],

@@ -26,7 +26,7 @@ export function exportCommand(): Command {
       const { out, weights, json } = optionsOf<ExportOptions>(command);
       const progress = consoleProgress({ json });
       const run = openRun(path);
-      const { folder, files, rounding } = await exportRun(run, out ?? join(run.path, "export"), weights);
+      const { folder, files, rounding } = await exportRun(run, out ?? join(run.path, "export"), weights, progress);
       const bytes = Object.values(files).reduce((sum, each) => sum + each.bytes, 0);
       const cost =
         rounding === undefined

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ImageGenerator, type ImageOptions, MODEL_FILE } from "@iqvae/runtime";
-import { type DataConfig, dataSchema, type PairDataset, spreadRows } from "../data/index.ts";
-import { contactSheet, sheetSize } from "../media/index.ts";
+import { type DataConfig, dataSchema } from "../data/index.ts";
+import { contactSheet, drawCondition, sheetSize } from "../media/index.ts";
 import type { Progress } from "../support/progress.ts";
 import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
 
@@ -23,23 +23,27 @@ export function isExported(folder: string): boolean {
 /**
  * Draws with an exported model, without libtorch.
  *
- * @param conditions held-out ones when none are named
+ * @param most examples of the model that are taken when no conditions are named
  * @returns a sheet of conditions and images, as PNG, and how many conditions it has
  * @throws ModelError for a damaged folder; RangeError for a held-out pair that there is not, or where the data are unknown
  */
 export async function sampleExported(
   folder: string,
   { condition, index, count, sampling }: ExportedDrawing,
-  conditions: number,
+  most: number,
   progress: Progress,
 ): Promise<{ readonly picture: Buffer; readonly conditions: number }> {
   await using generator = await ImageGenerator.load(folder);
   const { condition: spec, size } = generator.model;
   const chosen: Chosen[] = await fromFiles(condition ?? [], { spec }, size);
-  if (condition === undefined || index !== undefined) {
-    const rows = index ?? (({ validation }: PairDataset) => spreadRows(validation, conditions));
-    chosen.push(...(await fromHeldOut(dataOf(folder), rows, progress)));
-  }
+  if (index !== undefined) chosen.push(...(await fromHeldOut(dataOf(folder), index, progress)));
+  if (condition === undefined && index === undefined)
+    chosen.push(
+      ...generator.examples
+        .slice(0, most)
+        .map((raster, i) => ({ name: `example ${i}`, raster, tiles: [drawCondition(raster, spec, size)] })),
+    );
+  if (chosen.length === 0) throw new RangeError(`${folder} has no examples. Name conditions by --condition.`);
   const sheet = (images: readonly (readonly Uint8Array[])[]) =>
     chosen.map(({ name, tiles }, i) => ({ label: name, tiles: [...tiles, ...images[i]!] }));
   sheetSize(

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import { checkWritable, replaceFile } from "@iqvae/torch";
 import { Command } from "commander";
@@ -14,6 +15,7 @@ import { ImageGenerator } from "../sampling/generator.ts";
 import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, optionsOf, THREADS, threads } from "./options.ts";
+import { isExported, sampleExported } from "./sample-exported.ts";
 import { trainAttended } from "./training.ts";
 
 interface StartOptions {
@@ -37,9 +39,24 @@ export function startCommand(): Command {
       const files = { samples: resolve("samples.png"), page: resolve("report.html") };
       for (const file of Object.values(files)) checkWritable(file);
       const run = openOrCreate(preset, set ?? [], progress);
+      if (!statusOf(run).finished) await drawAtOnce(files.samples, progress);
       if (!statusOf(run).finished && !(await trainAttended(run, progress, { threads, goOn: "npm start" }))) return;
       await drawAll(run, files, progress);
     });
+}
+
+/** The model that comes with the program, in its repository. */
+const MODEL = fileURLToPath(new URL("../../../../models/start", import.meta.url));
+
+/** A picture to look at while the training goes on. */
+async function drawAtOnce(samples: string, progress: Progress): Promise<void> {
+  if (!isExported(MODEL)) return;
+  const { picture } = await sampleExported(MODEL, { count: SAMPLES, sampling: {} }, ROWS, progress);
+  replaceFile(samples, picture);
+  progress.tell(`First samples, by a model that comes with the program: ${samples}`, {
+    event: "first samples",
+    samples,
+  });
 }
 
 /** The run of a preset, and what there is to say about it. */

@@ -3,13 +3,16 @@ import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from "node:
 import { dirname, join, resolve } from "node:path";
 import { type FileEntry, MODEL_FILE, WEIGHTS_FILE, type WeightType } from "@iqvae/runtime";
 import { ASIDE, explainWriting, replaceFile, scope, type Tensor, writeSafetensors } from "@iqvae/torch";
+import { type PairDataset, spreadRows } from "../data/index.ts";
 import { readScore } from "../metrics/index.ts";
 import { bestCheckpoint, describeCheckpoint, listCheckpoints } from "../run/checkpoint.ts";
 import { readMetrics } from "../run/metrics-log.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { trainedSeconds } from "../run/tensorboard/duration.ts";
+import { openData } from "../run/train-run.ts";
 import { makeFolder, removeAbandoned } from "../support/files.ts";
+import { type Progress, silent } from "../support/progress.ts";
 import { type CardFacts, card } from "./card.ts";
 import { type Description, describeModel } from "./describe.ts";
 import { SCALE } from "./graph.ts";
@@ -30,6 +33,8 @@ export interface Exported {
   readonly rounding: RoundingCost | undefined;
 }
 
+/** Held-out conditions that come with a model. */
+const EXAMPLES = 8;
 const CARD = "README.md";
 const SAMPLES = "samples.png";
 
@@ -38,14 +43,21 @@ const SAMPLES = "samples.png";
  * `samples.png` (docs/export.md). The folder is written aside and renamed, so that it is whole or not there.
  *
  * @param folder must not exist
+ * @param progress of opening the data, for the examples that come with the model
  * @throws ExportError for a run that has not been trained to its end, and for a folder that is there; CheckpointError for one that is
  *   damaged; RangeError for weights that float16 does not have; all of them before anything is written. WriteError when the folder cannot be
  *   written; nothing is left then
  */
-export async function exportRun(run: RunFolder, folder: string, type: WeightType): Promise<Exported> {
+export async function exportRun(
+  run: RunFolder,
+  folder: string,
+  type: WeightType,
+  progress: Progress = silent,
+): Promise<Exported> {
   expectTrained(run);
   expectFree(folder);
   const description = describeModel(run.config, type);
+  const examples = await examplesOf(run, progress);
   const { stored, rounding } = weightsOf(run, description);
   try {
     return await writeAside(folder, (aside) => {
@@ -58,11 +70,31 @@ export async function exportRun(run: RunFolder, folder: string, type: WeightType
       const parameters = parameterCount(stored);
       write(CARD, card({ ...factsOf(run), description, rounding, parameters, files: filesIn(aside) }));
       const files = filesIn(aside);
-      write(MODEL_FILE, `${JSON.stringify({ ...description, files }, null, 1)}\n`);
+      write(MODEL_FILE, `${JSON.stringify({ ...description, examples, files }, null, 1)}\n`);
       return { folder, files, rounding };
     });
   } finally {
     for (const tensor of stored.values()) tensor.dispose();
+  }
+}
+
+/** Held-out conditions in Base64; none where the data are no longer there. */
+async function examplesOf({ config }: RunFolder, progress: Progress): Promise<string[] | undefined> {
+  let dataset: PairDataset;
+  try {
+    dataset = await openData(config.data, progress);
+  } catch (error) {
+    const reason = (error as Error).message;
+    progress.tell(`The model comes without examples: ${reason}`, { event: "without examples", reason });
+    return undefined;
+  }
+  try {
+    const rows = spreadRows(dataset.validation, EXAMPLES);
+    const { conditions } = dataset.validation.batch(rows);
+    const length = conditions.length / rows.length;
+    return rows.map((_, i) => Buffer.from(conditions.subarray(i * length, (i + 1) * length)).toString("base64"));
+  } finally {
+    dataset.close();
   }
 }
 

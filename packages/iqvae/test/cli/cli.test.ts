@@ -231,6 +231,8 @@ describe("sample", () => {
     } finally {
       delete process.env["LIBTORCH"];
     }
+    const { out } = await workspace.run("sample", "exported", "--count", "2", "--out", "examples.png");
+    expect(out).toContain("4 conditions, 2 images each: examples.png");
     const pixels = (file: string) => sharp(workspace.at(file)).raw().toBuffer();
     const [own, wanted] = [await pixels("sample.png"), await pixels("run.png")];
     expect(own.length).toBe(wanted.length);
@@ -244,10 +246,12 @@ describe("sample", () => {
     expect(await fail("--threads", "1")).toContain("--threads draws with runs");
     expect(await fail("--condition", "none.png")).toContain("none.png cannot be read");
     const json = readFileSync(workspace.at("exported/model.json"), "utf8");
-    const { data, ...foreign } = JSON.parse(json);
+    const { data, examples, ...foreign } = JSON.parse(json);
     expect(data).toMatchObject({ name: "faces", size: 32 });
+    expect(examples).toHaveLength(8);
     writeFileSync(workspace.at("exported/model.json"), JSON.stringify(foreign));
     expect(await fail("--index", "0")).toContain("Name conditions by --condition");
+    expect(await fail()).toContain("exported has no examples");
     truncateSync(workspace.at("exported/model.safetensors"), 1000);
     expect(await fail("--condition", "map.png")).toContain("model.safetensors");
   });

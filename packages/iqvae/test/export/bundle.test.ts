@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { parseBundle, readWeights } from "@iqvae/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseConfig, presets } from "../../src/config/index.ts";
+import { openDataset, spreadRows } from "../../src/data/index.ts";
 import { exportRun } from "../../src/export/bundle.ts";
 import { trainingCommand } from "../../src/export/command.ts";
 import { createRun, openRun, type RunFolder } from "../../src/run/run-folder.ts";
@@ -70,6 +71,13 @@ test("a folder with all files, which model.json knows by their hashes", async ()
     transformer: { unconditional: true },
   });
   expect(readWeights(read("model.safetensors"), model).size).toBeGreaterThan(50);
+  const dataset = await openDataset(run.config.data);
+  const rows = spreadRows(dataset.validation, 8);
+  const held = dataset.validation.batch(rows).conditions;
+  expect(model.examples!.map((each) => Buffer.from(each, "base64"))).toEqual(
+    rows.map((_, i) => Buffer.from(held.subarray(i * 32 ** 2, (i + 1) * 32 ** 2))),
+  );
+  dataset.close();
   expect(Math.abs(rounding!.asStored - rounding!.asTrained)).toBeLessThan(1e-3);
   expect(leftovers()).toEqual([]);
 });
