@@ -62,6 +62,7 @@ const MODEL_PAIRS = 512;
  *   pair is left for the part
  */
 export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<RunScore> {
+  expectMeasurable(run, options);
   using generator = ImageGenerator.load(run);
   const [score] = await scoreAll(run, [generator], options);
   return score!;
@@ -75,6 +76,7 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
  * @throws as {@link scoreRun}; CheckpointError when there is no checkpoint of a step
  */
 export async function scoreSteps(run: RunFolder, steps: readonly number[], options: ScoreOptions): Promise<RunScore[]> {
+  expectMeasurable(run, options);
   const generators: ImageGenerator[] = [];
   try {
     for (const step of steps)
@@ -85,6 +87,18 @@ export async function scoreSteps(run: RunFolder, steps: readonly number[], optio
   }
 }
 
+/** Before anything is loaded, drawn or fetched. */
+function expectMeasurable({ path, config }: RunFolder, options: ScoreOptions): void {
+  const { samples } = options;
+  if (!Number.isInteger(samples) || samples < 2)
+    throw new RangeError(
+      `scoreRun takes at least 2 samples of each condition, or diversity means nothing, not ${samples}.`,
+    );
+  if (!Number.isInteger(options.conditions) || options.conditions < 1)
+    throw new RangeError(`scoreRun takes at least 1 condition, not ${options.conditions}.`);
+  expectImpartial(path, config, options.networks ?? []);
+}
+
 /** @param generators of one run, so that their stages 1 are equal */
 async function scoreAll(
   run: RunFolder,
@@ -92,14 +106,7 @@ async function scoreAll(
   options: ScoreOptions,
 ): Promise<RunScore[]> {
   const { samples, seed, progress = silent } = options;
-  if (!Number.isInteger(samples) || samples < 2)
-    throw new RangeError(
-      `scoreRun takes at least 2 samples of each condition, or diversity means nothing, not ${samples}.`,
-    );
-  if (!Number.isInteger(options.conditions) || options.conditions < 1)
-    throw new RangeError(`scoreRun takes at least 1 condition, not ${options.conditions}.`);
   const { config } = run;
-  expectImpartial(run.path, config, options.networks ?? []);
   const part = options.part ?? "report";
   const all = await openData(config.data, progress);
   using own = new Truths();

@@ -218,7 +218,7 @@ describe("sample", () => {
     expect(await workspace.run("export", "tiny", "--out", "exported")).toMatchObject({ code: 0 });
     const options = ["--index", "2", "--count", "3", "--seed", "5", "--top-k", "20"];
     expect(await workspace.run("sample", "tiny", ...options, "--out", "run.png")).toMatchObject({ code: 0 });
-    process.env["LIBTORCH"] = "/nowhere";
+    process.env.LIBTORCH = "/nowhere";
     try {
       // Without libtorch a run cannot be drawn with, which shows that the variable counts.
       expect((await workspace.run("sample", "tiny", ...options, "--out", "never.png")).code).toBe(1);
@@ -229,7 +229,7 @@ describe("sample", () => {
         last: "1 condition, 3 images each: sample.png",
       });
     } finally {
-      delete process.env["LIBTORCH"];
+      delete process.env.LIBTORCH;
     }
     const { out } = await workspace.run("sample", "exported", "--count", "2", "--out", "examples.png");
     expect(out).toContain("4 conditions, 2 images each: examples.png");

@@ -147,8 +147,8 @@ test("the command that trains a configuration", () => {
   expect(trainingCommand(parseConfig(presets.start, "start"))).toBe("npx iqvae train start");
   const other = parseConfig({ ...presets.faces, name: "mine", seed: 5 }, "mine");
   expect(trainingCommand(other)).toBe("npx iqvae train faces --set seed=5 --name mine");
-  const { path: _, ...yours } = presets["paper-ade20k"].data;
-  const own = parseConfig({ ...presets["paper-ade20k"], data: { ...yours, path: "/home/me/secret" } }, "own");
+  const paper = presets["paper-ade20k"];
+  const own = parseConfig({ ...paper, data: { ...paper.data, path: "/home/me/secret" } }, "own");
   expect(trainingCommand(own)).toBe("npx iqvae train paper-ade20k --set data.path=PATH");
   const far = parseConfig(
     {
