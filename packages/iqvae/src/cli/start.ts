@@ -48,9 +48,9 @@ export function startCommand(): Command {
 /** The model that comes with the program, in its repository. */
 const MODEL = fileURLToPath(new URL("../../../../models/start", import.meta.url));
 
-/** A picture to look at while the training goes on. */
+/** A picture to look at while the training goes on, unless there is one. */
 async function drawAtOnce(samples: string, progress: Progress): Promise<void> {
-  if (!isExported(MODEL)) return;
+  if (existsSync(samples) || !isExported(MODEL)) return;
   const { picture } = await sampleExported(MODEL, { count: SAMPLES, sampling: {} }, ROWS, progress);
   replaceFile(samples, picture);
   progress.tell(`First samples, by a model that comes with the program: ${samples}`, {

@@ -337,9 +337,13 @@ describe("start", () => {
     const path = workspace.at("runs/start");
     cpSync(workspace.at("runs/tiny"), path, { recursive: true });
     for (const { path: last } of listCheckpoints(join(path, "checkpoints"), "stage2").slice(0, 1)) rmSync(last);
+    rmSync(workspace.at("samples.png"), { force: true });
     const { code, out } = await workspace.run("start");
     expect(code).toBe(0);
     expect(out).toMatch(/^runs\/start is unfinished: going on from step 20 of 30 of stage2\n/);
+    const first = out.indexOf("First samples, by a model that comes with the program");
+    expect(first).toBeGreaterThan(0);
+    expect(first).toBeLessThan(out.indexOf("stage2: "));
     expect(result("start")).toEqual(result("tiny"));
   });
 });
