@@ -115,7 +115,7 @@ export const BENCHES = [
     least: 1.5,
     aim: 3,
     ours: { ...sampling.ours, busy: true },
-    // Two threads of the peer wait for each other there: minutes for what one does in 20 seconds.
+    // The peer on two threads is not waited for: it was not done after four minutes with what takes one of them 50 seconds.
     theirs: sampling.cachedOnOne.map((command) => ({ ...command, busy: true })),
   },
   {

@@ -148,6 +148,21 @@ void check_shapes(const Tensor& x, at::TensorList weights, at::TensorList prefix
   check_panels(weights[L * kOfLayer + 2], C, codes, "the codes");
 }
 
+// Own caches are written, so each needs memory of its own. By storages and not pair by pair: this is asked for every token.
+void check_apart(at::TensorList own_k, at::TensorList own_v, const std::vector<Tensor>& read) {
+  const auto memory = [](const Tensor& tensor) { return tensor.storage().unsafeGetStorageImpl(); };
+  std::vector<const void*> written;
+  for (const at::TensorList& list : {own_k, own_v})
+    for (const Tensor& each : list) {
+      kernels::check_writable("decode_token", each);
+      if (each.numel() > 0) written.push_back(memory(each));
+    }
+  std::sort(written.begin(), written.end());
+  bool apart = std::adjacent_find(written.begin(), written.end()) == written.end();
+  for (const Tensor& each : read) apart = apart && !std::binary_search(written.begin(), written.end(), memory(each));
+  TORCH_CHECK(apart, "decode_token writes into each own cache, so that each needs memory of its own");
+}
+
 // Types, devices and memory.
 void check_memory(const Tensor& x, at::TensorList weights, at::TensorList prefix_k, at::TensorList prefix_v, at::TensorList own_k,
                   at::TensorList own_v, const Tensor& of) {
@@ -161,14 +176,7 @@ void check_memory(const Tensor& x, at::TensorList weights, at::TensorList prefix
   std::vector<Tensor> read{x, of};
   for (const at::TensorList& list : {weights, prefix_k, prefix_v}) read.insert(read.end(), list.begin(), list.end());
   kernels::check_constant("decode_token", read);
-  const size_t constant = read.size();
-  for (const at::TensorList& list : {own_k, own_v})
-    for (const Tensor& each : list) {
-      kernels::check_writable("decode_token", each, read);
-      for (size_t i = constant; i < read.size(); ++i)
-        TORCH_CHECK(!each.is_alias_of(read[i]) || each.numel() == 0, "decode_token writes into each cache, so that each needs memory of its own");
-      read.push_back(each);
-    }
+  check_apart(own_k, own_v, read);
 }
 
 template <typename T>

@@ -65,5 +65,9 @@ function dataOf(folder: string): DataConfig {
   const { data } = JSON.parse(readFileSync(join(folder, MODEL_FILE), "utf8")) as { data?: unknown };
   if (data === undefined)
     throw new RangeError(`${folder} was trained on data that it does not come with. Name conditions by --condition.`);
-  return dataSchema.parse(data);
+  const known = dataSchema.safeParse(data);
+  if (known.success) return known.data;
+  throw new RangeError(
+    `${join(folder, MODEL_FILE)} names a data set that this version does not have, ${JSON.stringify(data)}. Name conditions by --condition.`,
+  );
 }

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
+import { ModelError } from "@iqvae/runtime";
 import { checkWritable, replaceFile } from "@iqvae/torch";
 import { Command } from "commander";
 import { loadConfig, withSettings } from "../config/index.ts";
@@ -39,20 +40,28 @@ export function startCommand(): Command {
       const files = { samples: resolve("samples.png"), page: resolve("report.html") };
       for (const file of Object.values(files)) checkWritable(file);
       const run = openOrCreate(preset, set ?? [], progress);
-      if (!statusOf(run).finished) await drawAtOnce(files.samples, progress);
+      if (!statusOf(run).finished) await drawAtOnce(preset, files.samples, progress);
       if (!statusOf(run).finished && !(await trainAttended(run, progress, { threads, goOn: "npm start" }))) return;
       await drawAll(run, files, progress);
     });
 }
 
-/** The model that comes with the program, in its repository. */
-const MODEL = fileURLToPath(new URL("../../../../models/start", import.meta.url));
+/** Models that come with the program, in its repository, by their presets. */
+const MODELS = fileURLToPath(new URL("../../../../models", import.meta.url));
 
-/** A picture to look at while the training goes on, unless there is one. */
-async function drawAtOnce(samples: string, progress: Progress): Promise<void> {
-  if (existsSync(samples) || !isExported(MODEL)) return;
-  const { picture } = await sampleExported(MODEL, { count: SAMPLES, sampling: {} }, ROWS, progress);
-  replaceFile(samples, picture);
+/** A picture to look at while the training goes on, unless there is one, by the model of the preset, where one comes with the program. */
+async function drawAtOnce(preset: string, samples: string, progress: Progress): Promise<void> {
+  const model = join(MODELS, preset);
+  if (existsSync(samples) || !isExported(model)) return;
+  try {
+    const { picture } = await sampleExported(model, { count: SAMPLES, sampling: {} }, ROWS, progress);
+    replaceFile(samples, picture);
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    const { message } = error;
+    progress.tell(`No first samples: ${message}. The training begins.`, { event: "no first samples", message });
+    return;
+  }
   progress.tell(`First samples, by a model that comes with the program: ${samples}`, {
     event: "first samples",
     samples,

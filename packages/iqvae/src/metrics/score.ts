@@ -6,7 +6,6 @@ import type { Models } from "../run/restore.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
-
 import { type Progress, silent } from "../support/progress.ts";
 import { Clock } from "./clock.ts";
 import { FeatureStore } from "./feature-store.ts";

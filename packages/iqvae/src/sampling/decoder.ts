@@ -31,11 +31,12 @@ export class CachedTransformer {
   readonly #precision: SamplingPrecision;
   readonly #layers: Layer[];
   readonly #head: Product;
-  /** What the fused kernel takes; `null` on devices that it does not know. */
+  /** What the fused kernel takes; `null` without it. */
   readonly #packed: readonly Tensor[] | null;
   readonly #threads = new ThreadChoice();
 
-  constructor(model: Transformer, precision: SamplingPrecision) {
+  /** @param fused tokens by the fused kernel of the CPU, else by libtorch's operators, as on other devices */
+  constructor(model: Transformer, precision: SamplingPrecision, fused: boolean = model.head.weight.device === "cpu") {
     this.#model = model;
     this.#precision = precision;
     this.#layers = model.blocks.map(({ norm1, attention, norm2, expand, contract }) => ({
@@ -47,7 +48,7 @@ export class CachedTransformer {
       contract: product(contract, precision),
     }));
     this.#head = product(model.head, precision);
-    this.#packed = model.head.weight.device === "cpu" ? packed(model, precision) : null;
+    this.#packed = fused ? packed(model, precision) : null;
   }
 
   /**

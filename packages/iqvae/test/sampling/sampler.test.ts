@@ -136,6 +136,28 @@ describe.each(["float32", "bfloat16"] as const)(
   },
 );
 
+test.each(["float32", "bfloat16"] as const)(
+  "%s: libtorch's operators, as on other devices, agree with the kernel",
+  (precision) => {
+    noGrad(() =>
+      scope(() => {
+        const of = tensor(BigInt64Array.of(1n, 0n, 3n));
+        const decoders = [true, false].map((fused) => new CachedTransformer(model, precision, fused));
+        const decodings = decoders.map((decoder) => decoder.start(conditions, of));
+        for (let t = 0; t < 5; t++) {
+          const token = tensor(BigInt64Array.of(BigInt(t), BigInt(2 * t), 7n));
+          const [kernel, plain] = decoders.map((decoder, i) => decoder.next(decodings[i]!, token, t)) as [
+            Tensor,
+            Tensor,
+          ];
+          const apart = kernel.sub(plain).abs().max().item() / plain.abs().max().item();
+          expect(apart, `token ${t}`).toBeLessThan(precision === "float32" ? 1e-5 : 0.05);
+        }
+      }),
+    );
+  },
+);
+
 test("the logits of a condition have the same bits on any number of threads", () => {
   const before = getThreads();
   const wide = sharpModel(4, { ...SHAPE, conditionTokens: 64 }, { width: 192, heads: 6, layers: 2 });

@@ -66,9 +66,19 @@ function convolution(
       const mark = arena.mark;
       const seen = arena.allocate(width * product.inputs);
       for (let row = 0; row < height; row++) {
-        // biome-ignore format: one call
         arena.kernels.gather(
-          x.at, seen, x.height, x.width, x.channels, row, width, kh, kw, ...stride, ...padding, ...grow,
+          x.at,
+          seen,
+          x.height,
+          x.width,
+          x.channels,
+          row,
+          width,
+          kh,
+          kw,
+          ...stride,
+          ...padding,
+          ...grow,
         );
         product.run(seen, at + 4 * row * width * outputs, width, then);
       }

@@ -28,6 +28,13 @@ interface Cache {
   readonly values: number;
 }
 
+/** Addresses of keys and values that are attended to, and of how many positions. */
+interface Past {
+  readonly keys: number;
+  readonly values: number;
+  readonly count: number;
+}
+
 /** A batch under way. */
 interface Decoding {
   readonly sequences: Sequences;
@@ -121,14 +128,9 @@ export class CachedTransformer {
   /** Keys and values of one condition, to `offset` bytes into the caches; gives the logits of image token 0. */
   #read(tokens: Int32Array, caches: readonly Cache[], offset: number): Float32Array {
     const arena = this.#arena;
-    const [C, P, H] = [this.#width, this.#P, this.#heads];
+    const [C, P] = [this.#width, this.#P];
     const mark = arena.mark;
-    const [x, h, qkv, wide] = [C, C, 3 * C, 4 * C].map((width) => arena.allocate(P * width)) as [
-      number,
-      number,
-      number,
-      number,
-    ];
+    const { x, h, qkv, wide } = this.#room(P);
     const scores = arena.allocate(P + 4);
     tokens.forEach((token, p) => {
       this.#embed(x + 4 * p * C, this.#conditionEmbedding, token, p);
@@ -145,10 +147,8 @@ export class CachedTransformer {
       const first = i === this.#blocks.length - 1 ? P - 1 : 0;
       const rows = P - first;
       for (let p = first; p < P; p++) {
-        // biome-ignore format: one call
-        arena.kernels.attend(
-          qkv + 12 * p * C, h + 4 * p * C, keys, values, p + 1, keys, values, 0, H, C / H, scores,
-        );
+        const before = { keys, values, count: p + 1 };
+        this.#attend(qkv + 12 * p * C, h + 4 * p * C, before, { ...before, count: 0 }, scores);
       }
       const [from, rest] = [h + 4 * first * C, x + 4 * first * C];
       block.project.run(from, rest, rows, THEN.add);
@@ -165,14 +165,9 @@ export class CachedTransformer {
   #next(last: Int32Array, t: number): Float32Array {
     const arena = this.#arena;
     const { sequences, caches } = this.#decoding!;
-    const [C, P, T, H, S] = [this.#width, this.#P, this.#T, this.#heads, last.length];
+    const [C, P, T, S] = [this.#width, this.#P, this.#T, last.length];
     const mark = arena.mark;
-    const [x, h, qkv, wide] = [C, C, 3 * C, 4 * C].map((width) => arena.allocate(S * width)) as [
-      number,
-      number,
-      number,
-      number,
-    ];
+    const { x, h, qkv, wide } = this.#room(S);
     const scores = arena.allocate(P + T + 4);
     last.forEach((token, s) => {
       this.#embed(x + 4 * s * C, this.#imageEmbedding, token, P + t);
@@ -187,10 +182,8 @@ export class CachedTransformer {
         const q = qkv + 12 * s * C;
         arena.copy(q + 4 * C, keys + own + 4 * t * C, C);
         arena.copy(q + 8 * C, values + own + 4 * t * C, C);
-        // biome-ignore format: one call
-        arena.kernels.attend(
-          q, h + 4 * s * C, prefixKeys + shared, prefixValues + shared, P, keys + own, values + own, t + 1, H, C / H, scores,
-        );
+        const prefix = { keys: prefixKeys + shared, values: prefixValues + shared, count: P };
+        this.#attend(q, h + 4 * s * C, prefix, { keys: keys + own, values: values + own, count: t + 1 }, scores);
       }
       block.project.run(h, x, S, THEN.add);
       this.#normalize(x, h, block.norm2, S);
@@ -208,6 +201,20 @@ export class CachedTransformer {
     this.#normalize(x, h, this.#norm, rows);
     this.#head.run(h, y, rows);
     return this.#arena.floats(y, rows * this.#head.outputs);
+  }
+
+  /** Room for what `rows` tokens need on their way through a layer. */
+  #room(rows: number): Readonly<Record<"x" | "h" | "qkv" | "wide", number>> {
+    const allocate = (width: number) => this.#arena.allocate(rows * width);
+    const C = this.#width;
+    return { x: allocate(C), h: allocate(C), qkv: allocate(3 * C), wide: allocate(4 * C) };
+  }
+
+  /** One query attends to the positions of both. */
+  #attend(q: number, out: number, first: Past, second: Past, scores: number): void {
+    const { keys: k1, values: v1, count: n1 } = first;
+    const { keys: k2, values: v2, count: n2 } = second;
+    this.#arena.kernels.attend(q, out, k1, v1, n1, k2, v2, n2, this.#heads, this.#width / this.#heads, scores);
   }
 
   #normalize(x: number, y: number, { weight, bias }: LayerNorm, rows: number): void {

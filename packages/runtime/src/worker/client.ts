@@ -160,15 +160,20 @@ class Channel {
       throw new DisposedError("this WorkerGenerator was disposed of, so it cannot draw; load the model again");
     requests += 1;
     const id = requests;
-    const abort = () => this.#port.postMessage({ id: 0, kind: "abort", of: id } satisfies Request, []);
-    signal?.addEventListener("abort", abort, { once: true });
+    let abort = () => {};
     try {
       return await new Promise((resolve, reject) => {
+        // At once, and not when the worker has heard of it: what it still sends has no listener any more.
+        abort = () => {
+          this.#port.postMessage({ id: 0, kind: "abort", of: id } satisfies Request, []);
+          reject(signal!.reason);
+        };
+        signal?.addEventListener("abort", abort, { once: true });
         const settle = (reply: Reply) => {
           if (reply.kind === "progress") onProgress?.(reply.done, reply.total);
           else if (reply.kind === "frame") onFrame?.(reply.frame);
           else if (reply.kind === "done") resolve(reply.value);
-          else reject(signal?.aborted ? signal.reason : unpackError(reply.error));
+          else reject(unpackError(reply.error));
         };
         this.#waiting.set(id, { settle, fail: reject });
         this.#port.postMessage({ ...request, id }, []);

@@ -1,0 +1,85 @@
+import { ops, type Tensor, tensor } from "@iqvae/torch";
+import { wave } from "../../../torch/test/kernels-contract.ts";
+import { packPanels } from "../../src/support/kernels.ts";
+
+const { aten } = ops;
+
+/** Layers, sequences, conditions, heads, features of a head, features of the perceptron, tokens of a condition, room of the cache. */
+export interface Sizes {
+  readonly L: number;
+  readonly B: number;
+  readonly N: number;
+  readonly H: number;
+  readonly D: number;
+  readonly hidden: number;
+  readonly P: number;
+  readonly S: number;
+  readonly codes: number;
+}
+
+/** The arguments of `decode_token`, in the order of its schema. */
+export type Decoding = ReturnType<ReturnType<typeof decoding>>;
+
+/** A transformer of arbitrary weights, and caches in use. */
+export const decoding =
+  ({ L, B, N, H, D, hidden, P, S, codes }: Sizes, dtype: "float32" | "bfloat16") =>
+  () => {
+    const C = H * D;
+    let phase = 0;
+    const vector = (size: number): Tensor => wave([size], ++phase);
+    const panels = (O: number, I: number): Tensor => packPanels(wave([O, I], ++phase).mul(0.5).to(dtype));
+    const each = (...shape: number[]): Tensor[] => Array.from({ length: L }, () => wave(shape, ++phase).to(dtype));
+    const layer = (): Tensor[] => [
+      ...[vector(C), vector(C), panels(3 * C, C), vector(3 * C), panels(C, C), vector(C)],
+      ...[vector(C), vector(C), panels(hidden, C), vector(hidden), panels(C, hidden), vector(C)],
+    ];
+    return {
+      x: wave([B, C], 0.1),
+      weights: [...Array.from({ length: L }, layer).flat(), vector(C), vector(C), panels(codes, C)],
+      prefixKeys: each(N, H, D, P),
+      prefixValues: each(N, H, P, D),
+      keys: each(B, H, D, S),
+      values: each(B, H, S, D),
+      of: tensor(BigInt64Array.from({ length: B }, (_, b) => BigInt(b % Math.max(N, 1)))),
+      position: Math.floor(S / 2),
+      codes,
+      eps: 1e-5,
+    };
+  };
+
+/** The weight that panels were made of. */
+const unpacked = (panels: Tensor, outputs: number): Tensor =>
+  panels
+    .transpose(1, 2)
+    .reshape([panels.shape[0]! * 32, panels.shape[1]!])
+    .slice(0, 0, outputs);
+
+/** The same from plain operators: logits, keys, values. The own caches are written. */
+export function decodedPlainly(given: Decoding): Tensor[] {
+  const { x, weights, prefixKeys, prefixValues, keys, values, of, position, codes, eps } = given;
+  const [B, C] = x.shape as [number, number];
+  const [, H, D] = keys[0]!.shape as [number, number, number];
+  let at = 0;
+  const normal = (input: Tensor): Tensor => aten.layer_norm(input, [C], weights[at++]!, weights[at++]!, eps);
+  const linear = (input: Tensor, outputs?: number): Tensor => {
+    const panels = weights[at++]!;
+    const bias = outputs === undefined ? weights[at++]! : null;
+    return aten.linear(input, unpacked(panels, outputs ?? bias!.shape[0]!), bias);
+  };
+  let stream = x;
+  keys.forEach((own, l) => {
+    const [q, k, v] = linear(normal(stream)).reshape([B, 3, H, D]).unbind(1) as [Tensor, Tensor, Tensor];
+    own.select(3, position).copy_(k);
+    values[l]!.select(2, position).copy_(v);
+    const all = (prefix: Tensor, past: Tensor, time: number) =>
+      aten.cat([prefix.index_select(0, of), past.slice(time, 0, position + 1)], time);
+    const scores = q
+      .unsqueeze(2)
+      .div(Math.sqrt(D))
+      .matmul(all(prefixKeys[l]!, own, 3));
+    const mixed = scores.softmax(-1).matmul(all(prefixValues[l]!, values[l]!, 2));
+    stream = stream.add(linear(mixed.reshape([B, C])));
+    stream = stream.add(linear(linear(normal(stream)).gelu()));
+  });
+  return [linear(normal(stream), codes), ...keys, ...values];
+}
