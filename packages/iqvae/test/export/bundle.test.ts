@@ -8,6 +8,7 @@ import { parseConfig, presets } from "../../src/config/index.ts";
 import { openDataset, spreadRows } from "../../src/data/index.ts";
 import { exportRun } from "../../src/export/bundle.ts";
 import { trainingCommand } from "../../src/export/command.ts";
+import { bestCheckpoint, describeCheckpoint } from "../../src/run/checkpoint.ts";
 import { createRun, openRun, type RunFolder } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { silent } from "../../src/support/progress.ts";
@@ -108,6 +109,8 @@ test("the card says what the files of the run say", async () => {
   ])
     expect(card, part).toContain(part);
   expect(card).toMatch(/stage 1, codes \| 6 \| .* s \|/);
+  const { step } = describeCheckpoint(bestCheckpoint(run.checkpoints, "stage2")!);
+  expect(card).toContain(`stage 2, transformer | ${step} |`);
   expect(card).not.toMatch(/undefined|NaN|\[object/);
   expect(card).toContain(trainingCommand(run.config) ?? "config.json");
 });
