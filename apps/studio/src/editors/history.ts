@@ -1,0 +1,46 @@
+/** The most conditions that are kept. */
+const MOST = 200;
+
+/** Conditions before and after the present one. */
+export class History {
+  #past: Uint8Array[] = [];
+  #future: Uint8Array[] = [];
+  #now: Uint8Array;
+
+  constructor(now: Uint8Array) {
+    this.#now = now;
+  }
+
+  get canUndo(): boolean {
+    return this.#past.length > 0;
+  }
+
+  get canRedo(): boolean {
+    return this.#future.length > 0;
+  }
+
+  /** Another condition; one that is equal to the present one is none. */
+  push(next: Uint8Array): void {
+    if (next.length === this.#now.length && next.every((byte, i) => byte === this.#now[i])) return;
+    this.#past.push(this.#now);
+    if (this.#past.length > MOST) this.#past.shift();
+    this.#future = [];
+    this.#now = next;
+  }
+
+  undo(): Uint8Array | undefined {
+    return this.#go(this.#past, this.#future);
+  }
+
+  redo(): Uint8Array | undefined {
+    return this.#go(this.#future, this.#past);
+  }
+
+  #go(from: Uint8Array[], to: Uint8Array[]): Uint8Array | undefined {
+    const next = from.pop();
+    if (next === undefined) return undefined;
+    to.push(this.#now);
+    this.#now = next;
+    return next;
+  }
+}

@@ -1,0 +1,91 @@
+import { byId, h, showPixels } from "../dom.ts";
+
+/** A picture in one place of the grid. */
+export interface Picture {
+  pixels: Uint8Array | undefined;
+  tokens: Int32Array | undefined;
+  /** How much of it is drawn. */
+  share: number;
+}
+
+/** The grid of pictures, and the one of them that is shown large. */
+export class Gallery {
+  readonly focus: HTMLCanvasElement;
+  readonly #grid = byId("grid", HTMLElement);
+  readonly #size: number;
+  readonly #chosen: () => void;
+  #places: { picture: Picture; canvas: HTMLCanvasElement; cell: HTMLElement; button: HTMLInputElement }[] = [];
+  #at = 0;
+
+  /** @param size pixels a side @param chosen another picture is in focus now */
+  constructor(size: number, chosen: () => void) {
+    this.#size = size;
+    this.#chosen = chosen;
+    this.focus = h("canvas", { width: size, height: size, class: "picture", role: "img" });
+    byId("focus", HTMLElement).replaceChildren(h("div", { class: "surface blank" }, this.focus));
+    this.#label();
+  }
+
+  /** The place of the picture in focus. */
+  get place(): number {
+    return this.#at;
+  }
+
+  get picture(): Picture | undefined {
+    return this.#places[this.#at]?.picture;
+  }
+
+  get pictures(): readonly Picture[] {
+    return this.#places.map(({ picture }) => picture);
+  }
+
+  /** Makes room for as many pictures; those that are there stay. */
+  resize(count: number): void {
+    while (this.#places.length > count) this.#places.pop()!.cell.remove();
+    for (let i = this.#places.length; i < count; i++) {
+      const canvas = h("canvas", { width: this.#size, height: this.#size, "aria-hidden": true });
+      const button = h("input", {
+        type: "radio",
+        name: "picture",
+        "aria-label": `Picture ${i + 1}`,
+        change: () => this.choose(i),
+      });
+      const cell = h("label", { class: "cell" }, button, canvas);
+      this.#grid.append(cell);
+      this.#places.push({ picture: { pixels: undefined, tokens: undefined, share: 0 }, canvas, cell, button });
+    }
+    this.choose(Math.min(this.#at, count - 1));
+  }
+
+  /** Brings a picture into focus. */
+  choose(place: number): void {
+    this.#at = place;
+    for (const [i, { button }] of this.#places.entries()) button.checked = i === place;
+    const { pixels } = this.picture!;
+    if (pixels !== undefined) showPixels(this.focus, pixels, this.#size);
+    this.#label();
+    this.#chosen();
+  }
+
+  /** Says of all pictures that they are of an earlier condition. */
+  outdate(): void {
+    for (const { cell } of this.#places) cell.classList.add("old");
+  }
+
+  /** Shows a picture, or one on the way. */
+  show(place: number, { pixels, tokens, share }: { pixels: Uint8Array; tokens?: Int32Array; share: number }): void {
+    const there = this.#places[place];
+    if (there === undefined) return;
+    there.picture = { pixels, tokens, share };
+    there.cell.classList.remove("old");
+    there.cell.style.setProperty("--share", String(share));
+    showPixels(there.canvas, pixels, this.#size);
+    if (place !== this.#at) return;
+    this.focus.parentElement!.classList.remove("blank");
+    showPixels(this.focus, pixels, this.#size);
+  }
+
+  #label(): void {
+    this.focus.setAttribute("aria-label", `Picture ${this.#at + 1}, large`);
+  }
+}

@@ -1,0 +1,17 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vite";
+import { models } from "./build/models.ts";
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+
+// The page is served from any folder of any host, so all its addresses are relative.
+export default defineConfig({
+  root: path("."),
+  base: "./",
+  plugins: [models(process.env.STUDIO_MODELS ?? path("../../models"))],
+  resolve: { alias: { "@iqvae/runtime": path("../../packages/runtime/src/index.ts") } },
+  worker: { format: "es" },
+  build: { target: "es2022", outDir: path("dist"), emptyOutDir: true },
+  server: { port: 4180 },
+  preview: { port: 4180 },
+});
