@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
-import { models } from "./build/models.ts";
+import { models } from "./vite/models.ts";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 

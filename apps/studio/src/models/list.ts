@@ -1,6 +1,6 @@
 import type { ConditionKind } from "@iqvae/runtime";
 
-/** What the page knows of a model before it loads it: see `build/models.ts`. */
+/** What the page knows of a model before it loads it: see `vite/models.ts`. */
 export interface ModelEntry {
   readonly name: string;
   readonly kind: ConditionKind;
