@@ -1,21 +1,21 @@
 import { type Bundle, MODEL_FILE, parseBundle, WEIGHTS_FILE } from "./bundle.ts";
 import type { Condition } from "./conditions/condition.ts";
 import { plainCondition } from "./conditions/index.ts";
-import type { Engine, Soon } from "./engines/engine.ts";
+import type { Engine, EngineFactory } from "./engines/engine.ts";
 import { ownEngine } from "./engines/own.ts";
-import { DisposedError } from "./errors.ts";
-import { checkIntegrity, folderOf, type ModelSource } from "./files.ts";
+import { DisposedError, ModelError } from "./errors.ts";
+import { checkIntegrity, folderOf, type ModelSource, type OnBytes } from "./files.ts";
 import { breathe, Turns } from "./queue.ts";
 import type { SampleOptions, TokenCounts, TokenSampleOptions } from "./sampling/options.ts";
 import { type Answer, type Question, sampleTokens } from "./sampling/sample.ts";
-import { readWeights, type Weights } from "./weights.ts";
+import { readWeights } from "./weights.ts";
 
 export interface LoadOptions {
   /** Called as bytes of the model come, with how many there are in all. */
   readonly progress?: (loaded: number, total: number) => void;
   readonly signal?: AbortSignal;
-  /** What computes. Default: WebAssembly kernels of this package. */
-  readonly engine?: (model: Bundle, weights: Weights) => Soon<Engine>;
+  /** What computes: {@link onnxEngine}, or another. Default: WebAssembly kernels of this package. */
+  readonly engine?: EngineFactory;
 }
 
 /** What to draw; what is not said is drawn as the model's `sampling` says. */
@@ -73,11 +73,19 @@ export class ImageGenerator implements AsyncDisposable {
     const folder = folderOf(source);
     const json = await folder.read(MODEL_FILE, () => {}, signal);
     const model = parseBundle(new TextDecoder().decode(json));
-    const expected = model.files[WEIGHTS_FILE]!;
-    const bytes = await folder.read(WEIGHTS_FILE, (loaded) => progress?.(loaded, expected.bytes), signal, expected);
-    await checkIntegrity(WEIGHTS_FILE, bytes, expected);
-    signal?.throwIfAborted();
-    return new ImageGenerator(model, await engine(model, readWeights(bytes, model)));
+    const read = async (name: string, onBytes: OnBytes): Promise<Uint8Array> => {
+      const expected = model.files[name];
+      if (expected === undefined)
+        throw new ModelError(name, "missing", `${MODEL_FILE} does not name it; export the run again: iqvae export`);
+      const bytes = await folder.read(name, onBytes, signal, expected);
+      await checkIntegrity(name, bytes, expected);
+      signal?.throwIfAborted();
+      return bytes;
+    };
+    const total = model.files[WEIGHTS_FILE]!.bytes;
+    const bytes = await read(WEIGHTS_FILE, (loaded) => progress?.(loaded, total));
+    const file = async (name: string) => (name === WEIGHTS_FILE ? bytes : await read(name, () => {}));
+    return new ImageGenerator(model, await engine(model, readWeights(bytes, model), file));
   }
 
   /** What computes, for people. */

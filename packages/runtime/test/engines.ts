@@ -1,12 +1,10 @@
 import { inferenceMode, ops, scope, type Tensor, tensor } from "@iqvae/torch";
 import { cachedSampler, type TokenSampleOptions } from "iqvae";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Bundle } from "../src/bundle.ts";
 import { plainCondition } from "../src/conditions/index.ts";
-import type { Engine, Soon } from "../src/engines/engine.ts";
+import type { Engine, EngineFactory } from "../src/engines/engine.ts";
 import type { TokenSampleOptions as PlainOptions, TokenCounts } from "../src/sampling/options.ts";
 import { type Question, type Sequences, sampleTokens } from "../src/sampling/sample.ts";
-import type { Weights } from "../src/weights.ts";
 import { type Example, exampleOf, someCondition } from "./support.ts";
 
 /** Tensors of tokens as rows of plain numbers. */
@@ -17,11 +15,7 @@ const rowsOf = (tokens: Tensor): Int32Array[] => {
 };
 
 /** What every engine promises, for one model: it agrees with libtorch. */
-export function engineContract(
-  name: string,
-  create: (model: Bundle, weights: Weights) => Soon<Engine>,
-  preset: string,
-): void {
+export function engineContract(name: string, create: EngineFactory, preset: string): void {
   describe(`${name}, ${preset}`, () => {
     let example: Example;
     let engine: Engine;
@@ -30,7 +24,7 @@ export function engineContract(
 
     beforeAll(async () => {
       example = await exampleOf(preset, { unconditional: true });
-      engine = await create(example.model, example.weights);
+      engine = await create(example.model, example.weights, example.read);
       const { transformer } = example;
       counts = { ...transformer.tokens, absent: transformer.absent };
       conditions = scope(() => rowsOf(randomTokens(counts.conditionCodes, [3, counts.conditionTokens])));

@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ImageGenerator as LibtorchGenerator, loadConfig } from "iqvae";
+import * as ort from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MODEL_FILE, WEIGHTS_FILE } from "../src/bundle.ts";
+import { onnxEngine } from "../src/engines/onnx.ts";
 import { DisposedError, ModelError } from "../src/errors.ts";
 import type { ModelSource } from "../src/files.ts";
 import { type Frame, ImageGenerator } from "../src/generator.ts";
@@ -216,6 +218,23 @@ describe("loads", () => {
     served.set("/models/broken/model.json", example.files[MODEL_FILE]!);
     served.set("/models/broken/model.safetensors", example.files[WEIGHTS_FILE]!);
     await expect(ImageGenerator.load(`${base}broken`)).rejects.toThrow(ModelError);
+  });
+
+  test("with another engine, whose files are checked as well", async () => {
+    const engine = onnxEngine(ort, { intraOpNumThreads: 1 });
+    await using other = await ImageGenerator.load(`${base}tiny`, { engine });
+    expect(other.engine).toBe("ONNX Runtime");
+    expect(await other.drawTokens(conditions)).toEqual(await generator.drawTokens(conditions));
+    const step = Uint8Array.from(example.files["step.onnx"]!);
+    step[100]! ^= 1;
+    const damaged = ImageGenerator.load(fileList({ ...example.files, "step.onnx": step }), { engine });
+    await expect(damaged).rejects.toMatchObject({ file: "step.onnx", problem: "damaged" });
+    const { [MODEL_FILE]: json, [WEIGHTS_FILE]: weights } = example.files;
+    const old = JSON.parse(new TextDecoder().decode(json));
+    delete old.files["step.onnx"];
+    const files = { [MODEL_FILE]: new TextEncoder().encode(JSON.stringify(old)), [WEIGHTS_FILE]: weights! };
+    const without = ImageGenerator.load(fileList({ ...example.files, ...files }), { engine });
+    await expect(without).rejects.toMatchObject({ file: "step.onnx", problem: "missing" });
   });
 
   test("no weights that were cut off, or of which a bit is another", async () => {

@@ -3,7 +3,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { manualSeed, noGrad, ops, type Tensor } from "@iqvae/torch";
 import { conditionFor, conditionSpec, IqVae, loadConfig, Transformer } from "iqvae";
+import type { StoredTensor } from "../../iqvae/src/export/graph.ts";
+import { GRAPHS } from "../../iqvae/src/export/graphs.ts";
 import { type Bundle, MODEL_FILE, parseBundle, WEIGHTS_FILE, type WeightType } from "../src/bundle.ts";
+import type { ReadFile } from "../src/engines/engine.ts";
 import { weightShapes } from "../src/layers.ts";
 import { readWeights, type Weights } from "../src/weights.ts";
 
@@ -13,16 +16,25 @@ export interface Example {
   readonly transformer: Transformer;
   readonly model: Bundle;
   readonly weights: Weights;
-  /** `model.json` and `model.safetensors`. */
+  /** `model.json`, `model.safetensors` and the graphs. */
   readonly files: Readonly<Record<string, Uint8Array>>;
+  /** Reads one of them, as an engine does. */
+  readonly read: ReadFile;
 }
 
-/** @param options.unconditional whether it can be guided */
+/**
+ * @param options.unconditional whether it can be guided
+ * @param options.change changes the weights of the transformer
+ */
 export async function exampleOf(
   preset: string,
-  options: { readonly unconditional?: boolean; readonly type?: WeightType } = {},
+  options: {
+    readonly unconditional?: boolean;
+    readonly type?: WeightType;
+    readonly change?: (transformer: Transformer) => void;
+  } = {},
 ): Promise<Example> {
-  const { unconditional = false, type = "f32" } = options;
+  const { unconditional = false, type = "f32", change = () => {} } = options;
   const config = await loadConfig(preset);
   const { size } = config.data;
   const condition = conditionSpec(config.data);
@@ -37,6 +49,7 @@ export async function exampleOf(
       if (weight.ndim === 2) weight.mul_(4);
       else weight.add_(ops.aten.randn_like(weight).mul(0.3));
   });
+  change(transformer);
   const description = {
     format: 1,
     name: preset,
@@ -53,12 +66,19 @@ export async function exampleOf(
     ...iqvae.stateDict(),
     ...[...transformer.stateDict()].map(([name, value]) => [`transformer.${name}`, value] as const),
   ]);
-  const bytes = safetensors(state, [...weightShapes(description as unknown as Bundle)], type);
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  const json = JSON.stringify({ ...description, files: { [WEIGHTS_FILE]: { bytes: bytes.length, sha256 } } });
+  const described = description as unknown as Bundle;
+  const { bytes, places } = safetensors(state, [...weightShapes(described)], type);
+  const others: Record<string, Uint8Array> = { [WEIGHTS_FILE]: bytes };
+  for (const [name, make] of Object.entries(GRAPHS)) others[name] = make(described, places).encode();
+  const entries = Object.entries(others).map(([name, content]) => {
+    const sha256 = createHash("sha256").update(content).digest("hex");
+    return [name, { bytes: content.length, sha256 }] as const;
+  });
+  const json = JSON.stringify({ ...description, files: Object.fromEntries(entries) });
   const model = parseBundle(json);
-  const files = { [MODEL_FILE]: new TextEncoder().encode(json), [WEIGHTS_FILE]: bytes };
-  return { iqvae, transformer, model, weights: readWeights(bytes, model), files };
+  const files = { [MODEL_FILE]: new TextEncoder().encode(json), ...others };
+  const read = async (name: string) => others[name]!;
+  return { iqvae, transformer, model, weights: readWeights(bytes, model), files, read };
 }
 
 /** Writes the files to a new folder. */
@@ -99,11 +119,13 @@ interface Part {
   readonly bytes: Uint8Array;
 }
 
+const ELEMENT_OF = { F32: "float32", F16: "float16", I8: "int8" } as const;
+
 function safetensors(
   state: ReadonlyMap<string, Tensor>,
   shapes: readonly (readonly [string, readonly number[]])[],
   type: WeightType,
-): Uint8Array {
+): { readonly bytes: Uint8Array; readonly places: ReadonlyMap<string, StoredTensor> } {
   const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView) =>
     new Uint8Array(buffer, byteOffset, byteLength);
   const parts = shapes.flatMap(([name, shape]): Part[] => {
@@ -132,5 +154,12 @@ function safetensors(
   text = text.padEnd(Math.ceil(text.length / 8) * 8, " ");
   const length = new Uint8Array(8);
   new DataView(length.buffer).setBigUint64(0, BigInt(text.length), true);
-  return Buffer.concat([length, new TextEncoder().encode(text), ...parts.map(({ bytes }) => bytes)]);
+  const start = 8 + text.length;
+  const places = parts.map(({ name, dtype, shape, bytes }, i): [string, StoredTensor] => {
+    const before = parts.slice(0, i).reduce((sum, part) => sum + part.bytes.length, 0);
+    const place = { location: WEIGHTS_FILE, offset: start + before, length: bytes.length };
+    return [name, { element: ELEMENT_OF[dtype], shape, ...place }];
+  });
+  const bytes = Buffer.concat([length, new TextEncoder().encode(text), ...parts.map((part) => part.bytes)]);
+  return { bytes, places: new Map(places) };
 }

@@ -1,4 +1,6 @@
+import type { ModelShape } from "../layers.ts";
 import type { Answer, Question } from "../sampling/sample.ts";
+import type { Weights } from "../weights.ts";
 
 /** A value, at once or later. */
 export type Soon<T> = T | Promise<T>;
@@ -16,3 +18,17 @@ export interface Engine {
   /** Gives all memory back. Nothing can be asked afterward. */
   release(): Soon<void>;
 }
+
+/** What a condition is brought to and an image is made of. */
+export type DrawnModel = ModelShape & { readonly size: number };
+
+/** Gives the bytes of a file of the exported folder, checked; a {@link ModelError} when it is missing or damaged. */
+export type ReadFile = (name: string) => Promise<Uint8Array>;
+
+/**
+ * Makes an engine for a model.
+ *
+ * @param weights are views of the file's bytes, which it may keep
+ * @param read for what else it needs
+ */
+export type EngineFactory = (model: DrawnModel, weights: Weights, read: ReadFile) => Soon<Engine>;

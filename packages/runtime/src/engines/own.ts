@@ -1,15 +1,12 @@
 import { conditionPlanes } from "../conditions/spec.ts";
-import { decoderLayers, encoderLayers, type ModelShape } from "../layers.ts";
+import { decoderLayers, encoderLayers } from "../layers.ts";
 import type { Answer, Question } from "../sampling/sample.ts";
 import { toFloat32, type Weights } from "../weights.ts";
 import { networkOf } from "./convolutions.ts";
-import type { Engine } from "./engine.ts";
+import type { DrawnModel, Engine } from "./engine.ts";
 import { Arena } from "./memory.ts";
 import { Product } from "./products.ts";
 import { CachedTransformer } from "./transformer.ts";
-
-/** What a condition is brought to and an image is made of. */
-export type DrawnModel = ModelShape & { readonly size: number };
 
 /**
  * The engine of this package: WebAssembly with SIMD, one thread, nothing to fetch.
