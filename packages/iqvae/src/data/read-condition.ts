@@ -1,9 +1,8 @@
 import { access } from "node:fs/promises";
+import { logMel, readWav } from "@iqvae/runtime";
 import { type ConditionSpec, conditionFor, type LayoutSpec, textBytes } from "../conditions/index.ts";
-import { logMel } from "../media/log-mel.ts";
 import { readJson, readText, readWhole } from "../media/read-file.ts";
 import { readLabelMap, readLines } from "../media/read-image.ts";
-import { readWav } from "../media/wav.ts";
 import { boxBytes, cutBoxes, parseBoxes, parsePoints, pointBytes } from "./annotations.ts";
 
 /** Annotations of a condition are shares of a square. */

@@ -1,5 +1,5 @@
+import { crestEdges } from "@iqvae/runtime";
 import { noGrad, ops, scope, tensor } from "@iqvae/torch";
-import { crestEdges } from "../media/index.ts";
 import { toUnitRange } from "../models/iqvae.ts";
 import type { Hed } from "./hed.ts";
 

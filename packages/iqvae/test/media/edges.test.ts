@@ -1,8 +1,8 @@
+import { crestEdges } from "@iqvae/runtime";
 import type { Tensor } from "@iqvae/torch";
 import { expect, test } from "vitest";
 import type { Hed } from "../../src/features/hed.ts";
 import { hedEdges } from "../../src/features/hed-edges.ts";
-import { crestEdges } from "../../src/media/edges.ts";
 
 const SIZE = 32;
 

@@ -1,5 +1,5 @@
+import { colorEdges } from "@iqvae/runtime";
 import type { PairDataset } from "../../data/index.ts";
-import { colorEdges } from "../../media/index.ts";
 import { agreementOf } from "./agreement.ts";
 import type { Fidelity, FidelityOptions } from "./measure.ts";
 import { readingFidelity } from "./reading.ts";

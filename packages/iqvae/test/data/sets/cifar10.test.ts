@@ -1,10 +1,10 @@
 import { rmSync } from "node:fs";
+import { colorEdges } from "@iqvae/runtime";
 import sharp from "sharp";
 import { expect, it } from "vitest";
 import { textOf } from "../../../src/conditions/index.ts";
 import { type OpenPhotographs, openDataset } from "../../../src/data/index.ts";
 import { CIFAR10 } from "../../../src/data/sets/cifar10/packages.ts";
-import { colorEdges } from "../../../src/media/edges.ts";
 import { packageFolderOf } from "../../../src/support/packages.ts";
 import { seededRandom } from "../../../src/support/random.ts";
 import { temporaryCache, unpackInto } from "./photographs.ts";

@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { colorEdges } from "@iqvae/runtime";
 import { describe, expect, it } from "vitest";
 import { openDataset } from "../../../src/data/index.ts";
 import { conceptOfName, emojiIcons, isConceptHeldOut } from "../../../src/data/sets/emoji/concepts.ts";
-import { colorEdges } from "../../../src/media/index.ts";
 
 describe("emoji concepts", () => {
   it.each([

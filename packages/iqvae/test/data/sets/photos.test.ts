@@ -1,12 +1,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { deflateSync } from "node:zlib";
+import { colorEdges } from "@iqvae/runtime";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { openDataset } from "../../../src/data/index.ts";
 import { GCOMPRIS, PHOTO_ARCHIVES } from "../../../src/data/sets/photos/packages.ts";
 import { readResources } from "../../../src/data/sets/photos/qt-resources.ts";
-import { colorEdges } from "../../../src/media/edges.ts";
 import { seededRandom } from "../../../src/support/random.ts";
 import { temporaryCache, unpackInto } from "./photographs.ts";
 

@@ -1,15 +1,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { logMel } from "@iqvae/runtime";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { melFilters, RATE } from "../../../../runtime/src/media/log-mel.ts";
+import { powerSpectrum } from "../../../../runtime/src/media/spectrum.ts";
 import type { AudioSpec } from "../../../src/conditions/spec.ts";
 import { openDataset, SPEECH } from "../../../src/data/index.ts";
 import { speak, VOICES } from "../../../src/data/sets/speech/flite.ts";
 import { speechRecipe } from "../../../src/data/sets/speech/recipe.ts";
-import { logMel } from "../../../src/media/index.ts";
-import { melFilters, RATE } from "../../../src/media/log-mel.ts";
-import { powerSpectrum } from "../../../src/media/spectrum.ts";
 
 describe("powerSpectrum", () => {
   it("is the discrete Fourier transform, term by term", () => {

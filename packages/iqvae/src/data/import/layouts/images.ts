@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
+import { colorEdges } from "@iqvae/runtime";
 import { isContactSheet, SHEET_MARK } from "../../../media/contact-sheet.ts";
-import { colorEdges } from "../../../media/edges.ts";
 import { openPicture, squareImage } from "../../../media/picture.ts";
 import { PairProblem } from "../problems.ts";
 import { type FileTree, PICTURES } from "../readers/file-tree.ts";

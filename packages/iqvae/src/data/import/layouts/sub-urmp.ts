@@ -1,8 +1,7 @@
 import { dirname } from "node:path/posix";
-import { logMel } from "../../../media/log-mel.ts";
+import { logMel, readWav } from "@iqvae/runtime";
 import { openPicture, squareImage } from "../../../media/picture.ts";
 import { readWhole } from "../../../media/read-file.ts";
-import { readWav } from "../../../media/wav.ts";
 import { type FileTree, SOUNDS } from "../readers/file-tree.ts";
 import type { ImportOf } from "../requests.ts";
 import type { Source } from "../source.ts";

@@ -1,5 +1,5 @@
+import { colorEdges } from "@iqvae/runtime";
 import { type ConditionSpec, textBytes } from "../../../conditions/index.ts";
-import { colorEdges } from "../../../media/edges.ts";
 import { choose } from "../../../support/random.ts";
 import type { PairFacts } from "../../facts.ts";
 import { installedVersion } from "../../licenses.ts";

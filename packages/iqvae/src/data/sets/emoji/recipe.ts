@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { colorEdges } from "../../../media/edges.ts";
+import { colorEdges } from "@iqvae/runtime";
 import { halve, rasterize } from "../../../media/svg.ts";
 import type { ImageSize } from "../../dataset.ts";
 import { installedVersion, type License, packageFolder } from "../../licenses.ts";

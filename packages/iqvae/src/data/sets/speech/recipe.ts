@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
+import { logMel } from "@iqvae/runtime";
 import type { AudioSpec } from "../../../conditions/spec.ts";
-import { logMel } from "../../../media/log-mel.ts";
 import { installedVersion, type License } from "../../licenses.ts";
 import { type Recipe, spread } from "../../recipe.ts";
 import { annotationLicense } from "../emoji/annotations.ts";

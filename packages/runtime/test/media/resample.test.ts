@@ -1,5 +1,5 @@
 import { describe, expect, it, test } from "vitest";
-import { logMel } from "../../src/media/index.ts";
+import { logMel } from "../../src/index.ts";
 import { melFilters, RATE } from "../../src/media/log-mel.ts";
 import { resample } from "../../src/media/resample.ts";
 

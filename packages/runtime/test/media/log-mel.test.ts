@@ -1,11 +1,13 @@
 import { fileURLToPath } from "node:url";
 import { readSafetensors } from "@iqvae/torch";
 import { expect, it } from "vitest";
-import { logMel } from "../../src/media/index.ts";
+import { logMel } from "../../src/index.ts";
 import { melFilters, RATE } from "../../src/media/log-mel.ts";
 
 /** Written by tools/goldens_log_mel.py with librosa. */
-const { tensors } = readSafetensors(fileURLToPath(new URL("../goldens/log-mel.safetensors", import.meta.url)));
+const { tensors } = readSafetensors(
+  fileURLToPath(new URL("../../../iqvae/test/goldens/log-mel.safetensors", import.meta.url)),
+);
 const golden = (name: string) => tensors.get(name)!;
 
 it("the bands are those of librosa with HTK's scale and no normalization", () => {

@@ -1,3 +1,4 @@
+import { hex } from "../sampling/sha256.ts";
 import { RATES } from "./resample.ts";
 
 /** Sound of one channel, samples in [−1, 1]. */
@@ -89,9 +90,9 @@ function readFormat(view: DataView, at: number, length: number, name: string): F
 /** The code of a plain format that an extensible one stands for. */
 function subFormat(view: DataView, at: number, length: number, name: string): number {
   if (length < 40) refuse(name, "its format is cut off");
-  const id = Buffer.from(view.buffer, view.byteOffset + at + 24, 16);
-  if (id.toString("hex", 2) === PLAIN_SUBFORMAT) return id.readUInt16LE(0);
-  return refuse(name, `its sub-format ${id.toString("hex")} is unknown`);
+  const id = hex(new Uint8Array(view.buffer, view.byteOffset + at + 24, 16));
+  if (id.slice(4) === PLAIN_SUBFORMAT) return view.getUint16(at + 24, true);
+  return refuse(name, `its sub-format ${id} is unknown`);
 }
 
 function readSamples(view: DataView, at: number, length: number, format: Format, name: string): Waveform {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { readWav } from "../../src/media/index.ts";
+import { readWav } from "../../src/index.ts";
 
 interface Parts {
   readonly code?: number;
