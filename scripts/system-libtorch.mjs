@@ -2,11 +2,10 @@ import { existsSync, realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { blasFolder } from "../packages/torch/scripts/locate-libtorch.mjs";
 import { runs } from "../packages/torch/scripts/toolchain.mjs";
-import { quietly } from "./step.mjs";
+import { aptInstall, isRoot } from "./apt.mjs";
 
 const blasPackage = "libopenblas0-openmp";
 const debianPackages = ["libtorch-dev", blasPackage];
-const isRoot = process.getuid?.() === 0;
 
 /**
  * Installs the distribution's libtorch where that is possible.
@@ -56,9 +55,3 @@ function blasName(libDir) {
 }
 
 const buildOf = (library) => basename(dirname(realpathSync(library)));
-
-async function aptInstall(packages, advice) {
-  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  await quietly("apt-update", ["apt-get", "update"], { env, advice });
-  await quietly("apt-install", ["apt-get", "install", "-y", "--no-install-recommends", ...packages], { env, advice });
-}

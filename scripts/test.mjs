@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { ensureChromium } from "./chromium.mjs";
 import { countTests, summary } from "./count.mjs";
 import { setup } from "./setup.mjs";
-import { root } from "./step.mjs";
+import { root, step } from "./step.mjs";
 
 /*
  * Sets up what is missing, then runs all checks: lint, types, tests. Arguments are handed to vitest. The last line says
@@ -22,6 +23,8 @@ function run(name, script, ...args) {
 
 async function checks() {
   await setup();
+  // Without one, the tests that need it fail, and the others tell what they have to tell.
+  await step("Chromium", ensureChromium).catch(({ message }) => console.log(message));
   const tsc = "typescript/bin/tsc";
   const lint = await run("lint", "@biomejs/biome/bin/biome", "check", ".");
   const build = await run("types", tsc, "-b", "packages/torch", "packages/iqvae");
