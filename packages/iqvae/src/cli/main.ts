@@ -11,6 +11,7 @@ import { planCommand } from "./plan.ts";
 import { reportCommand } from "./report.ts";
 import { reproduceCommand } from "./reproduce.ts";
 import { sampleCommand } from "./sample.ts";
+import { serveCommand } from "./serve.ts";
 import { startCommand } from "./start.ts";
 import { expectWorkingFolder, surviveLostOutput } from "./terminal.ts";
 import { resumeCommand, trainCommand } from "./train.ts";
@@ -32,6 +33,7 @@ for (const command of [
   likelihoodCommand(),
   reportCommand(),
   exportCommand(),
+  serveCommand(),
   planCommand(),
   metricsCommand(),
   dataCommand(),

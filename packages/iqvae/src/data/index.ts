@@ -35,7 +35,7 @@ export {
   openDataset,
 } from "./open.ts";
 export { dataPackages, sizesOf } from "./photographs.ts";
-export { readCondition } from "./read-condition.ts";
+export { conditionFrom, type GivenCondition, givenKindOf, readCondition } from "./read-condition.ts";
 export { CIFAR10_CLASSES } from "./sets/cifar10/recipe.ts";
 export { EARTH_CLASSES } from "./sets/earth/planet.ts";
 export { FACE_CLASSES } from "./sets/faces/draw.ts";

@@ -1,8 +1,9 @@
 import { access } from "node:fs/promises";
 import { logMel, readWav } from "@iqvae/runtime";
 import { type ConditionSpec, conditionFor, type LayoutSpec, textBytes } from "../conditions/index.ts";
+import { pictureOf } from "../media/picture.ts";
 import { readJson, readText, readWhole } from "../media/read-file.ts";
-import { readLabelMap, readLines } from "../media/read-image.ts";
+import { labelMapOf, linesOf } from "../media/read-image.ts";
 import { boxBytes, cutBoxes, parseBoxes, parsePoints, pointBytes } from "./annotations.ts";
 
 /** Annotations of a condition are shares of a square. */
@@ -24,26 +25,80 @@ const SQUARE = { width: 1, height: 1 } as const;
  * @throws RangeError that says what is wrong, and what was expected
  */
 export async function readCondition(source: string, spec: ConditionSpec, size: number): Promise<Uint8Array> {
-  const bytes = await read(source, spec, size);
+  return await conditionFrom(await givenIn(source, spec), spec, size, source);
+}
+
+/** A condition that a person made, in memory. */
+export type GivenCondition =
+  /** A picture file: a map or a drawing, as its kind of condition is read from one. */
+  | { readonly kind: "picture"; readonly file: Buffer }
+  /** As a JSON file of key points, or of boxes, has it. */
+  | { readonly kind: "points" | "boxes"; readonly document: unknown }
+  | { readonly kind: "text"; readonly text: string }
+  /** A WAV file. */
+  | { readonly kind: "sound"; readonly file: Uint8Array };
+
+/** What a kind of condition is made of. */
+export function givenKindOf(spec: ConditionSpec): GivenCondition["kind"] {
+  switch (spec.kind) {
+    case "semantic":
+    case "lines":
+    case "edges":
+      return "picture";
+    case "keypoints":
+      return "points";
+    case "layout":
+      return "boxes";
+    case "text":
+      return "text";
+    case "audio":
+      return "sound";
+  }
+}
+
+/**
+ * As {@link readCondition}, of what is in memory.
+ *
+ * @param given of the kind that {@link givenKindOf} says
+ * @param name what to call it in messages
+ */
+export async function conditionFrom(
+  given: GivenCondition,
+  spec: ConditionSpec,
+  size: number,
+  name: string,
+): Promise<Uint8Array> {
+  const bytes = await bytesOf(given, spec, size, name);
   conditionFor(spec, size).check(bytes);
   return bytes;
 }
 
-async function read(source: string, spec: ConditionSpec, size: number): Promise<Uint8Array> {
-  switch (spec.kind) {
-    case "semantic":
-      return await readLabelMap(source, spec, size);
-    case "lines":
-    case "edges":
-      return await readLines(source, size);
-    case "keypoints":
-      return pointBytes(parsePoints(await readJson(source), spec.points, source, SQUARE), spec, SQUARE);
-    case "layout":
-      return boxesFrom(await readJson(source), spec, source);
+async function bytesOf(given: GivenCondition, spec: ConditionSpec, size: number, name: string): Promise<Uint8Array> {
+  if (given.kind === "picture" && spec.kind === "semantic")
+    return await labelMapOf(await pictureOf(given.file, name), spec, size);
+  if (given.kind === "picture" && (spec.kind === "lines" || spec.kind === "edges"))
+    return await linesOf(await pictureOf(given.file, name), size);
+  if (given.kind === "points" && spec.kind === "keypoints")
+    return pointBytes(parsePoints(given.document, spec.points, name, SQUARE), spec, SQUARE);
+  if (given.kind === "boxes" && spec.kind === "layout") return boxesFrom(given.document, spec, name);
+  if (given.kind === "text" && spec.kind === "text") return textBytes(given.text, spec);
+  if (given.kind === "sound" && spec.kind === "audio") return logMel(readWav(given.file, name), spec);
+  throw new RangeError(
+    `${name}: a condition of kind "${spec.kind}" is made of ${givenKindOf(spec)}, not of ${given.kind}.`,
+  );
+}
+
+async function givenIn(source: string, spec: ConditionSpec): Promise<GivenCondition> {
+  const kind = givenKindOf(spec);
+  switch (kind) {
+    case "picture":
+    case "sound":
+      return { kind, file: await readWhole(source) };
+    case "points":
+    case "boxes":
+      return { kind, document: await readJson(source) };
     case "text":
-      return textBytes(await textOf(source), spec);
-    case "audio":
-      return logMel(readWav(await readWhole(source), source), spec);
+      return { kind, text: await textOf(source) };
   }
 }
 

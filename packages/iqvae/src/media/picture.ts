@@ -25,7 +25,14 @@ const MOST_PIXELS = 0x3fff ** 2;
 
 /** @throws FileProblem for what cannot be read, is not a picture, or is too large a one */
 export async function openPicture(path: string): Promise<Picture> {
-  const bytes = await readWhole(path);
+  return await pictureOf(await readWhole(path), path);
+}
+
+/**
+ * @param path what to call it in messages
+ * @throws FileProblem for what is not a picture, or is too large a one
+ */
+export async function pictureOf(bytes: Buffer, path: string): Promise<Picture> {
   const header = await attempt(path, () => sharp(bytes, { limitInputPixels: false }).metadata());
   const { width, height } = header.autoOrient;
   const picture = { path, bytes, width, height, header };

@@ -1,6 +1,6 @@
 import type { SemanticSpec } from "../conditions/spec.ts";
 import { readLabels } from "./label-map.ts";
-import { expectSize, openPicture, squareImage, squareLines } from "./picture.ts";
+import { expectSize, openPicture, type Picture, squareImage, squareLines } from "./picture.ts";
 
 /**
  * Reads a picture: the largest square in its middle, scaled to `size`, on white where it is transparent, turned upright
@@ -26,7 +26,11 @@ const UNSCALED = "Scale it without smoothing (nearest neighbor), or a map would 
  *   whole image, or was compressed with loss
  */
 export async function readLabelMap(path: string, spec: SemanticSpec, size: number): Promise<Uint8Array> {
-  const picture = await openPicture(path);
+  return await labelMapOf(await openPicture(path), spec, size);
+}
+
+/** As {@link readLabelMap}, of a picture in memory. */
+export async function labelMapOf(picture: Picture, spec: SemanticSpec, size: number): Promise<Uint8Array> {
   expectSize(picture, size, UNSCALED);
   return (await readLabels(picture, spec)).labels;
 }
@@ -38,7 +42,11 @@ export async function readLabelMap(path: string, spec: SemanticSpec, size: numbe
  * @throws FileProblem for another size, and for a file that is missing or not a whole image
  */
 export async function readLines(path: string, size: number): Promise<Uint8Array> {
-  const picture = await openPicture(path);
+  return await linesOf(await openPicture(path), size);
+}
+
+/** As {@link readLines}, of a picture in memory. */
+export async function linesOf(picture: Picture, size: number): Promise<Uint8Array> {
   expectSize(picture, size, UNSCALED);
   return await squareLines(picture, size);
 }

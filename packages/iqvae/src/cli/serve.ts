@@ -1,0 +1,138 @@
+import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Command, Option } from "commander";
+import { openModels } from "../serve/catalog.ts";
+import { LIMITS, type Limits } from "../serve/limits.ts";
+import { type RunningServer, startServer } from "../serve/server.ts";
+import { Interrupt } from "../support/interrupt.ts";
+import type { Progress } from "../support/progress.ts";
+import { consoleProgress } from "./console.ts";
+import { numberAbove, optionsOf, whole } from "./options.ts";
+
+export interface ServeOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly token?: string;
+  readonly processes?: number;
+  readonly maxBody: number;
+  readonly maxSamples: number;
+  readonly maxPixels: number;
+  readonly maxQueue: number;
+  readonly timeout: number;
+  readonly batch: number;
+}
+
+/** Seconds that a server that was asked to end goes on with what it accepted. */
+const GRACE = 30;
+
+export function serveCommand(): Command {
+  const command = new Command("serve").description("answer requests for images over HTTP, with a page to paint on");
+  return withServerOptions(command, 7878).action(async (paths: string[], _: unknown, self: Command) => {
+    const options = optionsOf<ServeOptions>(self);
+    await serveUntilAsked(paths, options, consoleProgress(options));
+  });
+}
+
+/** The options that are common to `serve` and `studio`. */
+export function withServerOptions(command: Command, port: number): Command {
+  return command
+    .argument("[models...]", "folders that export wrote, folders of those, runs, or names in runs/ (default: models)")
+    .option("--host <address>", "whom to listen for; all but this machine itself need a token", "127.0.0.1")
+    .option("--port <number>", "0 for any that is free", whole(0, 65_535), port)
+    .addOption(
+      new Option(
+        "--token <text>",
+        "what clients have to send; rather by the variable, since others may see options",
+      ).env("IQVAE_TOKEN"),
+    )
+    .option(
+      "--processes <count>",
+      "processes that draw (default: 1 with runs, else one a core, less one)",
+      whole(1, 256),
+    )
+    .option("--max-body <bytes>", "of a request", whole(1024), LIMITS.body)
+    .option("--max-samples <images>", "of a request", whole(1), LIMITS.samples)
+    .option("--max-pixels <count>", "of all images of a request", whole(1), LIMITS.pixels)
+    .option("--max-queue <images>", "that wait; then there is 429", whole(1), LIMITS.queue)
+    .option("--timeout <seconds>", "from a request to the end of its answer", numberAbove(0, 86_400), LIMITS.seconds)
+    .option("--batch <images>", "that are drawn at once", whole(1, 256), LIMITS.batch);
+}
+
+/**
+ * Serves until a signal asks for the end.
+ *
+ * @param onReady called when the server answers
+ */
+export async function serveUntilAsked(
+  paths: readonly string[],
+  options: ServeOptions,
+  progress: Progress,
+  onReady: (server: RunningServer) => void = () => {},
+): Promise<void> {
+  const models = openModels(paths.length > 0 ? paths : [defaultModels()]);
+  const { host, port, token } = options;
+  const drawers = options.processes ?? usualProcesses([...models.values()].some(({ kind }) => kind === "run"));
+  let wake = () => {};
+  const asked = new Promise<void>((resolve) => {
+    wake = resolve;
+  });
+  const interrupt = new Interrupt(() => wake());
+  try {
+    const server = await startServer({
+      models,
+      host,
+      port,
+      token: token === "" ? undefined : token,
+      drawers,
+      limits: limitsOf(options),
+      page: page(),
+      log: (sentence) => progress.tell(sentence, { event: "log", message: sentence }),
+    });
+    const names = [...models.keys()];
+    progress.tell(`Serving ${names.join(", ")} at ${server.url} (Ctrl-C ends it)`, {
+      event: "serving",
+      url: server.url,
+      models: names,
+      engines: server.queue.engines,
+      processes: drawers,
+    });
+    onReady(server);
+    await asked;
+    const { waiting, drawing } = server.queue.load;
+    progress.tell(`Ending; ${waiting + drawing} images are still to be drawn. Again to end at once.`, {
+      event: "draining",
+      waiting,
+      drawing,
+    });
+    await server.drain(GRACE);
+  } finally {
+    interrupt.close();
+  }
+}
+
+function limitsOf({ maxBody, maxSamples, maxPixels, maxQueue, timeout, batch }: ServeOptions): Limits {
+  return { body: maxBody, samples: maxSamples, pixels: maxPixels, queue: maxQueue, seconds: timeout, batch };
+}
+
+/** libtorch uses all cores by itself, the kernels of `@iqvae/runtime` one; one is left to answer requests. */
+function usualProcesses(withRuns: boolean): number {
+  return withRuns ? 1 : Math.max(1, availableParallelism() - 1);
+}
+
+/** What lies beside this package in its repository. */
+const beside = (path: string) => fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
+
+/** The models that come with the program. @throws Error where they do not */
+function defaultModels(): string {
+  const models = beside("models");
+  if (existsSync(models)) return models;
+  throw new Error("No model was named. Name a folder that export wrote, or a run: npx iqvae serve runs/start");
+}
+
+/** The page, once it is built. */
+function page(): string | undefined {
+  const built = beside("apps/studio/dist");
+  return existsSync(join(built, "index.html")) ? built : undefined;
+}

@@ -1,0 +1,143 @@
+import { once } from "node:events";
+import { createServer, type RequestListener, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { getRequestListener, type HttpBindings } from "@hono/node-server";
+import { createApp, type Service } from "./app.ts";
+import type { ServedModel } from "./catalog.ts";
+import { type Drawer, startDrawer } from "./drawer/drawer.ts";
+import { isLoopback } from "./guard.ts";
+import type { Limits } from "./limits.ts";
+import { createMeters } from "./meters.ts";
+import { Queue } from "./queue.ts";
+
+export interface ServerOptions {
+  readonly models: ReadonlyMap<string, ServedModel>;
+  readonly host: string;
+  /** 0 for any that is free. */
+  readonly port: number;
+  readonly token: string | undefined;
+  readonly limits: Limits;
+  /** Processes that draw. */
+  readonly drawers: number;
+  /** The built page, where there is one. */
+  readonly page: string | undefined;
+  /** What whoever runs the server should know. */
+  readonly log: (sentence: string) => void;
+  /** What draws; for tests. Default: a process. */
+  readonly start?: (onLost: (reason: string) => void) => Promise<Drawer>;
+}
+
+/** A server that answers. */
+export interface RunningServer {
+  readonly url: string;
+  readonly queue: Queue;
+  /**
+   * Accepts nothing any more, draws what was accepted, and ends.
+   *
+   * @param seconds until what is left is given up
+   */
+  drain(seconds: number): Promise<void>;
+}
+
+/** Milliseconds for the head of a request, and for all of it: a client that sends slowly keeps a connection, no more. */
+const HEADERS_TIMEOUT = 10_000;
+const REQUEST_TIMEOUT = 30_000;
+/** Beyond these, connections are refused. */
+const MOST_CONNECTIONS = 1024;
+
+/** The least length of a token; what is shorter can be guessed. */
+export const TOKEN_LENGTH = 16;
+
+/**
+ * Starts a server.
+ *
+ * @throws Error for an address that others could reach without a token, and for one that cannot be listened at; DrawerError for a
+ *   model that cannot be loaded
+ */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { models, host, port, token, limits, drawers, page, log } = options;
+  checkToken(host, token);
+  const meters = createMeters((reason) => log(`What draws was lost (${reason}); it is started again.`));
+  const ended = new AbortController();
+  let draining = false;
+  let answer: RequestListener = (_, response) => response.writeHead(503, { "Retry-After": "1" }).end();
+  // The address first: whether it can be had is known at once, and whether the models can be loaded is not.
+  const server = createServer((request, response) => answer(request, response));
+  Object.assign(server, { headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT });
+  server.maxConnections = MOST_CONNECTIONS;
+  await listen(server, host, port);
+  const start = options.start ?? ((onLost) => startDrawer([...models.values()], onLost));
+  const queue = await Queue.open(start, drawers, limits, meters).catch((error) => {
+    server.close();
+    throw error;
+  });
+  meters.watch(() => queue.load);
+  const service: Service = {
+    models,
+    queue,
+    meters,
+    limits,
+    token,
+    page,
+    ended: ended.signal,
+    isDraining: () => draining,
+    onFault: (error) => log(error.stack ?? String(error)),
+  };
+  const { fetch } = createApp(service);
+  answer = getRequestListener((request, env) => fetch(request, env as HttpBindings));
+  return {
+    url: addressOf(server, host),
+    queue,
+    async drain(seconds) {
+      draining = true;
+      const closed = once(server, "close");
+      server.close();
+      server.closeIdleConnections();
+      const late = setTimeout(() => {
+        log(`Given up after ${seconds} s: ${queue.load.waiting + queue.load.drawing} images.`);
+        ended.abort();
+        setTimeout(() => server.closeAllConnections(), 1000).unref();
+      }, 1000 * seconds);
+      await queue.drain();
+      await closed;
+      clearTimeout(late);
+      queue.close();
+    },
+  };
+}
+
+function checkToken(host: string, token: string | undefined): void {
+  if (token === undefined && !isLoopback(host))
+    throw new Error(
+      `Others can reach ${host}, so a token is needed, which they have to send. Set IQVAE_TOKEN, such as to the output of: ` +
+        "openssl rand -hex 16. Without --host only this machine can reach the server.",
+    );
+  if (token !== undefined && token.length < TOKEN_LENGTH)
+    throw new Error(
+      `The token has ${token.length} characters, but ${TOKEN_LENGTH} are the least: others could guess it.`,
+    );
+}
+
+async function listen(server: Server, host: string, port: number): Promise<void> {
+  try {
+    server.listen(port, host);
+    await once(server, "listening");
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new Error(`The server cannot listen at port ${port} of ${host}: ${REASONS[code ?? ""] ?? `${message}.`}`, {
+      cause: error,
+    });
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "another program does. Choose another with --port, or 0 for one that is free.",
+  EACCES: "it may not be used by you. Choose one from 1024 on with --port.",
+  EADDRNOTAVAIL: "this machine does not have that address. Choose one that it has with --host, or 0.0.0.0 for all.",
+  ENOTFOUND: "there is no such address. Choose one that this machine has with --host.",
+};
+
+function addressOf(server: Server, host: string): string {
+  const { port } = server.address() as AddressInfo;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}/`;
+}
