@@ -1,0 +1,1 @@
+export { ImageGenerator } from "../../../src/index.ts";

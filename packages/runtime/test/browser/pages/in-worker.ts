@@ -1,0 +1,1 @@
+export { WorkerGenerator } from "../../../src/index.ts";
