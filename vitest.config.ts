@@ -13,7 +13,7 @@ export default defineConfig({
   },
   test: {
     setupFiles: ["packages/torch/test/setup-process.ts"],
-    include: ["packages/*/test/**/*.test.ts"],
+    include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"],
     pool: "forks",
     maxWorkers: 2,
     // One thread each: workers that share the cores with two threads each wait for one another.

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
 import { models } from "./vite/models.ts";
+import { offline } from "./vite/offline.ts";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -8,7 +9,7 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 export default defineConfig({
   root: path("."),
   base: "./",
-  plugins: [models(process.env.STUDIO_MODELS ?? path("../../models"))],
+  plugins: [models(process.env.STUDIO_MODELS ?? path("../../models")), offline(path("offline/service-worker.js"))],
   resolve: { alias: { "@iqvae/runtime": path("../../packages/runtime/src/index.ts") } },
   worker: { format: "es" },
   build: { target: "es2022", outDir: path("dist"), emptyOutDir: true },

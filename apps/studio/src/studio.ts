@@ -1,137 +1,173 @@
-import { WorkerGenerator } from "@iqvae/runtime";
+import { type ModelError, WorkerGenerator } from "@iqvae/runtime";
+import { showCard } from "./about.ts";
 import { byId, h } from "./dom.ts";
-import { Drawer } from "./drawing/drawer.ts";
-import { anotherSeed, defaultSettings } from "./drawing/settings.ts";
-import { FRESH, type Source } from "./drawing/source.ts";
-import { History } from "./editors/history.ts";
-import { type Editor, editorFor } from "./editors/index.ts";
-import { type IconName, icon } from "./icons.ts";
-import { DEEDS, fetchModels, type ModelEntry } from "./models/list.ts";
-import { Gallery } from "./results/gallery.ts";
-import { SettingsPanel } from "./settings/panel.ts";
+import { icon } from "./icons.ts";
+import { workOf } from "./keep/link.ts";
+import { kept, lastModel } from "./keep/store.ts";
+import type { Kept } from "./keep/work.ts";
+import { DEEDS, fetchModels, type Place, pickedModel } from "./models/list.ts";
+import { keepOffline } from "./offline/offline.ts";
+import { megabytes, Status } from "./status.ts";
+import { themeButton } from "./theme.ts";
+import { act, Workbench } from "./workbench.ts";
 
-/** One model that is open, with what is made for it. */
-interface Work {
-  readonly generator: WorkerGenerator;
-  readonly editor: Editor;
-  readonly history: History;
-  readonly gallery: Gallery;
-  readonly drawer: Drawer;
-  readonly panel: SettingsPanel;
-  source: Source;
-}
-
+/** The page: models as tabs, and a bench for the one that is open. */
 export class Studio {
-  #entries: readonly ModelEntry[] = [];
-  #work: Work | undefined;
+  #places: Place[] = [];
+  #bench: Workbench | undefined;
+  /** Of the model that is being loaded. */
+  #loading = new AbortController();
 
   async open(): Promise<void> {
-    this.#entries = await fetchModels();
-    const nav = byId("models", HTMLElement);
-    nav.replaceChildren(
-      ...this.#entries.map(({ name, kind }) =>
+    byId("bar-end", HTMLElement).replaceChildren(...this.#pick(), themeButton());
+    document.addEventListener("keydown", (event) => this.#key(event));
+    addEventListener("hashchange", () => void this.#start().catch((error: Error) => this.#fault(error)));
+    try {
+      this.#places = [...(await fetchModels())];
+    } finally {
+      this.#showTabs();
+    }
+    await this.#start();
+  }
+
+  /** Opens what the address asks for, else what was open last, else the first model. */
+  async #start(): Promise<void> {
+    let linked: Kept | undefined;
+    try {
+      linked = await workOf(location.hash);
+    } catch (error) {
+      this.#fault(error as Error);
+    }
+    if (linked !== undefined) history.replaceState(null, "", location.pathname + location.search);
+    const wanted = linked?.model ?? (await lastModel());
+    const place = this.#places.find(({ key }) => key === wanted);
+    if (linked !== undefined && place === undefined)
+      this.#fault(new Error(`The link is for the model "${linked.model}", which is not here.`));
+    const [first] = this.#places;
+    if (place !== undefined) await this.#openModel(place, linked);
+    else if (first !== undefined) await this.#openModel(first);
+    else
+      throw new Error(
+        "There is no model beside this page. Open a folder that iqvae export wrote, by the button above.",
+      );
+  }
+
+  async #openModel(place: Place, linked?: Kept): Promise<void> {
+    this.#loading.abort();
+    this.#loading = new AbortController();
+    const { signal } = this.#loading;
+    for (const tab of byId("models", HTMLElement).querySelectorAll("button"))
+      tab.setAttribute("aria-pressed", String(tab.dataset.model === place.key));
+    const before = this.#bench;
+    this.#bench = undefined;
+    byId("main", HTMLElement).inert = true;
+    const bar = this.#progress(place);
+    try {
+      await before?.close();
+      const progress = (loaded: number, total: number) => bar(loaded, total);
+      const generator = await WorkerGenerator.load(place.source, { progress, signal });
+      const work = linked ?? (await kept(place.key));
+      if (signal.aborted) {
+        await generator.dispose();
+        return;
+      }
+      this.#fault(undefined);
+      const status = new Status(generator, () => void showCard(generator.model, this.#card(place)));
+      this.#bench = new Workbench(generator, { place, kept: work, status, fault: (error) => this.#fault(error) });
+      byId("main", HTMLElement).inert = false;
+      document.documentElement.dataset.model = place.key;
+      if (typeof place.source === "string" && (await keepOffline(place.source))) status.offline();
+    } catch (error) {
+      if (!signal.aborted) this.#fault(error as Error, place);
+    } finally {
+      if (!signal.aborted) byId("loading", HTMLElement).replaceChildren();
+    }
+  }
+
+  /** Says how much of a model has come. */
+  #progress({ name, bytes }: Place): (loaded: number, total: number) => void {
+    const meter = h("progress", { max: 1, value: 0, "aria-label": `Loading ${name}` });
+    const text = h("span", {}, `${name}: ${megabytes(bytes)} to download`);
+    byId("loading", HTMLElement).replaceChildren(text, meter);
+    return (loaded, total) => {
+      meter.value = loaded / total;
+      text.textContent = `${name}: ${megabytes(loaded)} of ${megabytes(total)}`;
+    };
+  }
+
+  async #card({ source }: Place): Promise<string> {
+    if (typeof source !== "string") {
+      const file = source.find(({ name }) => name === "README.md");
+      if (file === undefined) throw new Error("there is no README.md in the folder");
+      return await file.text();
+    }
+    const response = await fetch(`${source}README.md`);
+    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    return await response.text();
+  }
+
+  #showTabs(): void {
+    byId("models", HTMLElement).replaceChildren(
+      ...this.#places.map((place) =>
         h(
           "button",
-          { type: "button", "data-model": name, click: () => void this.#openModel(name) },
-          icon(kind === "edges" ? "lines" : kind),
-          h("span", {}, DEEDS[kind]),
-          h("small", {}, name),
+          {
+            type: "button",
+            "data-model": place.key,
+            title: `${place.size} × ${place.size} pixels, ${megabytes(place.bytes)} to download`,
+            click: () => void this.#openModel(place),
+          },
+          icon(place.kind === "edges" ? "lines" : place.kind),
+          h("span", {}, DEEDS[place.kind]),
+          h("small", {}, place.name),
         ),
       ),
     );
-    document.addEventListener("keydown", (event) => this.#key(event));
-    await this.#openModel(this.#entries[0]!.name);
   }
 
-  async #openModel(name: string): Promise<void> {
-    for (const tab of byId("models", HTMLElement).querySelectorAll("button"))
-      tab.setAttribute("aria-pressed", String(tab.dataset.model === name));
-    this.#work?.drawer.stop();
-    void this.#work?.generator.dispose();
-    const generator = await WorkerGenerator.load(`models/${name}/`);
-    this.#start(generator);
-  }
-
-  #start(generator: WorkerGenerator): void {
-    const { model } = generator;
-    const editor = editorFor(model.condition, model.size, { changed: (ended) => this.#changed(ended) });
-    const gallery = new Gallery(model.size, () => {});
-    const drawer = new Drawer(generator, {
-      frame: (place, frame) => gallery.show(place, frame),
-      begun: () => gallery.outdate(),
-      done: (seconds) => panel.time(seconds / panel.settings.samples),
-      failed: (error) => {
-        throw error;
-      },
+  /** A button for models from the disk. */
+  #pick(): Node[] {
+    const input = h("input", {
+      type: "file",
+      webkitdirectory: true,
+      class: "hidden",
+      tabindex: -1,
+      "aria-label": "Folder of a model",
     });
-    const panel = new SettingsPanel(defaultSettings(model), model.transformer.unconditional, ({ samples }) => {
-      gallery.resize(samples);
-      this.#draw();
+    const take = async (files: readonly File[]) => {
+      const place = await pickedModel(files);
+      this.#places = [...this.#places.filter(({ key }) => key !== place.key), place];
+      this.#showTabs();
+      await this.#openModel(place);
+    };
+    input.addEventListener("change", () => {
+      const files = [...(input.files ?? [])];
+      input.value = "";
+      if (files.length > 0) take(files).catch((error: Error) => this.#fault(error));
     });
-    gallery.resize(panel.settings.samples);
-    const [example] = model.examples ?? [];
-    const first = example === undefined ? editor.blank : Uint8Array.from(atob(example), (byte) => byte.charCodeAt(0));
-    editor.show(first);
-    const history = new History(first);
-    this.#work = { generator, editor, history, gallery, drawer, panel, source: FRESH };
-    byId("surface", HTMLElement).replaceChildren(editor.surface);
-    byId("tools", HTMLElement).replaceChildren(editor.tools);
-    const act = (name: IconName, label: string, key: string, click: () => void) =>
-      h(
-        "button",
-        { type: "button", class: "tool", title: `${label} (${key})`, "aria-label": label, click },
-        icon(name),
-      );
-    byId("acts", HTMLElement).replaceChildren(
-      act("undo", "Undo", "Ctrl Z", () => this.#go("undo")),
-      act("redo", "Redo", "Ctrl Y", () => this.#go("redo")),
-      act("clear", "Clear", "Del", () => this.#show(editor.blank)),
-    );
-    this.#draw();
+    return [input, act("folder", "Open a model of your own", () => input.click())];
   }
 
-  #changed(ended: boolean): void {
-    const { editor, history, drawer, gallery, panel, source } = this.#work!;
-    const condition = editor.value();
-    if (condition === undefined) return;
-    if (!ended) {
-      drawer.preview({ condition, settings: panel.settings, source }, gallery.place);
+  /** Shows what went wrong; with a place, how to try again. */
+  #fault(error: Error | undefined, place?: Place): void {
+    const fault = byId("fault", HTMLElement);
+    if (error === undefined) {
+      fault.replaceChildren();
       return;
     }
-    history.push(condition);
-    if (!panel.settings.locked) panel.show({ ...panel.settings, seed: anotherSeed(panel.settings.seed) });
-    this.#draw();
-  }
-
-  #draw(): void {
-    const { editor, drawer, panel, source } = this.#work!;
-    const condition = editor.value();
-    if (condition === undefined) drawer.stop();
-    else drawer.draw({ condition, settings: panel.settings, source });
-  }
-
-  #show(condition: Uint8Array): void {
-    const { editor, history } = this.#work!;
-    editor.show(condition);
-    history.push(condition);
-    this.#draw();
-  }
-
-  #go(where: "undo" | "redo"): void {
-    const { editor, history } = this.#work!;
-    const condition = history[where]();
-    if (condition === undefined) return;
-    editor.show(condition);
-    this.#draw();
+    const { problem } = error as Partial<ModelError>;
+    const what = place && problem !== undefined ? `The model "${place.name}" cannot be opened. ` : "";
+    const again = () => place && void this.#openModel(place);
+    fault.replaceChildren(
+      h("p", {}, `${what}${error.message}`),
+      ...(place ? [h("button", { type: "button", class: "plain", click: again }, "Try again")] : []),
+    );
   }
 
   #key(event: KeyboardEvent): void {
-    if (this.#work === undefined || event.target instanceof HTMLTextAreaElement) return;
-    if (event.ctrlKey || event.metaKey) {
-      if (event.key === "z") this.#go(event.shiftKey ? "redo" : "undo");
-      else if (event.key === "y") this.#go("redo");
-      else return;
-    } else if (event.altKey || !this.#work.editor.key?.(event)) return;
-    event.preventDefault();
+    const { target } = event;
+    const writes =
+      target instanceof HTMLTextAreaElement || (target instanceof HTMLInputElement && target.type === "number");
+    if (!writes && this.#bench?.key(event)) event.preventDefault();
   }
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { manualSeed, noGrad, ops, type Tensor } from "@iqvae/torch";
-import { conditionFor, conditionSpec, IqVae, loadConfig, Transformer } from "iqvae";
+import { type Config, conditionFor, conditionSpec, IqVae, loadConfig, Transformer } from "iqvae";
 import type { StoredTensor } from "../../iqvae/src/export/graph.ts";
 import { GRAPHS } from "../../iqvae/src/export/graphs.ts";
 import { type Bundle, MODEL_FILE, parseBundle, WEIGHTS_FILE, type WeightType } from "../src/bundle.ts";
@@ -29,13 +29,15 @@ export interface Example {
 export async function exampleOf(
   preset: string,
   options: {
+    /** Default: that of the preset. */
+    readonly config?: Config;
     readonly unconditional?: boolean;
     readonly type?: WeightType;
     readonly change?: (transformer: Transformer) => void;
   } = {},
 ): Promise<Example> {
   const { unconditional = false, type = "f32", change = () => {} } = options;
-  const config = await loadConfig(preset);
+  const config = options.config ?? (await loadConfig(preset));
   const { size } = config.data;
   const condition = conditionSpec(config.data);
   manualSeed(1);

@@ -46,12 +46,12 @@ export class Drawer {
       });
   }
 
-  /** Fills the grid. */
-  draw(wish: Wish): void {
+  /** Fills the grid. @param lead the place that comes first */
+  draw(wish: Wish, lead: number): void {
     this.#newest = undefined;
     const signal = this.#drop();
     this.#watcher.begun();
-    this.#all(wish, signal).catch((error: unknown) => this.#fail(error));
+    this.#all(wish, lead, signal).catch((error: unknown) => this.#fail(error));
   }
 
   /** Ends what is being drawn. */
@@ -77,9 +77,9 @@ export class Drawer {
     }
   }
 
-  async #all({ condition, source, settings }: Wish, signal: AbortSignal): Promise<void> {
+  async #all({ condition, source, settings }: Wish, lead: number, signal: AbortSignal): Promise<void> {
     const start = performance.now();
-    for (const { from, options } of partsOf(source, settings))
+    for (const { from, options } of partsOf(source, settings, lead))
       for await (const { sample, ...frame } of this.#generator.stream(condition, { ...options, signal }))
         this.#watcher.frame(from + sample, frame);
     this.#watcher.done((performance.now() - start) / 1000);

@@ -21,31 +21,34 @@ export interface Part {
 /**
  * The requests that fill the grid. Noise is shared by all conditions: while somebody paints, the picture in one place stays the same
  * in all that was not painted.
+ *
+ * @param lead the place that comes first, alone: it is looked at
  */
-export function partsOf(source: Source, settings: Settings): readonly Part[] {
-  const { seed, samples, temperature, topP, guidance } = settings;
-  const common = { seed, temperature, topP, guidance, noise: { kind: "shared" } } as const;
-  switch (source.kind) {
-    case "fresh":
-      return [{ from: 0, options: { ...common, samples } }];
-    case "redraw":
-      return [{ from: 0, options: { ...common, samples, fixed: [source.fixed] } }];
-    case "like":
-      return Array.from({ length: samples }, (_, place) => ({
-        from: place,
-        options: {
-          ...common,
-          firstSample: source.sample,
-          noise: { kind: "between", to: seed + place, share: place === 0 ? 0 : source.distance },
-        },
-      }));
+export function partsOf(source: Source, settings: Settings, lead: number): readonly Part[] {
+  const { samples } = settings;
+  const single = { from: lead, options: partOf(source, settings, lead) };
+  if (source.kind === "like") {
+    const others = Array.from({ length: samples }, (_, place) => place).filter((place) => place !== lead);
+    return [single, ...others.map((from) => ({ from, options: partOf(source, settings, from) }))];
   }
+  const run = (from: number, end: number) =>
+    end > from ? [{ from, options: { ...partOf(source, settings, from), samples: end - from } }] : [];
+  return [single, ...run(0, lead), ...run(lead + 1, samples)];
 }
 
 /** The request that draws the picture in one place only. */
 export function partOf(source: Source, settings: Settings, place: number): ImageOptions {
-  const parts = partsOf(source, settings);
-  const [only] = parts;
-  if (parts.length > 1) return parts[Math.min(place, parts.length - 1)]!.options;
-  return { ...only!.options, samples: 1, firstSample: place };
+  const { seed, temperature, topP, guidance } = settings;
+  const common = { seed, temperature, topP, guidance, samples: 1 } as const;
+  const shared = { ...common, firstSample: place, noise: { kind: "shared" } } as const;
+  switch (source.kind) {
+    case "fresh":
+      return shared;
+    case "redraw":
+      return { ...shared, fixed: [source.fixed] };
+    case "like": {
+      const share = place === 0 ? 0 : source.distance;
+      return { ...common, firstSample: source.sample, noise: { kind: "between", to: seed + place, share } };
+    }
+  }
 }

@@ -2,6 +2,8 @@
 export interface Listener {
   /** The condition is another one now. @param ended whether the stroke is, too: then it can be undone as one */
   changed(ended: boolean): void;
+  /** Something that somebody tried did not work. */
+  problem(error: Error): void;
 }
 
 /** Where a condition of one kind is made by hand. */
@@ -10,21 +12,56 @@ export interface Editor {
   readonly surface: HTMLElement;
   /** Tools beside it. */
   readonly tools: HTMLElement;
-  /** Bytes of the condition as it is; `undefined` while there is nothing to draw for. */
-  value(): Uint8Array | undefined;
-  /** Takes another condition. */
-  show(bytes: Uint8Array): void;
-  /** Bytes of an empty condition. */
-  readonly blank: Uint8Array;
+  /** What stands above it. */
+  readonly title: string;
   /** What to do, in one sentence. */
   readonly hint: string;
+  /** How it is done by keys. */
+  readonly keys: string;
+  /** Bytes of an empty condition. */
+  readonly blank: Uint8Array;
+  /** Bytes of the condition as it is; `undefined` while there is nothing to draw for. */
+  value(): Uint8Array | undefined;
+  /** Takes another condition, an empty one too. */
+  show(bytes: Uint8Array): void;
   /** A key that no field took. @returns whether it meant something */
   key?(event: KeyboardEvent): boolean;
-  /** Lays a photo under the surface, or makes a condition of it. */
-  trace?(photo: ImageBitmap): void;
-  /** Gives up what goes on by itself. */
-  close?(): void;
+  /** Lays a photo under the surface, or takes it away. */
+  trace?(photo: ImageBitmap | undefined): void;
+  /** Makes a condition of a photo. */
+  convert?(photo: ImageBitmap): Promise<void>;
 }
 
-/** A count and a noun in its number. */
-export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
+export const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+};
+
+/** Where a pointer is on an element, in 0 … `most` of its width and height. */
+export function placeOn(element: Element, { clientX, clientY }: MouseEvent, most: number): [number, number] {
+  const { left, top, width, height } = element.getBoundingClientRect();
+  return [((clientX - left) / width) * most, ((clientY - top) / height) * most];
+}
+
+export const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
+
+/** Follows a pointer from where it is pressed until it is let go. */
+export function drag(
+  element: HTMLElement,
+  start: PointerEvent,
+  moved: (event: PointerEvent) => void,
+  ended: () => void,
+): void {
+  element.setPointerCapture(start.pointerId);
+  const control = new AbortController();
+  const { signal } = control;
+  const end = () => {
+    control.abort();
+    ended();
+  };
+  element.addEventListener("pointermove", moved, { signal });
+  element.addEventListener("pointerup", end, { signal });
+  element.addEventListener("pointercancel", end, { signal });
+}

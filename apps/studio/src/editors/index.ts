@@ -1,7 +1,11 @@
 import type { ConditionSpec } from "@iqvae/runtime";
+import { audioEditor } from "./audio.ts";
 import type { Editor, Listener } from "./editor.ts";
+import { keyPointEditor } from "./key-points.ts";
+import { layoutEditor } from "./layout.ts";
 import { linesEditor } from "./lines.ts";
 import { semanticEditor } from "./semantic.ts";
+import { textEditor } from "./text.ts";
 
 export type { Editor } from "./editor.ts";
 
@@ -13,7 +17,13 @@ export function editorFor(spec: ConditionSpec, size: number, listener: Listener)
     case "lines":
     case "edges":
       return linesEditor(size, listener);
-    default:
-      throw new Error(`conditions of kind "${spec.kind}" cannot be made here yet`);
+    case "keypoints":
+      return keyPointEditor(spec, listener);
+    case "layout":
+      return layoutEditor(spec, listener);
+    case "text":
+      return textEditor(spec, listener);
+    case "audio":
+      return audioEditor(spec, listener);
   }
 }

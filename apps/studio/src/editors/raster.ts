@@ -1,5 +1,6 @@
 import { announce, h } from "../dom.ts";
-import type { Listener } from "./editor.ts";
+import { ARROWS, clamp, type Listener } from "./editor.ts";
+import { Underlay } from "./underlay.ts";
 
 export type Tool = "brush" | "fill" | "eraser";
 
@@ -27,7 +28,7 @@ export class Raster {
   readonly #listener: Listener;
   readonly #canvas: HTMLCanvasElement;
   readonly #cursor: HTMLElement;
-  readonly #under: HTMLCanvasElement;
+  readonly underlay = new Underlay();
   /** The pixel of the keys, or of the pointer. */
   #at: readonly [number, number];
   #last: readonly [number, number] | undefined;
@@ -49,8 +50,7 @@ export class Raster {
       class: "raster",
     });
     this.#cursor = h("div", { class: "brush-cursor", hidden: true });
-    this.#under = h("canvas", { class: "under", hidden: true });
-    this.surface = h("div", { class: "surface" }, this.#under, this.#canvas, this.#cursor);
+    this.surface = h("div", { class: "surface" }, this.underlay.element, this.#canvas, this.#cursor);
     this.#listen();
     this.paint();
   }
@@ -59,18 +59,6 @@ export class Raster {
   show(bytes: Uint8Array): void {
     this.bytes = bytes.slice();
     this.paint();
-  }
-
-  /** Lays a picture under the values, which let it shine through. */
-  underlay(photo: ImageBitmap | undefined): void {
-    this.#under.hidden = photo === undefined;
-    this.surface.classList.toggle("traced", photo !== undefined);
-    if (photo === undefined) return;
-    this.#under.width = 512;
-    this.#under.height = 512;
-    const side = Math.min(photo.width, photo.height);
-    const [x, y] = [(photo.width - side) / 2, (photo.height - side) / 2];
-    this.#under.getContext("2d")!.drawImage(photo, x, y, side, side, 0, 0, 512, 512);
   }
 
   /** Shows values as colors. */
@@ -85,18 +73,11 @@ export class Raster {
 
   /** Keys of the surface: arrows move, space paints, with Shift by more. @returns whether it was one */
   #key(event: KeyboardEvent): boolean {
-    const moves: Record<string, readonly [number, number]> = {
-      ArrowLeft: [-1, 0],
-      ArrowRight: [1, 0],
-      ArrowUp: [0, -1],
-      ArrowDown: [0, 1],
-    };
-    const move = moves[event.key];
+    const move = ARROWS[event.key];
     const { size, name } = this.#options;
     if (move !== undefined) {
       const by = event.shiftKey ? 4 : 1;
-      const within = (value: number) => Math.min(size - 1, Math.max(0, value));
-      this.#at = [within(this.#at[0] + by * move[0]), within(this.#at[1] + by * move[1])];
+      this.#at = this.#at.map((value, axis) => clamp(value + by * move[axis]!, 0, size - 1)) as [number, number];
       this.#showCursor();
       announce(
         `column ${this.#at[0] + 1}, row ${this.#at[1] + 1}: ${name(this.bytes[this.#at[1] * size + this.#at[0]]!)}`,

@@ -10,6 +10,13 @@ export interface ModelEntry {
   readonly bytes: number;
 }
 
+/** A model that can be opened: beside the page, or picked from a disk. */
+export interface Place extends ModelEntry {
+  readonly source: string | readonly File[];
+  /** What the page calls it: names of picked models may be those of others. */
+  readonly key: string;
+}
+
 /** What one does for each kind of condition. */
 export const DEEDS: Readonly<Record<ConditionKind, string>> = {
   semantic: "Paint",
@@ -26,10 +33,41 @@ export const DEEDS: Readonly<Record<ConditionKind, string>> = {
  *
  * @throws Error that says what is wrong with the list
  */
-export async function fetchModels(): Promise<readonly ModelEntry[]> {
-  const response = await fetch("models/models.json");
-  if (!response.ok) throw new Error(`models/models.json: the server answered ${response.status}`);
-  const { models } = (await response.json()) as { models?: readonly ModelEntry[] };
-  if (!Array.isArray(models)) throw new Error('models/models.json: a list "models" is expected');
-  return models.filter(({ kind }) => kind in DEEDS);
+export async function fetchModels(): Promise<readonly Place[]> {
+  const where = "models/models.json";
+  const response = await fetch(where).catch((error: Error) => {
+    throw new Error(`${where} cannot be fetched (${error.message}); is the server still there?`);
+  });
+  if (!response.ok) throw new Error(`${where}: the server answered ${response.status}; build the page again`);
+  const { models } = (await response.json().catch(() => ({}))) as { models?: readonly ModelEntry[] };
+  if (!Array.isArray(models)) throw new Error(`${where}: a list "models" is expected; build the page again`);
+  const order = Object.keys(DEEDS);
+  return models
+    .filter(({ kind }) => kind in DEEDS)
+    .sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind))
+    .map((entry) => ({ ...entry, key: entry.name, source: `models/${encodeURIComponent(entry.name)}/` }));
+}
+
+/**
+ * A model that was picked from a disk.
+ *
+ * @param files of an exported folder
+ * @throws Error when `model.json` is not among them, or cannot be read
+ */
+export async function pickedModel(files: readonly File[]): Promise<Place> {
+  const file = files.find(({ name }) => name === "model.json");
+  if (file === undefined)
+    throw new Error(`There is no model.json among the ${files.length} files; choose a folder that iqvae export wrote.`);
+  const model = JSON.parse(await file.text());
+  const kind: unknown = model.condition?.kind;
+  if (typeof kind !== "string" || !(kind in DEEDS)) throw new Error("Its model.json names no kind of condition.");
+  const bytes = files.find(({ name }) => name === "model.safetensors")?.size ?? 0;
+  return {
+    name: model.name,
+    kind: kind as ConditionKind,
+    size: model.size,
+    bytes,
+    source: files,
+    key: `picked:${model.name}`,
+  };
 }

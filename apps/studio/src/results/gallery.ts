@@ -11,6 +11,8 @@ export interface Picture {
 /** The grid of pictures, and the one of them that is shown large. */
 export class Gallery {
   readonly focus: HTMLCanvasElement;
+  /** What the large picture lies on. */
+  readonly surface: HTMLElement;
   readonly #grid = byId("grid", HTMLElement);
   readonly #size: number;
   readonly #chosen: () => void;
@@ -22,7 +24,9 @@ export class Gallery {
     this.#size = size;
     this.#chosen = chosen;
     this.focus = h("canvas", { width: size, height: size, class: "picture", role: "img" });
-    byId("focus", HTMLElement).replaceChildren(h("div", { class: "surface blank" }, this.focus));
+    this.surface = h("div", { class: "surface blank" }, this.focus);
+    byId("focus", HTMLElement).replaceChildren(this.surface);
+    this.#grid.replaceChildren();
     this.#label();
   }
 
@@ -81,7 +85,7 @@ export class Gallery {
     there.cell.style.setProperty("--share", String(share));
     showPixels(there.canvas, pixels, this.#size);
     if (place !== this.#at) return;
-    this.focus.parentElement!.classList.remove("blank");
+    this.surface.classList.remove("blank");
     showPixels(this.focus, pixels, this.#size);
   }
 

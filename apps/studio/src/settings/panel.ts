@@ -88,7 +88,7 @@ export class SettingsPanel {
       h("p", { class: "note" }, "The same seed draws the same pictures, here and on the command line."),
     );
     const panel = byId("settings", HTMLElement);
-    panel.replaceChildren(panel.firstElementChild!, seed, ...SLIDERS.map((slider) => this.#slider(slider)));
+    panel.replaceChildren(seed, ...SLIDERS.map((slider) => this.#slider(slider)));
     const guidance = this.#fields.get("guidance")!;
     guidance.input.disabled = !guided;
     if (!guided) guidance.note.textContent = "This model was never trained without conditions, so it cannot be guided.";

@@ -1,0 +1,31 @@
+import { fromBase64, type Kept, readWork, toBase64, writeWork } from "./work.ts";
+
+const MARK = "#work=";
+
+/** The address of the page with all that is on it, packed behind the `#`, which no server sees. */
+export async function linkTo(work: Kept): Promise<string> {
+  const packed = await through(new TextEncoder().encode(writeWork(work)), new CompressionStream("deflate-raw"));
+  const code = toBase64(packed).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return `${location.origin}${location.pathname}${MARK}${code}`;
+}
+
+/**
+ * What the page's address asks for.
+ *
+ * @throws Error when the link is cut off or otherwise damaged
+ */
+export async function workOf(hash: string): Promise<Kept | undefined> {
+  if (!hash.startsWith(MARK)) return undefined;
+  try {
+    const code = hash.slice(MARK.length).replaceAll("-", "+").replaceAll("_", "/");
+    const json = await through(fromBase64(code), new DecompressionStream("deflate-raw"));
+    return readWork(new TextDecoder().decode(json));
+  } catch (error) {
+    throw new Error(`The link cannot be read: ${(error as Error).message}. It may be cut off; copy it again.`);
+  }
+}
+
+async function through(bytes: Uint8Array, transform: CompressionStream | DecompressionStream): Promise<Uint8Array> {
+  const stream = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream().pipeThrough(transform);
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}

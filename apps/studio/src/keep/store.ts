@@ -1,0 +1,52 @@
+import { type Kept, readWork, writeWork } from "./work.ts";
+
+const [DATABASE, STORE, LAST] = ["iqvae-studio", "works", "last"];
+
+/** The browser's own database; where there is none, as in some private windows, nothing is kept. */
+function open(): Promise<IDBDatabase | undefined> {
+  return new Promise((resolve) => {
+    try {
+      const request = indexedDB.open(DATABASE, 1);
+      request.onupgradeneeded = () => request.result.createObjectStore(STORE);
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => resolve(undefined);
+    } catch {
+      resolve(undefined);
+    }
+  });
+}
+
+const database = open();
+
+async function get(key: string): Promise<unknown> {
+  const store = (await database)?.transaction(STORE).objectStore(STORE);
+  if (store === undefined) return undefined;
+  return await new Promise((resolve) => {
+    const request = store.get(key);
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => resolve(undefined);
+  });
+}
+
+/** Keeps the work on a model, and that it was the last. */
+export async function keep(work: Kept): Promise<void> {
+  const store = (await database)?.transaction(STORE, "readwrite").objectStore(STORE);
+  store?.put(writeWork(work), `model:${work.model}`);
+  store?.put(work.model, LAST);
+}
+
+/** The model that was worked on last. */
+export async function lastModel(): Promise<string | undefined> {
+  const name = await get(LAST);
+  return typeof name === "string" ? name : undefined;
+}
+
+/** What was kept of a model. */
+export async function kept(model: string): Promise<Kept | undefined> {
+  const json = await get(`model:${model}`);
+  try {
+    return typeof json === "string" ? readWork(json) : undefined;
+  } catch {
+    return undefined; // of an earlier version
+  }
+}

@@ -1,0 +1,105 @@
+import { byId, h } from "../dom.ts";
+import { FRESH, type Source } from "../drawing/source.ts";
+import { type IconName, icon } from "../icons.ts";
+import type { Gallery } from "./gallery.ts";
+import { Mask } from "./mask.ts";
+
+/** How far from a picture those like it are, at first. */
+const NEAR = 0.3;
+
+/** What pictures are drawn from, beside their condition: nothing, a picture that they are like, a picture of which a part is kept. */
+export class Ways {
+  /** Buttons that begin one. */
+  readonly acts: readonly HTMLButtonElement[];
+  readonly #gallery: Gallery;
+  readonly #grid: readonly [number, number];
+  readonly #changed: (said: string) => void;
+  #source: Source = FRESH;
+  #mask: Mask | undefined;
+
+  /** @param changed the source is another one, in words */
+  constructor(gallery: Gallery, grid: readonly [number, number], changed: (said: string) => void) {
+    this.#gallery = gallery;
+    this.#grid = grid;
+    this.#changed = changed;
+    const act = (name: IconName, label: string, click: () => void) =>
+      h("button", { type: "button", class: "tool worded", click }, icon(name), h("span", {}, label));
+    this.acts = [
+      act("like", "More like this", () => this.#like(this.#gallery.place, NEAR)),
+      act("mask", "Redraw a part", () => this.#redraw()),
+    ];
+  }
+
+  get source(): Source {
+    return this.#source;
+  }
+
+  /** Takes another source, without a word. */
+  show(source: Source): void {
+    this.#source = source;
+    this.#mask?.element.remove();
+    this.#mask = undefined;
+    if (source.kind === "redraw") {
+      const mask = new Mask(this.#grid, () => this.#masked(source.base, mask));
+      mask.show(source.fixed);
+      this.#mask = mask;
+      this.#gallery.surface.append(mask.element);
+    }
+    byId("notice", HTMLElement).replaceChildren(...this.#notice());
+    this.refresh();
+  }
+
+  /** Looks at which of the buttons mean something. */
+  refresh(): void {
+    const [like, redraw] = this.acts;
+    like!.disabled = this.#source.kind !== "fresh" || this.#gallery.picture?.pixels === undefined;
+    redraw!.disabled = this.#gallery.picture?.tokens === undefined;
+  }
+
+  #take(source: Source, said: string): void {
+    this.show(source);
+    this.#changed(said);
+  }
+
+  #like(sample: number, distance: number): void {
+    this.#take({ kind: "like", sample, distance }, `Pictures like number ${sample + 1}`);
+    this.#gallery.choose(0);
+  }
+
+  /** Begins with a mask on which nothing is marked: all is kept. */
+  #redraw(): void {
+    const { picture, pictures } = this.#gallery;
+    const base = picture?.tokens;
+    if (base === undefined || pictures.length === 0) return;
+    this.show({ kind: "redraw", fixed: base.slice(), base });
+    this.#mask!.element.focus({ preventScroll: true });
+  }
+
+  #masked(base: Int32Array, mask: Mask): void {
+    this.#source = { kind: "redraw", base, fixed: mask.apply(base) };
+    this.#changed("The marked part is drawn anew");
+  }
+
+  #notice(): Node[] {
+    const source = this.#source;
+    if (source.kind === "fresh") return [];
+    const done = h(
+      "button",
+      { type: "button", class: "plain", click: () => this.#take(FRESH, "All pictures anew") },
+      "Done",
+    );
+    if (source.kind === "redraw")
+      return [h("div", { class: "way" }, h("p", {}, "Mark what is to be drawn anew; the rest stays."), done)];
+    const slider = h("input", {
+      type: "range",
+      min: 0.05,
+      max: 0.95,
+      step: 0.05,
+      value: source.distance,
+      "aria-label": "Distance",
+      change: () => this.#like(source.sample, Number(slider.value)),
+    });
+    const range = h("div", { class: "near" }, h("span", {}, "near"), slider, h("span", {}, "far"));
+    return [h("div", { class: "way" }, h("p", {}, `Like picture ${source.sample + 1}`), range, done)];
+  }
+}

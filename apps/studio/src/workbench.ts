@@ -1,0 +1,278 @@
+import type { WorkerGenerator } from "@iqvae/runtime";
+import { announce, byId, h } from "./dom.ts";
+import { Drawer } from "./drawing/drawer.ts";
+import { anotherSeed, defaultSettings, readSettings } from "./drawing/settings.ts";
+import { FRESH, type Source } from "./drawing/source.ts";
+import { exampleButtons, examplesOf } from "./editors/examples.ts";
+import { History } from "./editors/history.ts";
+import { type Editor, editorFor } from "./editors/index.ts";
+import { type IconName, icon } from "./icons.ts";
+import { saveCondition, savePicture, saveWork } from "./keep/download.ts";
+import { linkTo } from "./keep/link.ts";
+import { keep } from "./keep/store.ts";
+import type { Kept } from "./keep/work.ts";
+import type { Place } from "./models/list.ts";
+import { Gallery } from "./results/gallery.ts";
+import { Ways } from "./results/ways.ts";
+import { SettingsPanel } from "./settings/panel.ts";
+import type { Status } from "./status.ts";
+
+/** Milliseconds after a change until it is kept. */
+const KEEP_AFTER = 250;
+
+/** A button with a picture on it. */
+export function act(name: IconName, label: string, click: () => void, key = ""): HTMLButtonElement {
+  const title = key === "" ? label : `${label} (${key})`;
+  return h("button", { type: "button", class: "tool", title, "aria-label": label, click }, icon(name));
+}
+
+/** One model that is open, with all that is made for it. */
+export class Workbench {
+  readonly generator: WorkerGenerator;
+  readonly #place: Place;
+  readonly #editor: Editor;
+  readonly #history: History;
+  readonly #gallery: Gallery;
+  readonly #ways: Ways;
+  readonly #drawer: Drawer;
+  readonly #panel: SettingsPanel;
+  readonly #status: Status;
+  readonly #fault: (error: Error | undefined) => void;
+  readonly #undo = act("undo", "Undo", () => this.#go("undo"), "Ctrl Z");
+  readonly #redo = act("redo", "Redo", () => this.#go("redo"), "Ctrl Y");
+  #keeping: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param fault shows what went wrong, `undefined` that nothing did */
+  constructor(
+    generator: WorkerGenerator,
+    options: { place: Place; kept: Kept | undefined; status: Status; fault: (error: Error | undefined) => void },
+  ) {
+    const { place, kept, status, fault } = options;
+    const { model, condition } = generator;
+    this.generator = generator;
+    this.#place = place;
+    this.#status = status;
+    this.#fault = fault;
+    this.#editor = editorFor(model.condition, model.size, {
+      changed: (ended) => this.#changed(ended),
+      problem: fault,
+    });
+    this.#gallery = new Gallery(model.size, () => this.#ways?.refresh());
+    const defaults = defaultSettings(model);
+    const settings = readSettings(kept?.settings, defaults);
+    this.#panel = new SettingsPanel(settings, model.transformer.unconditional, ({ samples }) => {
+      this.#gallery.resize(samples);
+      this.#draw();
+    });
+    this.#ways = new Ways(this.#gallery, model.grids.image, (said) => {
+      announce(said);
+      this.#draw();
+    });
+    this.#drawer = new Drawer(generator, {
+      frame: (at, frame) => this.#gallery.show(at, frame),
+      begun: () => this.#gallery.outdate(),
+      done: (seconds) => this.#done(seconds),
+      failed: fault,
+    });
+    this.#gallery.resize(settings.samples);
+    const first = this.#first(kept?.condition);
+    this.#editor.show(first);
+    this.#history = new History(first);
+    this.#ways.show(this.#fitting(kept?.source ?? FRESH));
+    this.#layOut(exampleButtons(model, condition, (bytes) => this.#show(bytes)));
+    this.#draw();
+  }
+
+  /** What is kept of all this. */
+  get work(): Kept {
+    const { settings } = this.#panel;
+    return { model: this.#place.key, condition: this.#editor.value(), settings, source: this.#ways.source };
+  }
+
+  /** @returns whether the key meant something */
+  key(event: KeyboardEvent): boolean {
+    if (event.ctrlKey || event.metaKey) {
+      const key = event.key.toLowerCase();
+      if (key !== "z" && key !== "y") return false;
+      this.#go(key === "y" || event.shiftKey ? "redo" : "undo");
+      return true;
+    }
+    if (event.altKey) return false;
+    if (event.key.toLowerCase() === "n") this.#panel.reseed();
+    else return this.#editor.key?.(event) ?? false;
+    return true;
+  }
+
+  /** Ends what is being drawn, and gives the memory back. */
+  async close(): Promise<void> {
+    this.#drawer.stop();
+    this.#keepNow();
+    await this.generator.dispose();
+  }
+
+  #layOut(examples: readonly Node[]): void {
+    const editor = this.#editor;
+    byId("make-title", HTMLElement).textContent = editor.title;
+    byId("hint", HTMLElement).textContent = editor.hint;
+    byId("surface-help", HTMLElement).textContent = editor.keys;
+    byId("surface", HTMLElement).replaceChildren(editor.surface);
+    byId("tools", HTMLElement).replaceChildren(editor.tools);
+    byId("examples", HTMLElement).replaceChildren(...examples);
+    byId("acts", HTMLElement).replaceChildren(
+      ...this.#photoActs(),
+      this.#undo,
+      this.#redo,
+      act("clear", "Clear", () => this.#show(editor.blank)),
+      act("download", "Download what you made", () => this.#try(this.#saveCondition())),
+    );
+    byId("picture-acts", HTMLElement).replaceChildren(
+      ...this.#ways.acts,
+      act("download", "Download this picture", () => this.#try(this.#savePicture())),
+    );
+    byId("keep", HTMLElement).replaceChildren(
+      this.#worded("link", "Copy a link", () => this.#try(this.#copyLink())),
+      this.#worded("download", "Settings as a file", () => saveWork(this.work)),
+    );
+    this.#refresh();
+  }
+
+  #worded(name: IconName, label: string, click: () => void): HTMLButtonElement {
+    return h("button", { type: "button", class: "tool worded", click }, icon(name), h("span", {}, label));
+  }
+
+  /** What can be done with a photo. */
+  #photoActs(): Node[] {
+    const { trace, convert } = this.#editor;
+    if (trace === undefined && convert === undefined) return [];
+    const label = convert ? "Make a sketch of a photo" : "Lay a photo under it";
+    const input = h("input", { type: "file", accept: "image/*", class: "hidden", tabindex: -1, "aria-label": label });
+    let traced = false;
+    const under = (photo: ImageBitmap | undefined) => {
+      traced = photo !== undefined;
+      trace?.(photo);
+      button.setAttribute("aria-pressed", String(traced));
+    };
+    const button = act("photo", label, () => (traced ? under(undefined) : input.click()));
+    if (trace) button.setAttribute("aria-pressed", "false");
+    const use = async (file: File) => {
+      const photo = await createImageBitmap(file).catch(() => {
+        throw new Error(`${file.name} is not a picture that this browser can read.`);
+      });
+      if (convert) await convert(photo);
+      else under(photo);
+    };
+    input.addEventListener("change", () => {
+      const [file] = input.files ?? [];
+      if (file !== undefined) this.#try(use(file));
+      input.value = "";
+    });
+    return [input, button];
+  }
+
+  /** What was kept, else an example, else nothing. */
+  #first(kept: Uint8Array | undefined): Uint8Array {
+    const { model, condition } = this.generator;
+    for (const bytes of [kept, ...examplesOf(model)]) {
+      try {
+        if (bytes === undefined) continue;
+        condition.check(bytes);
+        return bytes;
+      } catch {
+        // Of another version of the model.
+      }
+    }
+    return this.#editor.blank;
+  }
+
+  /** A source that the model can draw from. */
+  #fitting(source: Source): Source {
+    if (source.kind !== "redraw") return source;
+    const { grids, autoencoders } = this.generator.model;
+    const count = grids.image[0] * grids.image[1];
+    const fits = (tokens: Int32Array) =>
+      tokens.length === count && tokens.every((token) => token >= -1 && token < autoencoders.image.codes);
+    return fits(source.fixed) && fits(source.base) ? source : FRESH;
+  }
+
+  #changed(ended: boolean): void {
+    const condition = this.#editor.value();
+    if (!ended) {
+      if (condition !== undefined) this.#drawer.preview(this.#wish(condition), this.#gallery.place);
+      return;
+    }
+    this.#history.push(condition ?? this.#editor.blank);
+    if (!this.#panel.settings.locked)
+      this.#panel.show({ ...this.#panel.settings, seed: anotherSeed(this.#panel.settings.seed) });
+    this.#draw();
+  }
+
+  #draw(): void {
+    this.#fault(undefined);
+    const condition = this.#editor.value();
+    if (condition === undefined) this.#drawer.stop();
+    else this.#drawer.draw(this.#wish(condition), this.#gallery.place);
+    this.#refresh();
+    clearTimeout(this.#keeping);
+    this.#keeping = setTimeout(() => this.#keepNow(), KEEP_AFTER);
+  }
+
+  #wish(condition: Uint8Array) {
+    return { condition, settings: this.#panel.settings, source: this.#ways.source };
+  }
+
+  #done(seconds: number): void {
+    const { samples } = this.#panel.settings;
+    this.#status.drew(samples, seconds);
+    this.#panel.time(seconds / samples);
+    this.#ways.refresh();
+    document.documentElement.dataset.drawn = String(Number(document.documentElement.dataset.drawn ?? 0) + 1);
+    announce(samples === 1 ? "The picture is drawn" : `${samples} pictures are drawn`);
+  }
+
+  #keepNow(): void {
+    clearTimeout(this.#keeping);
+    if (typeof this.#place.source === "string") void keep(this.work);
+  }
+
+  #refresh(): void {
+    this.#undo.disabled = !this.#history.canUndo;
+    this.#redo.disabled = !this.#history.canRedo;
+  }
+
+  #show(condition: Uint8Array): void {
+    this.#editor.show(condition);
+    this.#history.push(condition);
+    this.#draw();
+  }
+
+  #go(where: "undo" | "redo"): void {
+    const condition = this.#history[where]();
+    if (condition === undefined) return;
+    this.#editor.show(condition);
+    announce(where === "undo" ? "undone" : "done again");
+    this.#draw();
+  }
+
+  async #saveCondition(): Promise<void> {
+    const bytes = this.#editor.value();
+    if (bytes !== undefined) await saveCondition(bytes, this.generator.model, this.generator.condition);
+  }
+
+  async #savePicture(): Promise<void> {
+    const { picture, place } = this.#gallery;
+    if (picture?.pixels !== undefined) await savePicture(picture.pixels, this.generator.model, place + 1);
+  }
+
+  async #copyLink(): Promise<void> {
+    const link = await linkTo(this.work);
+    history.replaceState(null, "", link);
+    await navigator.clipboard.writeText(link).catch(() => {
+      throw new Error("The browser does not let this page copy; take the link from its address.");
+    });
+    announce("The link is copied");
+  }
+
+  #try(promise: Promise<void>): void {
+    promise.catch((error: Error) => this.#fault(error));
+  }
+}
