@@ -18,10 +18,11 @@ const SEEDS = 1e8;
 
 /** Answers `POST /v1/images`. */
 export async function drawImages(c: AppContext, service: Service): Promise<Response> {
-  if (service.isDraining())
-    throw new Problem(503, "The server is ending; ask again when it is back.", { headers: { "Retry-After": "10" } });
   const form = formOf(c);
   const request = parse(await bodyOf(c), service);
+  // After the body has come, which may take long.
+  if (service.isDraining())
+    throw new Problem(503, "The server is ending; ask again when it is back.", { headers: { "Retry-After": "10" } });
   const model = chosenModel(request, service);
   checkFor(request, model, form, service);
   const condition = await requestedCondition(request.condition, model);

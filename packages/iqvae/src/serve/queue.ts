@@ -56,6 +56,8 @@ interface Samples {
 /** Samples of a ticket in a batch. */
 interface Share extends Samples {
   readonly ticket: Ticket;
+  /** How much of them is drawn, 0 to 1. */
+  done: number;
 }
 
 const countOf = (samples: readonly Samples[]) => samples.reduce((sum, { count }) => sum + count, 0);
@@ -219,9 +221,11 @@ export class Queue {
     const started = performance.now();
     try {
       const drawn = await drawer.draw(model, parts, {
-        onProgress: (share) => {
-          for (const { ticket, count } of batch)
-            ticket.mailbox.push({ kind: "progress", share: (ticket.drawn + count * share) / ticket.job.samples });
+        onProgress: (done) => {
+          for (const share of batch) {
+            share.done = done;
+            this.#tellProgress(share.ticket);
+          }
         },
         onFrame: (part, share, { sample, pixels }) =>
           batch[part]!.ticket.mailbox.push({ kind: "frame", share, sample, pixels }),
@@ -262,13 +266,20 @@ export class Queue {
       const given = counts[i]!;
       if (given === 0) return [];
       ticket.left = given < count ? [{ first: first + given, count: count - given }, ...others] : others;
-      return [{ ticket, first, count: given }];
+      return [{ ticket, first, count: given, done: 0 }];
     });
     // Who got some and wants more goes to the end of the line.
     const served = new Set(shares.map(({ ticket }) => ticket));
     const more = [...served].filter(({ left }) => left.length > 0);
     this.#waiting = [...this.#waiting.filter((ticket) => !served.has(ticket)), ...more];
     return shares;
+  }
+
+  /** Of all batches that have some of it. */
+  #tellProgress(ticket: Ticket): void {
+    const shares = this.#slots.flatMap(({ batch }) => batch).filter((share) => share.ticket === ticket);
+    const drawn = shares.reduce((sum, { count, done }) => sum + count * done, ticket.drawn);
+    ticket.mailbox.push({ kind: "progress", share: drawn / ticket.job.samples });
   }
 
   #deliver(ticket: Ticket, pictures: readonly { sample: number; pixels: Uint8Array }[]): void {

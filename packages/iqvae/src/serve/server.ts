@@ -42,6 +42,8 @@ export interface RunningServer {
 /** Milliseconds for the head of a request, and for all of it: a client that sends slowly keeps a connection, no more. */
 const HEADERS_TIMEOUT = 10_000;
 const REQUEST_TIMEOUT = 30_000;
+/** Seconds to tell clients that they are given up. */
+const FAREWELL = 1;
 /** Beyond these, connections are refused. */
 const MOST_CONNECTIONS = 1024;
 
@@ -85,25 +87,41 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
   const { fetch } = createApp(service);
   answer = getRequestListener((request, env) => fetch(request, env as HttpBindings));
+  const drain = async (seconds: number) => {
+    draining = true;
+    const closed = once(server, "close");
+    server.close();
+    server.closeIdleConnections();
+    const done = Promise.all([queue.drain(), closed]);
+    if (!(await within(seconds, done))) {
+      const { waiting, drawing } = queue.load;
+      log(`Given up after ${seconds} s: ${waiting + drawing} images, and whoever has not read them.`);
+      ended.abort();
+      await within(FAREWELL, closed);
+      server.closeAllConnections();
+    }
+    queue.close();
+  };
+  let drained: Promise<void> | undefined;
   return {
     url: addressOf(server, host),
     queue,
-    async drain(seconds) {
-      draining = true;
-      const closed = once(server, "close");
-      server.close();
-      server.closeIdleConnections();
-      const late = setTimeout(() => {
-        log(`Given up after ${seconds} s: ${queue.load.waiting + queue.load.drawing} images.`);
-        ended.abort();
-        setTimeout(() => server.closeAllConnections(), 1000).unref();
-      }, 1000 * seconds);
-      await queue.drain();
-      await closed;
-      clearTimeout(late);
-      queue.close();
+    drain(seconds) {
+      drained ??= drain(seconds);
+      return drained;
     },
   };
+}
+
+/** Whether something happens in time. */
+async function within(seconds: number, event: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), 1000 * seconds);
+  });
+  const inTime = await Promise.race([event.then(() => true), late]);
+  clearTimeout(timer);
+  return inTime;
 }
 
 function checkToken(host: string, token: string | undefined): void {
