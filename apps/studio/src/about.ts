@@ -49,7 +49,7 @@ function blocks(tokens: readonly Token[]): (Node | string)[] {
 
 function table({ header, rows }: Tokens.Table): Node {
   const cells = (row: readonly Tokens.TableCell[], tag: "th" | "td") =>
-    h("tr", {}, ...row.map((cell) => h(tag, {}, ...inline(cell.tokens))));
+    h("tr", {}, ...row.map((cell) => h(cell.text === "" ? "td" : tag, {}, ...inline(cell.tokens))));
   const head = header.some(({ text }) => text !== "") ? [h("thead", {}, cells(header, "th"))] : [];
   return h(
     "div",

@@ -75,12 +75,12 @@ export class Studio {
       const status = new Status(generator, () => void showCard(generator.model, this.#card(place)));
       this.#bench = new Workbench(generator, { place, kept: work, status, fault: (error) => this.#fault(error) });
       byId("main", HTMLElement).inert = false;
-      document.documentElement.dataset.model = place.key;
+      byId("loading", HTMLElement).replaceChildren();
       if (typeof place.source === "string" && (await keepOffline(place.source))) status.offline();
     } catch (error) {
-      if (!signal.aborted) this.#fault(error as Error, place);
-    } finally {
-      if (!signal.aborted) byId("loading", HTMLElement).replaceChildren();
+      if (signal.aborted) return;
+      byId("loading", HTMLElement).replaceChildren();
+      this.#fault(error as Error, place);
     }
   }
 

@@ -225,7 +225,6 @@ export class Workbench {
     this.#status.drew(samples, seconds);
     this.#panel.time(seconds / samples);
     this.#ways.refresh();
-    document.documentElement.dataset.drawn = String(Number(document.documentElement.dataset.drawn ?? 0) + 1);
     announce(samples === 1 ? "The picture is drawn" : `${samples} pictures are drawn`);
   }
 

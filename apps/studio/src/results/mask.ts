@@ -42,15 +42,23 @@ export class Mask {
 
   #paint(event: PointerEvent): void {
     if (event.button !== 0) return;
-    const on = !this.#cells[this.#index(event)]!.classList.contains("on");
-    const set = (to: MouseEvent) => this.#cells[this.#index(to)]!.classList.toggle("on", on);
-    set(event);
-    drag(this.element, event, set, this.#changed);
+    let from = placeOn(this.element, event, 1);
+    const on = !this.#cells[this.#index(from)]!.classList.contains("on");
+    /** All cells on the way: a fast pointer is seen in few places. */
+    const set = (to: readonly [number, number]) => {
+      const steps = 2 * Math.max(...this.#grid);
+      for (let i = 0; i <= steps; i++) {
+        const [x, y] = [0, 1].map((axis) => from[axis]! + ((to[axis]! - from[axis]!) * i) / steps) as [number, number];
+        this.#cells[this.#index([x, y])]!.classList.toggle("on", on);
+      }
+      from = [...to];
+    };
+    set(from);
+    drag(this.element, event, (moved) => set(placeOn(this.element, moved, 1)), this.#changed);
   }
 
-  #index(event: MouseEvent): number {
+  #index([x, y]: readonly [number, number]): number {
     const [rows, columns] = this.#grid;
-    const [x, y] = placeOn(this.element, event, 1);
     return clamp(Math.floor(y * rows), 0, rows - 1) * columns + clamp(Math.floor(x * columns), 0, columns - 1);
   }
 

@@ -1,0 +1,108 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Browser } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { openSite, type Site } from "./site.ts";
+import { launch, Visit } from "./visit.ts";
+
+let site: Site;
+let browser: Browser;
+let visit: Visit;
+
+beforeAll(async () => {
+  [site, browser] = await Promise.all([openSite(["pose", "words"]), launch()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await site?.close();
+});
+beforeEach(async () => {
+  visit = await Visit.begin(browser, { serviceWorkers: "block" });
+});
+afterEach(async () => {
+  site.instead.clear();
+  expect(visit.errors).toEqual([]);
+  await visit.close();
+});
+
+const fault = (text: string) => visit.page.waitForSelector(`#fault :text(${JSON.stringify(text)})`);
+
+test("draws without WebGPU, SharedArrayBuffer and a database", async () => {
+  await visit.page.addInitScript(() => {
+    Reflect.deleteProperty(Navigator.prototype, "gpu");
+    indexedDB.open = () => {
+      throw new DOMException("not here", "SecurityError");
+    };
+  });
+  await visit.open(site.url);
+  const has = await visit.page.evaluate(() => ["gpu" in navigator, "SharedArrayBuffer" in globalThis]);
+  expect(has).toEqual([false, false]);
+  expect(new Set((await visit.pictures()).map((picture) => picture.join())).size).toBe(8);
+  expect(visit.page.workers()).toHaveLength(1);
+});
+
+test.each([
+  ["is not there", 404, "", "models/models.json: the server answered 404"],
+  ["is none", 200, "<html>", 'models/models.json: a list "models" is expected'],
+  ["is empty", 200, '{"models": []}', "There is no model beside this page."],
+])("a list of models that %s is named", async (_, status, body, message) => {
+  site.instead.set("/models/models.json", (response) => response.writeHead(status).end(body));
+  await visit.page.goto(site.url);
+  await fault(message);
+});
+
+test("a model that is not there is named; another can be opened, and it again when it is back", async () => {
+  site.instead.set("/models/pose/model.json", (response) => response.writeHead(404).end());
+  await visit.page.goto(site.url);
+  await fault('The model "pose" cannot be opened.');
+  await visit.choose("words");
+  expect(await visit.page.textContent("#fault")).toBe("");
+  await visit.page.click("[data-model=pose]");
+  await fault("the server answered 404");
+  site.instead.clear();
+  await visit.press("Try again");
+  await visit.page.waitForSelector("main:not([inert])");
+  await visit.drawn();
+});
+
+test("weights that are damaged or cut off are refused", async () => {
+  const weights = readFileSync(join(site.models, "words", "model.safetensors"));
+  const path = "/models/words/model.safetensors";
+  await visit.open(site.url);
+  site.instead.set(path, (response) => response.writeHead(200).end(weights.subarray(0, 1000)));
+  await visit.page.click("[data-model=words]");
+  await fault("it has 1000 bytes");
+  const flipped = Uint8Array.from(weights);
+  flipped[5000]! ^= 1;
+  site.instead.set(path, (response) => response.writeHead(200).end(flipped));
+  await visit.press("Try again");
+  await fault("its SHA-256 is");
+});
+
+test("a model that still comes is left when another is chosen", async () => {
+  await visit.open(site.url);
+  site.instead.set("/models/words/model.safetensors", (response) => response.writeHead(200).write("begun"));
+  await visit.page.click("[data-model=words]");
+  await visit.page.waitForSelector("#loading :text('words')");
+  await visit.choose("pose");
+  expect(await visit.page.textContent("#loading")).toBe("");
+  expect(await visit.page.textContent("#make-title")).toBe("Your pose");
+});
+
+test("files that are no photo, and folders that are no model, are named", async () => {
+  await visit.open(site.url);
+  const file = { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("no picture") };
+  await visit.page.setInputFiles("[aria-label='Lay a photo under it'][type=file]", file);
+  await fault("notes.txt is not a picture that this browser can read.");
+  await visit.page.setInputFiles("[aria-label='Folder of a model']", join(site.models, "..", "dist", "assets"));
+  await fault("There is no model.json among the");
+});
+
+test("a model from a disk is opened", async () => {
+  await visit.open(site.url);
+  await visit.page.setInputFiles("[aria-label='Folder of a model']", join(site.models, "words"));
+  await visit.page.waitForSelector("[data-model='picked:words'][aria-pressed=true]");
+  await visit.page.waitForSelector("main:not([inert])");
+  await visit.drawn();
+  expect(await visit.page.inputValue(".words")).toBe("1 ripe pears");
+});

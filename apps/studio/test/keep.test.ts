@@ -1,0 +1,150 @@
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { openSite, type Site } from "./site.ts";
+import { differing, expected, launch, Visit } from "./visit.ts";
+
+let site: Site;
+let browser: Browser;
+let visit: Visit;
+
+beforeAll(async () => {
+  [site, browser] = await Promise.all([openSite(["pose"]), launch()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await site?.close();
+});
+
+beforeEach(async () => {
+  visit = await begin();
+  await visit.open(site.url);
+});
+
+async function begin(): Promise<Visit> {
+  const one = await Visit.begin(browser);
+  onTestFinished(async () => {
+    expect(one.errors).toEqual([]);
+    await one.close();
+  });
+  return one;
+}
+
+const stroke = async (to: readonly [number, number]) => {
+  const point = visit.page.locator(".point").first();
+  const [x, y] = await point.evaluate(({ style }) =>
+    [style.left, style.top].map((share) => Number.parseFloat(share) / 100),
+  );
+  await visit.stroke(".pose", [[x!, y!], to]);
+  await visit.drawn();
+};
+
+test("undo and redo go stroke by stroke, by buttons and by keys", async () => {
+  const state = async () => [(await visit.work()).condition, await visit.pictures()] as const;
+  const first = await state();
+  await stroke([0.3, 0.3]);
+  const second = await state();
+  await stroke([0.7, 0.4]);
+  const third = await state();
+  expect(third[0]).not.toEqual(second[0]);
+  const after = async (act: () => Promise<void>) => {
+    await act();
+    await visit.drawn();
+    return await state();
+  };
+  const { keyboard } = visit.page;
+  expect(await after(() => visit.press("Undo"))).toEqual(second);
+  expect(await after(() => keyboard.press("Control+z"))).toEqual(first);
+  expect(await visit.page.isDisabled("[aria-label=Undo]")).toBe(true);
+  expect(await after(() => keyboard.press("Control+Shift+z"))).toEqual(second);
+  expect(await after(() => visit.press("Redo"))).toEqual(third);
+  await visit.press("Undo");
+  await stroke([0.5, 0.9]);
+  expect(await visit.page.isDisabled("[aria-label=Redo]")).toBe(true);
+});
+
+test("a locked seed stays, an unlocked one changes with each stroke, another can be asked for", async () => {
+  const seed = async () => (await visit.work()).settings.seed;
+  expect(await seed()).toBe(1);
+  await stroke([0.3, 0.3]);
+  expect(await seed()).toBe(1);
+  await visit.press("Keep the seed");
+  await stroke([0.4, 0.3]);
+  const another = await seed();
+  expect(another).not.toBe(1);
+  await visit.press("Another seed");
+  expect(await seed()).not.toBe(another);
+  const there = await visit.pictures();
+  await visit.page.fill("#seed", "1");
+  await visit.page.press("#seed", "Enter");
+  await visit.drawn();
+  expect(await visit.pictures()).not.toEqual(there);
+  expect((await visit.work()).settings.seed).toBe(1);
+});
+
+test("a visit goes on where the last one ended", async () => {
+  await stroke([0.3, 0.3]);
+  await visit.page.fill("#temperature", "0.7");
+  await visit.drawn();
+  const [work, pictures] = [await visit.work(), await visit.pictures()];
+  await visit.page.waitForTimeout(400); // what is kept waits for more to keep
+  await visit.open(site.url);
+  expect(await visit.work()).toEqual(work);
+  expect(work.settings.temperature).toBe(0.7);
+  expect(await visit.pictures()).toEqual(pictures);
+});
+
+test("a link gives another browser the same pictures; one that is cut off says so", async () => {
+  await visit.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await stroke([0.3, 0.3]);
+  const [work, pictures] = [await visit.work(), await visit.pictures()];
+  await visit.press("Copy a link");
+  await visit.page.waitForFunction(() => location.hash !== "");
+  const link = await visit.page.evaluate(() => navigator.clipboard.readText());
+  const other = await begin();
+  await other.open(link);
+  expect(await other.work()).toEqual(work);
+  expect(await other.pictures()).toEqual(pictures);
+  const third = await begin();
+  await third.page.goto(link.slice(0, -20));
+  await third.page.waitForSelector("#fault :text('The link cannot be read')");
+});
+
+test("what is not marked stays when a part is drawn anew", async () => {
+  await visit.press("Redraw a part");
+  await visit.stroke(".mask", [[0.1, 0.1], [0.9, 0.1]]); // biome-ignore format: a way
+  await visit.drawn();
+  const work = await visit.work();
+  if (work.source.kind !== "redraw") throw new Error(`the source is ${work.source.kind}`);
+  const { fixed, base } = work.source;
+  const marked = [...fixed.entries()].filter(([, token]) => token === -1).map(([i]) => i);
+  expect(marked).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  expect(fixed.filter((token, i) => i > 7 && token !== base[i])).toHaveLength(0);
+  expect(differing(await visit.pictures(), await expected(site.models, work))).toBeLessThan(1e-3);
+  const mask = visit.page.locator(".mask");
+  for (const key of ["ArrowDown", "ArrowRight", "Space"]) await mask.press(key);
+  const again = (await visit.work()).source;
+  expect(again.kind === "redraw" && again.fixed[9]).toBe(-1);
+});
+
+test("pictures and conditions can be downloaded", async () => {
+  const picture = await visit.download("Download this picture");
+  expect(picture.name).toBe("pose-1.png");
+  expect(picture.bytes.subarray(1, 4).toString()).toBe("PNG");
+  const condition = await visit.download("Download what you made");
+  expect(condition.name).toBe("pose-condition.json");
+  const { kind, bytes } = JSON.parse(condition.bytes.toString());
+  expect([kind, Uint8Array.from(bytes)]).toEqual(["keypoints", (await visit.work()).condition]);
+});
+
+test("without a network the page, its last model and its work are there", async () => {
+  await stroke([0.3, 0.3]);
+  await visit.page.waitForSelector("text=works offline");
+  const [work, pictures] = [await visit.work(), await visit.pictures()];
+  await visit.page.waitForTimeout(400);
+  await site.stop();
+  await visit.open(site.url);
+  expect(await visit.work()).toEqual(work);
+  expect(await visit.pictures()).toEqual(pictures);
+  await visit.press("Model card and licenses");
+  await visit.page.waitForSelector("dialog :text('Weights of chance')");
+});

@@ -1,0 +1,88 @@
+import { createRequire } from "node:module";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { MODEL_NAMES } from "./models.ts";
+import { openSite, type Site } from "./site.ts";
+import { launch, Visit } from "./visit.ts";
+
+const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+
+interface Axe {
+  run(): Promise<{ violations: { id: string; nodes: { target: string[] }[] }[] }>;
+}
+
+let site: Site;
+let browser: Browser;
+
+beforeAll(async () => {
+  [site, browser] = await Promise.all([openSite(["start", ...MODEL_NAMES]), launch()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await site?.close();
+});
+
+/** What axe-core complains of, with where. */
+async function complaints({ page }: Visit): Promise<string[]> {
+  return await page.evaluate(async () => {
+    const { violations } = await (globalThis as unknown as { axe: Axe }).axe.run();
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(" ")}`));
+  });
+}
+
+describe.each([
+  ["light", 1280],
+  ["dark", 320],
+] as const)("in %s colors, %i pixels wide", (colorScheme, width) => {
+  let visit: Visit;
+  beforeAll(async () => {
+    visit = await Visit.begin(browser, { colorScheme, viewport: { width, height: 800 } });
+    await visit.open(site.url);
+    await visit.page.addScriptTag({ path: axe });
+  });
+  afterAll(() => visit?.close());
+
+  test.each(["start", ...MODEL_NAMES])("%s fits, and axe has nothing to say", async (model) => {
+    await visit.choose(model, 1);
+    expect(await visit.page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
+    expect(await complaints(visit)).toEqual([]);
+  });
+
+  test("nor of the card, a fault, and redrawing", async () => {
+    await visit.choose("start", 1);
+    await visit.press("Model card and licenses");
+    await visit.page.waitForSelector("dialog :text('Apache-2.0')");
+    expect(await complaints(visit)).toEqual([]);
+    await visit.press("Close");
+    await visit.press("Redraw a part");
+    const file = { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("no picture") };
+    await visit.page.setInputFiles("[aria-label='Lay a photo under it'][type=file]", file);
+    await visit.page.waitForSelector("#fault p");
+    expect(await complaints(visit)).toEqual([]);
+    expect(await visit.page.evaluate(() => document.documentElement.scrollWidth)).toBe(width);
+  });
+});
+
+test("a finger paints, and does not scroll", async () => {
+  const visit = await Visit.begin(browser, { hasTouch: true, viewport: { width: 320, height: 640 } });
+  await visit.open(site.url);
+  const before = (await visit.work()).condition;
+  await visit.page.locator(".raster").tap();
+  await visit.drawn();
+  expect((await visit.work()).condition).not.toEqual(before);
+  expect(await visit.page.locator(".raster").evaluate((canvas) => getComputedStyle(canvas).touchAction)).toBe("none");
+  await visit.close();
+});
+
+test("light and dark can be chosen, whatever the system says", async () => {
+  const visit = await Visit.begin(browser, { colorScheme: "light" });
+  await visit.open(site.url);
+  const ground = () => visit.page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const light = await ground();
+  await visit.press("Light or dark");
+  const dark = await ground();
+  expect(dark).not.toBe(light);
+  await visit.page.reload();
+  expect(await ground()).toBe(dark);
+  await visit.close();
+});
