@@ -13,6 +13,7 @@ import { reproduceCommand } from "./reproduce.ts";
 import { sampleCommand } from "./sample.ts";
 import { serveCommand } from "./serve.ts";
 import { startCommand } from "./start.ts";
+import { studioCommand } from "./studio.ts";
 import { expectWorkingFolder, surviveLostOutput } from "./terminal.ts";
 import { resumeCommand, trainCommand } from "./train.ts";
 
@@ -34,6 +35,7 @@ for (const command of [
   reportCommand(),
   exportCommand(),
   serveCommand(),
+  studioCommand(),
   planCommand(),
   metricsCommand(),
   dataCommand(),

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
 import { openModels } from "../serve/catalog.ts";
 import { LIMITS, type Limits } from "../serve/limits.ts";
-import { type RunningServer, startServer } from "../serve/server.ts";
+import { startServer } from "../serve/server.ts";
 import { Interrupt } from "../support/interrupt.ts";
 import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
@@ -63,13 +63,13 @@ export function withServerOptions(command: Command, port: number): Command {
 /**
  * Serves until a signal asks for the end.
  *
- * @param onReady called when the server answers
+ * @param onReady called when the server answers, with the address for a browser
  */
 export async function serveUntilAsked(
   paths: readonly string[],
   options: ServeOptions,
   progress: Progress,
-  onReady: (server: RunningServer) => void = () => {},
+  onReady: (url: string) => Promise<void> = async () => {},
 ): Promise<void> {
   const models = openModels(paths.length > 0 ? paths : [defaultModels()]);
   const { host, port, token } = options;
@@ -98,7 +98,7 @@ export async function serveUntilAsked(
       engines: server.queue.engines,
       processes: drawers,
     });
-    onReady(server);
+    await onReady(forBrowser(server.url, token));
     await asked;
     const { waiting, drawing } = server.queue.load;
     progress.tell(`Ending; ${waiting + drawing} images are still to be drawn. Again to end at once.`, {
@@ -129,6 +129,19 @@ function defaultModels(): string {
   const models = beside("models");
   if (existsSync(models)) return models;
   throw new Error("No model was named. Name a folder that export wrote, or a run: npx iqvae serve runs/start");
+}
+
+/** The address to open: 0.0.0.0 and :: are all addresses of a machine, and none to go to. */
+function forBrowser(address: string, token: string | undefined): string {
+  const url = new URL(address);
+  if (["0.0.0.0", "[::]"].includes(url.hostname)) url.hostname = "localhost";
+  if (token !== undefined && token !== "") url.searchParams.set("token", token);
+  return url.href;
+}
+
+/** @throws Error where the page is not built, with what to type */
+export function expectPage(): void {
+  if (page() === undefined) throw new Error("The page is not built. Build it: npm run build -w apps/studio");
 }
 
 /** The page, once it is built. */

@@ -45,8 +45,9 @@ export class Workspace {
         child.stdout.on("data", look);
         child.stderr.on("data", look);
         child.on("close", () => done());
+        look();
       });
-    return { child, ended, said };
+    return { child, ended, said, text };
   }
 
   run(...args: string[]): Promise<Ended> {

@@ -1,0 +1,38 @@
+import { Command } from "commander";
+import open from "open";
+import { consoleProgress } from "./console.ts";
+import { optionsOf } from "./options.ts";
+import { expectPage, type ServeOptions, serveUntilAsked, withServerOptions } from "./serve.ts";
+
+export function studioCommand(): Command {
+  const command = new Command("studio").description("open a page to paint on, served by this machine");
+  return withServerOptions(command, 0)
+    .option("--no-open", "say the address, and open no browser")
+    .action(async (paths: string[], _: unknown, self: Command) => {
+      const options = optionsOf<ServeOptions & { readonly open: boolean }>(self);
+      const progress = consoleProgress(options);
+      expectPage();
+      await serveUntilAsked(paths, options, progress, async (url) => {
+        if (options.open && hasDisplay() && (await opens(url))) return;
+        progress.tell(`Open ${url} in a browser.`, { event: "open", url });
+      });
+    });
+}
+
+/** Whether a browser could show anything. On Linux that is said by a variable of the desktop. */
+function hasDisplay(): boolean {
+  const { DISPLAY, WAYLAND_DISPLAY, WSL_DISTRO_NAME, SSH_CONNECTION } = process.env;
+  if (process.platform === "linux") return [DISPLAY, WAYLAND_DISPLAY, WSL_DISTRO_NAME].some((each) => each);
+  return !SSH_CONNECTION;
+}
+
+/** Opens the browser of the user. @returns whether there was something to start */
+async function opens(url: string): Promise<boolean> {
+  try {
+    const child = await open(url);
+    child.on("error", () => {});
+    return true;
+  } catch {
+    return false;
+  }
+}
