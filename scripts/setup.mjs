@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { buildKernels, buildNative, generateTypes } from "../packages/torch/scripts/build-native.mjs";
 import { locateLibtorch } from "../packages/torch/scripts/locate-libtorch.mjs";
 import { findCompiler } from "../packages/torch/scripts/toolchain.mjs";
+import { checkNode } from "./node-version.mjs";
 import { installPackages, packagesInstalled } from "./packages.mjs";
 import { quietly, root, step } from "./step.mjs";
 import { ensureFastBlas, installLibtorch } from "./system-libtorch.mjs";
@@ -36,15 +37,6 @@ export async function setup() {
 export async function compileTypeScript() {
   await step("TypeScript", () =>
     quietly("tsc", [process.execPath, "node_modules/typescript/bin/tsc", "-b", "packages/torch", "packages/iqvae"]),
-  );
-}
-
-/** @param {string} version of Node.js */
-export function checkNode(version) {
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  if (major > 22 || (major === 22 && minor >= 2) || (major === 20 && minor >= 15)) return;
-  throw new Error(
-    `Node.js 20.15, 22.2 or newer is needed, and this is ${version}. Install one from nodejs.org or with nvm.`,
   );
 }
 

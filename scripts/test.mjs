@@ -28,7 +28,10 @@ async function checks() {
   const tsc = "typescript/bin/tsc";
   const lint = await run("lint", "@biomejs/biome/bin/biome", "check", ".");
   const build = await run("types", tsc, "-b", "packages/torch", "packages/iqvae");
-  const types = build || (await run("types of the tests", tsc, "-p", "tsconfig.json"));
+  const types =
+    build ||
+    (await run("types of the tests", tsc, "-p", "tsconfig.json")) ||
+    (await run("types of the studio", tsc, "-p", "apps/studio"));
 
   const reportFile = join(root, "build", "test-report.json");
   rmSync(reportFile, { force: true });
