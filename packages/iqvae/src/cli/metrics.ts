@@ -9,8 +9,9 @@ import {
 } from "../metrics/index.ts";
 import { defaultJudge, expectImpartial, JUDGE_NAMES, type JudgeName, judgeSpec } from "../metrics/judges.ts";
 import { comparable, type RunScore, readScore, writeScore } from "../metrics/run-score.ts";
-import { type ScoreOptions, scoreRun } from "../metrics/score.ts";
+import { type ScoreOptions, scoreExported, scoreRun } from "../metrics/score.ts";
 import { scoreTable } from "../metrics/table.ts";
+import { type ExportedModel, isExported, openExported } from "../run/exported.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import type { Progress } from "../support/progress.ts";
@@ -36,9 +37,9 @@ interface MetricsCommandOptions {
 
 export function metricsCommand(): Command {
   return new Command("metrics")
-    .description("measure what a run draws, and write metrics.json into its folder")
-    .argument("<run>", "a run folder, or its name in runs/")
-    .option("--against <run>", "another run to show beside it; it is measured too unless it was in the same way")
+    .description("measure what a run or an exported model draws, and write metrics.json into its folder")
+    .argument("<run>", "a run folder, its name in runs/, or a folder that iqvae export wrote")
+    .option("--against <run>", "another of them to show beside it; it is measured too unless it was in the same way")
     .option("--count <images>", "images to draw in all", whole(8), 1000)
     .option("--samples <images>", "images for each held-out condition, if there are enough conditions", whole(2), 8)
     .option("--seed <number>", "equal seeds draw equal images", whole(0), 0)
@@ -60,9 +61,9 @@ export function metricsCommand(): Command {
     .action(async (path: string, _: unknown, command: Command) => {
       const options = optionsOf<MetricsCommandOptions>(command);
       const progress = consoleProgress(options);
-      setThreads(options.threads ?? getThreads());
+      setThreads(options.threads ?? threadsOfLibtorch());
       setDefaultDevice(options.device);
-      const runs = [path, ...(options.against === undefined ? [] : [options.against])].map(openRun);
+      const runs = [path, ...(options.against === undefined ? [] : [options.against])].map(openMeasured);
       const scores: RunScore[] = [];
       for (const run of runs) {
         const wanted = await optionsFor(run, runs, options, progress);
@@ -81,16 +82,36 @@ export function metricsCommand(): Command {
     });
 }
 
-async function scored(run: RunFolder, options: ScoreOptions): Promise<RunScore> {
-  const score = await scoreRun(run, options);
+/** Whoever draws, libtorch measures. @throws Error where it is not there */
+function threadsOfLibtorch(): number {
+  try {
+    return getThreads();
+  } catch (cause) {
+    throw new Error(
+      "Images are judged by networks that run on libtorch, also those of exported models, which are drawn without it " +
+        `(npx iqvae sample). It is not there: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
+
+type Measured = RunFolder | ExportedModel;
+
+function openMeasured(path: string): Measured {
+  if (!isExported(path)) return openRun(path);
+  return openExported(path, "Measure the run that it was exported from.");
+}
+
+async function scored(run: Measured, options: ScoreOptions): Promise<RunScore> {
+  const score = "loadModels" in run ? await scoreRun(run, options) : await scoreExported(run, options);
   writeScore(run.path, score);
   return score;
 }
 
 /** As many conditions of the part as give `count` images; where there are too few, more images of each. */
 async function optionsFor(
-  run: RunFolder,
-  runs: readonly RunFolder[],
+  run: Measured,
+  runs: readonly Measured[],
   { count, samples, seed, temperature, topK, topP, guidance, part, ...files }: MetricsCommandOptions,
   progress: Progress,
 ): Promise<ScoreOptions> {
@@ -113,7 +134,7 @@ async function optionsFor(
 /** The networks that measure all the runs. @throws Error when one of them is in the loss of one of the runs */
 async function networksFor(
   { name, size }: PairDataset,
-  runs: readonly RunFolder[],
+  runs: readonly Measured[],
   { judge, inception, vgg }: Pick<MetricsCommandOptions, "judge" | "inception" | "vgg">,
   progress: Progress,
 ): Promise<FeatureNetwork[]> {

@@ -1,8 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { ImageGenerator, type ImageOptions, MODEL_FILE } from "@iqvae/runtime";
-import { type DataConfig, dataSchema } from "../data/index.ts";
+import { ImageGenerator, type ImageOptions } from "@iqvae/runtime";
 import { contactSheet, drawCondition, sheetSize } from "../media/index.ts";
+import { openExported } from "../run/exported.ts";
 import type { Progress } from "../support/progress.ts";
 import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
 
@@ -13,11 +11,6 @@ export interface ExportedDrawing {
   readonly count: number;
   /** What was given; the rest is as the model says. */
   readonly sampling: ImageOptions;
-}
-
-/** Whether a folder is one that `iqvae export` wrote. */
-export function isExported(folder: string): boolean {
-  return existsSync(join(folder, MODEL_FILE));
 }
 
 /**
@@ -36,7 +29,10 @@ export async function sampleExported(
   await using generator = await ImageGenerator.load(folder);
   const { condition: spec, size } = generator.model;
   const chosen: Chosen[] = await fromFiles(condition ?? [], { spec }, size);
-  if (index !== undefined) chosen.push(...(await fromHeldOut(dataOf(folder), index, progress)));
+  if (index !== undefined)
+    chosen.push(
+      ...(await fromHeldOut(openExported(folder, "Name conditions by --condition.").config.data, index, progress)),
+    );
   if (condition === undefined && index === undefined)
     chosen.push(
       ...generator.examples
@@ -58,16 +54,4 @@ export async function sampleExported(
   );
   progress.end();
   return { picture: await contactSheet(sheet(images)), conditions: chosen.length };
-}
-
-/** The data set that a model was trained on, where the program has it. */
-function dataOf(folder: string): DataConfig {
-  const { data } = JSON.parse(readFileSync(join(folder, MODEL_FILE), "utf8")) as { data?: unknown };
-  if (data === undefined)
-    throw new RangeError(`${folder} was trained on data that it does not come with. Name conditions by --condition.`);
-  const known = dataSchema.safeParse(data);
-  if (known.success) return known.data;
-  throw new RangeError(
-    `${join(folder, MODEL_FILE)} names a data set that this version does not have, ${JSON.stringify(data)}. Name conditions by --condition.`,
-  );
 }

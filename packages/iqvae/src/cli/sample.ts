@@ -11,6 +11,7 @@ import {
   type SheetRow,
   sheetSize,
 } from "../media/index.ts";
+import { isExported } from "../run/exported.ts";
 import { SAMPLES } from "../run/pictures.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
@@ -18,7 +19,7 @@ import type { Progress } from "../support/progress.ts";
 import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, DEVICE, device, numberAbove, optionsOf, outputFile, THREADS, threads, whole } from "./options.ts";
-import { type ExportedDrawing, isExported, sampleExported } from "./sample-exported.ts";
+import { type ExportedDrawing, sampleExported } from "./sample-exported.ts";
 
 interface SampleCommandOptions {
   readonly condition?: string[];

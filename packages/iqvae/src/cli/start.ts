@@ -8,6 +8,7 @@ import { Command } from "commander";
 import { loadConfig, withSettings } from "../config/index.ts";
 import { spreadRows } from "../data/index.ts";
 import { report } from "../report/report.ts";
+import { isExported } from "../run/exported.ts";
 import { SAMPLES, samplesSheet } from "../run/pictures.ts";
 import { createRun, openRun, RUNS, type RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
@@ -16,7 +17,7 @@ import { ImageGenerator } from "../sampling/generator.ts";
 import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, optionsOf, THREADS, threads } from "./options.ts";
-import { isExported, sampleExported } from "./sample-exported.ts";
+import { sampleExported } from "./sample-exported.ts";
 import { trainAttended } from "./training.ts";
 
 interface StartOptions {

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { BUNDLE_FORMAT, type Bundle, conditionPlanes, gridOf, type WeightType } from "@iqvae/runtime";
 import type { Config } from "../config/index.ts";
 import { conditionSpec, type DataConfig } from "../data/index.ts";
@@ -7,6 +8,8 @@ import { transformerConfig } from "../stage2/config.ts";
 export type Description = Omit<Bundle, "files"> & {
   /** The data set, for held-out conditions to draw for; none where it is the user's own, which lies elsewhere. */
   readonly data?: DataConfig;
+  /** The network of the perceptual loss, which must not judge the model; `null` without that loss. */
+  readonly perceptual: NonNullable<Config["stage1"]["perceptual"]>["network"] | null;
 };
 
 /** The model of a configuration, as `model.json` describes it. */
@@ -29,6 +32,14 @@ export function describeModel(config: Config, weights: WeightType): Description 
     sampling: { temperature: 1, topK: null, topP: 1, guidance: 1 },
     noise: 1,
     weights,
+    perceptual: perceptualOf(config),
     ...("path" in data ? {} : { data }),
   };
+}
+
+/** Without the folder of a file, which is the user's own. */
+function perceptualOf({ stage1: { perceptual } }: Config): Description["perceptual"] {
+  if (perceptual === null) return null;
+  const { network } = perceptual;
+  return network.kind === "vgg16-lpips" ? { ...network, path: basename(network.path) } : network;
 }

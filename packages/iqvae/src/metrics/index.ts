@@ -18,7 +18,7 @@ export { COLORS, GRADIENTS, type Judge } from "./plain-judges.ts";
 export { type PrecisionRecall, precisionRecall } from "./precision-recall.ts";
 export { psnr, ssim } from "./reconstruction.ts";
 export { type Figure, type RunScore, readScore, type ScoreSettings, writeScore } from "./run-score.ts";
-export { type ScoreOptions, scoreRun, scoreSteps } from "./score.ts";
+export { type ScoreOptions, scoreExported, scoreRun, scoreSteps } from "./score.ts";
 export { type SlicedWasserstein, slicedWasserstein } from "./swd.ts";
 export { scoreTable } from "./table.ts";
 export { Truths } from "./truths.ts";

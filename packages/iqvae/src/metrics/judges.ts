@@ -7,7 +7,12 @@ import type { FeatureNetwork } from "../features/network.ts";
 import type { FeatureNetworkSpec } from "../features/open.ts";
 
 /** What a run's stage 1 was trained with, as far as it matters for who may judge it. */
-export type JudgedConfig = { readonly data: Config["data"]; readonly stage1: Pick<Config["stage1"], "perceptual"> };
+export interface JudgedConfig {
+  readonly data: Config["data"];
+  readonly stage1: {
+    readonly perceptual: Pick<NonNullable<Config["stage1"]["perceptual"]>, "network"> | null;
+  };
+}
 
 /** The network that a run's perceptual term compares pictures by; none if it has no such term. */
 function lossNetwork({ data, stage1: { perceptual } }: JudgedConfig): string | undefined {

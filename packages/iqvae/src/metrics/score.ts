@@ -1,7 +1,9 @@
-import type { DrawOptions, SampleOptions } from "@iqvae/runtime";
+import { type DrawOptions, ImageGenerator as PlainGenerator, type SampleOptions } from "@iqvae/runtime";
+import type { Config } from "../config/index.ts";
 import { heldOutPart, type PairDataset, type ScoredPart, spreadRows } from "../data/index.ts";
 import type { FeatureNetwork } from "../features/network.ts";
 import { openFeatureNetwork } from "../features/open.ts";
+import type { ExportedModel } from "../run/exported.ts";
 import type { Models } from "../run/restore.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
@@ -21,7 +23,7 @@ import {
   textureFigures,
 } from "./figures.ts";
 import { type ImageSet, imageSet, joinImages } from "./image-set.ts";
-import { defaultJudge, expectImpartial } from "./judges.ts";
+import { defaultJudge, expectImpartial, type JudgedConfig } from "./judges.ts";
 import { modelFigures, reconstructionsOf } from "./model-figures.ts";
 import { PLAIN_JUDGES } from "./plain-judges.ts";
 import { realImages, trueImages } from "./real-images.ts";
@@ -63,8 +65,38 @@ const MODEL_PAIRS = 512;
 export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<RunScore> {
   expectMeasurable(run, options);
   using generator = ImageGenerator.load(run);
-  const [score] = await scoreAll(run, [generator], options);
+  const [score] = await scoreAll(run, [trained(run, generator)], options);
   return score!;
+}
+
+/**
+ * The same of an exported model, which draws without libtorch. What its two models make of held-out pairs, and what stage 1 costs, is not
+ * among the figures: the image's encoder is not exported.
+ *
+ * @throws as {@link scoreRun}; ModelError for a damaged folder
+ */
+export async function scoreExported(model: ExportedModel, options: ScoreOptions): Promise<RunScore> {
+  expectMeasurable(model, options);
+  await using generator = await PlainGenerator.load(model.path);
+  // Whatever the model's own settings are: those of the score count.
+  const all = { temperature: 1, topK: generator.model.autoencoders.image.codes, topP: 1, guidance: 1 };
+  const draw: Contender["draw"] = (conditions, wanted) => generator.draw(conditions, { ...all, ...wanted });
+  const [score] = await scoreAll(model, [{ draw }], options);
+  return score!;
+}
+
+/** What draws, and is measured. */
+interface Contender {
+  draw(conditions: readonly Uint8Array[], options: SampleOptions): Uint8Array[][] | Promise<Uint8Array[][]>;
+  /** Of a run: both its models. */
+  readonly trained?: { readonly models: Models; readonly config: Config };
+}
+
+function trained({ config }: RunFolder, generator: ImageGenerator): Contender {
+  return {
+    draw: (conditions, options) => generator.draw(conditions, options),
+    trained: { models: generator.models, config },
+  };
 }
 
 /**
@@ -80,14 +112,15 @@ export async function scoreSteps(run: RunFolder, steps: readonly number[], optio
   try {
     for (const step of steps)
       generators.push(ImageGenerator.load({ config: run.config, loadModels: () => run.loadModels(step) }));
-    return await scoreAll(run, generators, options);
+    const contenders = generators.map((generator) => trained(run, generator));
+    return await scoreAll(run, contenders, options);
   } finally {
     for (const generator of generators) generator.dispose();
   }
 }
 
 /** Before anything is loaded, drawn or fetched. */
-function expectMeasurable({ path, config }: RunFolder, options: ScoreOptions): void {
+function expectMeasurable({ path, config }: Measured, options: ScoreOptions): void {
   const { samples } = options;
   if (!Number.isInteger(samples) || samples < 2)
     throw new RangeError(
@@ -98,12 +131,11 @@ function expectMeasurable({ path, config }: RunFolder, options: ScoreOptions): v
   expectImpartial(path, config, options.networks ?? []);
 }
 
-/** @param generators of one run, so that their stages 1 are equal */
-async function scoreAll(
-  run: RunFolder,
-  generators: readonly ImageGenerator[],
-  options: ScoreOptions,
-): Promise<RunScore[]> {
+/** A run or an exported model. */
+type Measured = Pick<RunFolder, "path"> & { readonly config: JudgedConfig };
+
+/** @param contenders of one run, so that their stages 1 are equal */
+async function scoreAll(run: Measured, contenders: readonly Contender[], options: ScoreOptions): Promise<RunScore[]> {
   const { samples, seed, progress = silent } = options;
   const { config } = run;
   const part = options.part ?? "report";
@@ -129,13 +161,15 @@ async function scoreAll(
     const { real, heldOut } = truth;
     const scores: RunScore[] = [];
     let sets: TripleTruth | undefined;
-    for (const generator of generators) {
-      const { models } = generator;
-      const reconstruct = (set: ImageSet) => reconstructionsOf(models.iqvae, config, set);
-      sets ??= await clock.time("reconstructions", () => tripleTruth({ truth, samples, reconstruct }));
-      const drawn = await clock.time("drawing", () => drawAll(generator, dataset, rows, options, progress));
+    for (const contender of contenders) {
+      const { trained: own } = contender;
+      if (own !== undefined) {
+        const reconstruct = (set: ImageSet) => reconstructionsOf(own.models.iqvae, own.config, set);
+        sets ??= await clock.time("reconstructions", () => tripleTruth({ truth, samples, reconstruct }));
+      }
+      const drawn = await clock.time("drawing", () => drawAll(contender, dataset, rows, options, progress));
       const subject: Subject = { dataset, rows, samples, seed, drawn, real, heldOut, clock, features, truths };
-      scores.push(await scoreOf({ run, part, ids, sets, networks, fidelity, models, subject, options }));
+      scores.push(await scoreOf({ run, part, ids, sets, networks, fidelity, trained: own, subject, options }));
     }
     return scores;
   } finally {
@@ -144,37 +178,40 @@ async function scoreAll(
 }
 
 interface Scoring {
-  readonly run: RunFolder;
+  readonly run: Measured;
   readonly part: ScoredPart;
   readonly ids: readonly string[];
-  readonly sets: TripleTruth;
+  readonly sets: TripleTruth | undefined;
   readonly networks: readonly FeatureNetwork[];
   readonly fidelity: Fidelity | undefined;
-  readonly models: Models;
+  readonly trained: Contender["trained"];
   readonly subject: Subject;
   readonly options: ScoreOptions;
 }
 
 async function scoreOf(scoring: Scoring): Promise<RunScore> {
-  const { run, part, ids, networks, fidelity, models, subject, options } = scoring;
+  const { run, part, ids, networks, fidelity, subject, options } = scoring;
   const { dataset, rows, drawn, clock } = subject;
   const { samples, seed, sampling = {} } = options;
-  const sets = { ...scoring.sets, drawn: scoring.sets.counted(drawn) };
+  const sets = scoring.sets && { ...scoring.sets, drawn: scoring.sets.counted(drawn) };
   const figures = [
-    ...(await tripleFigures(sets, [...networks, ...PLAIN_JUDGES], subject)),
+    ...(sets === undefined ? [] : await tripleFigures(sets, [...networks, ...PLAIN_JUDGES], subject)),
     ...(await networkFigures(subject, networks)),
     ...(await textureFigures(subject)),
     ...(await fidelityFigures(subject, fidelity)),
   ];
   const open = dataset.facts?.open;
   const calibrated = open === undefined ? null : await openFigures(subject, open, ids);
-  const ofModels = await clock.time("models", () =>
-    modelFigures(models, run.config, dataset, spreadRows(dataset.validation, MODEL_PAIRS)),
-  );
+  const own = scoring.trained;
+  const ofModels =
+    own &&
+    (await clock.time("models", () =>
+      modelFigures(own.models, own.config, dataset, spreadRows(dataset.validation, MODEL_PAIRS)),
+    ));
   const shown = [
     ...figures,
     ...(open && calibrated ? calibrationFigures(open.what, calibrated) : []),
-    ...modelRows(ofModels),
+    ...(ofModels === undefined ? [] : modelRows(ofModels)),
   ];
   expectFinite(shown);
   return {
@@ -206,7 +243,7 @@ async function scoreOf(scoring: Scoring): Promise<RunScore> {
 const CONDITIONS_AT_ONCE = 16;
 
 async function drawAll(
-  generator: ImageGenerator,
+  contender: Contender,
   { validation, size }: PairDataset,
   rows: readonly number[],
   { samples, seed, sampling = {} }: ScoreOptions,
@@ -221,7 +258,7 @@ async function drawAll(
     const length = conditions.length / some.length;
     const rasters = some.map((_, i) => conditions.subarray(i * length, (i + 1) * length));
     const onProgress = (share: number) => progress.update(Math.floor((first + share * some.length) * samples));
-    images.push(...generator.draw(rasters, { ...sampling, samples, seed, onProgress }).flat());
+    images.push(...(await contender.draw(rasters, { ...sampling, samples, seed, onProgress })).flat());
     await new Promise(setImmediate);
   }
   progress.end();

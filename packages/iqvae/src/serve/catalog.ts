@@ -4,6 +4,7 @@ import { type Bundle, MODEL_FILE, parseBundle, type SamplingDefaults } from "@iq
 import { type Condition, conditionFor } from "../conditions/index.ts";
 import type { ConditionSpec } from "../conditions/spec.ts";
 import { conditionSpec } from "../data/index.ts";
+import { isExported } from "../run/exported.ts";
 import { openRun } from "../run/run-folder.ts";
 import { didYouMean } from "../support/nearest.ts";
 import type { ModelPlace } from "./drawer/protocol.ts";
@@ -41,8 +42,6 @@ export function openModels(paths: readonly string[]): Map<string, ServedModel> {
   }
   return models;
 }
-
-const isExported = (folder: string) => existsSync(join(folder, MODEL_FILE));
 
 function modelsAt(path: string): ServedModel[] {
   if (isExported(path)) return [exported(path)];

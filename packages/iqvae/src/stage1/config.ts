@@ -33,7 +33,7 @@ const adversarial = z.strictObject({
 });
 
 /** The network whose features the reconstruction is compared by. */
-const perceptualNetwork = z.discriminatedUnion("kind", [
+export const perceptualNetwork = z.discriminatedUnion("kind", [
   /** Trained by the program on the attributes of a built-in set; `null`: of the run's own. It can judge the run no more then. */
   z.strictObject({ kind: z.literal("attributes"), set: z.enum(ATTRIBUTE_SETS).nullable().default(null) }),
   /** The VGG-16 of HED, with all channels alike; fetched when it is first needed. */

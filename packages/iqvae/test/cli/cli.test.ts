@@ -222,6 +222,12 @@ describe("sample", () => {
     try {
       // Without libtorch a run cannot be drawn with, which shows that the variable counts.
       expect((await workspace.run("sample", "tiny", ...options, "--out", "never.png")).code).toBe(1);
+      const measured = await workspace.run("metrics", "exported");
+      expect(measured).toMatchObject({
+        code: 1,
+        err: expect.stringContaining("judged by networks that run on libtorch"),
+      });
+      expect(measured.err).toContain("npm run setup");
       const { code, err, out } = await workspace.run("sample", "exported", ...options);
       expect({ code, err, last: out.trimEnd().split("\n").at(-1) }).toEqual({
         code: 0,
@@ -251,6 +257,8 @@ describe("sample", () => {
     expect(examples).toHaveLength(8);
     writeFileSync(workspace.at("exported/model.json"), JSON.stringify(foreign));
     expect(await fail("--index", "0")).toContain("Name conditions by --condition");
+    const { err } = await workspace.run("metrics", "exported");
+    expect(err).toContain("exported was trained on data that it does not come with. Measure the run");
     expect(await fail()).toContain("exported has no examples");
     truncateSync(workspace.at("exported/model.safetensors"), 1000);
     expect(await fail("--condition", "map.png")).toContain("model.safetensors");

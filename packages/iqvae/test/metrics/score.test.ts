@@ -3,10 +3,12 @@ import { join } from "node:path";
 import { liveTensors, manualSeed } from "@iqvae/torch";
 import { expect, test } from "vitest";
 import { parseConfig, presets } from "../../src/config/index.ts";
+import { exportRun } from "../../src/export/bundle.ts";
 import { AttributesNetwork, attributesFeatures } from "../../src/features/attributes.ts";
 import { comparable, type RunScore, readScore, SCORE_FORMAT, writeScore } from "../../src/metrics/run-score.ts";
-import { type ScoreOptions, scoreRun } from "../../src/metrics/score.ts";
+import { type ScoreOptions, scoreExported, scoreRun } from "../../src/metrics/score.ts";
 import { scoreTable } from "../../src/metrics/table.ts";
+import { isExported, openExported } from "../../src/run/exported.ts";
 import { createRun } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { ImageGenerator } from "../../src/sampling/generator.ts";
@@ -103,6 +105,30 @@ test("a run is scored from end to end, the same again, and without leaving tenso
   expect(comparable(guided, score)).toBe(false);
   expect(guided.figures.find(({ key }) => key === "swd")).not.toEqual(of("swd"));
   expect(guided.figures.find(({ key }) => key === "psnr")).toEqual(of("psnr"));
+
+  const folder = join(temporaryFolder(), "exported");
+  await exportRun(run, folder, "f32");
+  expect([folder, run.path].map(isExported)).toEqual([true, false]);
+  const model = openExported(folder, "");
+  // Settings of the model's own do not count.
+  const file = join(folder, "model.json");
+  const own = { sampling: { temperature: 3, topK: 1, topP: 0.5, guidance: 2 } };
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), ...own }));
+  const exported = await scoreExported(model, options);
+  expect(comparable(exported, score)).toBe(true);
+  expect(exported.run).toBe(folder);
+  const kept = score.figures.filter(({ key }) => /^(frechet|precision|recall|diversity|swd|fidelity|colors)/.test(key));
+  expect(exported.figures.map(({ key }) => key)).toEqual(kept.map(({ key }) => key));
+  for (const [i, { key, value, real }] of exported.figures.entries()) {
+    // Pixels may be off by one.
+    expect(Math.abs(value - kept[i]!.value), key).toBeLessThanOrEqual(0.005 * Math.abs(kept[i]!.value));
+    expect(real, key).toBeCloseTo(kept[i]!.real!, 3);
+  }
+  await expect(scoreExported(model, { ...options, samples: 1 })).rejects.toThrow(/at least 2 samples/);
+  const { network } = { network: { kind: "attributes", set: "faces" } } as const;
+  const pleased = { ...model, config: { ...model.config, stage1: { perceptual: { network } } } };
+  const biased = { ...options.networks![0]!, name: "attributes-faces-32" };
+  await expect(scoreExported(pleased, { ...options, networks: [biased] })).rejects.toThrow(/must not judge it/);
 
   await expect(scoreRun(run, { ...options, samples: 1 })).rejects.toThrow(/at least 2 samples/);
   await expect(scoreRun(run, { ...options, conditions: 0 })).rejects.toThrow(/at least 1 condition/);
