@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { getRequestListener, type HttpBindings } from "@hono/node-server";
@@ -61,6 +61,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   checkToken(host, token);
   const meters = createMeters((reason) => log(`What draws was lost (${reason}); it is started again.`));
   const ended = new AbortController();
+  setMaxListeners(0, ended.signal); // each request listens
   let draining = false;
   let answer: RequestListener = (_, response) => response.writeHead(503, { "Retry-After": "1" }).end();
   // The address first: whether it can be had is known at once, and whether the models can be loaded is not.
