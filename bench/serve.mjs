@@ -1,7 +1,7 @@
 // `iqvae serve` under load, in processes of its own: many clients for a while, each again and again, of whom some read or send slowly, some hang
 // up, and some send what means nothing. Fails when an answer is lost, wrong, or other than it must be, when anything is left in the queue
 // afterward, when the server does not end by itself, and when its memory grows. One JSON line: counts, images a second, seconds to
-// the whole answer of plain clients (p50, p95), memory in MiB.
+// the whole answer of plain clients (p50, p95), memory of both kinds of process in MiB.
 //
 //     node bench/serve.mjs [--clients 64] [--seconds 60] [--model models/start]
 import { execFileSync, spawn } from "node:child_process";
@@ -198,13 +198,12 @@ async function garbage() {
   await sleep(100);
 }
 
-/** MiB of the server's process and of those that draw. */
-function memory() {
+/** MiB of the process that answers, and of those that draw. */
+function memoryNow() {
   const rows = execFileSync("ps", ["-A", "-o", "pid=,ppid=,rss="], { encoding: "utf8" }).trim().split("\n");
   const parsed = rows.map((row) => row.trim().split(/\s+/).map(Number));
-  return parsed
-    .filter(([pid, parent]) => pid === server.pid || parent === server.pid)
-    .reduce((sum, [, , kilobytes]) => sum + kilobytes / 1024, 0);
+  const of = (is) => parsed.filter(is).reduce((sum, [, , kilobytes]) => sum + kilobytes / 1024, 0);
+  return { answers: of(([pid]) => pid === server.pid), draws: of(([, parent]) => parent === server.pid) };
 }
 
 const until = performance.now() + 1000 * seconds;
@@ -212,7 +211,7 @@ const started = performance.now();
 const sizes = [];
 const watching = (async () => {
   while (performance.now() < until) {
-    sizes.push(memory());
+    sizes.push(memoryNow());
     await sleep(Math.min(1000, 50 * seconds));
   }
 })();
@@ -250,11 +249,17 @@ if (code !== 0) lost.push(`the server ended with ${code}`);
 const sorted = waits.sort((a, b) => a - b);
 const percentile = (share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
 const middle = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
-const quarter = (i) => middle(sizes.slice(Math.floor((i * sizes.length) / 4), Math.ceil(((i + 1) * sizes.length) / 4)));
-const [early, late] = [quarter(1), quarter(3)];
-// In a few seconds memory says nothing: heaps are still growing to their usual size.
-if (seconds >= 30 && late > GROWTH * early) lost.push(`memory grew from ${early.toFixed(0)} to ${late.toFixed(0)} MiB`);
+const memoryOf = (part) => {
+  const all = sizes.map((each) => each[part]);
+  const quarter = (i) => middle(all.slice(Math.floor((i * all.length) / 4), Math.ceil(((i + 1) * all.length) / 4)));
+  const [early, late] = [quarter(1), quarter(3)];
+  // In a few seconds memory says nothing: heaps are still growing to their usual size.
+  if (seconds >= 30 && late > GROWTH * early)
+    lost.push(`the memory of what ${part} grew from ${early.toFixed(0)} to ${late.toFixed(0)} MiB`);
+  return { secondQuarter: round(early, 0), lastQuarter: round(late, 0), most: round(Math.max(...all), 0) };
+};
 const round = (value, digits) => Number(value?.toFixed(digits));
+const memory = { answers: memoryOf("answers"), draws: memoryOf("draws") };
 console.log(
   JSON.stringify({
     name: "serve",
@@ -273,7 +278,7 @@ console.log(
     dropped: figure("iqvae_images_dropped_total"),
     p50: round(percentile(0.5), 2),
     p95: round(percentile(0.95), 2),
-    memory: { secondQuarter: round(early, 0), lastQuarter: round(late, 0), most: round(Math.max(...sizes), 0) },
+    memory,
   }),
 );
 for (const each of [...new Set(lost)].slice(0, 20)) console.error(`lost: ${each}`);

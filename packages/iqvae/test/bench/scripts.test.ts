@@ -15,7 +15,6 @@ const SCRIPTS: readonly [script: string, figure: string, flags: readonly string[
   ["gw-sliced.mjs", "seconds", []],
   ["regularizer-share.mjs", "share", ["--repeats", "1"]],
   ["metrics.mjs", "processor seconds", ["--images", "32", "--size", "32", "--pairs", "100"]],
-  ["serve.mjs", "p95", ["--seconds", "3", "--clients", "20"]],
   ["plan-step.mjs", "ratio", ["--preset", "tiny", "--steps", "1"]],
 ];
 
