@@ -35,6 +35,8 @@ function blocks(tokens: readonly Token[]): (Node | string)[] {
       }
       case "code":
         return [h("pre", { tabindex: 0 }, (token as Tokens.Code).text)];
+      case "blockquote":
+        return [h("blockquote", {}, ...blocks((token as Tokens.Blockquote).tokens))];
       case "list":
         return [h("ul", {}, ...(token as Tokens.List).items.map((item) => h("li", {}, ...blocks(item.tokens))))];
       case "text":

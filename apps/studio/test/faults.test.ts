@@ -94,7 +94,7 @@ test("files that are no photo, and folders that are no model, are named", async 
   const file = { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("no picture") };
   await visit.page.setInputFiles("[aria-label='Lay a photo under it'][type=file]", file);
   await fault("notes.txt is not a picture that this browser can read.");
-  await visit.page.setInputFiles("[aria-label='Folder of a model']", join(site.models, "..", "dist", "assets"));
+  await visit.page.setInputFiles("[aria-label='Folder of a model']", join(site.models, "..", "assets"));
   await fault("There is no model.json among the");
 });
 

@@ -119,7 +119,7 @@ test("what is not marked stays when a part is drawn anew", async () => {
   const marked = [...fixed.entries()].filter(([, token]) => token === -1).map(([i]) => i);
   expect(marked).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   expect(fixed.filter((token, i) => i > 7 && token !== base[i])).toHaveLength(0);
-  expect(differing(await visit.pictures(), await expected(site.models, work))).toBeLessThan(1e-3);
+  expect(differing(await visit.pictures(), await expected(site.models, work))).toBeLessThan(0.01);
   const mask = visit.page.locator(".mask");
   for (const key of ["ArrowDown", "ArrowRight", "Space"]) await mask.press(key);
   const again = (await visit.work()).source;

@@ -31,7 +31,7 @@ afterEach(() => expect(visit.errors).toEqual([]));
 async function condition(): Promise<Uint8Array> {
   await visit.drawn();
   const work = await visit.work();
-  expect(differing(await visit.pictures(), await expected(site.models, work))).toBeLessThan(1e-3);
+  expect(differing(await visit.pictures(), await expected(site.models, work))).toBeLessThan(0.01);
   return work.condition!;
 }
 
@@ -85,7 +85,7 @@ describe("a map", () => {
     const others = (pictures: Uint8Array[]) => pictures.map(apart).reduce((a, b) => a + b);
     expect(new Set(near.map((picture) => picture.join())).size).toBe(6);
     expect(others(near)).toBeLessThan(0.75 * others(fresh));
-    expect(differing(near, await expected(site.models, await visit.work()))).toBeLessThan(1e-3);
+    expect(differing(near, await expected(site.models, await visit.work()))).toBeLessThan(0.01);
     await visit.press("Done");
     await visit.drawn();
     expect((await visit.pictures())[1]).toEqual(second);

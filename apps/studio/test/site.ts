@@ -18,7 +18,7 @@ const TYPES: Readonly<Record<string, string>> = {
 /** The built page with models, on a plain host of files: none of the headers that some engines need. */
 export interface Site {
   readonly url: string;
-  /** The folder of the models. */
+  /** The folder of the models, as the page fetches them. */
   readonly models: string;
   /** Answers in the place of files, by path. */
   readonly instead: Map<string, (response: ServerResponse) => void>;
@@ -58,7 +58,7 @@ export async function openSite(names: readonly (ModelName | "start")[]): Promise
     await stop();
     rmSync(folder, { recursive: true });
   };
-  return { url, models, instead, sent, stop, close };
+  return { url, models: join(dist, "models"), instead, sent, stop, close };
 }
 
 /** In a process of its own: Vite builds for what NODE_ENV says, and vitest says "test". */

@@ -1,14 +1,5 @@
 import type { ConditionKind } from "@iqvae/runtime";
-
-/** What the page knows of a model before it loads it: see `vite/models.ts`. */
-export interface ModelEntry {
-  readonly name: string;
-  readonly kind: ConditionKind;
-  /** Pixels a side. */
-  readonly size: number;
-  /** Of the weights, to download. */
-  readonly bytes: number;
-}
+import type { ModelEntry } from "../../vite/models.ts";
 
 /** A model that can be opened: beside the page, or picked from a disk. */
 export interface Place extends ModelEntry {
