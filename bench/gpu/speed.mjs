@@ -1,0 +1,74 @@
+// Steps a second of both stages at growing batches with the share of the measured peak of bfloat16 products, and sampling.
+import { ops, scope } from "@iqvae/torch";
+import { parseConfig, presets } from "../../packages/iqvae/dist/config/index.js";
+import { Transformer } from "../../packages/iqvae/dist/models/transformer.js";
+import { stage1Cost, stage2Cost } from "../../packages/iqvae/dist/plan/cost.js";
+import { stage1Trial, stage2Trial } from "../../packages/iqvae/dist/plan/made-up.js";
+import { cachedSampler } from "../../packages/iqvae/dist/sampling/sampler.js";
+import { device, figure, finish, on, secondsOf } from "./report.mjs";
+
+const side = device === "cpu" ? 512 : 8192;
+let peak = Number.NaN;
+figure(`bfloat16 product of ${side} x ${side}`, () =>
+  on(device, () => {
+    const [a, b] = [1, 2].map(() => ops.aten.randn([side, side], { dtype: "bfloat16" }));
+    peak = (2 * side ** 3) / secondsOf(() => ops.aten.mm(a, b).dispose());
+    return { "TFLOP/s": peak / 1e12 };
+  }),
+);
+figure("operators a second, an addition of one number", () =>
+  on(device, () => {
+    const x = ops.aten.ones([1]);
+    return { microseconds: 1e6 * secondsOf(() => scope(() => void x.add(1)), { count: 2000 }) };
+  }),
+);
+
+const batches = { start: [32, 256], faces: [16, 64, 256], "paper-ade20k": [4, 16] };
+if (device === "cpu") for (const name of Object.keys(batches)) batches[name] = name === "start" ? [4] : [];
+for (const [name, sizes] of Object.entries(batches))
+  for (const batch of sizes)
+    for (const stage of ["stage1", "stage2"])
+      figure(`${name}, ${stage}, batch ${batch}`, () => {
+        const given = presets[name];
+        const teacher = { exposure: { kind: "teacher" } };
+        const config = parseConfig({
+          ...given,
+          precision: "bfloat16",
+          stage1: { ...given.stage1, batch, perceptual: null, adversarial: null },
+          stage2: { ...given.stage2, ...teacher, batch, accumulate: 1 },
+        });
+        const { operations } = stage === "stage1" ? stage1Cost(config) : stage2Cost(config);
+        return on(device, () => {
+          const { trainer, dispose } = stage === "stage1" ? stage1Trial(config) : stage2Trial(config);
+          try {
+            const rows = new Uint32Array(batch);
+            const seconds = secondsOf(() => scope(() => trainer.step(rows)), { count: 20, warmup: 5 });
+            return {
+              "steps/s": 1 / seconds,
+              "images/s": batch / seconds,
+              "TFLOP/s": operations / seconds / 1e12,
+              "share of peak": operations / seconds / peak,
+            };
+          } finally {
+            dispose();
+          }
+        });
+      });
+
+for (const count of device === "cpu" ? [2] : [64, 512])
+  figure(`sampling, 64 tokens, 6 layers of 192, ${count} images`, () =>
+    on(device, () =>
+      scope(() => {
+        const shape = { conditionCodes: 512, imageCodes: 1024, conditionTokens: 64, imageTokens: 64 };
+        const model = new Transformer({ layers: 6, width: 192, heads: 6, dropout: 0 }, shape);
+        const conditions = ops.aten.zeros([count, 64], { dtype: "int64" });
+        const seconds = secondsOf(() => scope(() => void cachedSampler(model).sample(conditions, { seed: 1 })), {
+          count: 1,
+          warmup: 1,
+        });
+        return { "images/s": count / seconds, "tokens/s": (64 * count) / seconds };
+      }),
+    ),
+  );
+
+finish();
