@@ -11,7 +11,7 @@ import type { TrainingOptions } from "../reproduce/train-runs.ts";
 import { RUNS } from "../run/run-folder.ts";
 import { Interrupt } from "../support/interrupt.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, oneOf, optionsOf, PART, THREADS, threads, whole } from "./options.ts";
+import { collect, DEVICE, device, oneOf, optionsOf, PART, THREADS, threads, whole } from "./options.ts";
 
 interface AblationOptions {
   readonly task: TaskName;
@@ -24,6 +24,7 @@ interface AblationOptions {
   readonly out?: string;
   readonly jobs: number;
   readonly threads?: number;
+  readonly device: string;
   readonly part: ScoredPart;
   readonly scores: boolean;
   readonly train: boolean;
@@ -51,6 +52,7 @@ function ablationCommand(): Command {
     .option("--out <folder>", `where the runs lie (default: ${RUNS}/ablation-TASK-REGIME)`)
     .option("--jobs <count>", "runs that train at a time", threads, Math.min(2, availableParallelism()))
     .option(THREADS[0], "threads of each (default: the cores, shared among them)", threads)
+    .option(DEVICE[0], `what the runs train on, ${DEVICE[1]}; they are scored on the cpu`, device, "cpu")
     .option(...PART, oneOf(SCORED_PARTS), "report")
     .option("--no-train", "only score what is trained, and write the tables; another process may train meanwhile")
     .option("--no-scores", "do not measure samples: what the runs' logs say is enough")
@@ -67,7 +69,8 @@ function ablationCommand(): Command {
         progress.tell("Stopping after the present steps, then saving.", { event: "stopping", signal });
       });
       try {
-        const start: TrainingOptions["start"] = (path, onEvent) => startChild(["resume", path], threads, onEvent);
+        const start: TrainingOptions["start"] = (path, onEvent) =>
+          startChild(["resume", path, "--device", options.device], threads, onEvent);
         const part = options.scores ? options.part : null;
         const outcome = await runAblation(plan, { jobs, progress, interrupt, start, part, train });
         if (outcome === "interrupted") {
