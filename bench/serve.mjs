@@ -113,10 +113,10 @@ function check(asked, drawn) {
 
 /** Notes how a request for images ended; waits, when it was told to. */
 async function note(kind, asked, { status, headers, text }, drawnOf) {
-  if (status === 429) {
-    count(kind, "told to come back");
+  if (status === 429 || status === 503) {
+    count(kind, status === 429 ? "told to come back" : "not in time");
     const after = Number(headers["retry-after"]);
-    if (!(after >= 1)) lost.push(`${kind}: 429 without a time to come back`);
+    if (!(after >= 1)) lost.push(`${kind}: ${status} without a time to come back`);
     // Sooner than told, so that the queue stays full.
     return await sleep(200);
   }
@@ -127,12 +127,12 @@ async function note(kind, asked, { status, headers, text }, drawnOf) {
 }
 
 const ofJson = (text) => JSON.parse(text).images;
-const ofEvents = (text) =>
+const eventsIn = (text) =>
   text
     .split("\n\n")
     .filter(Boolean)
-    .map((block) => JSON.parse(block.slice(block.indexOf("data: ") + 6)))
-    .filter(({ event }) => event === "image");
+    .map((block) => JSON.parse(block.slice(block.indexOf("data: ") + 6)));
+const ofEvents = (text) => eventsIn(text).filter(({ event }) => event === "image");
 
 const MALFORMED = [
   [400, '{"condition":'],
@@ -152,12 +152,11 @@ const BEHAVIOR = {
   },
   async "slow reader"() {
     const asked = { ...drawing(4), frames: true };
-    await note(
-      "slow reader",
-      asked,
-      await ask(JSON.stringify(asked), { accept: "text/event-stream", pause: 100 }),
-      ofEvents,
-    );
+    const answer = await ask(JSON.stringify(asked), { accept: "text/event-stream", pause: 100 });
+    const last = answer.status === 200 ? eventsIn(answer.text).at(-1) : undefined;
+    // What a stream cannot say by its status any more it says by its last event.
+    if (last?.event === "error") return count("slow reader", last.problem.status === 503 ? "not in time" : "lost");
+    await note("slow reader", asked, answer, ofEvents);
   },
   async "slow sender"() {
     const asked = drawing(1);
@@ -198,12 +197,21 @@ async function garbage() {
   await sleep(100);
 }
 
-/** MiB of the process that answers, and of those that draw. */
-function memoryNow() {
-  const rows = execFileSync("ps", ["-A", "-o", "pid=,ppid=,rss="], { encoding: "utf8" }).trim().split("\n");
-  const parsed = rows.map((row) => row.trim().split(/\s+/).map(Number));
-  const of = (is) => parsed.filter(is).reduce((sum, [, , kilobytes]) => sum + kilobytes / 1024, 0);
-  return { answers: of(([pid]) => pid === server.pid), draws: of(([, parent]) => parent === server.pid) };
+const figuresNow = async () => await (await fetch(`${url}metrics`)).text();
+const figureIn = (figures, name) => Number(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(figures)?.[1] ?? 0);
+
+/** MiB: what the process that answers has on its heap and beside it, and all of the processes that draw. */
+async function memoryNow() {
+  const figures = await figuresNow();
+  const [heap, external] = ["heap_size_used", "external_memory"].map((name) =>
+    figureIn(figures, `nodejs_${name}_bytes`),
+  );
+  const rows = execFileSync("ps", ["-A", "-o", "ppid=,rss="], { encoding: "utf8" }).trim().split("\n");
+  const drawers = rows.map((row) => row.trim().split(/\s+/).map(Number)).filter(([parent]) => parent === server.pid);
+  return {
+    answers: (heap + external) / 2 ** 20,
+    draws: drawers.reduce((sum, [, kilobytes]) => sum + kilobytes / 1024, 0),
+  };
 }
 
 const until = performance.now() + 1000 * seconds;
@@ -211,7 +219,7 @@ const started = performance.now();
 const sizes = [];
 const watching = (async () => {
   while (performance.now() < until) {
-    sizes.push(memoryNow());
+    sizes.push(await memoryNow());
     await sleep(Math.min(1000, 50 * seconds));
   }
 })();
@@ -240,18 +248,19 @@ for (let i = 0; i < 100; i++) {
   await sleep(100);
 }
 if (health.waiting + health.drawing > 0) lost.push(`left in the queue: ${JSON.stringify(health)}`);
-const figures = await (await fetch(`${url}metrics`)).text();
-const figure = (name) => Number(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(figures)?.[1] ?? 0);
+const figures = await figuresNow();
+const figure = (name) => figureIn(figures, name);
 server.kill("SIGTERM");
 const [code] = await ended;
 if (code !== 0) lost.push(`the server ended with ${code}`);
 
 const sorted = waits.sort((a, b) => a - b);
 const percentile = (share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
-const middle = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 const memoryOf = (part) => {
   const all = sizes.map((each) => each[part]);
-  const quarter = (i) => middle(all.slice(Math.floor((i * all.length) / 4), Math.ceil(((i + 1) * all.length) / 4)));
+  // The least of a quarter: what is left after garbage was collected.
+  const quarter = (i) =>
+    Math.min(...all.slice(Math.floor((i * all.length) / 4), Math.ceil(((i + 1) * all.length) / 4)));
   const [early, late] = [quarter(1), quarter(3)];
   // In a few seconds memory says nothing: heaps are still growing to their usual size.
   if (seconds >= 30 && late > GROWTH * early)

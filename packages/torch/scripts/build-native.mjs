@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { basename, join, resolve } from "node:path";
+import { basename, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { locateLibtorch } from "./locate-libtorch.mjs";
 import { findCompiler, flagsFor, runCaptured } from "./toolchain.mjs";
@@ -24,6 +24,10 @@ import { findCompiler, flagsFor, runCaptured } from "./toolchain.mjs";
 
 const packageRoot = fileURLToPath(new URL("..", import.meta.url));
 const ownSources = join(packageRoot, "native");
+/** Whether this is an installed package, and not the one in its repository. */
+const isInstalled = packageRoot.split(sep).includes("node_modules");
+const TO_INSTALL =
+  "Install one (Debian, Ubuntu: apt-get install libtorch-dev libopenblas0; elsewhere: pip install torch)";
 const hash = (...parts) => createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 12);
 
 /** The key of current.json for an environment. */
@@ -49,7 +53,10 @@ export async function buildNative({
   compiler = findCompiler(),
   flags: more = [],
 } = {}) {
-  if (!libtorch) throw new Error("No libtorch was found. Run `npm run setup`, or name one by the LIBTORCH variable.");
+  if (!libtorch)
+    throw new Error(
+      `No libtorch was found. ${isInstalled ? TO_INSTALL : "Run `npm run setup`"}, or name one by the LIBTORCH variable.`,
+    );
   const usual = flagsFor(libtorch);
   const flags = { compile: [...usual.compile, ...more], link: [...usual.link, ...more] };
   const folder = join(build, `${libtorch.version}-${hash(...libtorch.libDirs, ...libtorch.includeDirs)}`);
@@ -176,14 +183,22 @@ function report({ library, info, compiled }, more = "") {
   console.log(`${library}: ${did}${more} (libtorch ${info.version}, ${info.source})`);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+/**
+ * Builds the addon, the types of its operators, and the operators of packages; says what was done, or why it could not be.
+ * @param {string[]} folders of packages with `native`; in an installed tree, `iqvae` beside this package needs not be named
+ */
+export async function buildCommand(folders) {
   try {
     const addon = await buildNative();
     const types = await generateTypes(addon.library);
     report(addon, types ? ", types generated" : "");
-    for (const folder of process.argv.slice(2)) report(await buildKernels(resolve(folder)));
+    const beside = join(packageRoot, "..", "..", "iqvae");
+    const all = folders.length === 0 && isInstalled && existsSync(join(beside, "native")) ? [beside] : folders;
+    for (const folder of all) report(await buildKernels(resolve(folder)));
   } catch (error) {
     console.error(error.message);
     process.exitCode = 1;
   }
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await buildCommand(process.argv.slice(2));

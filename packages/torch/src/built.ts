@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join, resolve, sep } from "node:path";
 
 /**
  * Where a library lies that `scripts/build-native.mjs` built for the present `LIBTORCH`, by the record that it keeps. The variable
@@ -16,5 +16,6 @@ export function builtLibrary(build: string): string {
   const library = built[key];
   if (library !== undefined && existsSync(join(folder, library))) return join(folder, library);
   const whose = key === "" ? "" : ` for LIBTORCH=${key}`;
-  throw new Error(`no native library is built in ${resolve(folder)}${whose}; run \`npm run setup\``);
+  const type = folder.split(sep).includes("node_modules") ? "npx @iqvae/torch" : "npm run setup";
+  throw new Error(`no native library is built in ${resolve(folder)}${whose}; run \`${type}\``);
 }

@@ -1,7 +1,4 @@
-import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
 import { openModels } from "../serve/catalog.ts";
 import { LIMITS, type Limits } from "../serve/limits.ts";
@@ -10,6 +7,7 @@ import { Interrupt } from "../support/interrupt.ts";
 import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
 import { numberAbove, optionsOf, whole } from "./options.ts";
+import { shipped } from "./shipped.ts";
 
 export interface ServeOptions {
   readonly host: string;
@@ -121,13 +119,10 @@ function usualProcesses(withRuns: boolean): number {
   return withRuns ? 1 : Math.max(1, availableParallelism() - 1);
 }
 
-/** What lies beside this package in its repository. */
-const beside = (path: string) => fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
-
 /** The models that come with the program. @throws Error where they do not */
 function defaultModels(): string {
-  const models = beside("models");
-  if (existsSync(models)) return models;
+  const models = shipped("models");
+  if (models !== undefined) return models;
   throw new Error("No model was named. Name a folder that export wrote, or a run: npx iqvae serve runs/start");
 }
 
@@ -146,6 +141,5 @@ export function expectPage(): void {
 
 /** The page, once it is built. */
 function page(): string | undefined {
-  const built = beside("apps/studio/dist");
-  return existsSync(join(built, "index.html")) ? built : undefined;
+  return shipped("page", "index.html") ?? shipped("apps/studio/dist", "index.html");
 }

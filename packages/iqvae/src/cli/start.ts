@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import { ModelError } from "@iqvae/runtime";
 import { checkWritable, replaceFile } from "@iqvae/torch";
@@ -18,6 +17,7 @@ import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, optionsOf, THREADS, threads } from "./options.ts";
 import { sampleExported } from "./sample-exported.ts";
+import { shipped } from "./shipped.ts";
 import { trainAttended } from "./training.ts";
 
 interface StartOptions {
@@ -47,13 +47,12 @@ export function startCommand(): Command {
     });
 }
 
-/** Models that come with the program, in its repository, by their presets. */
-const MODELS = fileURLToPath(new URL("../../../../models", import.meta.url));
-
 /** A picture to look at while the training goes on, unless there is one, by the model of the preset, where one comes with the program. */
 async function drawAtOnce(preset: string, samples: string, progress: Progress): Promise<void> {
-  const model = join(MODELS, preset);
-  if (existsSync(samples) || !isExported(model)) return;
+  const models = shipped("models");
+  if (existsSync(samples) || models === undefined) return;
+  const model = join(models, preset);
+  if (!isExported(model)) return;
   try {
     const { picture } = await sampleExported(model, { count: SAMPLES, sampling: {} }, ROWS, progress);
     replaceFile(samples, picture);

@@ -79,7 +79,7 @@ const NEWS = 0.2;
  */
 export class Queue {
   readonly #start: (onLost: (reason: string) => void) => Promise<Drawer>;
-  readonly #limits: Pick<Limits, "queue" | "batch">;
+  readonly #limits: Pick<Limits, "queue" | "batch" | "seconds">;
   readonly #meter: QueueMeter;
   readonly #slots: Slot[];
   #waiting: Ticket[] = [];
@@ -90,7 +90,7 @@ export class Queue {
   private constructor(
     start: (onLost: (reason: string) => void) => Promise<Drawer>,
     count: number,
-    limits: Pick<Limits, "queue" | "batch">,
+    limits: Pick<Limits, "queue" | "batch" | "seconds">,
     meter: QueueMeter,
   ) {
     this.#start = start;
@@ -107,7 +107,7 @@ export class Queue {
   static async open(
     start: (onLost: (reason: string) => void) => Promise<Drawer>,
     count: number,
-    limits: Pick<Limits, "queue" | "batch">,
+    limits: Pick<Limits, "queue" | "batch" | "seconds">,
     meter: QueueMeter,
   ): Promise<Queue> {
     const queue = new Queue(start, count, limits, meter);
@@ -147,13 +147,7 @@ export class Queue {
    */
   take(job: Job, signal: AbortSignal): Mailbox {
     signal.throwIfAborted();
-    const { waiting, drawing } = this.load;
-    // A request that is larger than the queue is never too large for an empty one.
-    if (waiting > 0 && waiting + job.samples > this.#limits.queue)
-      throw new QueueFull(
-        `${waiting} images wait already, and there is room for ${this.#limits.queue}, so that there is none for ${job.samples} more`,
-        Math.ceil(Math.min(600, Math.max(1, ((waiting + drawing) * this.#secondsAnImage) / this.#slots.length))),
-      );
+    this.#expectRoom(job.samples);
     const abort = () => this.#drop(ticket, signal.reason);
     const mailbox = new Mailbox(() => signal.removeEventListener("abort", abort));
     const left = [{ first: job.firstSample, count: job.samples }];
@@ -162,6 +156,25 @@ export class Queue {
     this.#waiting.push(ticket);
     this.#next();
     return ticket.mailbox;
+  }
+
+  /** @throws QueueFull when too many images wait, or more than are drawn in the time that a request has */
+  #expectRoom(samples: number): void {
+    const { waiting, drawing } = this.load;
+    // A request that is larger than the queue is never too large for an empty one.
+    if (waiting === 0) return;
+    const seconds = (count: number) => (count * this.#secondsAnImage) / this.#slots.length;
+    const ahead = seconds(waiting + drawing);
+    const { queue, seconds: most } = this.#limits;
+    const reason =
+      waiting + samples > queue
+        ? `there is room for ${queue}`
+        : ahead + seconds(samples) > most
+          ? `they take about ${Math.ceil(ahead)} of the ${most} seconds that a request has`
+          : undefined;
+    if (reason === undefined) return;
+    const retryAfter = Math.ceil(Math.min(600, Math.max(1, ahead / 2)));
+    throw new QueueFull(`${waiting} images wait already, and ${reason}: too many for ${samples} more`, retryAfter);
   }
 
   /** Waits until nothing is left to draw. */

@@ -24,7 +24,7 @@ const samplesOf = async (mailbox: Mailbox) => {
   for await (const event of mailbox) if (event.kind === "image") samples.push(event.sample);
   return samples;
 };
-const open = (drawers: Drawer[], limits = { queue: 20, batch: 4 }) =>
+const open = (drawers: Drawer[], limits = { queue: 20, batch: 4, seconds: 60 }) =>
   Queue.open(async () => drawers.shift()!, drawers.length, limits, meter);
 /** Of the parts of a batch: first sample and count. */
 const shape = (parts: readonly { first: number; count: number }[]) => parts.map(({ first, count }) => [first, count]);
@@ -79,13 +79,21 @@ test("when the queue is full it says when to come back; a request larger than it
   queue.take(job(30), never);
   const attempt = () => queue.take(job(1), never);
   expect(attempt).toThrow(QueueFull);
-  expect(attempt).toThrow(/^30 images wait.*room for 20/);
+  expect(attempt).toThrow(/^30 images wait already, and there is room for 20: too many for 1 more/);
   try {
     attempt();
   } catch (error) {
     expect((error as QueueFull).retryAfter).toBeGreaterThanOrEqual(1);
     expect((error as QueueFull).retryAfter).toBeLessThanOrEqual(600);
   }
+});
+
+test("nothing is taken that would not be drawn in time", async () => {
+  const slow = await open([drawer], { queue: 1000, batch: 4, seconds: 2 });
+  slow.take(job(1), never);
+  slow.take(job(19), never); // a tenth of a second each, as long as nothing is known
+  expect(() => slow.take(job(1), never)).toThrow(/^19 images wait already, and they take about 2 of the 2 seconds/);
+  slow.close();
 });
 
 test("what is aborted while it waits is never drawn", async () => {
@@ -169,7 +177,7 @@ test("another drawer takes the place of one that ended", async () => {
       return drawers.shift()!;
     },
     1,
-    { queue: 9, batch: 4 },
+    { queue: 9, batch: 4, seconds: 60 },
     meter,
   );
   lose("it ended with SIGKILL");
@@ -184,7 +192,7 @@ test("another drawer takes the place of one that ended", async () => {
 
 test("several drawers draw at once", async () => {
   const [a, b] = [new HeldDrawer(), new HeldDrawer()];
-  const own = await open([a, b], { queue: 20, batch: 2 });
+  const own = await open([a, b], { queue: 20, batch: 2, seconds: 60 });
   const mailbox = own.take(job(4), never);
   const [one, two] = [await a.batch(0), await b.batch(0)];
   expect([shape(one.parts), shape(two.parts)]).toEqual([[[0, 2]], [[2, 2]]]);
