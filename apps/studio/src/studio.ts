@@ -2,7 +2,7 @@ import { type ModelError, WorkerGenerator } from "@iqvae/runtime";
 import { showCard } from "./about.ts";
 import { byId, h } from "./dom.ts";
 import { icon } from "./icons.ts";
-import { workOf } from "./keep/link.ts";
+import { isLink, workOf } from "./keep/link.ts";
 import { kept, lastModel } from "./keep/store.ts";
 import type { Kept } from "./keep/work.ts";
 import { DEEDS, fetchModels, type Place, pickedModel } from "./models/list.ts";
@@ -21,7 +21,9 @@ export class Studio {
   async open(): Promise<void> {
     byId("bar-end", HTMLElement).replaceChildren(...this.#pick(), themeButton());
     document.addEventListener("keydown", (event) => this.#key(event));
-    addEventListener("hashchange", () => void this.#start().catch((error: Error) => this.#fault(error)));
+    addEventListener("hashchange", () => {
+      if (isLink(location.hash)) this.#start().catch((error: Error) => this.#fault(error));
+    });
     try {
       this.#places = [...(await fetchModels())];
     } finally {

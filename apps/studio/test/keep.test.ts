@@ -109,6 +109,32 @@ test("a link gives another browser the same pictures; one that is cut off says s
   await third.page.waitForSelector("#fault :text('The link cannot be read')");
 });
 
+test("a link to a place on the page opens nothing anew; one to other work does", async () => {
+  await stroke([0.3, 0.3]);
+  const work = await visit.work();
+  const { page } = visit;
+  await page.locator(".skip").press("Enter");
+  expect(await page.evaluate(() => location.hash)).toBe("#surface");
+  expect(await page.isDisabled("[aria-label=Undo]")).toBe(false);
+  await page.evaluate(() => {
+    location.hash = "#work=nonsense";
+  });
+  await page.waitForSelector("#fault :text('The link cannot be read')");
+  expect(await visit.work()).toEqual(work);
+});
+
+test("the distance of pictures like one is changed by keys, one after the other", async () => {
+  await visit.press("More like this");
+  const slider = visit.page.getByRole("slider", { name: "Distance" });
+  await slider.press("ArrowRight");
+  await visit.page.keyboard.press("ArrowRight");
+  await visit.drawn();
+  const { source } = await visit.work();
+  expect(source.kind === "like" && source.distance).toBeCloseTo(0.14, 5);
+  await visit.press("Done");
+  expect(await visit.page.evaluate(() => document.activeElement?.textContent)).toBe("More like this");
+});
+
 test("what is not marked stays when a part is drawn anew", async () => {
   await visit.press("Redraw a part");
   await visit.stroke(".mask", [[0.1, 0.1], [0.9, 0.1]]); // biome-ignore format: a way

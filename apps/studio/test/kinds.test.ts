@@ -15,7 +15,9 @@ let visit: Visit;
 let folder: string;
 
 beforeAll(async () => {
-  [site, browser] = await Promise.all([openSite(["start", ...MODEL_NAMES]), launch()]);
+  // The microphone of a test beeps.
+  const microphone = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+  [site, browser] = await Promise.all([openSite(["start", ...MODEL_NAMES]), launch(microphone)]);
   visit = await Visit.begin(browser);
   await visit.open(site.url);
   folder = mkdtempSync(join(tmpdir(), "studio-files-"));
@@ -241,6 +243,20 @@ test("a WAV file becomes the spectrogram that the command line makes of it; what
   writeFileSync(file, wav.subarray(0, 30));
   await visit.page.setInputFiles("[aria-label='Sound file']", file);
   await visit.page.waitForSelector("#fault :text('sound.wav cannot be read')");
+});
+
+test("the microphone is listened to until Stop is pressed", async () => {
+  await visit.choose("sound");
+  await visit.page.context().grantPermissions(["microphone"]);
+  const before = await condition();
+  await visit.press("Record");
+  await visit.page.waitForTimeout(1200);
+  await visit.press("Stop");
+  await visit.page.waitForSelector("text=your voice");
+  const after = await condition();
+  expect(after).not.toEqual(before);
+  // The loudest level is 255: something was heard.
+  expect(Math.max(...after)).toBe(255);
 });
 
 /** 16 bits, one channel, 16 kHz. */

@@ -2,6 +2,9 @@ import { fromBase64, type Kept, readWork, toBase64, writeWork } from "./work.ts"
 
 const MARK = "#work=";
 
+/** Whether an address asks for work, and not for a place on the page. */
+export const isLink = (hash: string): boolean => hash.startsWith(MARK);
+
 /** The address of the page with all that is on it, packed behind the `#`, which no server sees. */
 export async function linkTo(work: Kept): Promise<string> {
   const packed = await through(new TextEncoder().encode(writeWork(work)), new CompressionStream("deflate-raw"));
@@ -15,7 +18,7 @@ export async function linkTo(work: Kept): Promise<string> {
  * @throws Error when the link is cut off or otherwise damaged
  */
 export async function workOf(hash: string): Promise<Kept | undefined> {
-  if (!hash.startsWith(MARK)) return undefined;
+  if (!isLink(hash)) return undefined;
   try {
     const code = hash.slice(MARK.length).replaceAll("-", "+").replaceAll("_", "/");
     const json = await through(fromBase64(code), new DecompressionStream("deflate-raw"));

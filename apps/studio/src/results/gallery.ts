@@ -13,6 +13,7 @@ export class Gallery {
   readonly focus: HTMLCanvasElement;
   /** What the large picture lies on. */
   readonly surface: HTMLElement;
+  readonly #mini = byId("mini", HTMLCanvasElement);
   readonly #grid = byId("grid", HTMLElement);
   readonly #size: number;
   readonly #chosen: () => void;
@@ -66,7 +67,7 @@ export class Gallery {
     this.#at = place;
     for (const [i, { button }] of this.#places.entries()) button.checked = i === place;
     const { pixels } = this.picture!;
-    if (pixels !== undefined) showPixels(this.focus, pixels, this.#size);
+    if (pixels !== undefined) this.#enlarge(pixels);
     this.#label();
     this.#chosen();
   }
@@ -86,7 +87,13 @@ export class Gallery {
     showPixels(there.canvas, pixels, this.#size);
     if (place !== this.#at) return;
     this.surface.classList.remove("blank");
+    this.#enlarge(pixels);
+  }
+
+  /** Shows a picture large, and on small screens, where that is out of sight, beside what is painted. */
+  #enlarge(pixels: Uint8Array): void {
     showPixels(this.focus, pixels, this.#size);
+    showPixels(this.#mini, pixels, this.#size);
   }
 
   #label(): void {

@@ -69,6 +69,12 @@ export class Ways {
     this.#gallery.choose(0);
   }
 
+  /** What began it gets the focus back. */
+  #done({ kind }: Source): void {
+    this.#take(FRESH, "All pictures anew");
+    this.acts[kind === "redraw" ? 1 : 0]!.focus({ preventScroll: true });
+  }
+
   /** Begins with a mask on which nothing is marked: all is kept. */
   #redraw(): void {
     const { picture, pictures } = this.#gallery;
@@ -86,11 +92,7 @@ export class Ways {
   #notice(): Node[] {
     const source = this.#source;
     if (source.kind === "fresh") return [];
-    const done = h(
-      "button",
-      { type: "button", class: "plain", click: () => this.#take(FRESH, "All pictures anew") },
-      "Done",
-    );
+    const done = h("button", { type: "button", class: "plain", click: () => this.#done(source) }, "Done");
     if (source.kind === "redraw")
       return [h("div", { class: "way" }, h("p", {}, "Mark what is to be drawn anew; the rest stays."), done)];
     const slider = h("input", {
@@ -100,7 +102,11 @@ export class Ways {
       step: 0.02,
       value: source.distance,
       "aria-label": "Distance",
-      change: () => this.#like(source.sample, Number(slider.value)),
+      // The slider stays, so that keys can go on.
+      change: () => {
+        this.#source = { ...source, distance: Number(slider.value) };
+        this.#changed(`Distance ${slider.value}`);
+      },
     });
     const range = h("div", { class: "near" }, h("span", {}, "near"), slider, h("span", {}, "far"));
     return [h("div", { class: "way" }, h("p", {}, `Like picture ${source.sample + 1}`), range, done)];

@@ -85,7 +85,7 @@ export class SettingsPanel {
       { class: "field" },
       h("label", { for: "seed" }, "Seed"),
       h("div", { class: "seed" }, this.#seed, another, this.#lock),
-      h("p", { class: "note" }, "The same seed draws the same pictures, here and on the command line."),
+      h("p", { class: "note" }, "The same seed draws the same pictures."),
     );
     const panel = byId("settings", HTMLElement);
     panel.replaceChildren(seed, ...SLIDERS.map((slider) => this.#slider(slider)));
