@@ -31,37 +31,3 @@ export interface Editor {
   /** Makes a condition of a photo. */
   convert?(photo: ImageBitmap): Promise<void>;
 }
-
-export const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
-  ArrowLeft: [-1, 0],
-  ArrowRight: [1, 0],
-  ArrowUp: [0, -1],
-  ArrowDown: [0, 1],
-};
-
-/** Where a pointer is on an element, in 0 … `most` of its width and height. */
-export function placeOn(element: Element, { clientX, clientY }: MouseEvent, most: number): [number, number] {
-  const { left, top, width, height } = element.getBoundingClientRect();
-  return [((clientX - left) / width) * most, ((clientY - top) / height) * most];
-}
-
-export const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
-
-/** Follows a pointer from where it is pressed until it is let go. */
-export function drag(
-  element: HTMLElement,
-  start: PointerEvent,
-  moved: (event: PointerEvent) => void,
-  ended: () => void,
-): void {
-  element.setPointerCapture(start.pointerId);
-  const control = new AbortController();
-  const { signal } = control;
-  const end = () => {
-    control.abort();
-    ended();
-  };
-  element.addEventListener("pointermove", moved, { signal });
-  element.addEventListener("pointerup", end, { signal });
-  element.addEventListener("pointercancel", end, { signal });
-}

@@ -1,6 +1,6 @@
 import { type Bundle, type Condition, textOf } from "@iqvae/runtime";
+import { fromBase64 } from "../base64.ts";
 import { h, showPixels } from "../dom.ts";
-import { fromBase64 } from "../keep/work.ts";
 
 /** Pixels a side of a small picture of a condition. */
 const SIDE = 64;

@@ -1,7 +1,8 @@
 import { hslColor, type KeyPointSpec } from "@iqvae/runtime";
 import { announce, h } from "../dom.ts";
+import { ARROWS, clamp, drag, placeOn } from "../pointer.ts";
 import { Chips } from "./chips.ts";
-import { ARROWS, clamp, drag, type Editor, type Listener, placeOn } from "./editor.ts";
+import type { Editor, Listener } from "./editor.ts";
 import { Underlay } from "./underlay.ts";
 
 const MOST = 255;

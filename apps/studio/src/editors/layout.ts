@@ -1,8 +1,9 @@
 import { type Box, type LayoutSpec, layoutBytes } from "@iqvae/runtime";
 import { announce, h } from "../dom.ts";
 import { icon } from "../icons.ts";
+import { ARROWS, clamp, drag, placeOn } from "../pointer.ts";
 import { Chips } from "./chips.ts";
-import { ARROWS, clamp, drag, type Editor, type Listener, placeOn } from "./editor.ts";
+import type { Editor, Listener } from "./editor.ts";
 import { Underlay } from "./underlay.ts";
 
 const MOST = 255;

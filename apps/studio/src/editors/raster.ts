@@ -1,5 +1,6 @@
 import { announce, h } from "../dom.ts";
-import { ARROWS, clamp, type Listener } from "./editor.ts";
+import { ARROWS, clamp } from "../pointer.ts";
+import type { Listener } from "./editor.ts";
 import { Underlay } from "./underlay.ts";
 
 export type Tool = "brush" | "fill" | "eraser";

@@ -1,4 +1,5 @@
-import { fromBase64, type Kept, readWork, toBase64, writeWork } from "./work.ts";
+import { fromBase64, toBase64 } from "../base64.ts";
+import { type Kept, readWork, writeWork } from "./work.ts";
 
 const MARK = "#work=";
 

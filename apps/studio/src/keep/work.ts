@@ -1,4 +1,5 @@
-import { readSettings, type Settings } from "../drawing/settings.ts";
+import { fromBase64, toBase64 } from "../base64.ts";
+import type { Settings } from "../drawing/settings.ts";
 import { FRESH, type Source } from "../drawing/source.ts";
 
 /** All that pictures follow from, as links, files and the browser's own storage keep it. */
@@ -48,17 +49,4 @@ function readSource(value: unknown): Source {
     return { kind, sample: sample as number, distance: Math.min(1, Number(distance)) };
   const [given, whole] = [tokens(fixed), tokens(base)];
   return kind === "redraw" && given && whole ? { kind, fixed: given, base: whole } : FRESH;
-}
-
-export { readSettings };
-
-export function toBase64(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return btoa(text);
-}
-
-/** @throws Error when it is not Base64 */
-export function fromBase64(text: string): Uint8Array {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }

@@ -1,5 +1,5 @@
 import { announce, h } from "../dom.ts";
-import { ARROWS, clamp, drag, placeOn } from "../editors/editor.ts";
+import { ARROWS, clamp, drag, placeOn } from "../pointer.ts";
 
 /** Which tokens of a picture are drawn anew, painted over the picture. */
 export class Mask {
