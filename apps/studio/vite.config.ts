@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
+import { licenses } from "./vite/licenses.ts";
 import { models } from "./vite/models.ts";
 import { offline } from "./vite/offline.ts";
 
@@ -9,7 +10,11 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 export default defineConfig({
   root: path("."),
   base: "./",
-  plugins: [models(process.env.STUDIO_MODELS ?? path("../../models")), offline(path("offline/service-worker.js"))],
+  plugins: [
+    models(process.env.STUDIO_MODELS ?? path("../../models")),
+    licenses(["@fontsource-variable/instrument-sans", "marked"].map((name) => path(`../../node_modules/${name}`))),
+    offline(path("offline/service-worker.js")),
+  ],
   // The runtime is taken from its sources, and is no dependency in package.json: with it npm would install ONNX Runtime, 400 MB.
   resolve: { alias: { "@iqvae/runtime": path("../../packages/runtime/src/index.ts") } },
   worker: { format: "es" },

@@ -17,7 +17,13 @@ export async function showCard(model: Bundle, card: Promise<string>): Promise<vo
   try {
     const text = (await card).replace(/^---\n.*?\n---\n/s, "");
     const { marked } = await import("marked");
-    body.replaceChildren(...blocks(marked.lexer(text)));
+    const own = h(
+      "p",
+      { class: "note" },
+      "This page: MIT. ",
+      h("a", { href: "licenses.txt" }, "What it has from others"),
+    );
+    body.replaceChildren(...blocks(marked.lexer(text)), own);
   } catch (error) {
     body.replaceChildren(h("p", {}, `The card cannot be shown: ${(error as Error).message}`));
   }
