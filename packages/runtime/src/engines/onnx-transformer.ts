@@ -2,15 +2,16 @@ import type { Answer, Question, Sequences } from "../sampling/sample.ts";
 import type { DrawnModel } from "./engine.ts";
 import type { Graph, OnnxTensor, OnnxTensors, Tensors } from "./onnx.ts";
 
-/** A batch under way. */
-interface Decoding {
-  readonly sequences: Sequences;
-  /** Keys and values of each layer by the names of their inputs, float32 `[S, heads, room, D]`. */
-  readonly caches: ReadonlyMap<string, Float32Array>;
+/** Rows that caches grow by. A step looks at all that there are, those that are not in use yet included. */
+const GROWTH = 16;
+
+/** Keys and values of a batch under way. */
+interface Caches {
+  readonly room: number;
+  /** By the names of the graphs, float32 `[S, heads, room, D]`. */
+  readonly rows: ReadonlyMap<string, Float32Array>;
   /** The same as tensors. */
   readonly feeds: OnnxTensors;
-  /** Logits of image token 0 under each condition, `[N, K]`. */
-  readonly first: Float32Array;
 }
 
 /**
@@ -28,13 +29,10 @@ export class OnnxTransformer {
   readonly #K: number;
   /** Tokens of a condition. */
   readonly #P: number;
-  /** Tokens that are remembered at most: the last of an image is not read. */
-  readonly #room: number;
-  #decoding: Decoding | undefined;
+  #caches: Caches | undefined;
 
   constructor({ transformer, grids, autoencoders }: DrawnModel, whole: Graph, step: Graph, tensors: Tensors) {
     const { layers, heads, width } = transformer;
-    const count = (grid: readonly number[]) => grid[0]! * grid[1]!;
     this.#whole = whole;
     this.#step = step;
     this.#tensors = tensors;
@@ -42,30 +40,28 @@ export class OnnxTransformer {
     this.#heads = heads;
     this.#D = width / heads;
     this.#K = autoencoders.image.codes;
-    this.#P = count(grids.condition);
-    this.#room = this.#P + count(grids.image) - 1;
+    this.#P = grids.condition[0] * grids.condition[1];
   }
 
   /** Logits, `[S, K]`. */
   async predict({ sequences, t, last }: Question): Promise<Answer> {
     if (t > 0) return await this.#next(last, t - 1);
-    this.#decoding = undefined;
-    this.#decoding = await this.#start(sequences);
-    return blocks(this.#decoding.first, sequences.of, this.#K);
+    this.#caches = undefined;
+    return await this.#start(sequences);
   }
 
   /** Lets go of keys and values. */
   forget(): void {
-    this.#decoding = undefined;
+    this.#caches = undefined;
   }
 
-  /** Reads the conditions, each once, and makes room for the image tokens. */
-  async #start(sequences: Sequences): Promise<Decoding> {
+  /** Reads the conditions, each once. */
+  async #start({ conditions, of }: Sequences): Promise<Float32Array> {
     const [H, D, P] = [this.#heads, this.#D, this.#P];
-    const N = sequences.conditions.length;
+    const N = conditions.length;
     const { whole, float } = this.#tensors;
     const tokens = new Int32Array(N * P);
-    sequences.conditions.forEach((each, n) => {
+    conditions.forEach((each, n) => {
       tokens.set(each, n * P);
     });
     const none = float(new Float32Array(0), [N, H, 0, D]);
@@ -74,39 +70,46 @@ export class OnnxTransformer {
       image: whole([], [N, 0]),
       ...Object.fromEntries(this.#names.map((name) => [`past.${name}`, none])),
     });
-    const caches = new Map<string, Float32Array>();
-    const feeds: Record<string, OnnxTensor> = {};
-    for (const name of this.#names) {
-      const present = out[`present.${name}`]!.data as Float32Array; // [N, H, P, D]
-      const cache = this.#spread(present, sequences.of);
-      caches.set(name, cache);
-      feeds[`past.${name}`] = float(cache, [sequences.of.length, H, this.#room, D]);
-    }
-    return { sequences, caches, feeds, first: out.logits!.data as Float32Array };
+    const present = this.#names.map((name): [string, Float32Array] => {
+      const rows = out[`present.${name}`]!.data as Float32Array; // [N, H, P, D]
+      return [name, blocks(rows, of, H * P * D)];
+    });
+    this.#caches = this.#grown(new Map(present), P, of.length);
+    return blocks(out.logits!.data as Float32Array, of, this.#K);
   }
 
-  /** `[N, H, P, D]` of the conditions → `[S, H, room, D]` of the sequences, zeros behind: later rows must be finite. */
-  #spread(present: Float32Array, of: Int32Array): Float32Array {
-    const [H, rows, room] = [this.#heads, this.#P * this.#D, this.#room * this.#D];
-    const cache = new Float32Array(of.length * H * room);
-    of.forEach((n, s) => {
-      for (let h = 0; h < H; h++)
-        cache.set(present.subarray((n * H + h) * rows, (n * H + h + 1) * rows), (s * H + h) * room);
-    });
-    return cache;
+  /** The same rows with room for more, with zeros in it: they are not looked at, but must be finite. */
+  #grown(rows: Caches["rows"], before: number, sequences: number): Caches {
+    const [H, D] = [this.#heads, this.#D];
+    const room = before + GROWTH;
+    const larger = new Map<string, Float32Array>();
+    const feeds: Record<string, OnnxTensor> = {};
+    for (const [name, values] of rows) {
+      const all = new Float32Array(sequences * H * room * D);
+      for (let at = 0; at < sequences * H; at++)
+        all.set(values.subarray(at * before * D, (at + 1) * before * D), at * room * D);
+      larger.set(name, all);
+      feeds[`past.${name}`] = this.#tensors.float(all, [sequences, H, room, D]);
+    }
+    return { room, rows: larger, feeds };
   }
 
   /** Feeds image token `t` of every sequence; gives the logits of the next. */
   async #next(last: Int32Array, t: number): Promise<Float32Array> {
-    const { caches, feeds } = this.#decoding!;
-    const [D, room] = [this.#D, this.#room];
+    const S = last.length;
     const row = this.#P + t;
+    let caches = this.#caches!;
+    if (row === caches.room) {
+      caches = this.#grown(caches.rows, row, S);
+      this.#caches = caches;
+    }
+    const D = this.#D;
     const { whole } = this.#tensors;
-    const out = await this.#step.run({ token: whole(last, [last.length]), past_length: whole([row], [1]), ...feeds });
-    for (const [name, cache] of caches) {
+    const out = await this.#step.run({ token: whole(last, [S]), past_length: whole([row], [1]), ...caches.feeds });
+    for (const [name, all] of caches.rows) {
       const made = out[`new.${name}`]!.data as Float32Array; // [S, H, 1, D]
-      for (let at = 0; at < made.length / D; at++)
-        cache.set(made.subarray(at * D, (at + 1) * D), (at * room + row) * D);
+      for (let at = 0; at < S * this.#heads; at++)
+        all.set(made.subarray(at * D, (at + 1) * D), (at * caches.room + row) * D);
     }
     return out.logits!.data as Float32Array;
   }
