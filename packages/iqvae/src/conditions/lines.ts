@@ -13,7 +13,9 @@ export function lines(kind: "lines" | "edges", size: number): Condition {
     toPlanes,
     toLogits: (drawing) => toPlanes(drawing).mul(2).sub(1).mul(SURE),
     loss(logits, drawing) {
-      return ops.aten.binary_cross_entropy_with_logits(logits.squeeze(1).to("float32"), drawing.to("float32"));
+      const x = logits.squeeze(1).to("float32");
+      // −log σ(x) where there is a line and −log σ(−x) elsewhere. libtorch's own has no form for the `meta` device from 2.x on.
+      return ops.aten.softplus(x).sub(x.mul(drawing)).mean();
     },
     fromLogits: (logits) => logits.squeeze(1).gt(0).to("uint8"),
   };

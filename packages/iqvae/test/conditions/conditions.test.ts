@@ -1,3 +1,4 @@
+import { grad, ops, scope } from "@iqvae/torch";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { conditionFor, layoutBytes, textBytes, textOf } from "../../src/conditions/index.ts";
@@ -40,6 +41,28 @@ for (const kind of ["lines", "edges"] as const) {
     ignorance: () => Math.LN2,
   });
 }
+
+test("lines: the loss and its gradient are libtorch's binary cross-entropy, however sure the logits", () => {
+  scope(() => {
+    const { loss } = conditionFor({ kind: "lines" }, SIZE);
+    const drawing = ops.aten
+      .arange(2 * SIZE ** 2)
+      .remainder(3)
+      .eq(0)
+      .to("uint8")
+      .reshape([2, SIZE, SIZE]);
+    const logits = ops.aten
+      .linspace(-40, 40, 2 * SIZE ** 2)
+      .reshape([2, 1, SIZE, SIZE])
+      .detach();
+    logits.requiresGrad = true;
+    const expected = ops.aten.binary_cross_entropy_with_logits(logits.squeeze(1), drawing.to("float32"));
+    const given = loss(logits, drawing);
+    expect(given.item()).toBeCloseTo(expected.item(), 5);
+    const [a, b] = [given, expected].map((each) => grad([each], [logits])[0]!);
+    expect(a!.sub(b!).abs().max().item()).toBeLessThan(1e-8);
+  });
+});
 
 const POINTS = {
   kind: "keypoints",
