@@ -1,4 +1,7 @@
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 
@@ -30,4 +33,30 @@ test.each(SCRIPTS)("bench/%s runs and prints %s", (script, figure, flags) => {
     .flatMap((line) => JSON.parse(line)[figure] ?? []);
   expect(figures.length).toBeGreaterThan(0);
   for (const value of figures) expect(value).toBeGreaterThan(0);
+});
+
+test("gpu-check, on the processor in the place of a GPU, passes all checks of kernels, writes them, and says what failed", () => {
+  const script = fileURLToPath(new URL("../../../../scripts/gpu-check.mjs", import.meta.url));
+  const folder = mkdtempSync(join(tmpdir(), "gpu-check-"));
+  try {
+    const run = (device: string) => {
+      const out = join(folder, `${device}.json`);
+      const { status } = spawnSync(process.execPath, [script, "--device", device, "--parts", "kernels", "--out", out]);
+      const { parts } = JSON.parse(readFileSync(out, "utf8")) as {
+        parts: { kernels: { checks: { name: string; ok: boolean; error?: string }[] } };
+      };
+      return { status, checks: parts.kernels.checks };
+    };
+    const { status, checks } = run("cpu");
+    expect(checks.filter(({ ok }) => !ok)).toEqual([]);
+    expect(checks.map(({ name }) => name)).toContain("adamw_, lerp_ and global_norm");
+    expect(status).toBe(0);
+    // A device without values fails, check by check, and does not stop the rest.
+    const meta = run("meta");
+    expect(meta.status).toBe(1);
+    expect(meta.checks).toHaveLength(checks.length);
+    expect(meta.checks.find(({ name }) => name === "attention")).toMatchObject({ ok: false });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
