@@ -64,9 +64,12 @@ export class Workbench {
       this.#gallery.resize(samples);
       this.#draw();
     });
-    this.#ways = new Ways(this.#gallery, model.grids.image, (said) => {
-      announce(said);
-      this.#draw();
+    this.#ways = new Ways(this.#gallery, model.grids.image, {
+      seed: () => this.#panel.settings.seed,
+      changed: (said) => {
+        announce(said);
+        this.#draw();
+      },
     });
     this.#drawer = new Drawer(generator, {
       frame: (at, frame) => this.#gallery.show(at, frame),

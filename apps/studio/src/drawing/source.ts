@@ -5,8 +5,8 @@ import type { Settings } from "./settings.ts";
 export type Source =
   /** Nothing: each has numbers of its own. */
   | { readonly kind: "fresh" }
-  /** They are near the picture with this number. */
-  | { readonly kind: "like"; readonly sample: number; readonly distance: number }
+  /** They are near the picture with this seed and number; the seed of the settings says which of those that are near. */
+  | { readonly kind: "like"; readonly seed: number; readonly sample: number; readonly distance: number }
   /** A part is given: tokens, −1 where each has its own. */
   | { readonly kind: "redraw"; readonly fixed: Int32Array; readonly base: Int32Array };
 
@@ -48,7 +48,8 @@ export function partOf(source: Source, settings: Settings, place: number): Image
       return { ...shared, fixed: [source.fixed] };
     case "like": {
       const share = place === 0 ? 0 : source.distance;
-      return { ...common, firstSample: source.sample, noise: { kind: "between", to: seed + place, share } };
+      const noise = { kind: "between", to: seed + place, share } as const;
+      return { ...common, seed: source.seed, firstSample: source.sample, noise };
     }
   }
 }

@@ -42,11 +42,12 @@ export function readWork(json: string): Kept {
 }
 
 function readSource(value: unknown): Source {
-  const { kind, sample, distance, fixed, base } = (value ?? {}) as Record<string, unknown>;
+  const { kind, seed, sample, distance, fixed, base } = (value ?? {}) as Record<string, unknown>;
+  const isCount = (number: unknown): number is number => Number.isSafeInteger(number) && (number as number) >= 0;
   const tokens = (list: unknown) =>
     Array.isArray(list) && list.every((token) => Number.isInteger(token)) ? Int32Array.from(list) : undefined;
-  if (kind === "like" && Number.isInteger(sample) && (sample as number) >= 0 && Number(distance) > 0)
-    return { kind, sample: sample as number, distance: Math.min(1, Number(distance)) };
+  if (kind === "like" && isCount(seed) && isCount(sample) && Number(distance) > 0)
+    return { kind, seed, sample, distance: Math.min(1, Number(distance)) };
   const [given, whole] = [tokens(fixed), tokens(base)];
   return kind === "redraw" && given && whole ? { kind, fixed: given, base: whole } : FRESH;
 }

@@ -20,15 +20,19 @@ export class Ways {
   #source: Source = FRESH;
   #mask: Mask | undefined;
 
-  /** @param changed the source is another one, in words */
-  constructor(gallery: Gallery, grid: readonly [number, number], changed: (said: string) => void) {
+  /** @param seed of the pictures that are there @param changed the source is another one, in words */
+  constructor(
+    gallery: Gallery,
+    grid: readonly [number, number],
+    { seed, changed }: { seed: () => number; changed: (said: string) => void },
+  ) {
     this.#gallery = gallery;
     this.#grid = grid;
     this.#changed = changed;
     const act = (name: IconName, label: string, click: () => void) =>
       h("button", { type: "button", class: "tool worded", click }, icon(name), h("span", {}, label));
     this.acts = [
-      act("like", "More like this", () => this.#like(this.#gallery.place, NEAR)),
+      act("like", "More like this", () => this.#like(seed(), this.#gallery.place)),
       act("mask", "Redraw a part", () => this.#redraw()),
     ];
   }
@@ -64,8 +68,8 @@ export class Ways {
     this.#changed(said);
   }
 
-  #like(sample: number, distance: number): void {
-    this.#take({ kind: "like", sample, distance }, `Pictures like number ${sample + 1}`);
+  #like(seed: number, sample: number): void {
+    this.#take({ kind: "like", seed, sample, distance: NEAR }, `Pictures like number ${sample + 1}`);
     this.#gallery.choose(0);
   }
 

@@ -1,0 +1,141 @@
+import type { Frame, ImageOptions, WorkerGenerator } from "@iqvae/runtime";
+import { expect, test, vi } from "vitest";
+import { Drawer, type Wish } from "../src/drawing/drawer.ts";
+import { FRESH, partsOf, type Source } from "../src/drawing/source.ts";
+
+const SETTINGS = { seed: 4, locked: true, samples: 3, temperature: 0.9, topP: 0.95, guidance: 1 };
+const wish = (byte: number, source: Source = FRESH): Wish => ({
+  condition: Uint8Array.of(byte),
+  settings: SETTINGS,
+  source,
+});
+
+/** A generator whose answers come when the test says so; an abort ends a request at once, as that of the worker does. */
+function generator() {
+  const asked: { condition: number; options: ImageOptions; answer: () => void }[] = [];
+  const wait = ([condition]: Uint8Array, options: ImageOptions) =>
+    new Promise<void>((answer, reject) => {
+      options.signal!.addEventListener("abort", () => reject(options.signal!.reason));
+      asked.push({ condition: condition!, options, answer });
+    });
+  const pixels = (condition: Uint8Array) => Uint8Array.of(condition[0]!, 0, 0);
+  const engine: Pick<WorkerGenerator, "draw" | "stream"> = {
+    async draw([condition], options = {}) {
+      await wait(condition!, options);
+      return [[pixels(condition!)]];
+    },
+    async *stream(condition, options = {}) {
+      await wait(condition, options);
+      for (let sample = 0; sample < options.samples!; sample++)
+        yield { sample, pixels: pixels(condition), tokens: new Int32Array(1), share: 1 } satisfies Frame;
+    },
+  };
+  return { asked, engine };
+}
+
+function watched(engine: Pick<WorkerGenerator, "draw" | "stream">) {
+  const shown: [place: number, condition: number][] = [];
+  const watcher = {
+    frame: (place: number, { pixels }: { pixels: Uint8Array }) => shown.push([place, pixels[0]!]),
+    begun: vi.fn(),
+    done: vi.fn(),
+    failed: vi.fn(),
+  };
+  return { drawer: new Drawer(engine, watcher), shown, watcher };
+}
+
+const settle = () => new Promise((resolve) => setTimeout(resolve));
+
+test("the picture that is looked at comes first, then the others in their places", async () => {
+  const { asked, engine } = generator();
+  const { drawer, shown, watcher } = watched(engine);
+  drawer.draw(wish(1), 1);
+  for (let part = 0; part < 3; part++) {
+    await settle();
+    asked[part]!.answer();
+  }
+  await settle();
+  expect(shown).toEqual([
+    [1, 1],
+    [0, 1],
+    [2, 1],
+  ]);
+  expect(asked.map(({ options }) => [options.firstSample, options.samples, options.seed])).toEqual([
+    [1, 1, 4],
+    [0, 1, 4],
+    [2, 1, 4],
+  ]);
+  expect(watcher.done).toHaveBeenCalledTimes(1);
+});
+
+test("a newer wish drops the older one, which is no failure and shows nothing more", async () => {
+  const { asked, engine } = generator();
+  const { drawer, shown, watcher } = watched(engine);
+  drawer.draw(wish(1), 0);
+  drawer.draw(wish(2), 0);
+  await settle();
+  expect(asked[0]!.options.signal!.aborted).toBe(true);
+  asked[0]!.answer();
+  for (let part = 1; part < 3; part++) {
+    asked[part]!.answer();
+    await settle();
+  }
+  expect(shown).toEqual([
+    [0, 2],
+    [1, 2],
+    [2, 2],
+  ]);
+  expect([watcher.done.mock.calls.length, watcher.failed.mock.calls.length]).toEqual([1, 0]);
+});
+
+test("of changes that come while one is drawn the newest alone is drawn next", async () => {
+  const { asked, engine } = generator();
+  const { drawer, shown } = watched(engine);
+  for (const byte of [1, 2, 3, 4]) drawer.preview(wish(byte), 2);
+  await settle();
+  asked[0]!.answer();
+  await settle();
+  asked[1]!.answer();
+  await settle();
+  expect(shown).toEqual([
+    [2, 1],
+    [2, 4],
+  ]);
+  expect(asked).toHaveLength(2);
+});
+
+test("the end of a stroke drops what was drawn of it on the way, and another stroke what was drawn of it", async () => {
+  const { asked, engine } = generator();
+  const { drawer, shown, watcher } = watched(engine);
+  drawer.preview(wish(1), 0);
+  drawer.preview(wish(2), 0);
+  drawer.draw(wish(3), 0);
+  drawer.preview(wish(4), 0);
+  await settle();
+  expect(asked.map(({ condition, options }) => [condition, options.signal!.aborted])).toEqual([
+    [1, true],
+    [3, true],
+    [4, false],
+  ]);
+  asked[2]!.answer();
+  await settle();
+  expect(shown).toEqual([[0, 4]]);
+  expect(watcher.failed).not.toHaveBeenCalled();
+});
+
+test("what goes wrong is told", async () => {
+  const { drawer, watcher } = watched({ ...generator().engine, draw: () => Promise.reject(new RangeError("no")) });
+  drawer.preview(wish(1), 0);
+  await settle();
+  expect(watcher.failed).toHaveBeenCalledWith(new RangeError("no"));
+});
+
+test("pictures like one have its noise at first, and others beside it after that", () => {
+  const source = { kind: "like", seed: 9, sample: 5, distance: 0.2 } as const;
+  const parts = partsOf(source, SETTINGS, 1);
+  expect(parts.map(({ from, options }) => [from, options.seed, options.firstSample, options.noise])).toEqual([
+    [1, 9, 5, { kind: "between", to: 5, share: 0.2 }],
+    [0, 9, 5, { kind: "between", to: 4, share: 0 }],
+    [2, 9, 5, { kind: "between", to: 6, share: 0.2 }],
+  ]);
+});
