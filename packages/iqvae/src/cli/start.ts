@@ -2,9 +2,9 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { ModelError } from "@iqvae/runtime";
-import { checkWritable, replaceFile } from "@iqvae/torch";
+import { checkWritable, replaceFile, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
-import { loadConfig, withSettings } from "../config/index.ts";
+import { type Config, loadConfig, withSettings } from "../config/index.ts";
 import { spreadRows } from "../data/index.ts";
 import { report } from "../report/report.ts";
 import { isExported } from "../run/exported.ts";
@@ -15,6 +15,7 @@ import { openData } from "../run/train-run.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
+import { fitted, stepSeconds } from "./fit-to-machine.ts";
 import { collect, optionsOf, THREADS, threads } from "./options.ts";
 import { sampleExported } from "./sample-exported.ts";
 import { shipped } from "./shipped.ts";
@@ -40,6 +41,7 @@ export function startCommand(): Command {
       const progress = consoleProgress({ json });
       const files = { samples: resolve("samples.png"), page: resolve("report.html") };
       for (const file of Object.values(files)) checkWritable(file);
+      if (threads !== undefined) setThreads(threads);
       const run = openOrCreate(preset, set ?? [], progress);
       if (!statusOf(run).finished) await drawAtOnce(preset, files.samples, progress);
       if (!statusOf(run).finished && !(await trainAttended(run, progress, { threads, goOn: "npm start" }))) return;
@@ -72,7 +74,7 @@ async function drawAtOnce(preset: string, samples: string, progress: Progress): 
 function openOrCreate(preset: string, settings: readonly string[], progress: Progress): RunFolder {
   const path = join(RUNS, preset);
   if (!existsSync(join(path, "config.json"))) {
-    const run = createRun(path, loadConfig(preset, settings));
+    const run = createRun(path, sized(loadConfig(preset, settings), settings, progress));
     progress.tell(`Training ${preset} in ${path}`, { event: "run", path });
     return run;
   }
@@ -90,6 +92,27 @@ function openOrCreate(preset: string, settings: readonly string[], progress: Pro
     : `${path} is unfinished: going on from step ${step} of ${steps} of ${stage}`;
   progress.tell(state, { event: "run", path, stage, step, steps, finished });
   return run;
+}
+
+/** A new training in as many steps as this machine makes in some minutes, unless the steps were asked for. */
+function sized(config: Config, settings: readonly string[], progress: Progress): Config {
+  if (settings.some((setting) => /^stage[12]\.(steps|batch|model)/.test(setting))) return config;
+  const each = stepSeconds(config);
+  if (each === undefined) return config;
+  const { config: fits, seconds } = fitted(config, each);
+  const [first, second] = [fits.stage1.steps, fits.stage2.steps];
+  const shorter = first < config.stage1.steps;
+  const whole = shorter
+    ? `, in place of ${config.stage1.steps} and ${config.stage2.steps}, which would take ${minutes((seconds * config.stage1.steps) / first)}`
+    : "";
+  const text = `${first} and ${second} steps of the two stages${whole}: about ${minutes(seconds)} on this machine.`;
+  progress.tell(text, { event: "sized", stage1: first, stage2: second, seconds, shorter });
+  return fits;
+}
+
+function minutes(seconds: number): string {
+  const whole = Math.max(1, Math.round(seconds / 60));
+  return whole === 1 ? "a minute" : `${whole} minutes`;
 }
 
 async function drawAll(
