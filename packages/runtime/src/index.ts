@@ -24,7 +24,22 @@ export { DisposedError, ModelError, type ModelProblem } from "./errors.ts";
 export type { ModelSource } from "./files.ts";
 export { type Frame, ImageGenerator, type ImageOptions, type LoadOptions } from "./generator.ts";
 export * from "./layers.ts";
+export {
+  boxBytes,
+  type CutBox,
+  cutBoxes,
+  isNumber,
+  type PixelBox,
+  type Point,
+  parseBoxes,
+  parsePoints,
+  pointBytes,
+} from "./media/annotations.ts";
+export { type Crop, cropOf } from "./media/crop.ts";
 export { colorEdges, crestEdges } from "./media/edges.ts";
+export { FileProblem, type FileProblemKind } from "./media/file-problem.ts";
+export { expectNoOtherColors, keepNearest, type LabelMap, labelsOf, type StoredPixels } from "./media/labels.ts";
+export { linesOfGray } from "./media/lines.ts";
 export { logMel } from "./media/log-mel.ts";
 export { readWav, type Waveform } from "./media/wav.ts";
 export { checkDrawOptions, type DrawOptions } from "./sampling/choose.ts";

@@ -1,10 +1,9 @@
 import { access } from "node:fs/promises";
-import { logMel, readWav } from "@iqvae/runtime";
+import { boxBytes, cutBoxes, logMel, parseBoxes, parsePoints, pointBytes, readWav } from "@iqvae/runtime";
 import { type ConditionSpec, conditionFor, type LayoutSpec, textBytes } from "../conditions/index.ts";
 import { pictureOf } from "../media/picture.ts";
 import { readJson, readText, readWhole } from "../media/read-file.ts";
 import { labelMapOf, linesOf } from "../media/read-image.ts";
-import { boxBytes, cutBoxes, parseBoxes, parsePoints, pointBytes } from "./annotations.ts";
 
 /** Annotations of a condition are shares of a square. */
 const SQUARE = { width: 1, height: 1 } as const;

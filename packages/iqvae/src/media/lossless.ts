@@ -1,4 +1,4 @@
-import { FileProblem } from "./file-problem.ts";
+import { FileProblem } from "@iqvae/runtime";
 import type { Picture } from "./picture.ts";
 
 /**

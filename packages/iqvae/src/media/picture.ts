@@ -1,5 +1,5 @@
+import { cropOf, FileProblem, linesOfGray } from "@iqvae/runtime";
 import sharp, { type Metadata, type Sharp, type SharpOptions } from "sharp";
-import { FileProblem } from "./file-problem.ts";
 import { readWhole } from "./read-file.ts";
 import { plain } from "./svg.ts";
 
@@ -11,13 +11,6 @@ export interface Picture {
   readonly width: number;
   readonly height: number;
   readonly header: Metadata;
-}
-
-/** The largest square in the middle of a picture, in its pixels: what an image is cut to. */
-export interface Crop {
-  readonly left: number;
-  readonly top: number;
-  readonly side: number;
 }
 
 /** The most pixels of a picture, 16,383². A small file may claim any number; its header is asked before anything is decoded. */
@@ -48,11 +41,6 @@ export function expectPixels({ path, width, height }: Picture, most: number, wha
     "too large",
     `${path} has ${width} × ${height} pixels, ${million(width * height)}; ${million(most)} are the most of ${what}. Scale it down.`,
   );
-}
-
-export function cropOf({ width, height }: { readonly width: number; readonly height: number }): Crop {
-  const side = Math.min(width, height);
-  return { left: Math.floor((width - side) / 2), top: Math.floor((height - side) / 2), side };
 }
 
 /**
@@ -105,8 +93,7 @@ export async function squareImage(picture: Picture, size: number): Promise<Uint8
 }
 
 /**
- * A drawing of dark lines on white, cut to its middle and scaled to `size`. A pixel is a line when at least half as much of
- * it is ink as a line of one pixel would leave there, so that thin lines of a large drawing do not vanish [O].
+ * A drawing of dark lines on white, cut to its middle and scaled to `size`.
  *
  * @returns 0 or 1 (line) `[size, size]`
  * @throws FileProblem for a picture that is not whole
@@ -119,8 +106,8 @@ export async function squareLines(picture: Picture, size: number): Promise<Uint8
       .raw()
       .toBuffer({ resolveWithObject: true }),
   );
-  const ink = (0.5 * 255) / Math.max(1, cropOf(picture).side / size);
-  return Uint8Array.from({ length: size * size }, (_, at) => (255 - data[at * info.channels]! >= ink ? 1 : 0));
+  const gray = Uint8Array.from({ length: size * size }, (_, at) => data[at * info.channels]!);
+  return linesOfGray(gray, cropOf(picture).side / size);
 }
 
 function middle(image: Sharp, picture: Picture): Sharp {

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { FileProblem } from "./file-problem.ts";
+import { FileProblem } from "@iqvae/runtime";
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",

@@ -1,9 +1,9 @@
 import { deflateSync } from "node:zlib";
+import { FileProblem } from "@iqvae/runtime";
 import fc from "fast-check";
 import sharp, { type Sharp } from "sharp";
 import { describe, expect, it, test } from "vitest";
 import type { Rgb, SemanticSpec } from "../../src/conditions/index.ts";
-import { FileProblem } from "../../src/media/file-problem.ts";
 import { readLabels, storedPixels } from "../../src/media/label-map.ts";
 import { chunk, damage, pngFile } from "../data/import/trees.ts";
 import { chunkOf, packed, palettePng, pictureOf, withChunks } from "./files.ts";

@@ -1,4 +1,4 @@
-import { FileProblem, type FileProblemKind } from "../../media/file-problem.ts";
+import { FileProblem, type FileProblemKind } from "@iqvae/runtime";
 
 /** What can be wrong with a pair; the words are those of the summary. */
 export type ProblemKind =

@@ -1,4 +1,5 @@
-import { keepNearest, readLabels } from "../../../media/label-map.ts";
+import { keepNearest } from "@iqvae/runtime";
+import { readLabels } from "../../../media/label-map.ts";
 import { expectSameShape, openPicture, squareImage } from "../../../media/picture.ts";
 import type { FileTree } from "../readers/file-tree.ts";
 import type { ImportOf } from "../requests.ts";

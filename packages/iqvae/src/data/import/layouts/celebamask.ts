@@ -1,4 +1,5 @@
-import { keepNearest, storedPixels } from "../../../media/label-map.ts";
+import { keepNearest } from "@iqvae/runtime";
+import { storedPixels } from "../../../media/label-map.ts";
 import { expectSameShape, openPicture, type Picture, squareImage } from "../../../media/picture.ts";
 import { CELEBAMASK_PARTS } from "../class-names.ts";
 import { PairProblem, type Problems } from "../problems.ts";

@@ -1,4 +1,4 @@
-import { isNumber } from "../../annotations.ts";
+import { isNumber } from "@iqvae/runtime";
 import type { PairEntry } from "../../cache.ts";
 import type { Problems } from "../problems.ts";
 import type { FileTree } from "../readers/file-tree.ts";

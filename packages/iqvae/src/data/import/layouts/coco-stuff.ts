@@ -1,6 +1,6 @@
+import { boxBytes, cutBoxes, type PixelBox } from "@iqvae/runtime";
 import type { LayoutSpec } from "../../../conditions/index.ts";
 import { openPicture, squareImage } from "../../../media/picture.ts";
-import { boxBytes, cutBoxes, type PixelBox } from "../../annotations.ts";
 import { PairProblem } from "../problems.ts";
 import type { FileTree } from "../readers/file-tree.ts";
 import type { ImportOf } from "../requests.ts";

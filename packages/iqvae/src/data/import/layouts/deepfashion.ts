@@ -1,6 +1,6 @@
+import { type Point, pointBytes } from "@iqvae/runtime";
 import { openPicture, squareImage } from "../../../media/picture.ts";
 import { readText } from "../../../media/read-file.ts";
-import { type Point, pointBytes } from "../../annotations.ts";
 import type { PairEntry } from "../../cache.ts";
 import { PairProblem, type Problems } from "../problems.ts";
 import { ending, type FileTree, PICTURES } from "../readers/file-tree.ts";

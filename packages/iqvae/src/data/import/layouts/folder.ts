@@ -1,9 +1,8 @@
-import { logMel, readWav } from "@iqvae/runtime";
+import { boxBytes, cutBoxes, keepNearest, logMel, parseBoxes, parsePoints, pointBytes, readWav } from "@iqvae/runtime";
 import { type ConditionSpec, textBytes } from "../../../conditions/index.ts";
-import { keepNearest, readLabels } from "../../../media/label-map.ts";
+import { readLabels } from "../../../media/label-map.ts";
 import { expectSameShape, openPicture, type Picture, squareImage, squareLines } from "../../../media/picture.ts";
 import { readJson, readText, readWhole } from "../../../media/read-file.ts";
-import { boxBytes, cutBoxes, parseBoxes, parsePoints, pointBytes } from "../../annotations.ts";
 import { PairProblem, type Problems } from "../problems.ts";
 import { type FileTree, PICTURES, SOUNDS, stem } from "../readers/file-tree.ts";
 import type { FolderRequest } from "../requests.ts";

@@ -1,6 +1,7 @@
-import { type KeyPointSpec, type LayoutSpec, layoutBytes } from "../conditions/index.ts";
-import { FileProblem } from "../media/file-problem.ts";
-import { cropOf } from "../media/picture.ts";
+import { layoutBytes } from "../conditions/layout.ts";
+import type { KeyPointSpec, LayoutSpec } from "../conditions/spec.ts";
+import { cropOf } from "./crop.ts";
+import { FileProblem } from "./file-problem.ts";
 
 /** Of a picture, in any unit. */
 interface Shape {

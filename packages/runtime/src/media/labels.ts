@@ -1,0 +1,152 @@
+import type { Rgb, SemanticSpec } from "../conditions/spec.ts";
+import { cropOf } from "./crop.ts";
+import { FileProblem } from "./file-problem.ts";
+
+/** Colors that a message names. */
+const MOST_SHOWN = 20;
+
+/** Pixels as a file holds them: no profile of colors is applied, and nothing is scaled. */
+export interface StoredPixels {
+  /** Bytes `[height, width, channels]`: gray or RGB, both perhaps with opacity. */
+  readonly data: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  readonly channels: number;
+  /** Of a gray number: the largest is `2 ** bits - 1`. */
+  readonly bits: number;
+}
+
+/** A class number for each pixel, `[height, width]`. */
+export interface LabelMap {
+  readonly labels: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * Class numbers of pixels: gray ones are numbers; the color of others is the color of its class. Every pixel is checked.
+ *
+ * @param name what to call the picture in messages
+ * @throws FileProblem for a number, a color or a transparent pixel that stands for no class
+ */
+export function labelsOf(pixels: StoredPixels, { classes, indexed = false }: SemanticSpec, name: string): Uint8Array {
+  if (pixels.channels <= 2) return byNumber(pixels, classes, name);
+  return byColor(pixels, colorTable(classes.map(({ color }) => color)), indexed, name);
+}
+
+function byNumber({ data, channels, width }: StoredPixels, classes: SemanticSpec["classes"], path: string): Uint8Array {
+  const labels = channels === 1 ? data : data.filter((_, at) => at % channels === 0);
+  const at = labels.findIndex((label) => label >= classes.length);
+  if (at < 0) return labels;
+  throw new FileProblem(
+    "unknown class or color",
+    `${path} holds ${labels[at]} at ${place(at, width)}, but there are ${classes.length} classes, 0 (${classes[0]?.name}) to ` +
+      `${classes.length - 1} (${classes.at(-1)?.name}).`,
+  );
+}
+
+type ColorTable = ReadonlyMap<number, number>;
+
+/** What a color is in a table that holds it more than once. */
+const SEVERAL = -1;
+
+function colorTable(colors: readonly Rgb[]): ColorTable {
+  const table = new Map<number, number>();
+  colors.forEach(([r, g, b], label) => {
+    const key = (r << 16) | (g << 8) | b;
+    table.set(key, table.has(key) ? SEVERAL : label);
+  });
+  return table;
+}
+
+function byColor(
+  { data, channels, width }: StoredPixels,
+  table: ColorTable,
+  indexed: boolean,
+  path: string,
+): Uint8Array {
+  const out = new Uint8Array(data.length / channels);
+  for (let i = 0, at = 0; i < out.length; i++, at += channels) {
+    const color = colorAt(data, at, channels);
+    const label = table.get(color);
+    const opacity = channels === 4 ? data[at + 3]! : 255;
+    if (label === undefined || label === SEVERAL || opacity < 255) {
+      throw unknownColor(path, `${hex(color)} at ${place(i, width)}`, { label, opacity, table, indexed });
+    }
+    out[i] = label;
+  }
+  return out;
+}
+
+/** As one number; gray pixels have one channel, or two with their opacity. */
+function colorAt(data: Uint8Array, at: number, channels: number): number {
+  const [g, b] = channels <= 2 ? [at, at] : [at + 1, at + 2];
+  return (data[at]! << 16) | (data[g]! << 8) | data[b]!;
+}
+
+interface Unknown {
+  readonly label: number | undefined;
+  readonly opacity: number;
+  readonly table: ColorTable;
+  readonly indexed: boolean;
+}
+
+function unknownColor(path: string, pixel: string, { label, opacity, table, indexed }: Unknown): FileProblem {
+  const why =
+    opacity < 255
+      ? "which is transparent. Paint the whole map"
+      : label === SEVERAL
+        ? "which is that of several classes. Give each class a color of its own, or save class numbers in gray"
+        : indexed
+          ? "which stands for no class. Save class numbers: as a gray PNG, or as one with a palette"
+          : `which stands for no class. Paint without soft edges, in ${[...table.keys()].slice(0, MOST_SHOWN).map(hex).join(", ")}`;
+  return new FileProblem("unknown class or color", `${path} has the color ${pixel}, ${why}.`);
+}
+
+/**
+ * Whoever paints with the colors of the classes may save with a palette, in which they stand in any order.
+ *
+ * @param labels the indices of the palette
+ * @throws FileProblem where colors of the classes stand for other classes than the indices
+ */
+export function expectNoOtherColors(
+  { data, channels }: StoredPixels,
+  labels: Uint8Array,
+  { classes }: SemanticSpec,
+  name: string,
+): void {
+  const colors = colorTable(classes.map(({ color }) => color));
+  let apart = false;
+  for (let i = 0, at = 0; i < labels.length; i++, at += channels) {
+    const painted = colors.get(colorAt(data, at, channels));
+    if (painted === undefined || painted === SEVERAL) return;
+    apart ||= painted !== labels[i];
+  }
+  if (!apart) return;
+  throw new FileProblem(
+    "unknown class or color",
+    `${name} is painted in the colors of the classes, but its palette has them in another order, so that indices and ` +
+      "colors name different classes. Save it without a palette.",
+  );
+}
+
+/** Keeps one pixel of many: the nearest to each of a map that is cut to its middle and scaled to `size`. */
+export function keepNearest({ labels, width, height }: LabelMap, size: number): Uint8Array {
+  const { left, top, side } = cropOf({ width, height });
+  const nearest = (i: number) => Math.min(side - 1, Math.floor(((i + 0.5) * side) / size));
+  const columns = Uint32Array.from({ length: size }, (_, x) => left + nearest(x));
+  const kept = new Uint8Array(size * size);
+  for (let y = 0, at = 0; y < size; y++) {
+    const row = (top + nearest(y)) * width;
+    for (let x = 0; x < size; x++, at++) kept[at] = labels[row + columns[x]!]!;
+  }
+  return kept;
+}
+
+function place(at: number, width: number): string {
+  return `x = ${at % width}, y = ${Math.floor(at / width)}`;
+}
+
+function hex(color: number): string {
+  return `#${color.toString(16).padStart(6, "0")}`;
+}
