@@ -26,10 +26,10 @@ interface SampleCommandOptions {
   readonly index?: number[];
   readonly count: number;
   readonly seed: number;
-  readonly temperature: number;
+  readonly temperature?: number;
   readonly topK?: number;
-  readonly topP: number;
-  readonly guidance: number;
+  readonly topP?: number;
+  readonly guidance?: number;
   readonly complete?: string[];
   readonly mask?: string;
   readonly towardsSeed?: number;
@@ -55,10 +55,10 @@ export function sampleCommand(): Command {
     .option("--index <number>", "a held-out pair whose condition to take; may be repeated", collect(whole(0)))
     .option("--count <images>", "images for each condition", whole(1), SAMPLES)
     .option("--seed <number>", "equal seeds draw equal images", whole(0), 0)
-    .option("--temperature <number>", "below 1 safer, above 1 more varied", numberAbove(0), 1)
+    .option("--temperature <number>", "below 1 safer, above 1 more varied (default: as configured)", numberAbove(0))
     .option("--top-k <count>", "draw among the likeliest codes only", whole(1))
-    .option("--top-p <share>", "draw among the likeliest codes that reach this probability", numberAbove(0, 1), 1)
-    .option("--guidance <scale>", "above 1 follows the condition more closely, and varies less", numberAbove(0), 1)
+    .option("--top-p <share>", "draw among the likeliest codes that reach this probability", numberAbove(0, 1))
+    .option("--guidance <scale>", "above 1 follows the condition more closely, and varies less", numberAbove(0))
     .option("--complete <file>", "draw the rest of this image; once, or once for each condition", collect(String))
     .option("--mask <file>", "what is given of an image: light; without --complete, of the held-out pair's own")
     .option("--towards-seed <number>", "draw the images on the way from one seed to another", whole(0))
@@ -91,6 +91,7 @@ export function sampleCommand(): Command {
       checkSheet(way, chosen, options.count, data.size);
       const total = (way.kind === "blend" ? 1 : chosen.length) * options.count;
       const drawing: SampleOptions = {
+        ...generator.sampling,
         ...samplingOf(options),
         onProgress: (share) => progress.update(Math.floor(share * total)),
       };
@@ -126,16 +127,17 @@ async function drawExported(
     );
   }
   const out = outputFile(options.out, "sample.png");
-  const names = ["seed", "temperature", "topK", "topP", "guidance"] as const;
-  const sampling = Object.fromEntries(names.filter(given).map((name) => [name, options[name]]));
-  const drawing: ExportedDrawing = { ...options, sampling };
+  const drawing: ExportedDrawing = { ...options, sampling: samplingOf(options) };
   const { picture, conditions } = await sampleExported(folder, drawing, CONDITIONS, progress);
   replaceFile(out, picture);
   tellDrawn(progress, out, conditions, options.count);
 }
 
+/** What was asked for; all else is as the model's configuration says. */
 function samplingOf({ count, seed, temperature, topK, topP, guidance }: SampleCommandOptions): SampleOptions {
-  return { samples: count, seed, temperature, topP, guidance, ...(topK === undefined ? {} : { topK }) };
+  const wanted = { temperature, topK, topP, guidance };
+  const given = Object.entries(wanted).filter(([, value]) => value !== undefined);
+  return { samples: count, seed, ...Object.fromEntries(given) };
 }
 
 /** What to draw. */

@@ -72,5 +72,11 @@ export function impossibleCombinations(config: Config): string[] {
       problems.push(`${name}.warmup ${warmup} is longer than the training; use at most ${name}.steps, ${steps}`);
     }
   }
+  const { guidance } = config.sampling;
+  if (guidance !== 1 && stage2.conditionDropout === 0) {
+    problems.push(
+      `sampling.guidance ${guidance} needs a model that also learns without conditions: give stage2.conditionDropout a share, such as 0.1`,
+    );
+  }
   return problems;
 }

@@ -107,8 +107,9 @@ const scenes: ConfigInput = {
   data: { name: "scenes", condition: "layout", size: 64, count: 16_000 },
 };
 
-/** A word says less of a picture than a map does, and guidance can make more of it. */
+/** A word says less of a picture than a map does, and guidance makes more of it. */
 const guidable = { ...hour.stage2, conditionDropout: 0.1 };
+const guided = { guidance: 2 };
 
 /** Emoji of five vendors from what they are called. */
 const words: ConfigInput = {
@@ -125,6 +126,7 @@ const words: ConfigInput = {
     steps: 3500,
   },
   stage2: guidable,
+  sampling: guided,
 };
 
 /** Emoji of five vendors from their spoken names. */
@@ -140,6 +142,7 @@ const speech: ConfigInput = {
     steps: 3500,
   },
   stage2: { ...guidable, model: { ...hour.stage2.model, dropout: 0 }, steps: 6000, rate: 4e-3 },
+  sampling: guided,
 };
 
 /** The Earth from its land cover. */

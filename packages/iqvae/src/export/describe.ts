@@ -29,7 +29,7 @@ export function describeModel(config: Config, weights: WeightType): Description 
     },
     autoencoders: { condition, image },
     transformer: { layers, width, heads, unconditional },
-    sampling: { temperature: 1, topK: null, topP: 1, guidance: 1 },
+    sampling: config.sampling,
     noise: 1,
     weights,
     perceptual: perceptualOf(config),

@@ -25,7 +25,7 @@ export async function compareSamples(runs: readonly RunFolder[], progress: Progr
     const rasters = pairs.map(({ raster }) => raster);
     const drawn = runs.map((run) => {
       using generator = ImageGenerator.load(run);
-      return generator.draw(rasters, { samples: SAMPLES });
+      return generator.draw(rasters, { ...generator.sampling, samples: SAMPLES });
     });
     const rows = pairs.flatMap(({ condition, image }, i): SheetRow[] => [
       { label: `held-out pair ${numbers[i]}: condition and real image`, tiles: [condition, image] },

@@ -96,7 +96,12 @@ function drawSheet(
 ): SheetRow[] {
   const pairs = heldOutPairs(dataset, rows);
   const rasters = pairs.map(({ raster }) => raster);
-  const samples = generator.draw(rasters, { samples: SAMPLES, seed: generator.config.seed, onProgress });
+  const samples = generator.draw(rasters, {
+    ...generator.sampling,
+    samples: SAMPLES,
+    seed: generator.config.seed,
+    onProgress,
+  });
   return pairs.map(({ condition, image }, i) => ({ tiles: [condition, image, ...(samples[i] ?? [])] }));
 }
 

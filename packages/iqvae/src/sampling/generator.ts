@@ -33,6 +33,12 @@ export class ImageGenerator implements Disposable {
     this.#transformer = models.transformer;
   }
 
+  /** How images are drawn where the configuration is asked, to be passed on to {@link draw} and the others, which do not. */
+  get sampling(): SampleOptions {
+    const { topK, ...rest } = this.config.sampling;
+    return topK === null ? rest : { ...rest, topK };
+  }
+
   /** Both models, to be measured. */
   get models(): { readonly iqvae: IqVae; readonly transformer: Transformer } {
     return { iqvae: this.#iqvae, transformer: this.#transformer };

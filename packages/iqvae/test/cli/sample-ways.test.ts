@@ -53,6 +53,26 @@ describe("sample", () => {
     expect(new Set(pictures).size).toBe(pictures.length);
   });
 
+  test("what is not said is as the run's configuration says, what is said is not", async () => {
+    const path = workspace.at("runs", "tiny", "config.json");
+    const before = readFileSync(path, "utf8");
+    const picture = async (...more: string[]) => {
+      expect(await sample("--index", "0", "--count", "2", ...more)).toMatchObject({ code: 0, err: "" });
+      return readFileSync(workspace.at("out.png")).toString("base64");
+    };
+    const [plain, guided] = [await picture(), await picture("--guidance", "30")];
+    try {
+      writeFileSync(path, JSON.stringify({ ...JSON.parse(before), sampling: { guidance: 30 } }));
+      expect(await picture()).toBe(guided);
+      expect(await picture("--guidance", "1")).toBe(plain);
+      expect(await workspace.run("export", "tiny", "--out", "guided")).toMatchObject({ code: 0 });
+      const { sampling } = JSON.parse(readFileSync(workspace.at("guided", "model.json"), "utf8"));
+      expect(sampling).toEqual({ temperature: 1, topK: null, topP: 1, guidance: 30 });
+    } finally {
+      writeFileSync(path, before);
+    }
+  });
+
   test("larger than trained", async () => {
     expect(await sample("--index", "0", "--count", "1", "--size", "64")).toMatchObject({ code: 0, err: "" });
     expect(await size()).toEqual([400, 152]); // three tiles of 64 pixels, shown twice as large

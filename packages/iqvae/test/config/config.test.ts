@@ -158,6 +158,11 @@ describe("a mistake is named with the nearest valid choice", () => {
       "stage2.model.width 33 cannot be shared by 4 heads; the nearest width is 32",
     ],
     [
+      "guidance of a model that never learns without conditions",
+      ["sampling.guidance=2"],
+      "sampling.guidance 2 needs a model that also learns without conditions: give stage2.conditionDropout a share, such as 0.1",
+    ],
+    [
       "a paired regularizer on two grids",
       ["stage1.model.condition.patch=2"],
       "stage1.regularizer 'paired' needs image and condition on one grid, but they are reduced 8-fold and 4-fold; " +
