@@ -1,0 +1,16 @@
+/** What `packages/use.mjs` says. */
+export interface Used {
+  readonly node: string;
+  readonly version: string;
+  readonly presets: number;
+  readonly drawn: string;
+  readonly sample: string;
+  readonly served: { readonly png: string; readonly title: string | undefined; readonly code: number };
+  readonly computed: string | readonly number[];
+}
+export function run(folder: string, command: string, ...args: string[]): string;
+export function install(folder: string, ...packages: string[]): void;
+export function nodeOf(version: string, folder: string): string;
+export function use(folder: string, node?: string): Used;
+export function checkTypes(folder: string): void;
+export function build(folder: string): string;

@@ -1,0 +1,56 @@
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "./step.mjs";
+
+/* Packages as they are after `npm install` in an empty folder. */
+
+/** @throws {Error} with what the command wrote, when it fails @returns {string} its standard output */
+export function run(folder, command, ...args) {
+  const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: folder, encoding: "utf8" });
+  if (status !== 0) throw new Error(`${command} ${args.join(" ")} failed:\n${error?.message ?? ""}${stdout}${stderr}`);
+  return stdout;
+}
+
+/** Installs packages, or tarballs, in a new folder. */
+export function install(folder, ...packages) {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "package.json"), '{ "private": true, "type": "module" }\n');
+  run(folder, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", ...packages);
+}
+
+/** The given version of Node.js, from npm's package of that name, in a folder of its own. @returns {string} its path */
+export function nodeOf(version, folder) {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
+  // What is to be run lies in a package for each platform, which a script of this one would choose.
+  run(folder, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts=false", `node@${version}`);
+  return join(folder, "node_modules", "node", "bin", "node");
+}
+
+/** Uses the packages that are installed in a folder. @returns what `packages/use.mjs` says */
+export function use(folder, node = process.execPath) {
+  cpSync(join(root, "scripts/packages/use.mjs"), join(folder, "use.mjs"));
+  return JSON.parse(run(folder, node, "use.mjs"));
+}
+
+/** Compiles a program that uses them, as Node.js finds types and as bundlers do. @throws {Error} what is wrong */
+export function checkTypes(folder) {
+  cpSync(join(root, "scripts/packages/types.ts"), join(folder, "types.ts"));
+  const compiler = join(root, "node_modules/typescript/bin/tsc");
+  for (const [module, resolution] of [
+    ["NodeNext", "NodeNext"],
+    ["ESNext", "Bundler"],
+  ])
+    run(
+      folder,
+      process.execPath,
+      ...[compiler, "--noEmit", "--strict", "--target", "ES2022", "--module", module, "--moduleResolution", resolution],
+      ...["--lib", "ES2023,ESNext.Disposable,DOM,DOM.Iterable", "--types", "node", "--ignoreConfig", "types.ts"],
+    );
+}
+
+/** Builds the addon there, as its own message says. @returns {string} what was said */
+export function build(folder) {
+  return run(folder, "npx", "@iqvae/torch");
+}
