@@ -58,8 +58,11 @@ export class Studio {
     this.#loading.abort();
     this.#loading = new AbortController();
     const { signal } = this.#loading;
-    for (const tab of byId("models", HTMLElement).querySelectorAll("button"))
-      tab.setAttribute("aria-pressed", String(tab.dataset.model === place.key));
+    for (const tab of byId("models", HTMLElement).querySelectorAll("button")) {
+      const chosen = tab.dataset.model === place.key;
+      tab.setAttribute("aria-pressed", String(chosen));
+      if (chosen) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
     const before = this.#bench;
     this.#bench = undefined;
     byId("main", HTMLElement).inert = true;

@@ -24,11 +24,15 @@ export class Visit {
 
   constructor(page: Page) {
     this.page = page;
+    // Ends what hangs: a machine may be slow, and others may use it.
+    page.setDefaultTimeout(180_000);
     page.on("pageerror", ({ message }) => this.errors.push(message));
   }
 
   static async begin(browser: Browser, options: BrowserContextOptions = {}): Promise<Visit> {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 1000 }, ...options });
+    // Without transitions, whose colors are those of no state.
+    const still = { reducedMotion: "reduce" } as const;
+    const context = await browser.newContext({ viewport: { width: 1280, height: 1000 }, ...still, ...options });
     return new Visit(await context.newPage());
   }
 

@@ -30,7 +30,7 @@ export class Ways {
     this.#grid = grid;
     this.#changed = changed;
     const act = (name: IconName, label: string, click: () => void) =>
-      h("button", { type: "button", class: "tool worded", click }, icon(name), h("span", {}, label));
+      h("button", { type: "button", class: "tool worded", title: label, click }, icon(name), h("span", {}, label));
     this.acts = [
       act("like", "More like this", () => this.#like(seed(), this.#gallery.place)),
       act("mask", "Redraw a part", () => this.#redraw()),
