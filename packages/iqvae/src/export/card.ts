@@ -1,6 +1,7 @@
 import { isRaster } from "../conditions/index.ts";
 import type { Config } from "../config/index.ts";
 import { type License, licensesOf } from "../data/index.ts";
+import { PACKAGED_NETWORKS } from "../features/packaged.ts";
 import type { RunScore } from "../metrics/index.ts";
 import type { Checkpoint } from "../run/checkpoint.ts";
 import type { MetricsRecord } from "../run/metrics-log.ts";
@@ -131,9 +132,16 @@ function trainingOf({ config, checkpoints, seconds }: CardFacts): string {
       ? "`npx iqvae train config.json`, with the configuration at the end as `config.json`"
       : `\`${command}\``;
   return (
-    `${how}; seed ${config.seed}, products in ${config.precision}.\n\n` +
+    `${how}; seed ${config.seed}, products in ${config.precision}.${lossNetworkOf(config)}\n\n` +
     table(["", "steps", "time in training", "processor", "versions"], rows)
   );
+}
+
+/** The network of others that the perceptual loss looked with. */
+function lossNetworkOf({ stage1: { perceptual } }: Config): string {
+  if (perceptual?.network.kind !== "hed-vgg16") return "";
+  const { package: name, version, author, license, url } = PACKAGED_NETWORKS["hed-vgg16"].license;
+  return ` Its perceptual loss looks with the network in [${name}](${url}) ${version}, by ${author}, ${license}.`;
 }
 
 const STAGE_NAMES = { stage1: "stage 1, codes", stage2: "stage 2, transformer" } as const;
