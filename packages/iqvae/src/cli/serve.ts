@@ -4,6 +4,7 @@ import { openModels } from "../serve/catalog.ts";
 import { LIMITS, type Limits } from "../serve/limits.ts";
 import { startServer } from "../serve/server.ts";
 import { Interrupt } from "../support/interrupt.ts";
+import { kernelsAreBuilt } from "../support/kernels.ts";
 import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
 import { numberAbove, optionsOf, whole } from "./options.ts";
@@ -47,7 +48,7 @@ export function withServerOptions(command: Command, port: number): Command {
     )
     .option(
       "--processes <count>",
-      "processes that draw (default: 1 with runs, else one a core, less one)",
+      "processes that draw (default: 1 with libtorch, else one a core, less one)",
       whole(1, 256),
     )
     .option("--max-body <bytes>", "of a request", whole(1024), LIMITS.body)
@@ -71,7 +72,7 @@ export async function serveUntilAsked(
 ): Promise<void> {
   const models = openModels(paths.length > 0 ? paths : [defaultModels()]);
   const { host, port, token } = options;
-  const drawers = options.processes ?? usualProcesses([...models.values()].some(({ kind }) => kind === "run"));
+  const drawers = options.processes ?? usualProcesses();
   let wake = () => {};
   const asked = new Promise<void>((resolve) => {
     wake = resolve;
@@ -115,8 +116,8 @@ function limitsOf({ maxBody, maxSamples, maxPixels, maxQueue, timeout, batch }: 
 }
 
 /** libtorch uses all cores by itself, the kernels of `@iqvae/runtime` one; one is left to answer requests. */
-function usualProcesses(withRuns: boolean): number {
-  return withRuns ? 1 : Math.max(1, availableParallelism() - 1);
+function usualProcesses(): number {
+  return kernelsAreBuilt() ? 1 : Math.max(1, availableParallelism() - 1);
 }
 
 /** The models that come with the program. @throws Error where they do not */

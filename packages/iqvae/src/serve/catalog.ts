@@ -82,7 +82,7 @@ function run(path: string): ServedModel {
     spec,
     condition: conditionFor(spec, size),
     size,
-    sampling: { temperature: 1, topK: null, topP: 1, guidance: 1 },
+    sampling: config.sampling,
     guidable: config.stage2.conditionDropout > 0,
     examples: [],
   };

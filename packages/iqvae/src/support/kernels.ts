@@ -3,13 +3,23 @@ import { builtLibrary, callOperator, loadLibrary, type Tensor } from "@iqvae/tor
 
 /* The method's own operators, in C++ (packages/iqvae/native), with types. */
 
+const BUILD = fileURLToPath(new URL("../../build", import.meta.url));
 let loaded = false;
 
 /** Loads the library, unless it is there. */
 export function loadKernels(): void {
   if (loaded) return;
-  loadLibrary(builtLibrary(fileURLToPath(new URL("../../build", import.meta.url))));
+  loadLibrary(builtLibrary(BUILD));
   loaded = true;
+}
+
+/** Whether the library is built for the present `LIBTORCH`; it is found out without loading libtorch. */
+export function kernelsAreBuilt(): boolean {
+  try {
+    return builtLibrary(BUILD) !== "";
+  } catch {
+    return false;
+  }
 }
 
 function call(name: string, ...args: unknown[]): unknown {

@@ -32,6 +32,12 @@ const drawersOf = (pid: number) =>
     .split("\n");
 const pixelsOf = async (png: string) => new Uint8Array(await sharp(Buffer.from(png, "base64")).raw().toBuffer());
 
+/** How many bytes differ, by 1: another engine may round elsewhere; where one differs by more, infinitely many. */
+function bytesApart(one: Uint8Array, other: Uint8Array): number {
+  const apart = one.map((value, i) => Math.abs(value - other[i]!));
+  return Math.max(...apart) > 1 ? Infinity : apart.reduce((sum, value) => sum + value, 0);
+}
+
 test("answers while it draws, goes on when what draws is killed, and ends after what it accepted", async () => {
   const server = await serving("serve", START, "--processes", "1");
   const asked = post(server, { condition: EXAMPLE, samples: 24, seed: 1 }, { accept: "application/x-ndjson" });
@@ -59,7 +65,8 @@ test("answers while it draws, goes on when what draws is killed, and ends after 
   expect(images.map(({ sample }) => sample).sort((a, b) => a - b)).toEqual(Array.from({ length: 24 }, (_, i) => i));
   await using generator = await ImageGenerator.load(START);
   const [expected] = await generator.draw([start.examples[0]!], { samples: 24, seed: 1 });
-  for (const { sample, png } of images) expect(await pixelsOf(png), `sample ${sample}`).toEqual(expected![sample]);
+  for (const { sample, png } of images)
+    expect(bytesApart(await pixelsOf(png), expected![sample]!), `sample ${sample}`).toBeLessThan(4);
 
   const { code, out, err } = await server.ended;
   expect([code, err]).toEqual([0, ""]);

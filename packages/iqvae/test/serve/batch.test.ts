@@ -8,7 +8,7 @@ import { START, start } from "./support.ts";
 let model: LoadedModel;
 let generator: ImageGenerator;
 beforeAll(async () => {
-  model = await loadModel(start);
+  model = await loadModel(start, false);
   generator = await ImageGenerator.load(START);
 });
 
@@ -44,6 +44,21 @@ test("each part of a batch gets what it gets alone, whatever its options, and wh
   const isDropped = (number: number) => number === 1 && asked++ > 10;
   const [one, , three, four] = expected;
   expect(imagesOf(await drawBatch(model, parts, { ...quiet, isDropped }))).toEqual([one, "dropped", three, four]);
+});
+
+test("libtorch draws an exported model as the runtime does, up to the rounding of a byte", async () => {
+  const other = await loadModel(start, true);
+  expect([model.engine.name, other.engine.name]).toEqual([expect.stringContaining("WebAssembly"), "libtorch"]);
+  const parts = [part(0, { count: 2 }), part(3, { sampling: { ...sampling, topP: 0.9 } })];
+  const [own, theirs] = [
+    imagesOf(await drawBatch(model, parts, quiet)),
+    imagesOf(await drawBatch(other, parts, quiet)),
+  ];
+  const bytes = [own, theirs].map((images) => Buffer.concat((images as Uint8Array[][]).flat()));
+  const apart = bytes[0]!.map((value, i) => Math.abs(value - bytes[1]![i]!));
+  expect([bytes[0]!.length, Math.max(...apart) <= 1]).toEqual([3 * 32 * 32 * 3, true]);
+  expect(apart.reduce((sum, value) => sum + value, 0)).toBeLessThanOrEqual(2);
+  await other.engine.release();
 });
 
 test("a batch that nobody waits for any more ends", async () => {

@@ -20,7 +20,11 @@ import { temporaryFolder } from "../run/support.ts";
 /** A run whose models have weights of chance. */
 function someRun(conditionDropout: number): RunFolder {
   const { stage2, ...rest } = presets.tiny;
-  const config = parseConfig({ ...rest, stage2: { ...stage2, conditionDropout }, precision: "float32" }, "test");
+  const sampling = { temperature: 0.9 };
+  const config = parseConfig(
+    { ...rest, stage2: { ...stage2, conditionDropout }, sampling, precision: "float32" },
+    "test",
+  );
   manualSeed(1);
   const iqvae = new IqVae(config.stage1.model, conditionFor(conditionSpec(config.data), config.data.size));
   const transformer = new Transformer(transformerConfig(config.stage2), iqvae.tokenShape(config.data.size));
@@ -50,6 +54,7 @@ test("a run is drawn by libtorch, as iqvae sample draws it, guided parts beside 
   const run = someRun(0.1);
   const served = openModels([run.path]).get("chance")!;
   expect([served.kind, served.guidable, served.size]).toEqual(["run", true, 32]);
+  expect(served.sampling).toEqual({ temperature: 0.9, topK: null, topP: 1, guidance: 1 });
   const model = await loadModel(served);
   expect(model.engine.name).toBe("libtorch");
   const parts = [part(map(3), { seed: 4 }, 2), part(map(5), { guidance: 3 }), part(map(3), { topK: 9 })];

@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { openModels } from "../../src/serve/catalog.ts";
 import { answerOrders } from "../../src/serve/drawer/answer.ts";
 import { type DrawEvents, type Drawer, RemoteDrawer } from "../../src/serve/drawer/drawer.ts";
+import { loadModel } from "../../src/serve/drawer/load.ts";
 import type { Channel, Drawn, Order, Part, Reply } from "../../src/serve/drawer/protocol.ts";
 import { LIMITS, type Limits } from "../../src/serve/limits.ts";
 import { type RunningServer, type ServerOptions, startServer } from "../../src/serve/server.ts";
@@ -26,7 +27,8 @@ export async function nearDrawer(): Promise<Drawer> {
     },
     onMessage: (listener) => void into.push(listener),
   });
-  answerOrders(channel(listeners.replies, listeners.orders));
+  // Not with libtorch: what is drawn is then that of the runtime to the last bit.
+  answerOrders(channel(listeners.replies, listeners.orders), (place) => loadModel(place, false));
   const drawer = new RemoteDrawer(channel(listeners.orders, listeners.replies), () => {});
   await drawer.load([...models.values()]);
   return drawer;
