@@ -1,5 +1,6 @@
 import { type ModelError, WorkerGenerator } from "@iqvae/runtime";
 import { showCard } from "./about.ts";
+import { act } from "./buttons.ts";
 import { byId, h } from "./dom.ts";
 import { icon } from "./icons.ts";
 import { isLink, workOf } from "./keep/link.ts";
@@ -9,7 +10,7 @@ import { DEEDS, fetchModels, type Place, pickedModel } from "./models/list.ts";
 import { keepOffline } from "./offline/offline.ts";
 import { megabytes, Status } from "./status.ts";
 import { themeButton } from "./theme.ts";
-import { act, Workbench } from "./workbench.ts";
+import { Workbench } from "./workbench.ts";
 
 /** The page: models as tabs, and a bench for the one that is open. */
 export class Studio {
@@ -34,24 +35,33 @@ export class Studio {
 
   /** Opens what the address asks for, else what was open last, else the first model. */
   async #start(): Promise<void> {
-    let linked: Kept | undefined;
+    let [linked, trouble]: [Kept | undefined, Error | undefined] = [undefined, undefined];
     try {
       linked = await workOf(location.hash);
     } catch (error) {
-      this.#fault(error as Error);
+      trouble = error as Error;
     }
-    if (linked !== undefined) history.replaceState(null, "", location.pathname + location.search);
-    const wanted = linked?.model ?? (await lastModel());
-    const place = this.#places.find(({ key }) => key === wanted);
-    if (linked !== undefined && place === undefined)
-      this.#fault(new Error(`The link is for the model "${linked.model}", which is not here.`));
+    if (isLink(location.hash)) history.replaceState(null, "", location.pathname + location.search);
+    if (linked !== undefined) await this.#openWork(linked);
+    else if (this.#bench === undefined) {
+      const last = await lastModel();
+      const place = this.#places.find(({ key }) => key === last) ?? this.#places[0];
+      if (place === undefined)
+        throw new Error(
+          "There is no model beside this page. Open a folder that iqvae export wrote, by the button above.",
+        );
+      await this.#openModel(place);
+    }
+    if (trouble !== undefined) this.#fault(trouble);
+  }
+
+  /** Opens the model of a link or a file, with all that it says. */
+  async #openWork(work: Kept): Promise<void> {
+    const place = this.#places.find(({ key }) => key === work.model);
     const [first] = this.#places;
-    if (place !== undefined) await this.#openModel(place, linked);
-    else if (first !== undefined) await this.#openModel(first);
-    else
-      throw new Error(
-        "There is no model beside this page. Open a folder that iqvae export wrote, by the button above.",
-      );
+    if (place !== undefined) await this.#openModel(place, work);
+    else if (this.#bench === undefined && first !== undefined) await this.#openModel(first);
+    if (place === undefined) this.#fault(new Error(`This is work on the model "${work.model}", which is not here.`));
   }
 
   async #openModel(place: Place, linked?: Kept): Promise<void> {
@@ -78,10 +88,16 @@ export class Studio {
       }
       this.#fault(undefined);
       const status = new Status(generator, () => void showCard(generator.model, this.#card(place)));
-      this.#bench = new Workbench(generator, { place, kept: work, status, fault: (error) => this.#fault(error) });
+      this.#bench = new Workbench(generator, {
+        place,
+        kept: work,
+        status,
+        fault: (error) => this.#fault(error),
+        open: (next) => this.#openWork(next),
+      });
       byId("main", HTMLElement).inert = false;
       byId("loading", HTMLElement).replaceChildren();
-      if (typeof place.source === "string" && (await keepOffline(place.source))) status.offline();
+      if (typeof place.source === "string") void keepOffline(place.source).then((kept) => kept && status.offline());
     } catch (error) {
       if (signal.aborted) return;
       byId("loading", HTMLElement).replaceChildren();

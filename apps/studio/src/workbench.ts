@@ -1,16 +1,16 @@
 import type { WorkerGenerator } from "@iqvae/runtime";
-import { announce, byId, h } from "./dom.ts";
+import { act, filePicker, worded } from "./buttons.ts";
+import { announce, byId } from "./dom.ts";
 import { Drawer } from "./drawing/drawer.ts";
 import { anotherSeed, defaultSettings, readSettings } from "./drawing/settings.ts";
 import { FRESH, type Source } from "./drawing/source.ts";
 import { exampleButtons, examplesOf } from "./editors/examples.ts";
 import { History } from "./editors/history.ts";
 import { type Editor, editorFor } from "./editors/index.ts";
-import { type IconName, icon } from "./icons.ts";
 import { saveCondition, savePicture, saveWork } from "./keep/download.ts";
 import { linkTo } from "./keep/link.ts";
 import { keep } from "./keep/store.ts";
-import type { Kept } from "./keep/work.ts";
+import { type Kept, readWork } from "./keep/work.ts";
 import type { Place } from "./models/list.ts";
 import { Gallery } from "./results/gallery.ts";
 import { Ways } from "./results/ways.ts";
@@ -19,12 +19,6 @@ import type { Status } from "./status.ts";
 
 /** Milliseconds after a change until it is kept. */
 const KEEP_AFTER = 250;
-
-/** A button with a picture on it. */
-export function act(name: IconName, label: string, click: () => void, key = ""): HTMLButtonElement {
-  const title = key === "" ? label : `${label} (${key})`;
-  return h("button", { type: "button", class: "tool", title, "aria-label": label, click }, icon(name));
-}
 
 /** One model that is open, with all that is made for it. */
 export class Workbench {
@@ -38,14 +32,21 @@ export class Workbench {
   readonly #panel: SettingsPanel;
   readonly #status: Status;
   readonly #fault: (error: Error | undefined) => void;
+  readonly #open: (work: Kept) => Promise<void>;
   readonly #undo = act("undo", "Undo", () => this.#go("undo"), "Ctrl Z");
   readonly #redo = act("redo", "Redo", () => this.#go("redo"), "Ctrl Y");
   #keeping: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param fault shows what went wrong, `undefined` that nothing did */
+  /** @param options `fault` shows what went wrong, `undefined` that nothing did; `open` opens work on any model */
   constructor(
     generator: WorkerGenerator,
-    options: { place: Place; kept: Kept | undefined; status: Status; fault: (error: Error | undefined) => void },
+    options: {
+      place: Place;
+      kept: Kept | undefined;
+      status: Status;
+      fault: (error: Error | undefined) => void;
+      open: (work: Kept) => Promise<void>;
+    },
   ) {
     const { place, kept, status, fault } = options;
     const { model, condition } = generator;
@@ -53,6 +54,7 @@ export class Workbench {
     this.#place = place;
     this.#status = status;
     this.#fault = fault;
+    this.#open = options.open;
     this.#editor = editorFor(model.condition, model.size, {
       changed: (ended) => this.#changed(ended),
       problem: fault,
@@ -133,14 +135,16 @@ export class Workbench {
       act("download", "Download this picture", () => this.#try(this.#savePicture())),
     );
     byId("keep", HTMLElement).replaceChildren(
-      this.#worded("link", "Copy a link", () => this.#try(this.#copyLink())),
-      this.#worded("download", "Settings as a file", () => saveWork(this.work)),
+      worded("link", "Copy a link", () => this.#try(this.#copyLink())),
+      worded("download", "Settings as a file", () => saveWork(this.work)),
+      ...filePicker(
+        ".json",
+        "Open such a file",
+        (file) => this.#try(this.#openFile(file)),
+        (click) => worded("folder", "Open such a file", click),
+      ),
     );
     this.#refresh();
-  }
-
-  #worded(name: IconName, label: string, click: () => void): HTMLButtonElement {
-    return h("button", { type: "button", class: "tool worded", click }, icon(name), h("span", {}, label));
   }
 
   /** What can be done with a photo. */
@@ -148,15 +152,12 @@ export class Workbench {
     const { trace, convert } = this.#editor;
     if (trace === undefined && convert === undefined) return [];
     const label = convert ? "Make a sketch of a photo" : "Lay a photo under it";
-    const input = h("input", { type: "file", accept: "image/*", class: "hidden", tabindex: -1, "aria-label": label });
     let traced = false;
     const under = (photo: ImageBitmap | undefined) => {
       traced = photo !== undefined;
       trace?.(photo);
       button.setAttribute("aria-pressed", String(traced));
     };
-    const button = act("photo", label, () => (traced ? under(undefined) : input.click()));
-    if (trace) button.setAttribute("aria-pressed", "false");
     const use = async (file: File) => {
       const photo = await createImageBitmap(file).catch(() => {
         throw new Error(`${file.name} is not a picture that this browser can read.`);
@@ -164,11 +165,13 @@ export class Workbench {
       if (convert) await convert(photo);
       else under(photo);
     };
-    input.addEventListener("change", () => {
-      const [file] = input.files ?? [];
-      if (file !== undefined) this.#try(use(file));
-      input.value = "";
-    });
+    const [input, button] = filePicker(
+      "image/*",
+      label,
+      (file) => this.#try(use(file)),
+      (click) => act("photo", label, () => (traced ? under(undefined) : click())),
+    );
+    if (trace) button.setAttribute("aria-pressed", "false");
     return [input, button];
   }
 
@@ -263,6 +266,16 @@ export class Workbench {
   async #savePicture(): Promise<void> {
     const { picture, place } = this.#gallery;
     if (picture?.pixels !== undefined) await savePicture(picture.pixels, this.generator.model, place + 1);
+  }
+
+  async #openFile(file: File): Promise<void> {
+    let work: Kept;
+    try {
+      work = readWork(await file.text());
+    } catch (error) {
+      throw new Error(`${file.name} cannot be read: ${(error as Error).message}. Choose a file of settings.`);
+    }
+    await this.#open(work);
   }
 
   async #copyLink(): Promise<void> {

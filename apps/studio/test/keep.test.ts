@@ -152,6 +152,28 @@ test("what is not marked stays when a part is drawn anew", async () => {
   expect(again.kind === "redraw" && again.fixed[9]).toBe(-1);
 });
 
+test("a file of settings is opened again; what is none is named", async () => {
+  await stroke([0.3, 0.3]);
+  const [work, pictures] = [await visit.work(), await visit.pictures()];
+  const { name, bytes } = await visit.download("Settings as a file");
+  await visit.press("Undo");
+  await visit.page.fill("#seed", "5");
+  await visit.page.press("#seed", "Enter");
+  await visit.drawn();
+  const input = "[aria-label='Open such a file'][type=file]";
+  await visit.page.setInputFiles(input, { name, mimeType: "application/json", buffer: bytes });
+  await visit.page.waitForFunction(() => document.querySelector<HTMLInputElement>("#seed")?.value === "1");
+  await visit.drawn();
+  expect(await visit.work()).toEqual(work);
+  expect(await visit.pictures()).toEqual(pictures);
+  await visit.page.setInputFiles(input, { name, mimeType: "application/json", buffer: Buffer.from('{"format": 7}') });
+  await visit.page.waitForSelector("#fault :text('pose-settings.json cannot be read')");
+  const other = { ...JSON.parse(bytes.toString()), model: "nowhere" };
+  const buffer = Buffer.from(JSON.stringify(other));
+  await visit.page.setInputFiles(input, { name, mimeType: "application/json", buffer });
+  await visit.page.waitForSelector("#fault :text('nowhere')");
+});
+
 test("pictures and conditions can be downloaded", async () => {
   const picture = await visit.download("Download this picture");
   expect(picture.name).toBe("pose-1.png");

@@ -1,6 +1,6 @@
+import { worded } from "../buttons.ts";
 import { byId, h } from "../dom.ts";
 import { FRESH, type Source } from "../drawing/source.ts";
-import { type IconName, icon } from "../icons.ts";
 import type { Gallery } from "./gallery.ts";
 import { Mask } from "./mask.ts";
 
@@ -29,11 +29,9 @@ export class Ways {
     this.#gallery = gallery;
     this.#grid = grid;
     this.#changed = changed;
-    const act = (name: IconName, label: string, click: () => void) =>
-      h("button", { type: "button", class: "tool worded", title: label, click }, icon(name), h("span", {}, label));
     this.acts = [
-      act("like", "More like this", () => this.#like(seed(), this.#gallery.place)),
-      act("mask", "Redraw a part", () => this.#redraw()),
+      worded("like", "More like this", () => this.#like(seed(), this.#gallery.place)),
+      worded("mask", "Redraw a part", () => this.#redraw()),
     ];
   }
 
