@@ -131,7 +131,7 @@ async function drawAll(
     progress.end();
     replaceFile(samples, sheet);
     replaceFile(page, report(run, sheet));
-    const text = `\nSamples: ${samples}\nReport:  ${page}\nMore:    npx iqvae sample ${run.path} --seed 1`;
+    const text = `\nSamples: ${samples}\nReport:  ${page}\nMore:    npx iqvae sample ${run.path} --seed 1\nPaint:   npm run studio`;
     progress.tell(text, { event: "drawn", samples, report: page });
   } finally {
     dataset.close();
