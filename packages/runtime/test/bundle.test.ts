@@ -141,3 +141,14 @@ describe("model.safetensors", () => {
     expect(halfToFloat(0x7e00)).toBeNaN();
   });
 });
+
+test("the files of a model take half as much with 16 bits, and a quarter with 8", async () => {
+  const sizes = [];
+  for (const type of ["f32", "f16", "int8"] as const) {
+    const { files } = await exampleOf("start", { type });
+    sizes.push(Object.values(files).reduce((sum, bytes) => sum + bytes.length, 0));
+  }
+  const [whole, half, quarter] = sizes as [number, number, number];
+  expect(half / whole).toBeLessThanOrEqual(0.51);
+  expect(quarter / whole).toBeLessThanOrEqual(0.27);
+});

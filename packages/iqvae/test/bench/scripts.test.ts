@@ -21,16 +21,25 @@ const SCRIPTS: readonly [script: string, figure: string, flags: readonly string[
   ["plan-step.mjs", "ratio", ["--preset", "tiny", "--steps", "1"]],
 ];
 
-test.each(SCRIPTS)("bench/%s runs and prints %s", (script, figure, flags) => {
+/** The JSON lines of a script. */
+function linesOf(script: string, flags: readonly string[]): Record<string, unknown>[] {
   const path = fileURLToPath(new URL(`../../../../bench/${script}`, import.meta.url));
-  const { status, stdout, stderr } = spawnSync(process.execPath, [path, "--threads", "1", ...flags], {
-    encoding: "utf8",
-  });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [path, ...flags], { encoding: "utf8" });
   expect(status, stderr).toBe(0);
-  const figures = stdout
+  return stdout
     .split("\n")
     .filter((line) => line.startsWith("{"))
-    .flatMap((line) => JSON.parse(line)[figure] ?? []);
+    .map((line) => JSON.parse(line));
+}
+
+test("bench/runtime-browser.mjs draws the same tokens with all engines in Chromium, and compares their times", () => {
+  const lines = linesOf("runtime-browser.mjs", ["--repeats", "2", "--only", "start-1"]);
+  expect(lines).toMatchObject([{ model: "start", samples: 1, equal: [true, true, true] }]);
+  expect(lines[0]!.wallRatio).toBeGreaterThan(0);
+});
+
+test.each(SCRIPTS)("bench/%s runs and prints %s", (script, figure, flags) => {
+  const figures = linesOf(script, ["--threads", "1", ...flags]).flatMap((line) => line[figure] ?? []);
   expect(figures.length).toBeGreaterThan(0);
   for (const value of figures) expect(value).toBeGreaterThan(0);
 });
