@@ -20,7 +20,7 @@ export const DEEDS: Readonly<Record<ConditionKind, string>> = {
 };
 
 /**
- * The models beside the page.
+ * The models beside the page, by kind of condition, and of a kind the smallest first: a first visit downloads the first of all.
  *
  * @throws Error that says what is wrong with the list
  */
@@ -35,7 +35,7 @@ export async function fetchModels(): Promise<readonly Place[]> {
   const order = Object.keys(DEEDS);
   return models
     .filter(({ kind }) => kind in DEEDS)
-    .sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind))
+    .sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind) || a.bytes - b.bytes)
     .map((entry) => ({ ...entry, key: entry.name, source: `models/${encodeURIComponent(entry.name)}/` }));
 }
 
