@@ -36,8 +36,8 @@ const KINDS = [
   "hangs up",
   "malformed",
 ];
-/** Memory may grow by this share from the second quarter of the time to the last. */
-const GROWTH = 1.15;
+/** Memory may grow by this share and so many MiB from the second quarter of the time to the last: garbage is not collected on the hour. */
+const GROWTH = { share: 0.15, more: 8 };
 /** So long that only who is lost reaches it. */
 const PATIENCE = 120_000;
 
@@ -263,7 +263,7 @@ const memoryOf = (part) => {
     Math.min(...all.slice(Math.floor((i * all.length) / 4), Math.ceil(((i + 1) * all.length) / 4)));
   const [early, late] = [quarter(1), quarter(3)];
   // In a few seconds memory says nothing: heaps are still growing to their usual size.
-  if (seconds >= 30 && late > GROWTH * early)
+  if (seconds >= 30 && late > early * (1 + GROWTH.share) + GROWTH.more)
     lost.push(`the memory of what ${part} grew from ${early.toFixed(0)} to ${late.toFixed(0)} MiB`);
   return { secondQuarter: round(early, 0), lastQuarter: round(late, 0), most: round(Math.max(...all), 0) };
 };

@@ -39,6 +39,7 @@ async function served() {
     body: JSON.stringify({ condition: { kind: "example", number: 0 }, seed: 1 }),
   });
   const png = Buffer.from(await answer.arrayBuffer());
+  if (!answer.ok) throw new Error(`the server answered ${png}`);
   const page = await (await fetch(url)).text();
   server.kill("SIGTERM");
   const [code] = await once(server, "exit");

@@ -28,7 +28,7 @@ export async function drawImages(c: AppContext, service: Service): Promise<Respo
   const condition = await requestedCondition(request.condition, model);
   const sampling = samplingOf(request, model);
   const { samples, firstSample, frames } = request;
-  const deadline = new Deadline(c.req.raw.signal, service.ended, service.limits.seconds);
+  const deadline = new Deadline(service.ended, service.limits.seconds);
   c.env.outgoing.once("close", () => deadline.end());
   const streamed = form === "text/event-stream" || form === "application/x-ndjson";
   const job = { model: model.name, condition, sampling, firstSample, samples, frames: frames && streamed };
@@ -130,17 +130,14 @@ class Deadline {
   readonly #control = new AbortController();
   readonly #letGo: () => void;
 
-  constructor(client: AbortSignal, server: AbortSignal, seconds: number) {
+  constructor(server: AbortSignal, seconds: number) {
     const end = (problem: Problem) => this.#control.abort(problem);
     const late = `The images were not done in ${seconds} s; ask for fewer, or come back later.`;
     const timer = setTimeout(() => end(new Problem(503, late, { headers: { "Retry-After": "5" } })), 1000 * seconds);
-    const left = () => end(new Problem(499, "The client has left."));
     const over = () => end(new Problem(503, "The server has ended.", { headers: { "Retry-After": "10" } }));
-    client.addEventListener("abort", left, { once: true });
     server.addEventListener("abort", over, { once: true });
     this.#letGo = () => {
       clearTimeout(timer);
-      client.removeEventListener("abort", left);
       server.removeEventListener("abort", over);
     };
   }
