@@ -28,9 +28,13 @@ async function drawn() {
 
 /** A picture and the page from the server; with the code that it ends with. */
 async function served() {
-  const server = spawn(process.execPath, [PROGRAM, "serve", "--port", "0", "--processes", "1", "--json"], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const server = spawn(
+    process.execPath,
+    [PROGRAM, "serve", "--port", "0", "--processes", "1", "--timeout", "600", "--json"],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   const { value } = await createInterface({ input: server.stdout })[Symbol.asyncIterator]().next();
   const { url } = JSON.parse(value);
   const answer = await fetch(`${url}v1/images`, {
