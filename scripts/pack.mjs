@@ -13,6 +13,9 @@ import { root } from "./step.mjs";
 /** In the order in which they depend on each other. */
 export const PACKAGES = ["torch", "runtime", "iqvae"];
 
+/** The model that the package has. */
+const SHIPPED = "start";
+
 /** What packages do not bring along even to be left out by npm. */
 const NOT_COPIED = ["build", "node_modules", "src", "test"];
 
@@ -41,8 +44,8 @@ function pack(name, folder, page, to) {
   cpSync(join(root, "LICENSE"), join(folder, "LICENSE"));
   if (name === "iqvae") {
     cpSync(join(root, "THIRD_PARTY.md"), join(folder, "THIRD_PARTY.md"));
-    // The graphs are for other runtimes; they are in the repository, and `iqvae export` writes them.
-    cpSync(join(root, "models"), join(folder, "models"), {
+    // One model, or every installation would download 70 MB. The graphs are for other runtimes. All are in the repository.
+    cpSync(join(root, "models", SHIPPED), join(folder, "models", SHIPPED), {
       recursive: true,
       filter: (path) => !path.endsWith(".onnx"),
     });

@@ -35,19 +35,25 @@ async function served() {
       stdio: ["ignore", "pipe", "inherit"],
     },
   );
-  const { value } = await createInterface({ input: server.stdout })[Symbol.asyncIterator]().next();
-  const { url } = JSON.parse(value);
-  const answer = await fetch(`${url}v1/images`, {
-    method: "POST",
-    headers: { "content-type": "application/json", accept: "image/png" },
-    body: JSON.stringify({ condition: { kind: "example", number: 0 }, seed: 1 }),
-  });
-  const png = Buffer.from(await answer.arrayBuffer());
-  if (!answer.ok) throw new Error(`the server answered ${png}`);
-  const page = await (await fetch(url)).text();
-  server.kill("SIGTERM");
-  const [code] = await once(server, "exit");
-  return { png: png.subarray(1, 4).toString(), title: /<title>(.*?)<\/title>/.exec(page)?.[1], code };
+  const ended = once(server, "exit");
+  try {
+    const { value } = await createInterface({ input: server.stdout })[Symbol.asyncIterator]().next();
+    const { url } = JSON.parse(value);
+    const answer = await fetch(`${url}v1/images`, {
+      method: "POST",
+      headers: { "content-type": "application/json", accept: "image/png" },
+      body: JSON.stringify({ model: "start", condition: { kind: "example", number: 0 }, seed: 1 }),
+    });
+    const png = Buffer.from(await answer.arrayBuffer());
+    if (!answer.ok) throw new Error(`the server answered ${png}`);
+    const page = await (await fetch(url)).text();
+    server.kill("SIGTERM");
+    const [code] = await ended;
+    return { png: png.subarray(1, 4).toString(), title: /<title>(.*?)<\/title>/.exec(page)?.[1], code };
+  } finally {
+    // A server that is left over would keep this process from ending.
+    server.kill("SIGKILL");
+  }
 }
 
 /** What libtorch computes, or why there is none. */

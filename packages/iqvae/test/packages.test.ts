@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -50,6 +50,13 @@ test.each(PACKAGES)("%s: holds its license and what it needs, and nothing of its
   for (const each of ["LICENSE", "README.md", "package.json", "dist/index.js", "dist/index.d.ts"])
     expect(files).toContain(`package/${each}`);
   expect(files.filter((file) => /\.map$|tsbuildinfo|\/test\/|\/src\/|\.onnx$/.test(file))).toEqual([]);
+});
+
+test("the program's package has one model, and is small", () => {
+  const files = run(work, "tar", "tzf", tarballs.iqvae!).trim().split("\n");
+  const models = files.flatMap((file) => /^package\/models\/([^/]+)\/model.json$/.exec(file)?.[1] ?? []);
+  expect(models).toEqual(["start"]);
+  expect(statSync(tarballs.iqvae!).size).toBeLessThan(16e6);
 });
 
 test("installed in an empty folder, they draw, serve and have types, without libtorch", async () => {
