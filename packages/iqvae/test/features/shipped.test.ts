@@ -15,6 +15,7 @@ const names = readdirSync(SHIPPED).flatMap((file) => (file.endsWith(".json") ? [
 const KNOWN: Readonly<Record<string, readonly number[]>> = {
   "attributes-emoji-32": [-0.2588, -0.0886, 0.1335, -0.1033, 1.0476, -0.0629],
   "attributes-faces-32": [0.8705, 1.197, 0.8258, -0.0673, -0.2246, 1.1349],
+  "attributes-faces-64": [-0.2447, 0.4862, -0.21, 0.1817, -0.2436, 0.1432],
 };
 
 test("every network that comes with the program is tested here", () => {
