@@ -14,6 +14,7 @@ const names = readdirSync(SHIPPED).flatMap((file) => (file.endsWith(".json") ? [
 /** The first features of a picture from a formula, as they were when the network was added. */
 const KNOWN: Readonly<Record<string, readonly number[]>> = {
   "attributes-emoji-32": [-0.2588, -0.0886, 0.1335, -0.1033, 1.0476, -0.0629],
+  "attributes-emoji-64": [-0.092, -0.1479, -0.0561, -0.2172, 1.4084, 0.3817],
   "attributes-faces-32": [0.8705, 1.197, 0.8258, -0.0673, -0.2246, 1.1349],
   "attributes-faces-64": [-0.2447, 0.4862, -0.21, 0.1817, -0.2436, 0.1432],
 };
