@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { onnxEngine, parseBundle, sampleTokens } from "@iqvae/runtime";
+import { onnxEngine, parseBundle, sampleTokens, tokenCounts } from "@iqvae/runtime";
 import { writeExported } from "./exported.mjs";
 import { median } from "./measure.mjs";
 import { loadPeer, openPeer } from "./peers/transformers.mjs";
@@ -29,14 +29,7 @@ async function run() {
   const read = async (name) => new Uint8Array(readFileSync(join(folder, name)));
   const options = { intraOpNumThreads: 1, interOpNumThreads: 1 };
   const engine = await onnxEngine(ort, options)(model, new Map(), read);
-  const { grids, autoencoders } = model;
-  const counts = {
-    conditionCodes: autoencoders.condition.codes,
-    imageCodes: autoencoders.image.codes,
-    conditionTokens: grids.condition[0] * grids.condition[1],
-    imageTokens: grids.image[0] * grids.image[1],
-    absent: undefined,
-  };
+  const counts = tokenCounts(model);
   const condition = Int32Array.from({ length: counts.conditionTokens }, (_, i) => (i * 37) % counts.conditionCodes);
   const ours = async (_, samples) => {
     const drawing = sampleTokens(counts, [condition], { samples });

@@ -34,7 +34,7 @@ const stroke = async (to: readonly [number, number]) => {
   const [x, y] = await point.evaluate(({ style }) =>
     [style.left, style.top].map((share) => Number.parseFloat(share) / 100),
   );
-  await visit.stroke(".pose", [[x!, y!], to]);
+  await visit.stroke(".pose", [x!, y!], to);
   await visit.drawn();
 };
 
@@ -137,7 +137,7 @@ test("the distance of pictures like one is changed by keys, one after the other"
 
 test("what is not marked stays when a part is drawn anew", async () => {
   await visit.press("Redraw a part");
-  await visit.stroke(".mask", [[0.1, 0.1], [0.9, 0.1]]); // biome-ignore format: a way
+  await visit.stroke(".mask", [0.1, 0.1], [0.9, 0.1]);
   await visit.drawn();
   const work = await visit.work();
   if (work.source.kind !== "redraw") throw new Error(`the source is ${work.source.kind}`);

@@ -51,12 +51,12 @@ describe("a map", () => {
     await visit.press("Clear");
     await visit.page.fill("[aria-label='Brush size']", "10");
     await visit.ink("jersey");
-    await visit.stroke(".raster", [[0.12, 0.95], [0.9, 0.95]]); // biome-ignore format: a way
+    await visit.stroke(".raster", [0.12, 0.95], [0.9, 0.95]);
     await visit.ink("head");
-    await visit.stroke(".raster", [[0.45, 0.35], [0.45, 0.7], [0.58, 0.7], [0.58, 0.35], [0.5, 0.5]]); // biome-ignore format: a way
+    await visit.stroke(".raster", [0.45, 0.35], [0.45, 0.7], [0.58, 0.7], [0.58, 0.35], [0.5, 0.5]);
     await visit.page.fill("[aria-label='Brush size']", "6");
     await visit.ink("hair");
-    await visit.stroke(".raster", [[0.3, 0.3], [0.36, 0.18], [0.66, 0.18], [0.72, 0.3]]); // biome-ignore format: a way
+    await visit.stroke(".raster", [0.3, 0.3], [0.36, 0.18], [0.66, 0.18], [0.72, 0.3]);
     const map = await condition();
     const { model } = await loaded(site.models, "start");
     const classes = model.condition.kind === "semantic" ? model.condition.classes : [];
@@ -98,11 +98,11 @@ describe("a map", () => {
     await visit.press("Clear");
     await visit.ink("glasses");
     await visit.press("Fill");
-    await visit.stroke(".raster", [[0.5, 0.5]]);
+    await visit.stroke(".raster", [0.5, 0.5]);
     expect(new Set(await condition())).toEqual(new Set([11]));
     await visit.press("Eraser");
     await visit.page.fill("[aria-label='Brush size']", "4");
-    await visit.stroke(".raster", [[0.5, 0.5]]);
+    await visit.stroke(".raster", [0.5, 0.5]);
     const map = await condition();
     expect(map.filter((value) => value === 0)).toHaveLength(12);
     expect(map[16 * 32 + 16]).toBe(0);
@@ -124,7 +124,7 @@ describe("a map", () => {
 test("lines are sketched", async () => {
   await visit.choose("lines");
   await visit.press("Clear");
-  await visit.stroke(".raster", [[0.1, 0.505], [0.9, 0.505]]); // biome-ignore format: a way
+  await visit.stroke(".raster", [0.1, 0.505], [0.9, 0.505]);
   const { size } = (await loaded(site.models, "lines")).model;
   const sketch = await condition();
   const row = Math.floor(0.505 * size);
@@ -169,7 +169,7 @@ test("key points are dragged, moved by keys, hidden and shown", async () => {
     .nth(2)
     .evaluate((point) => (point as HTMLElement).style);
   const [x, y] = [Number.parseFloat(left) / 100, Number.parseFloat(top) / 100];
-  await visit.stroke(".pose", [[x, y], [0.3, 0.8]]); // biome-ignore format: a way
+  await visit.stroke(".pose", [x, y], [0.3, 0.8]);
   const dragged = await condition();
   expect(Math.abs(dragged[6]! - 0.3 * 255)).toBeLessThan(3);
   expect(Math.abs(dragged[7]! - 0.8 * 255)).toBeLessThan(3);
@@ -188,14 +188,15 @@ test("boxes are drawn, moved, stretched, given another class and removed", async
   await visit.choose("layout");
   await visit.press("Clear");
   await visit.ink("pear");
-  await visit.stroke(".plane", [[0.2, 0.3], [0.6, 0.5]]); // biome-ignore format: a way
+  await visit.stroke(".plane", [0.2, 0.3], [0.6, 0.5]);
   const { model } = await loaded(site.models, "layout");
   const classes = model.condition.kind === "layout" ? model.condition.classes.map(({ name }) => name) : [];
   const [label, left, top, width, height] = await condition();
   expect(label).toBe(1 + classes.indexOf("pear"));
-  for (const [got, wanted] of [[left, 0.2], [top, 0.3], [width, 0.4], [height, 0.2]] as const) // biome-ignore format: a table
-    expect(Math.abs(got! - wanted * 255)).toBeLessThan(10);
-  await visit.stroke(".plane", [[0.4, 0.4], [0.5, 0.6]]); // biome-ignore format: a way
+  const wanted = [0.2, 0.3, 0.4, 0.2];
+  for (const [i, got] of [left, top, width, height].entries())
+    expect(Math.abs(got! - wanted[i]! * 255)).toBeLessThan(10);
+  await visit.stroke(".plane", [0.4, 0.4], [0.5, 0.6]);
   const moved = await condition();
   expect([...moved.subarray(3, 5)]).toEqual([width, height]);
   expect(Math.abs(moved[1]! - left! - 0.1 * 255)).toBeLessThan(2);
@@ -266,7 +267,10 @@ function wavOf(samples: Float32Array): Uint8Array {
   bytes.writeUInt32LE(36 + 2 * samples.length, 4);
   bytes.write("WAVEfmt ", 8);
   bytes.writeUInt32LE(16, 16);
-  for (const [at, value] of [[20, 1], [22, 1], [32, 2], [34, 16]] as const) bytes.writeUInt16LE(value, at); // biome-ignore format: a table
+  bytes.writeUInt16LE(1, 20);
+  bytes.writeUInt16LE(1, 22);
+  bytes.writeUInt16LE(2, 32);
+  bytes.writeUInt16LE(16, 34);
   bytes.writeUInt32LE(16_000, 24);
   bytes.writeUInt32LE(32_000, 28);
   bytes.write("data", 36);

@@ -62,7 +62,7 @@ export class Visit {
   }
 
   /** Goes along a way on an element with the button pressed, in shares of its sides. */
-  async stroke(selector: string, way: readonly (readonly [number, number])[]): Promise<void> {
+  async stroke(selector: string, ...way: readonly (readonly [number, number])[]): Promise<void> {
     const { x, y, width, height } = (await this.page.locator(selector).first().boundingBox())!;
     const { mouse } = this.page;
     for (const [i, [right, down]] of way.entries()) {

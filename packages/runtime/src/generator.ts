@@ -5,6 +5,7 @@ import type { Engine, EngineFactory } from "./engines/engine.ts";
 import { ownEngine } from "./engines/own.ts";
 import { DisposedError, ModelError } from "./errors.ts";
 import { checkIntegrity, folderOf, type ModelSource, type OnBytes } from "./files.ts";
+import { tokenCounts } from "./layers.ts";
 import { breathe, Turns } from "./queue.ts";
 import type { SampleOptions, TokenCounts, TokenSampleOptions } from "./sampling/options.ts";
 import { type Answer, type Question, sampleTokens } from "./sampling/sample.ts";
@@ -52,14 +53,7 @@ export class ImageGenerator implements AsyncDisposable {
     this.model = model;
     this.condition = plainCondition(model.condition, model.size);
     this.#engine = engine;
-    const { grids, autoencoders, transformer } = model;
-    this.#counts = {
-      conditionCodes: autoencoders.condition.codes,
-      imageCodes: autoencoders.image.codes,
-      conditionTokens: grids.condition[0] * grids.condition[1],
-      imageTokens: grids.image[0] * grids.image[1],
-      absent: transformer.unconditional ? autoencoders.condition.codes : undefined,
-    };
+    this.#counts = tokenCounts(model);
   }
 
   /**

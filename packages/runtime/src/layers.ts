@@ -1,4 +1,5 @@
 import { type ConditionSpec, conditionChannels } from "./conditions/spec.ts";
+import type { TokenCounts } from "./sampling/options.ts";
 
 /** Height and width. */
 export type Sides = readonly [height: number, width: number];
@@ -31,6 +32,17 @@ export interface ModelShape {
   readonly grids: { readonly condition: Sides; readonly image: Sides };
   readonly autoencoders: { readonly condition: AutoencoderShape; readonly image: AutoencoderShape };
   readonly transformer: TransformerShape;
+}
+
+/** How many tokens and codes a model has, as drawing wants to know. */
+export function tokenCounts({ grids, autoencoders, transformer }: ModelShape): TokenCounts {
+  return {
+    conditionCodes: autoencoders.condition.codes,
+    imageCodes: autoencoders.image.codes,
+    conditionTokens: grids.condition[0] * grids.condition[1],
+    imageTokens: grids.image[0] * grids.image[1],
+    absent: transformer.unconditional ? autoencoders.condition.codes : undefined,
+  };
 }
 
 /** Groups of every normalization over channels, and the numbers that keep divisions finite. */

@@ -270,7 +270,10 @@ describe("item", () => {
 
   test("what has no memory to read says so in one line", () => {
     const x = aten.ones([1], { device: "meta" });
-    expect(() => x.nonzero()).toThrow(/^[^\n]*aten::nonzero[^\n]*Meta[^\n]*$/m);
+    expect(() => x.nonzero()).toThrow(
+      // In the words of 1.13, or of 2.x.
+      /'aten::nonzero' with arguments from the 'Meta' backend[^\n]*$|aten::nonzero: attempted to run this operator with Meta tensors[^\n]*$/m,
+    );
     for (const read of [() => x.read("float32"), () => x.toTypedArray()]) expect(read).toThrow(/^[^\n]*[Mm]eta[^\n]*$/);
     const sparse = tensor([[0, 2]]).to_sparse();
     expect(() => sparse.read("float32")).toThrow(/^[^\n]*Sparse[^\n]*x.to_dense\(\)$/);

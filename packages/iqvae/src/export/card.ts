@@ -37,7 +37,7 @@ export function card(facts: CardFacts): string {
     `Draws images of ${data.size} × ${data.size} pixels from ${CONDITIONS[description.condition.kind]}, many different ones for each, as in the data set ` +
       `\`${data.name}\`. ${parametersOf(facts)}`,
     "samples.png" in files
-      ? "![Samples](samples.png)\n\nEach row: a held-out condition, its real image, and images drawn for it during the training."
+      ? "![Samples](samples.png)\n\nEach row: a held-out condition, its real image, and images that the run drew for it."
       : "",
     `## Use\n\n${usage(description)}`,
     `## Data\n\n${dataOf(config)}`,

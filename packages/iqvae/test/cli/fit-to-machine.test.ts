@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { afterAll, expect, test } from "vitest";
 import { fitted, PATIENCE } from "../../src/cli/fit-to-machine.ts";
 import { loadConfig } from "../../src/config/index.ts";
@@ -47,4 +48,22 @@ test("iqvae start measures the machine before it trains, and says how long it wi
   expect(all.findIndex(({ event }) => event === "sized")).toBeLessThan(all.findIndex(({ event }) => event === "run"));
   const again = await events();
   expect(again.map(({ event }) => event)).not.toContain("sized");
+});
+
+test("what does not fit is cut in the run itself", async () => {
+  // 5,000 steps at 64 pixels are hours of a thread.
+  const { child, said, ended } = workspace.start(
+    ...["start", "--preset", "faces", "--set", "data.count=60", "--json", "--threads", "1"],
+  );
+  await said('"event":"run"');
+  child.kill("SIGKILL");
+  const { out } = await ended;
+  const sized = out
+    .split("\n")
+    .filter((line) => line.includes('"sized"'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>)[0];
+  const { stage1, stage2 } = JSON.parse(readFileSync(workspace.at("runs", "faces", "config.json"), "utf8"));
+  expect(sized).toMatchObject({ stage1: stage1.steps, stage2: stage2.steps, shorter: true });
+  expect(stage1.steps).toBeLessThan(loadConfig("faces").stage1.steps);
+  expect(stage2.steps).toBeLessThan(loadConfig("faces").stage2.steps);
 });

@@ -4,6 +4,7 @@ import {
   type ModelShape,
   ownEngine,
   toFloat32,
+  tokenCounts,
   type Weights,
   weightShapes,
 } from "@iqvae/runtime";
@@ -48,15 +49,7 @@ async function loadExported(folder: string, libtorch: boolean): Promise<LoadedMo
       return engine;
     },
   });
-  const { grids, autoencoders, transformer } = model;
-  const counts = {
-    conditionCodes: autoencoders.condition.codes,
-    imageCodes: autoencoders.image.codes,
-    conditionTokens: grids.condition[0] * grids.condition[1],
-    imageTokens: grids.image[0] * grids.image[1],
-    absent: transformer.unconditional ? autoencoders.condition.codes : undefined,
-  };
-  return { engine: engine!, condition, counts, row: grids.image[1] };
+  return { engine: engine!, condition, counts: tokenCounts(model), row: model.grids.image[1] };
 }
 
 /** In float32, whatever the processor: then images are those of the other engines. */

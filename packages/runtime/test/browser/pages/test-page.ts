@@ -22,16 +22,8 @@ async function drawTokens(
   const model = runtime.parseBundle(new TextDecoder().decode(await read(runtime.MODEL_FILE)));
   const weights = runtime.readWeights(await read(runtime.WEIGHTS_FILE), model);
   const engine = await (await engineOf(engineName))(model, weights, read);
-  const { grids, autoencoders } = model;
-  const counts = {
-    conditionCodes: autoencoders.condition.codes,
-    imageCodes: autoencoders.image.codes,
-    conditionTokens: grids.condition[0] * grids.condition[1],
-    imageTokens: grids.image[0] * grids.image[1],
-    absent: model.transformer.unconditional ? autoencoders.condition.codes : undefined,
-  };
   const given = conditions.map((row) => Int32Array.from(row));
-  const drawing = runtime.sampleTokens(counts, given, options);
+  const drawing = runtime.sampleTokens(runtime.tokenCounts(model), given, options);
   let step = drawing.next();
   while (!step.done) step = drawing.next(await engine.predict(step.value));
   await engine.release();
