@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { setThreads } from "@iqvae/torch";
+import { setDefaultDevice, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { SCORED_PARTS, type ScoredPart } from "../data/index.ts";
 import { runAblation } from "../reproduce/ablation.ts";
@@ -52,7 +52,7 @@ function ablationCommand(): Command {
     .option("--out <folder>", `where the runs lie (default: ${RUNS}/ablation-TASK-REGIME)`)
     .option("--jobs <count>", "runs that train at a time", threads, Math.min(2, availableParallelism()))
     .option(THREADS[0], "threads of each (default: the cores, shared among them)", threads)
-    .option(DEVICE[0], `what the runs train on, ${DEVICE[1]}; they are scored on the cpu`, device, "cpu")
+    .option(DEVICE[0], `what the runs train on, and are scored on: ${DEVICE[1]}`, device, "cpu")
     .option(...PART, oneOf(SCORED_PARTS), "report")
     .option("--no-train", "only score what is trained, and write the tables; another process may train meanwhile")
     .option("--no-scores", "do not measure samples: what the runs' logs say is enough")
@@ -65,6 +65,7 @@ function ablationCommand(): Command {
       const threads = options.threads ?? Math.max(1, Math.floor(availableParallelism() / jobs));
       // Runs are scored here, in the place of one that trains.
       setThreads(threads);
+      setDefaultDevice(options.device);
       const interrupt = new Interrupt((signal) => {
         progress.tell("Stopping after the present steps, then saving.", { event: "stopping", signal });
       });

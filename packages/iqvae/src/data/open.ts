@@ -27,6 +27,7 @@ import { scenesRecipe } from "./sets/scenes/recipe.ts";
 import { speechRecipe } from "./sets/speech/recipe.ts";
 import { wordsRecipe } from "./sets/words/recipe.ts";
 import { splitOf } from "./split.ts";
+import { inAllPositions } from "./symmetries.ts";
 
 interface CommonRequest {
   readonly size: ImageSize;
@@ -178,7 +179,7 @@ export async function openDataset(request: OpenRequest): Promise<PairDataset> {
     size,
     condition: recipe.condition,
     licenses: recipe.licenses,
-    train: splitOf(cache, false),
+    train: recipe.symmetric ? inAllPositions(splitOf(cache, false), size) : splitOf(cache, false),
     validation: splitOf(cache, true),
     ...(recipe.facts === undefined ? {} : { facts: recipe.facts }),
     ...(report === undefined ? {} : { report }),

@@ -33,6 +33,11 @@ export interface Recipe {
   readonly condition: ConditionSpec;
   readonly facts?: PairFacts;
   readonly licenses: readonly License[];
+  /**
+   * Whether pairs that are turned or mirrored are pairs of the set too: then training has each in all eight positions. Conditions are
+   * rasters of classes.
+   */
+  readonly symmetric?: true;
   /** All that decides the pixels and the split: the content key of the cache. */
   readonly parts: Readonly<Record<string, string | number>>;
   prepare(): Prepared | Promise<Prepared>;

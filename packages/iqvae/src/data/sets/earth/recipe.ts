@@ -4,12 +4,13 @@ import { installedVersion } from "../../licenses.ts";
 import { once } from "../../once.ts";
 import { type DataPackage, editionsOf, type PackageSource, packageLicense } from "../../packages.ts";
 import { type Recipe, spread } from "../../recipe.ts";
+import { SYMMETRIES, untransformed } from "../../symmetries.ts";
 import { BLUE_MARBLE, BLUE_MARBLE_MONTHS, LAND_COVER, MONTHS } from "./packages.ts";
 import { EARTH_CLASSES, earth, earthByMonth, type Planet, windowOf } from "./planet.ts";
 import { blockAt, type Cutting, isBlockHeldOut, windowsOf } from "./windows.ts";
 
 /** Raise it whenever the pixels, the choice or the order of the pairs change. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** Sizes that windows of the picture of the whole year have: a block of 12 degrees holds no larger ones. */
 export const EARTH_SIZES = [32, 64, 128] as const satisfies readonly ImageSize[];
@@ -18,7 +19,7 @@ export const EARTH_MONTH_SIZES = [32, 64] as const satisfies readonly ImageSize[
 
 /** 12 degrees. */
 const BLOCK = 180;
-const STEPS = { 32: 16, 64: 8, 128: 13 } as const;
+const STEPS = { 32: 16, 64: 16, 128: 13 } as const;
 const MONTH_STEPS = { 32: 8, 64: 16 } as const;
 
 /** What the packages of the Earth are conditioned on. */
@@ -33,13 +34,17 @@ export interface EarthRequest<Size> {
   readonly count: number;
 }
 
-/** How the `earth` pairs are cut out: land cover, and a picture of the whole year. Nothing about them is random. */
+/**
+ * How the `earth` pairs are cut out: land cover, and a picture of the whole year. Nothing about them is random. There are few places on
+ * Earth, and none has an up or a left: training has each in all eight positions.
+ */
 export function earthRecipe(
   { size, count }: EarthRequest<(typeof EARTH_SIZES)[number]>,
   source: PackageSource,
 ): Recipe {
   const cutting: Cutting = { size, step: STEPS[size], block: BLOCK };
-  return recipeOf("earth", EARTH_PACKAGES, cutting, count, () => earth(source));
+  const recipe = recipeOf("earth", EARTH_PACKAGES, cutting, count, () => earth(source));
+  return { ...recipe, symmetric: true, parts: { ...recipe.parts, positions: SYMMETRIES } };
 }
 
 /**
@@ -122,7 +127,7 @@ function recipeOf(
 
 /** The place in an id such as `1240,656/march`. @throws RangeError for an id that is none */
 function placeOf(id: string): { left: number; top: number } {
-  const [, left, top] = /^(\d+),(\d+)(\/\w+)?$/.exec(id) ?? [];
+  const [, left, top] = /^(\d+),(\d+)(\/\w+)?$/.exec(untransformed(id)) ?? [];
   if (left !== undefined && top !== undefined) return { left: Number(left), top: Number(top) };
   throw new RangeError(`expected an id of a place on Earth, such as "1240,656", got ${JSON.stringify(id)}.`);
 }
