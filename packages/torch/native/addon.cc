@@ -14,6 +14,8 @@ void define(napi_env env, napi_value target, const char* name, napi_callback cal
   set_property(env, target, name, function);
 }
 
+void register_distributed(napi_env env, napi_value exports, State* state);
+
 namespace {
 
 // keepLargeBlocks() → the size in bytes up to which malloc keeps blocks, or 0 where it is not glibc's.
@@ -50,6 +52,7 @@ napi_value init(napi_env env, napi_value exports) {
     register_memory(env, exports, state);
     register_autograd(env, exports, state);
     register_library(env, exports, state);
+    register_distributed(env, exports, state);
     return exports;
   });
 }

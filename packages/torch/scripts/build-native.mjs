@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { availableParallelism } from "node:os";
 import { basename, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { DISTRIBUTED, distributedBuild } from "./distributed.mjs";
 import { locateLibtorch } from "./locate-libtorch.mjs";
 import { findCompiler, flagsFor, runCaptured } from "./toolchain.mjs";
 
@@ -70,12 +71,18 @@ export async function buildNative({
   const headers = [...new Set([native, ownSources])].flatMap((folder) => named(folder, ".h"));
   const compile = [...flags.compile, `-I${ownSources}`];
   const shared = hash(compiler.version, libtorch.version, ...compile, ...headers.map((header) => read(header)));
-  const objects = named(native, ".cc").map((source) => ({
-    source,
-    object: join(folder, "objects", `${basename(source)}-${hash(shared, basename(source), read(source))}.o`),
-  }));
+  const sources = named(native, ".cc");
+  const distributed = sources.includes(join(native, DISTRIBUTED)) ? distributedBuild(libtorch, native) : undefined;
+  const objects = sources.map((source) => {
+    // What only one file needs must not have all others compiled anew.
+    const { flags = [], headers = [] } = (basename(source) === DISTRIBUTED && distributed) || {};
+    const own = hash(shared, basename(source), read(source), ...flags, ...headers.map((header) => read(header)));
+    return { source, flags, object: join(folder, "objects", `${basename(source)}-${own}.o`) };
+  });
   const missing = objects.filter(({ object }) => !existsSync(object));
-  await inParallel(missing, ({ source, object }) => compileOne(compiler.command, compile, source, object));
+  await inParallel(missing, ({ source, flags, object }) =>
+    compileOne(compiler.command, [...compile, ...flags], source, object),
+  );
 
   const library = join(folder, name);
   const info = { ...libtorch, compiler, flags, objects: objects.map(({ object }) => basename(object)) };

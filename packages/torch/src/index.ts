@@ -3,6 +3,24 @@ import "./methods.ts";
 export { supportsBfloat16 } from "./bfloat16.ts";
 export { builtLibrary } from "./built.ts";
 export { OperatorError } from "./dispatch.ts";
+export {
+  allGather,
+  allReduce,
+  allReduceMean,
+  barrier,
+  broadcast,
+  destroyProcessGroup,
+  GroupError,
+  groupBackends,
+  initProcessGroup,
+  type ProcessGroup,
+  type ProcessGroupOptions,
+  processGroup,
+  type Reduction,
+  storeGet,
+  storeSet,
+} from "./distributed/group.ts";
+export { type Launch, launchOf } from "./distributed/launch.ts";
 export type { DType, Layout, MemoryFormat, TypedArray, TypedArrayOf } from "./dtype.ts";
 export { ASIDE, checkWritable, explainWriting, FileReplacement, replaceFile, WriteError } from "./files.ts";
 export type { Namespaces } from "./generated/ops.ts";

@@ -80,6 +80,21 @@ export interface Native {
   threads(): number;
   cudaDevices(): number;
   loadLibrary(path: string): void;
+  /** Names with commas between; see `native/distributed.cc`. */
+  readonly groupBackends: string;
+  joinGroup(
+    address: string,
+    port: number,
+    rank: number,
+    size: number,
+    prefix: string,
+    timeoutMs: number,
+    host: string,
+    nccl: boolean,
+  ): void;
+  leaveGroup(): void;
+  storeSet(key: string, text: string): void;
+  storeGet(key: string): string | undefined;
 }
 
 let addon: Native | undefined;

@@ -1,0 +1,139 @@
+// One rank of a group of processes; the first argument says what it does. It prints JSON lines.
+import * as torch from "@iqvae/torch";
+
+const { allGather, allReduce, allReduceMean, barrier, broadcast, ops, tensor } = torch;
+const say = (value) => console.log(JSON.stringify(value));
+const numbers = (x) => Array.from(x.to("float32").read("float32"));
+const timeout = Number(process.argv[3] ?? 60);
+
+const scenarios = {
+  values({ rank, size }) {
+    const sum = tensor([1, 2, 3]).mul(rank + 1);
+    // Not contiguous, a whole number, a flag, a scalar, and nothing.
+    const turned = tensor([
+      [1, 2],
+      [3, 4],
+    ])
+      .mul(rank + 1)
+      .t();
+    const whole = tensor([rank, 1], { dtype: "int64" });
+    const scalar = tensor(rank + 0.5);
+    const none = ops.aten.zeros([0]);
+    allReduce([sum, turned, whole, scalar, none]);
+    const [least, most] = [tensor([rank, -rank]), tensor([rank, -rank])];
+    allReduce(least, "min");
+    allReduce(most, "max");
+    const sent = [
+      tensor([rank, 10 * rank]),
+      tensor([
+        [rank, 0],
+        [0, 1],
+      ]).t(),
+      tensor([rank]).eq(1),
+    ];
+    broadcast(sent, 1);
+    const gathered = allGather(tensor([[rank, 7]])).map(numbers);
+    barrier();
+    say({
+      sum: numbers(sum),
+      turned: numbers(turned),
+      whole: numbers(whole),
+      scalar: numbers(scalar),
+      least: numbers(least),
+    });
+    say({ most: numbers(most), sent: sent.map(numbers), gathered, size });
+  },
+
+  async all(group) {
+    for (const name of ["values", "mean", "store"]) await scenarios[name](group);
+    scenarios.unlike(group);
+  },
+
+  /** Means of many tensors, in other memory layouts, too; bits are printed as a hash of the bytes. */
+  mean({ rank }) {
+    torch.manualSeed(rank + 1);
+    const list = [
+      ops.aten.randn([5, 3]),
+      ops.aten.randn([2, 3, 4, 4]).contiguous({ memory_format: "channels_last" }),
+      ops.aten.randn([6, 8]).slice(1, 0, 6, 2),
+      ops.aten.randn([]),
+    ];
+    const before = list.map(numbers);
+    const again = list.map((x) => x.clone());
+    allReduceMean(list);
+    allReduceMean(again);
+    say({ before, after: list.map(numbers), again: again.map(numbers) });
+  },
+
+  unlike({ rank }) {
+    allReduceMean(rank === 0 ? [ops.aten.ones([2, 3])] : [ops.aten.ones([3, 2])]);
+  },
+
+  /** The last rank is lost, the others go on to reduce. */
+  lost({ rank, size }) {
+    allReduce(tensor([1]));
+    if (rank === size - 1) process.kill(process.pid, "SIGKILL");
+    const began = performance.now();
+    try {
+      for (;;) allReduce(ops.aten.ones([100_000]));
+    } catch (error) {
+      say({ name: error.name, message: error.message, seconds: (performance.now() - began) / 1000 });
+    }
+    // What is broken stays so, and says it at once.
+    try {
+      barrier();
+    } catch (error) {
+      say({ name: error.name, message: error.message });
+    }
+  },
+
+  async hung({ rank }) {
+    allReduce(tensor([1]));
+    if (rank === 1) return new Promise((done) => setTimeout(done, 60_000));
+    const began = performance.now();
+    try {
+      allReduce(tensor([1]));
+    } catch (error) {
+      say({ name: error.name, message: error.message, seconds: (performance.now() - began) / 1000 });
+    }
+    torch.destroyProcessGroup();
+  },
+
+  async store({ rank }) {
+    if (rank === 1) {
+      torch.storeSet("greeting", "grüß dich, 世界");
+      barrier();
+    } else {
+      const absent = torch.storeGet("absent") ?? "nothing";
+      barrier();
+      say({ absent, greeting: torch.storeGet("greeting") });
+    }
+  },
+
+  twice(first) {
+    barrier();
+    torch.destroyProcessGroup();
+    const second = torch.initProcessGroup({ timeout, launch: { ...first, port: first.port + 1 } });
+    const x = tensor([second.rank]);
+    allReduce(x);
+    say(numbers(x));
+  },
+
+  thrown() {
+    barrier();
+    throw new Error("not caught");
+  },
+
+  async join() {
+    await new Promise((done) => process.stdin.once("end", done).resume());
+  },
+};
+
+try {
+  const group = torch.initProcessGroup({ timeout });
+  await scenarios[process.argv[2]](group);
+} catch (error) {
+  if (process.argv[2] === "thrown") throw error;
+  say({ name: error.name, message: error.message });
+  process.exitCode = 1;
+}

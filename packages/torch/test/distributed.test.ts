@@ -1,0 +1,206 @@
+import { createServer } from "node:net";
+import {
+  allGather,
+  allReduce,
+  destroyProcessGroup,
+  groupBackends,
+  initProcessGroup,
+  launchOf,
+  processGroup,
+  tensor,
+} from "@iqvae/torch";
+import { afterEach, describe, expect, test } from "vitest";
+import { compiledChild } from "./children/compiled.ts";
+import { type Ended, freePort, launcherEnv, runGroup, runOne } from "./group-processes.ts";
+
+const script = compiledChild("group.mjs");
+const group = (size: number, scenario: string, timeout = 60) => runGroup(size, [script, scenario, String(timeout)]);
+const said = ({ said, stderr }: Ended) => {
+  expect(stderr).toBe("");
+  return Object.assign({}, ...(said as object[])) as Record<string, unknown>;
+};
+
+interface Failure {
+  readonly name: string;
+  readonly message: string;
+  readonly seconds: number;
+}
+
+describe("several processes", () => {
+  test.each([2, 4])("%i reduce, broadcast and gather tensors of every form", async (size) => {
+    const ended = await group(size, "all");
+    const total = (size * (size + 1)) / 2;
+    const all = ended.map((one) => said(one));
+    for (const [rank, { before, after, again, greeting, absent, name, message, ...values }] of all.entries()) {
+      expect(values).toEqual({
+        size,
+        sum: [total, 2 * total, 3 * total],
+        turned: [total, 3 * total, 2 * total, 4 * total],
+        whole: [total - size, size],
+        scalar: [total - size / 2],
+        least: [0, 1 - size],
+        most: [size - 1, 0],
+        sent: [[1, 10], [1, 0, 0, 1], [1]],
+        gathered: Array.from({ length: size }, (_, rank) => [rank, 7]),
+      });
+      // Means in one message: alike to the bit on all ranks, and when repeated.
+      expect(after).toEqual(all[0]!.after);
+      expect(again).toEqual(after);
+      if (rank === 0) expect([absent, greeting]).toEqual(["nothing", "grüß dich, 世界"]);
+      // Lists of unlike shapes, at the end.
+      expect([name, message]).toEqual([
+        "OperatorError",
+        expect.stringContaining("other sizes or memory layouts on other ranks"),
+      ]);
+    }
+    type Lists = number[][];
+    for (const [i, list] of (all[0]!.after as Lists).entries())
+      for (const [j, value] of list.entries()) {
+        const mean = all.reduce((sum, { before }) => sum + (before as Lists)[i]![j]!, 0) / size;
+        expect(value).toBeCloseTo(mean, 5);
+      }
+  });
+
+  test("leave the group and join another", async () => {
+    for (const { said, code } of await group(2, "twice")) expect([said, code]).toEqual([[[1]], 0]);
+  });
+
+  test("end with an error of their own", async () => {
+    for (const { code, stderr } of await group(2, "thrown")) {
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/not caught/);
+    }
+  });
+});
+
+describe.concurrent("what can go wrong", () => {
+  test.each([2, 3])("of %i ranks one is killed: the others say so within 2 seconds", async (size) => {
+    const ended = await group(size, "lost");
+    expect(ended.at(-1)!.signal).toBe("SIGKILL");
+    for (const [rank, { said }] of ended.slice(0, -1).entries()) {
+      const [first, second] = said as Failure[];
+      expect(first!.name).toBe("GroupError");
+      expect(first!.message).toContain(`Rank ${rank} of ${size}`);
+      expect(first!.message).toContain("allReduce");
+      expect(first!.seconds).toBeLessThan(2);
+      expect(second!.message).toContain(`Rank ${rank} of ${size}`);
+    }
+  });
+
+  test("one hangs: the other gives up after the time-out", async () => {
+    const port = await freePort();
+    const one = (rank: number) => runOne([script, "hung", "4"], launcherEnv(rank, 2, port));
+    const other = one(1);
+    const { said } = await one(0);
+    const [{ name, message, seconds }] = said as [Failure];
+    expect(name).toBe("GroupError");
+    expect(message).toMatch(/Rank 0 of 2 .* within 4 s/);
+    expect(seconds).toBeGreaterThan(3);
+    void other; // ends by itself
+  });
+
+  test("rank 0 is not there, or another one", async () => {
+    const port = await freePort();
+    const alone = (rank: number) => runOne([script, "join", "2"], launcherEnv(rank, 2, port));
+    for (const rank of [1, 0]) {
+      const { said, code } = await alone(rank);
+      const { name, message } = said[0] as Failure;
+      expect([name, code]).toEqual(["GroupError", 1]);
+      expect(message).toContain(`Rank ${rank} of 2`);
+      expect(message).toContain(`127.0.0.1:${port}`);
+      expect(message).toContain(rank === 0 ? "WORLD_SIZE" : "MASTER_ADDR");
+    }
+  });
+
+  test("the port is taken", async () => {
+    const server = createServer();
+    await new Promise<void>((done) => server.listen(0, "0.0.0.0", done));
+    const { port } = server.address() as { port: number };
+    const { said } = await runOne([script, "join", "2"], launcherEnv(0, 2, port));
+    server.close();
+    expect((said[0] as Failure).message).toMatch(new RegExp(`Port ${port} .* is taken.*MASTER_PORT`));
+  });
+});
+
+describe("a process alone", () => {
+  afterEach(destroyProcessGroup);
+
+  test("is a group of one, whose collectives leave tensors as they are", () => {
+    expect(() => allReduce(tensor([1]))).toThrow(/initProcessGroup/);
+    expect(initProcessGroup({ launch: launchOf({}) })).toMatchObject({ rank: 0, size: 1 });
+    expect(() => initProcessGroup()).toThrow(/already/);
+    const x = tensor([1.5]);
+    allReduce(x);
+    expect([...x.read("float32"), ...allGather(x)[0]!.read("float32")]).toEqual([1.5, 1.5]);
+    destroyProcessGroup();
+    expect(processGroup()).toBeUndefined();
+  });
+
+  test("knows what it was built with", () => {
+    expect(groupBackends()).toContain("gloo");
+  });
+});
+
+describe("launchers", () => {
+  const torchrun = {
+    RANK: "3",
+    WORLD_SIZE: "4",
+    LOCAL_RANK: "1",
+    LOCAL_WORLD_SIZE: "2",
+    MASTER_ADDR: "a",
+    MASTER_PORT: "1000",
+  };
+  const slurm = {
+    SLURM_STEP_ID: "0",
+    SLURM_PROCID: "5",
+    SLURM_STEP_NUM_TASKS: "8",
+    SLURM_LOCALID: "1",
+    MASTER_ADDR: "a",
+  };
+
+  test("torchrun, with a store of the agent and without", () => {
+    const launch = { rank: 3, size: 4, localRank: 1, localSize: 2, address: "a", port: 1000 };
+    expect(launchOf(torchrun)).toEqual(launch);
+    const agent = { ...torchrun, TORCHELASTIC_USE_AGENT_STORE: "True" };
+    expect(launchOf(agent).port).toBe(1001);
+    expect(launchOf({ ...agent, TORCHELASTIC_RESTART_COUNT: "2" }).port).toBe(1003);
+    expect(launchOf({ ...agent, MASTER_PORT: "65535" }).port).toBe(65534);
+    expect(launchOf({ ...torchrun, TORCHELASTIC_USE_AGENT_STORE: "False" }).port).toBe(1000);
+  });
+
+  test("Kubernetes, one process a pod", () => {
+    expect(launchOf({ RANK: "1", WORLD_SIZE: "2", MASTER_ADDR: "job-0" })).toEqual({
+      ...{ rank: 1, size: 2, localRank: 0, localSize: 1 },
+      ...{ address: "job-0", port: 29500 },
+    });
+  });
+
+  test("Slurm's steps, but not its batch scripts", () => {
+    const { SLURM_STEP_ID, ...batch } = slurm;
+    expect(launchOf({ ...slurm, SLURM_STEP_TASKS_PER_NODE: "2(x4)" })).toMatchObject({
+      rank: 5,
+      size: 8,
+      localRank: 1,
+      localSize: 2,
+      address: "a",
+    });
+    expect(launchOf(batch).size).toBe(1);
+    expect(
+      launchOf({ ...slurm, SLURM_PROCID: "0", SLURM_LOCALID: "0", SLURM_STEP_NUM_TASKS: "1", MASTER_ADDR: undefined })
+        .size,
+    ).toBe(1);
+  });
+
+  test.each([
+    [{ ...torchrun, RANK: "4" }, /rank 4 of 4/],
+    [{ ...torchrun, LOCAL_RANK: "2" }, /rank 2 of 2 on this machine/],
+    [{ ...torchrun, RANK: undefined }, /RANK is not set/],
+    [{ ...torchrun, WORLD_SIZE: "two" }, /WORLD_SIZE is 'two'/],
+    [{ ...torchrun, WORLD_SIZE: "0" }, /WORLD_SIZE is '0'/],
+    [{ ...torchrun, MASTER_PORT: "70000" }, /MASTER_PORT is '70000'/],
+    [{ ...torchrun, MASTER_ADDR: "" }, /MASTER_ADDR/],
+    [{ ...slurm, MASTER_ADDR: undefined }, /scontrol show hostnames/],
+  ])("%j make no sense", (env, message) => {
+    expect(() => launchOf(env)).toThrow(message);
+  });
+});

@@ -1,0 +1,62 @@
+import { spawn } from "node:child_process";
+import { createServer } from "node:net";
+
+/** What a process of a group had to say, and how it ended. */
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** Its lines of JSON. */
+  readonly said: readonly unknown[];
+  readonly stderr: string;
+}
+
+/** A port that is free now. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as { port: number };
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+/** What torchrun tells rank `rank` of `size` on one machine. */
+export function launcherEnv(rank: number, size: number, port: number): Record<string, string> {
+  return {
+    ...{ RANK: String(rank), WORLD_SIZE: String(size), LOCAL_RANK: String(rank), LOCAL_WORLD_SIZE: String(size) },
+    ...{ MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(port), OMP_NUM_THREADS: "1" },
+  };
+}
+
+/** Runs `size` processes of a script as torchrun would on one machine, until the last has ended. */
+export async function runGroup(
+  size: number,
+  script: readonly string[],
+  env: (rank: number) => Record<string, string | undefined> = () => ({}),
+): Promise<Ended[]> {
+  const port = await freePort();
+  return Promise.all(
+    Array.from({ length: size }, (_, rank) => runOne(script, { ...launcherEnv(rank, size, port), ...env(rank) })),
+  );
+}
+
+/** Runs one process to its end. */
+export function runOne(script: readonly string[], env: Record<string, string | undefined>): Promise<Ended> {
+  return new Promise((done, fail) => {
+    const child = spawn(process.execPath, script, {
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let [stdout, stderr] = ["", ""];
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    child.on("error", fail);
+    child.on("close", (code, signal) => {
+      const said = stdout
+        .split("\n")
+        .filter(
+          (line) => line.startsWith("{") || line.startsWith("[") || line.startsWith('"') || /^(true|false)$/.test(line),
+        );
+      done({ code, signal, said: said.map((line) => JSON.parse(line) as unknown), stderr });
+    });
+  });
+}
