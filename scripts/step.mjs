@@ -8,13 +8,16 @@ export const root = fileURLToPath(new URL("..", import.meta.url));
 /**
  * Does one step of the set-up and prints one line: its name, its time, and what `action` returns to say about it.
  * @param {string} name
- * @param {() => Promise<string | undefined> | string | undefined} action
+ * @param {(takes: (time: string) => void) => Promise<string | undefined> | string | undefined} action calls `takes` once it knows that
+ *   there is something to do that takes more than moments, such as with "about a minute"
  */
 export async function step(name, action) {
   const start = performance.now();
-  if (process.stdout.isTTY) process.stdout.write(`  ${name} …`);
+  const terminal = process.stdout.isTTY;
+  if (terminal) process.stdout.write(`  ${name} …`);
+  const takes = (time) => process.stdout.write(terminal ? ` ${time}` : `  ${name}: ${time}\n`);
   const result = await Promise.resolve()
-    .then(action)
+    .then(() => action(takes))
     .then(
       (note) => ({ note }),
       (error) => ({ error }),
@@ -24,6 +27,13 @@ export async function step(name, action) {
   const mark = "error" in result ? "✗" : "✓";
   console.log(`${mark} ${name.padEnd(14)}${seconds} s  ${result.note ?? ""}`.trimEnd());
   if ("error" in result) throw result.error;
+}
+
+/** About so long, for people. */
+export function duration(seconds) {
+  if (seconds < 45) return `about ${Math.max(5, 5 * Math.round(seconds / 5))} seconds`;
+  const minutes = Math.round(seconds / 60);
+  return minutes <= 1 ? "about a minute" : `about ${minutes} minutes`;
 }
 
 /**

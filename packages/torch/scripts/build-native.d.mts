@@ -8,15 +8,18 @@ interface Built {
   compiled: string[];
 }
 
-export function buildNative(options?: {
+interface BuildOptions {
   native?: string;
   build?: string;
   name?: string;
   libtorch?: Libtorch;
   compiler?: { command: string; version: string };
   flags?: string[];
-}): Promise<Built>;
+  takes?: (seconds: number) => void;
+}
 
-export function buildKernels(folder: string, libtorch?: Libtorch): Promise<Built>;
+export function buildNative(options?: BuildOptions): Promise<Built>;
+
+export function buildKernels(folder: string, options?: BuildOptions): Promise<Built>;
 
 export function generateTypes(addon: string, build?: string): Promise<boolean>;

@@ -31,6 +31,9 @@ const TO_INSTALL =
   "Install one (Debian, Ubuntu: apt-get install libtorch-dev libopenblas0; elsewhere: pip install torch)";
 const hash = (...parts) => createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 12);
 
+/** Of one core, about; most of it is libtorch's headers. */
+const SECONDS_A_FILE = 15;
+
 /** The key of current.json for an environment. */
 export const selectionKey = (env = process.env) => (env.LIBTORCH ? resolve(env.LIBTORCH) : "");
 
@@ -43,6 +46,7 @@ export const selectionKey = (env = process.env) => (env.LIBTORCH ? resolve(env.L
  * @param {import("./locate-libtorch.mjs").Libtorch} [options.libtorch]
  * @param {{ command: string, version: string }} [options.compiler]
  * @param {string[]} [options.flags] more of them, for compiling and linking
+ * @param {(seconds: number) => void} [options.takes] told about how long it will take, where there is anything to compile
  * @returns {Promise<{ library: string, info: object, compiled: string[] }>} `compiled` is empty when all was up to date
  * @throws {Error} no libtorch, no compiler, or the compiler's last words
  */
@@ -53,6 +57,7 @@ export async function buildNative({
   libtorch = locateLibtorch(),
   compiler = findCompiler(),
   flags: more = [],
+  takes = () => {},
 } = {}) {
   if (!libtorch)
     throw new Error(
@@ -80,6 +85,7 @@ export async function buildNative({
     return { source, flags, object: join(folder, "objects", `${basename(source)}-${own}.o`) };
   });
   const missing = objects.filter(({ object }) => !existsSync(object));
+  if (missing.length > 0) takes((missing.length * SECONDS_A_FILE) / Math.min(missing.length, availableParallelism()));
   await inParallel(missing, ({ source, flags, object }) =>
     compileOne(compiler.command, [...compile, ...flags], source, object),
   );
@@ -123,9 +129,14 @@ function explain(what, command, output) {
   return `${what} failed (${command}). Its last words:\n\n${last}\n\n${advice}`;
 }
 
-/** Builds the operators of `folder`/native into `folder`/build, for `loadLibrary`. */
-export function buildKernels(folder, libtorch = locateLibtorch()) {
-  return buildNative({ native: join(folder, "native"), build: join(folder, "build"), name: "kernels.so", libtorch });
+/** Builds the operators of `folder`/native into `folder`/build, for `loadLibrary`. @param options as of {@link buildNative} */
+export function buildKernels(folder, options = {}) {
+  return buildNative({
+    native: join(folder, "native"),
+    build: join(folder, "build"),
+    name: "kernels.so",
+    ...options,
+  });
 }
 
 /** Records which library belongs to the present LIBTORCH. */

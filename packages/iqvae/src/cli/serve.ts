@@ -23,6 +23,16 @@ export interface ServeOptions {
   readonly batch: number;
 }
 
+/** What a server is started with. */
+export interface Serving {
+  readonly host: string;
+  readonly port: number;
+  readonly token?: string;
+  /** Processes that draw; as many as are usual unless it is said. */
+  readonly processes?: number;
+  readonly limits: Limits;
+}
+
 /** Seconds that a server that was asked to end goes on with what it accepted. */
 const GRACE = 30;
 
@@ -30,7 +40,12 @@ export function serveCommand(): Command {
   const command = new Command("serve").description("answer requests for images over HTTP, with a page to paint on");
   return withServerOptions(command, 7878).action(async (paths: string[], _: unknown, self: Command) => {
     const options = optionsOf<ServeOptions>(self);
-    await serveUntilAsked(paths, options, consoleProgress(options));
+    const progress = consoleProgress(options);
+    await serveUntilAsked(paths, servingOf(options), progress, async () => {
+      if (page() !== undefined) return;
+      const text = `Only the API is there, since the page to paint on is not built. To have both: ${BUILD_PAGE}`;
+      progress.tell(text, { event: "no page", build: BUILD_PAGE });
+    });
   });
 }
 
@@ -66,13 +81,11 @@ export function withServerOptions(command: Command, port: number): Command {
  */
 export async function serveUntilAsked(
   paths: readonly string[],
-  options: ServeOptions,
+  { host, port, token, processes = usualProcesses(), limits }: Serving,
   progress: Progress,
   onReady: (url: string) => Promise<void> = async () => {},
 ): Promise<void> {
   const models = openModels(paths.length > 0 ? paths : [defaultModels()]);
-  const { host, port, token } = options;
-  const drawers = options.processes ?? usualProcesses();
   let wake = () => {};
   const asked = new Promise<void>((resolve) => {
     wake = resolve;
@@ -84,8 +97,8 @@ export async function serveUntilAsked(
       host,
       port,
       token: token === "" ? undefined : token,
-      drawers,
-      limits: limitsOf(options),
+      drawers: processes,
+      limits,
       page: page(),
       log: (sentence) => progress.tell(sentence, { event: "log", message: sentence }),
     });
@@ -95,7 +108,7 @@ export async function serveUntilAsked(
       url: server.url,
       models: names,
       engines: server.queue.engines,
-      processes: drawers,
+      processes,
     });
     await onReady(forBrowser(server.url, token));
     await asked;
@@ -111,8 +124,17 @@ export async function serveUntilAsked(
   }
 }
 
-function limitsOf({ maxBody, maxSamples, maxPixels, maxQueue, timeout, batch }: ServeOptions): Limits {
-  return { body: maxBody, samples: maxSamples, pixels: maxPixels, queue: maxQueue, seconds: timeout, batch };
+/** Options of the command line as what they mean. */
+export function servingOf(options: ServeOptions): Serving {
+  const { host, port, token, processes } = options;
+  const { maxBody, maxSamples, maxPixels, maxQueue, timeout, batch } = options;
+  return {
+    host,
+    port,
+    ...(token !== undefined && { token }),
+    ...(processes !== undefined && { processes }),
+    limits: { body: maxBody, samples: maxSamples, pixels: maxPixels, queue: maxQueue, seconds: timeout, batch },
+  };
 }
 
 /** libtorch uses all cores by itself, the kernels of `@iqvae/runtime` one; one is left to answer requests. */
@@ -135,12 +157,15 @@ function forBrowser(address: string, token: string | undefined): string {
   return url.href;
 }
 
+/** What to type where the page is not built, which is so in a fresh clone only: packages have it. */
+const BUILD_PAGE = "npm run build -w apps/studio";
+
 /** @throws Error where the page is not built, with what to type */
 export function expectPage(): void {
-  if (page() === undefined) throw new Error("The page is not built. Build it: npm run build -w apps/studio");
+  if (page() === undefined) throw new Error(`The page is not built. Build it: ${BUILD_PAGE}`);
 }
 
 /** The page, once it is built. */
-function page(): string | undefined {
+export function page(): string | undefined {
   return shipped("page", "index.html") ?? shipped("apps/studio/dist", "index.html");
 }

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { ModelError } from "@iqvae/runtime";
@@ -6,6 +6,7 @@ import { checkWritable, replaceFile, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { type Config, loadConfig, withSettings } from "../config/index.ts";
 import { spreadRows } from "../data/index.ts";
+import { exportRun } from "../export/bundle.ts";
 import { report } from "../report/report.ts";
 import { isExported } from "../run/exported.ts";
 import { SAMPLES, samplesSheet } from "../run/pictures.ts";
@@ -13,12 +14,15 @@ import { createRun, openRun, RUNS, type RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { openData } from "../run/train-run.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
+import { LIMITS } from "../serve/limits.ts";
 import type { Progress } from "../support/progress.ts";
 import { consoleProgress } from "./console.ts";
 import { fitted, stepSeconds } from "./fit-to-machine.ts";
 import { collect, optionsOf, THREADS, threads } from "./options.ts";
 import { sampleExported } from "./sample-exported.ts";
+import { page } from "./serve.ts";
 import { shipped } from "./shipped.ts";
+import { serveStudio } from "./studio.ts";
 import { trainAttended } from "./training.ts";
 
 interface StartOptions {
@@ -32,7 +36,9 @@ const ROWS = 8;
 
 export function startCommand(): Command {
   return new Command("start")
-    .description("train a small model if there is none yet, draw samples, and say where they are")
+    .description(
+      "train a small model if there is none yet, draw samples, and open them in the studio when in a terminal",
+    )
     .option("--preset <name>", "the preset to train", "start")
     .option("--set <key=value>", "another value for a new run; may be repeated", collect(String))
     .option(...THREADS, threads)
@@ -46,7 +52,29 @@ export function startCommand(): Command {
       if (!statusOf(run).finished) await drawAtOnce(preset, files.samples, progress);
       if (!statusOf(run).finished && !(await trainAttended(run, progress, { threads, goOn: "npm start" }))) return;
       await drawAll(run, files, progress);
+      const paints = !json && process.stdin.isTTY && process.stdout.isTTY && page() !== undefined;
+      if (paints) await paint(run, progress);
+      else progress.tell("Paint:   npm run studio", { event: "paint", command: "npm run studio" });
     });
+}
+
+/** Opens the studio with the models that come with the program, and the one of the run, under a name that none of them has. */
+async function paint(run: RunFolder, progress: Progress): Promise<void> {
+  const name = `my-${run.config.name}`;
+  const folder = join(run.path, name);
+  announce("Exporting the model for the studio", "some seconds", progress);
+  // Of another start, maybe before it was trained on.
+  rmSync(folder, { recursive: true, force: true });
+  await exportRun(run, folder, "f32", progress, name);
+  const models = shipped("models");
+  const paths = models === undefined ? [folder] : [models, folder];
+  announce(`Opening the studio with all models; yours is ${name}`, "some seconds", progress);
+  await serveStudio(paths, { host: "127.0.0.1", port: 0, limits: LIMITS, open: true }, progress);
+}
+
+/** Says what comes next, and how long it takes. */
+function announce(what: string, takes: string, progress: Progress): void {
+  progress.tell(`${what}: ${takes}.`, { event: "next", what, takes });
 }
 
 /** A picture to look at while the training goes on, unless there is one, by the model of the preset, where one comes with the program. */
@@ -55,6 +83,7 @@ async function drawAtOnce(preset: string, samples: string, progress: Progress): 
   if (existsSync(samples) || models === undefined) return;
   const model = join(models, preset);
   if (!isExported(model)) return;
+  announce("Drawing first samples, with a model that comes with the program", "some seconds", progress);
   try {
     const { picture } = await sampleExported(model, { count: SAMPLES, sampling: {} }, ROWS, progress);
     replaceFile(samples, picture);
@@ -97,6 +126,7 @@ function openOrCreate(preset: string, settings: readonly string[], progress: Pro
 /** A new training in as many steps as this machine makes in some minutes, unless the steps were asked for. */
 function sized(config: Config, settings: readonly string[], progress: Progress): Config {
   if (settings.some((setting) => /^stage[12]\.(steps|batch|model)/.test(setting))) return config;
+  announce("Measuring how fast this machine trains", "some seconds", progress);
   const each = stepSeconds(config);
   if (each === undefined) return config;
   const { config: fits, seconds } = fitted(config, each);
@@ -121,6 +151,7 @@ async function drawAll(
   progress: Progress,
 ): Promise<void> {
   using generator = ImageGenerator.load(run);
+  announce("Drawing samples, and writing the report", "some seconds", progress);
   const dataset = await openData(run.config.data, progress);
   try {
     const rows = spreadRows(dataset.validation, ROWS);
@@ -131,7 +162,7 @@ async function drawAll(
     progress.end();
     replaceFile(samples, sheet);
     replaceFile(page, report(run, sheet));
-    const text = `\nSamples: ${samples}\nReport:  ${page}\nMore:    npx iqvae sample ${run.path} --seed 1\nPaint:   npm run studio`;
+    const text = `\nSamples: ${samples}\nReport:  ${page}\nMore:    npx iqvae sample ${run.path} --seed 1`;
     progress.tell(text, { event: "drawn", samples, report: page });
   } finally {
     dataset.close();

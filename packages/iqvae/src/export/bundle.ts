@@ -44,6 +44,7 @@ const SAMPLES = "samples.png";
  *
  * @param folder must not exist
  * @param progress of opening the data, for the examples that come with the model
+ * @param name what the model is called; as the run's configuration is, unless it is said
  * @throws ExportError for a run that has not been trained to its end, and for a folder that is there; CheckpointError for one that is
  *   damaged; RangeError for weights that float16 does not have; all of them before anything is written. WriteError when the folder cannot be
  *   written; nothing is left then
@@ -53,10 +54,11 @@ export async function exportRun(
   folder: string,
   type: WeightType,
   progress: Progress = silent,
+  name = run.config.name,
 ): Promise<Exported> {
   expectTrained(run);
   expectFree(folder);
-  const description = describeModel(run.config, type);
+  const description = { ...describeModel(run.config, type), name };
   const examples = await examplesOf(run, progress);
   const { stored, rounding } = weightsOf(run, description);
   try {

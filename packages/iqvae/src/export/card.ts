@@ -30,10 +30,10 @@ export interface CardFacts {
 /** The card of a model, as model hubs show it: Markdown after a few lines of YAML. */
 export function card(facts: CardFacts): string {
   const { config, description, files } = facts;
-  const { name, data } = config;
+  const { data } = config;
   const sections = [
     frontMatter(facts),
-    `# ${name}`,
+    `# ${description.name}`,
     `Draws images of ${data.size} × ${data.size} pixels from ${CONDITIONS[description.condition.kind]}, many different ones for each, as in the data set ` +
       `\`${data.name}\`. ${parametersOf(facts)}`,
     "samples.png" in files

@@ -1,30 +1,33 @@
-import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, truncateSync } from "node:fs";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, existsSync, readdirSync, symlinkSync, truncateSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ImageGenerator } from "@iqvae/runtime";
 import sharp from "sharp";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { healthAnswer, imageEvent, imagesAnswer } from "../../src/serve/api.ts";
 import { EXAMPLE, post, START, start } from "../serve/support.ts";
-import { Workspace } from "./program.ts";
+import { program, Workspace } from "./program.ts";
+
+const REPOSITORY = fileURLToPath(new URL("../../../..", import.meta.url));
+const MODELS = join(REPOSITORY, "models");
 
 const workspace = new Workspace();
 beforeAll(() => {
-  const repository = fileURLToPath(new URL("../../../..", import.meta.url));
-  if (!existsSync(join(repository, "apps/studio/dist/index.html")))
-    execFileSync("npm", ["run", "build", "--workspace", "apps/studio"], { cwd: repository });
+  if (!existsSync(join(REPOSITORY, "apps/studio/dist/index.html")))
+    execFileSync("npm", ["run", "build", "--workspace", "apps/studio"], { cwd: REPOSITORY });
 });
 afterAll(() => workspace.remove());
 
 /** Starts `iqvae COMMAND … --json`; resolves once it serves. */
 async function serving(command: "serve" | "studio", ...args: string[]) {
-  const program = workspace.start(command, ...args, "--port", "0", "--json");
-  await program.said('"serving"');
-  const [, url] = /"url":"([^"]+)"/.exec(program.text.out) ?? [];
-  if (url === undefined) throw new Error(`it does not serve: ${program.text.out}${program.text.err}`);
-  return { ...program, url };
+  const started = workspace.start(command, ...args, "--port", "0", "--json");
+  await started.said('"serving"');
+  const [, url] = /"url":"([^"]+)"/.exec(started.text.out) ?? [];
+  if (url === undefined) throw new Error(`it does not serve: ${started.text.out}${started.text.err}`);
+  return { ...started, url };
 }
 const drawersOf = (pid: number) =>
   execFileSync("pgrep", ["-P", String(pid)], { encoding: "utf8" })
@@ -106,6 +109,82 @@ test("studio says the address where there is no display, with what lets a browse
   expect(imagesAnswer.parse(await answer.json()).images).toHaveLength(1);
   server.child.kill("SIGTERM");
   expect((await server.ended).code).toBe(0);
+});
+
+describe("iqvae start", () => {
+  /** Whether Python can give a program a terminal. */
+  const terminals = spawnSync("python3", ["-c", "import pty"]).status === 0;
+  const IN_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+  const SHORT = ["stage1.steps=6", "stage1.warmup=0", "stage2.steps=2", "stage2.warmup=0"];
+  const command = ["start", "--preset", "tiny", ...SHORT.flatMap((setting) => ["--set", setting])];
+
+  test.skipIf(!terminals)(
+    "in a terminal ends with the studio, which has the model that it trained beside those that come with the program",
+    async () => {
+      const env = { ...workspace.env, DISPLAY: "", WAYLAND_DISPLAY: "", WSL_DISTRO_NAME: "" };
+      const child = spawn("python3", ["-c", IN_TERMINAL, process.execPath, program, ...command], {
+        cwd: workspace.path,
+        env,
+      });
+      let out = "";
+      const ended = once(child, "close");
+      const opened = new Promise<string>((resolve, reject) => {
+        child.stdout.on("data", (data) => {
+          out += data;
+          const [, url] = /Open (http\S+) in a browser/.exec(out) ?? [];
+          if (url !== undefined) resolve(url);
+        });
+        child.on("close", () => reject(new Error(`it ended before it opened the studio:\n${out}`)));
+      });
+      const url = await opened;
+      const list = (await (await fetch(`${url}models/models.json`)).json()) as { models: { name: string }[] };
+      const names = list.models.map(({ name }) => name);
+      expect(names).toEqual([...readdirSync(MODELS).sort(), "my-tiny"]);
+      expect(await (await fetch(url)).text()).toContain("<html");
+      expect(await (await fetch(`${url}models/my-tiny/README.md`)).text()).toContain("\n# my-tiny\n");
+      const answer = await post({ url }, { model: "my-tiny", condition: EXAMPLE });
+      expect(imagesAnswer.parse(await answer.json()).images).toHaveLength(1);
+      child.stdin.write("\x03");
+      const [code] = await ended;
+      expect([code, out]).toEqual([0, expect.stringContaining("my-tiny")]);
+    },
+  );
+
+  test("elsewhere ends when it has drawn, and says how to get there", async () => {
+    const { code, out } = await workspace.run(...command);
+    expect([code, out]).toEqual([0, expect.stringContaining("npm run studio")]);
+  });
+});
+
+test("where the page is not built, serve says how, and studio does not start", async () => {
+  // The program in a clone that has it compiled, and no page.
+  const clone = workspace.at("clone");
+  const own = join(REPOSITORY, "packages/iqvae");
+  for (const part of ["bin", "dist", "package.json"])
+    cpSync(join(own, part), join(clone, "packages/iqvae", part), { recursive: true });
+  symlinkSync(join(REPOSITORY, "node_modules"), join(clone, "node_modules"));
+  const run = (...args: string[]) =>
+    spawn(process.execPath, [join(clone, "packages/iqvae/bin/iqvae.mjs"), ...args, START, "--port", "0"], {
+      cwd: workspace.path,
+      env: workspace.env,
+    });
+  const build = "npm run build -w apps/studio";
+
+  const server = run("serve");
+  const served = once(server, "close");
+  let out = "";
+  for await (const data of server.stdout) {
+    const before = out.includes(build);
+    out += data;
+    if (!before && out.includes(build)) server.kill("SIGTERM");
+  }
+  expect([(await served)[0], out]).toEqual([0, expect.stringContaining(build)]);
+
+  const studio = run("studio");
+  const closed = once(studio, "close");
+  let err = "";
+  for await (const data of studio.stderr) err += data;
+  expect([(await closed)[0], err]).toEqual([1, expect.stringContaining(build)]);
 });
 
 test.each<[what: string, args: () => string[], message: RegExp]>([
