@@ -14,7 +14,7 @@ export function placeOn(element: Element, { clientX, clientY }: MouseEvent, most
 
 export const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
 
-/** Follows a pointer from where it is pressed until it is let go. */
+/** Follows a pointer from where it is pressed until it is let go, and no other: a hand lies beside the pen. */
 export function drag(
   element: HTMLElement,
   start: PointerEvent,
@@ -24,11 +24,14 @@ export function drag(
   element.setPointerCapture(start.pointerId);
   const control = new AbortController();
   const { signal } = control;
-  const end = () => {
+  const own = (listener: (event: PointerEvent) => void) => (event: PointerEvent) => {
+    if (event.pointerId === start.pointerId) listener(event);
+  };
+  const end = own(() => {
     control.abort();
     ended();
-  };
-  element.addEventListener("pointermove", moved, { signal });
+  });
+  element.addEventListener("pointermove", own(moved), { signal });
   element.addEventListener("pointerup", end, { signal });
   element.addEventListener("pointercancel", end, { signal });
 }

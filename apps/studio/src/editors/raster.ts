@@ -33,6 +33,8 @@ export class Raster {
   /** The pixel of the keys, or of the pointer. */
   #at: readonly [number, number];
   #last: readonly [number, number] | undefined;
+  /** Whose stroke goes on. */
+  #pointer: number | undefined;
 
   constructor(options: RasterOptions, listener: Listener) {
     const { size, ground, label } = options;
@@ -96,12 +98,16 @@ export class Raster {
     const canvas = this.#canvas;
     canvas.addEventListener("pointerdown", (event) => {
       if (event.button !== 0 && event.button !== 5) return;
+      // A hand beside a pen paints nothing; where it came first, the pen takes over.
+      if (this.#last !== undefined && event.pointerType !== "pen") return;
+      this.#pointer = event.pointerId;
       canvas.setPointerCapture(event.pointerId);
       this.#last = this.#place(event);
       this.#stroke(event);
       if (this.#toolOf(event) === "fill") this.#end();
     });
     canvas.addEventListener("pointermove", (event) => {
+      if (this.#last !== undefined && event.pointerId !== this.#pointer) return;
       this.#at = this.#place(event);
       this.#showCursor();
       if (this.#last === undefined) return;
@@ -109,7 +115,8 @@ export class Raster {
       for (const each of all.length > 0 ? all : [event]) this.#stroke(each);
       this.#listener.changed(false);
     });
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => this.#end());
+    for (const name of ["pointerup", "pointercancel"])
+      canvas.addEventListener(name, (event) => (event as PointerEvent).pointerId === this.#pointer && this.#end());
     canvas.addEventListener("pointerleave", () => {
       this.#cursor.hidden = true;
     });

@@ -1,0 +1,114 @@
+import type { Browser, CDPSession } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { openSite, type Site } from "./site.ts";
+import { launch, Visit } from "./visit.ts";
+
+/* A pen, as the browser tells of one: with its pressure, its other end, and a hand that lies beside it. */
+
+const SIZE = 32;
+let site: Site;
+let browser: Browser;
+let visit: Visit;
+let protocol: CDPSession;
+
+beforeAll(async () => {
+  [site, browser] = await Promise.all([openSite(["start"]), launch()]);
+  visit = await Visit.begin(browser, { hasTouch: true });
+  await visit.open(site.url);
+  protocol = await visit.page.context().newCDPSession(visit.page);
+});
+afterAll(async () => {
+  await browser?.close();
+  await site?.close();
+});
+beforeEach(async () => {
+  await visit.press("Clear");
+  await visit.press("Brush");
+  await visit.page.fill("[aria-label='Brush size']", "4");
+  await visit.ink("head");
+});
+
+/** Where a pixel of the map lies on the screen: its middle. */
+async function placeOf(column: number, row: number): Promise<{ x: number; y: number }> {
+  const { x, y, width } = (await visit.page.locator(".raster").boundingBox())!;
+  return { x: x + ((column + 0.5) / SIZE) * width, y: y + ((row + 0.5) / SIZE) * width };
+}
+
+async function pen(
+  type: "mousePressed" | "mouseMoved" | "mouseReleased",
+  [column, row]: readonly [number, number],
+  force = 0,
+) {
+  const down = type !== "mouseReleased";
+  await protocol.send("Input.dispatchMouseEvent", {
+    ...{ type, pointerType: "pen", force, ...(await placeOf(column, row)) },
+    ...{ button: "left", buttons: down ? 1 : 0, clickCount: 1 },
+  });
+}
+
+/** Pixels of each row that are not the ground's. */
+async function painted(): Promise<number[]> {
+  await visit.drawn();
+  const { condition } = await visit.work();
+  return Array.from(
+    { length: SIZE },
+    (_, row) => condition!.subarray(row * SIZE, (row + 1) * SIZE).filter(Boolean).length,
+  );
+}
+
+test("a pen paints broader the harder it is pressed, and lines of a mouse are as broad as the brush", async () => {
+  const broad: number[] = [];
+  for (const force of [0.1, 0.5, 1]) {
+    await visit.press("Clear");
+    await pen("mousePressed", [8, 16], force);
+    await pen("mouseMoved", [16, 16], force);
+    await pen("mouseMoved", [24, 16], force);
+    await pen("mouseReleased", [24, 16]);
+    broad.push((await painted()).filter((pixels) => pixels > 12).length);
+  }
+  await visit.press("Clear");
+  const [from, to] = [await placeOf(8, 16), await placeOf(24, 16)];
+  await visit.page.mouse.move(from.x, from.y);
+  await visit.page.mouse.down();
+  await visit.page.mouse.move(to.x, to.y, { steps: 4 });
+  await visit.page.mouse.up();
+  broad.push((await painted()).filter((pixels) => pixels > 12).length);
+  expect(broad).toEqual([2, 4, 6, 4]);
+});
+
+test("its other end erases, whatever the tool", async () => {
+  await visit.press("Fill");
+  await visit.stroke(".raster", [0.5, 0.5]);
+  expect(await painted()).toEqual(Array(SIZE).fill(SIZE));
+  const { x, y } = await placeOf(16, 16);
+  await visit.page.locator(".raster").evaluate(
+    (canvas, [clientX, clientY]) => {
+      // Nobody has pressed this one, so it cannot be captured.
+      canvas.setPointerCapture = () => {};
+      const event = { pointerId: 77, pointerType: "pen", pressure: 0.5, clientX, clientY, bubbles: true };
+      canvas.dispatchEvent(new PointerEvent("pointerdown", { ...event, button: 5, buttons: 32 }));
+      canvas.dispatchEvent(new PointerEvent("pointerup", { ...event, button: 5, buttons: 0, pressure: 0 }));
+      Reflect.deleteProperty(canvas, "setPointerCapture");
+    },
+    [x, y] as const,
+  );
+  expect(SIZE * SIZE - (await painted()).reduce((sum, pixels) => sum + pixels)).toBe(12);
+});
+
+test("a hand that lies beside it paints nothing", async () => {
+  const touch = async (type: "touchStart" | "touchMove" | "touchEnd", [column, row]: readonly [number, number]) => {
+    const touchPoints = type === "touchEnd" ? [] : [{ ...(await placeOf(column, row)), id: 5 }];
+    await protocol.send("Input.dispatchTouchEvent", { type, touchPoints });
+  };
+  await pen("mousePressed", [8, 8], 0.5);
+  await touch("touchStart", [20, 28]);
+  await touch("touchMove", [24, 28]);
+  await pen("mouseMoved", [16, 8], 0.5);
+  await touch("touchEnd", [24, 28]);
+  await pen("mouseMoved", [24, 8], 0.5);
+  await pen("mouseReleased", [24, 8]);
+  const rows = await painted();
+  const some = [...rows.entries()].filter(([, pixels]) => pixels > 0);
+  expect(some.map(([row]) => row)).toEqual([7, 8, 9, 10]);
+  expect(Math.min(...some.map(([, pixels]) => pixels))).toBeGreaterThanOrEqual(17);
+});
