@@ -68,6 +68,32 @@ export function engineContract(name: string, create: EngineFactory, preset: stri
       expect(largest).toBeGreaterThan(0.5);
     });
 
+    test("goes on with some sequences of a batch, and answers for them as before", async () => {
+      const of = Int32Array.of(2, 0, 1, 0, 2);
+      const sequences: Sequences = { conditions, of };
+      const K = counts.imageCodes;
+      const tokens = (t: number) => of.map((_, s) => (7 * t + 3 * s) % K);
+      const ask = async (t: number, rows: Int32Array) => {
+        const last = t === 0 ? new Int32Array() : rows.map((s) => tokens(t)[s]!);
+        return (await engine.predict({ sequences, t, last } as Question)).slice();
+      };
+      const all = of.map((_, s) => s);
+      const expected: Float32Array[] = [];
+      for (let t = 0; t < 5; t++) expected.push(await ask(t, all));
+      const rowsOf = (t: number, rows: Int32Array) =>
+        Float32Array.from([...rows].flatMap((s) => [...expected[t]!.subarray(s * K, (s + 1) * K)]));
+      const close = (logits: Float32Array, others: Float32Array) => {
+        expect(logits.length).toBe(others.length);
+        for (const [i, value] of logits.entries()) expect(Math.abs(value - others[i]!)).toBeLessThan(1e-4);
+      };
+      for (let t = 0; t < 2; t++) await ask(t, all);
+      await engine.keep(Int32Array.of(0, 3, 4));
+      close(await ask(2, Int32Array.of(0, 3, 4)), rowsOf(2, Int32Array.of(0, 3, 4)));
+      close(await ask(3, Int32Array.of(0, 3, 4)), rowsOf(3, Int32Array.of(0, 3, 4)));
+      await engine.keep(Int32Array.of(1)); // of those that are left
+      close(await ask(4, Int32Array.of(3)), rowsOf(4, Int32Array.of(3)));
+    });
+
     const sets: readonly (readonly [string, TokenSampleOptions])[] = [
       ["plain", { samples: 2 }],
       ["temperature, top-k and top-p", { temperature: 0.9, topK: 100, topP: 0.95, samples: 2 }],

@@ -64,6 +64,25 @@ class TorchEngine implements Engine {
     });
   }
 
+  keep(sequences: Int32Array): void {
+    inPlainMode(() => {
+      const before = this.#decoding!;
+      this.#decoding = scope(() => {
+        const rows = integers(sequences, "cpu");
+        const { caches, of, logits } = before;
+        const kept = (tensors: readonly Tensor[]) => tensors.map((each) => each.index_select(0, rows));
+        return {
+          // Prefixes are those of conditions, and so are shared by what is left.
+          caches: { ...caches, keys: kept(caches.keys), values: kept(caches.values) },
+          of: of.index_select(0, rows),
+          logits: logits.index_select(0, rows),
+        };
+      });
+      const { caches, of, logits } = before;
+      for (const each of [...caches.keys, ...caches.values, of, logits]) each.dispose();
+    });
+  }
+
   decode(tokens: Int32Array): Uint8Array {
     return this.#convolve(() => {
       const { iqvae, size } = this.#models;

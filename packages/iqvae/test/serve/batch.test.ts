@@ -46,6 +46,31 @@ test("each part of a batch gets what it gets alone, whatever its options, and wh
   expect(imagesOf(await drawBatch(model, parts, { ...quiet, isDropped }))).toEqual([one, "dropped", three, four]);
 });
 
+test.each([false, true])("who is dropped costs no rows from then on (libtorch: %s)", async (libtorch) => {
+  const own = await loadModel(start, libtorch);
+  const rows: number[] = [];
+  const engine: typeof own.engine = {
+    name: "counting",
+    encode: (planes) => own.engine.encode(planes),
+    predict(question) {
+      rows.push(question.t === 0 ? question.sequences.of.length : question.last.length);
+      return own.engine.predict(question);
+    },
+    keep: (sequences) => own.engine.keep(sequences),
+    decode: (tokens) => own.engine.decode(tokens),
+    release: () => own.engine.release(),
+  };
+  const parts = [part(0, { count: 2 }), part(1, { count: 3 }), part(2)];
+  const expected = imagesOf(await drawBatch(own, parts, quiet));
+  const drawn = await drawBatch({ ...own, engine }, parts, {
+    ...quiet,
+    isDropped: (number) => (number === 0 ? rows.length >= 20 : number === 1 && rows.length >= 5),
+  });
+  expect(imagesOf(drawn)).toEqual(["dropped", "dropped", expected[2]]);
+  expect(rows).toEqual([...Array(5).fill(6), ...Array(15).fill(3), ...Array(44).fill(1)]);
+  await engine.release();
+});
+
 test("libtorch draws an exported model as the runtime does, up to the rounding of a byte", async () => {
   const other = await loadModel(start, true);
   expect([model.engine.name, other.engine.name]).toEqual([expect.stringContaining("WebAssembly"), "libtorch"]);

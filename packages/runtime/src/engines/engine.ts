@@ -13,6 +13,12 @@ export interface Engine {
   encode(planes: Float32Array): Soon<Int32Array>;
   /** Logits, float32 `[S, imageCodes]`; valid until the next call. */
   predict(question: Question): Soon<Answer>;
+  /**
+   * Goes on with some sequences of the present batch only: questions to come are about these, in this order. The others cost nothing more.
+   *
+   * @param sequences their numbers among those that the last question was about
+   */
+  keep(sequences: Int32Array): Soon<void>;
   /** Image tokens, in raster order → RGB bytes `[size, size, 3]`. */
   decode(tokens: Int32Array): Soon<Uint8Array>;
   /** Gives all memory back. Nothing can be asked afterward. */

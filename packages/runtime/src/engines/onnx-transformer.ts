@@ -1,6 +1,6 @@
 import type { Answer, Question, Sequences } from "../sampling/sample.ts";
 import type { DrawnModel } from "./engine.ts";
-import type { Graph, OnnxTensor, OnnxTensors, Tensors } from "./onnx.ts";
+import type { Graph, OnnxTensors, Tensors } from "./onnx.ts";
 
 /** Rows that caches grow by. A step looks at all that there are, those that are not in use yet included. */
 const GROWTH = 16;
@@ -50,6 +50,14 @@ export class OnnxTransformer {
     return await this.#start(sequences);
   }
 
+  /** Goes on with some of the sequences only. */
+  keep(sequences: Int32Array): void {
+    const [H, D] = [this.#heads, this.#D];
+    const { room, rows } = this.#caches!;
+    const kept = [...rows].map(([name, all]): [string, Float32Array] => [name, blocks(all, sequences, H * room * D)]);
+    this.#caches = this.#cachesOf(new Map(kept), room, sequences.length);
+  }
+
   /** Lets go of keys and values. */
   forget(): void {
     this.#caches = undefined;
@@ -83,15 +91,19 @@ export class OnnxTransformer {
     const [H, D] = [this.#heads, this.#D];
     const room = before + GROWTH;
     const larger = new Map<string, Float32Array>();
-    const feeds: Record<string, OnnxTensor> = {};
     for (const [name, values] of rows) {
       const all = new Float32Array(sequences * H * room * D);
       for (let at = 0; at < sequences * H; at++)
         all.set(values.subarray(at * before * D, (at + 1) * before * D), at * room * D);
       larger.set(name, all);
-      feeds[`past.${name}`] = this.#tensors.float(all, [sequences, H, room, D]);
     }
-    return { room, rows: larger, feeds };
+    return this.#cachesOf(larger, room, sequences);
+  }
+
+  #cachesOf(rows: Caches["rows"], room: number, sequences: number): Caches {
+    const shape = [sequences, this.#heads, room, this.#D];
+    const feeds = [...rows].map(([name, all]) => [`past.${name}`, this.#tensors.float(all, shape)]);
+    return { room, rows, feeds: Object.fromEntries(feeds) };
   }
 
   /** Feeds image token `t` of every sequence; gives the logits of the next. */

@@ -94,6 +94,10 @@ class OnnxEngine implements Engine {
     return await this.#transformer.predict(question);
   }
 
+  keep(sequences: Int32Array): void {
+    this.#transformer.keep(sequences);
+  }
+
   async decode(tokens: Int32Array): Promise<Uint8Array> {
     const feeds = { tokens: this.#tensors.whole(tokens, [1, ...this.#model.grids.image]) };
     const { pixels } = await this.#graphs[3]!.run(feeds);

@@ -36,6 +36,10 @@ class OwnEngine implements Engine {
     return this.#parts!.transformer.predict(question);
   }
 
+  keep(sequences: Int32Array): void {
+    this.#parts!.transformer.keep(sequences);
+  }
+
   decode(tokens: Int32Array): Uint8Array {
     return this.#parts!.decode(tokens);
   }

@@ -39,6 +39,8 @@ interface Past {
 interface Decoding {
   readonly sequences: Sequences;
   readonly caches: readonly Cache[];
+  /** For each sequence that is gone on with its place in the caches. */
+  readonly places: Int32Array;
   /** Logits of image token 0 under each condition, `[N, K]`. */
   readonly first: Float32Array;
 }
@@ -106,6 +108,12 @@ export class CachedTransformer {
     return logits;
   }
 
+  /** Goes on with some of the sequences only. The room of the others stays empty until the next batch. */
+  keep(sequences: Int32Array): void {
+    const decoding = this.#decoding!;
+    this.#decoding = { ...decoding, places: sequences.map((s) => decoding.places[s]!) };
+  }
+
   /** Reads the conditions and makes room for the image tokens. */
   #start(sequences: Sequences): Decoding {
     const arena = this.#arena;
@@ -122,7 +130,7 @@ export class CachedTransformer {
     sequences.conditions.forEach((tokens, n) => {
       first.set(this.#read(tokens, caches, n * P * C * 4), n * this.#head.outputs);
     });
-    return { sequences, caches, first };
+    return { sequences, caches, places: Int32Array.from({ length: S }, (_, s) => s), first };
   }
 
   /** Keys and values of one condition, to `offset` bytes into the caches; gives the logits of image token 0. */
@@ -164,7 +172,7 @@ export class CachedTransformer {
   /** Feeds image token `t` of every sequence; gives the logits of the next. */
   #next(last: Int32Array, t: number): Float32Array {
     const arena = this.#arena;
-    const { sequences, caches } = this.#decoding!;
+    const { sequences, caches, places } = this.#decoding!;
     const [C, P, T, S] = [this.#width, this.#P, this.#T, last.length];
     const mark = arena.mark;
     const { x, h, qkv, wide } = this.#room(S);
@@ -177,8 +185,9 @@ export class CachedTransformer {
       this.#normalize(x, h, block.norm1, S);
       block.qkv.run(h, qkv, S);
       for (let s = 0; s < S; s++) {
-        const own = 4 * s * (T - 1) * C;
-        const shared = 4 * sequences.of[s]! * P * C;
+        const place = places[s]!;
+        const own = 4 * place * (T - 1) * C;
+        const shared = 4 * sequences.of[place]! * P * C;
         const q = qkv + 12 * s * C;
         arena.copy(q + 4 * C, keys + own + 4 * t * C, C);
         arena.copy(q + 8 * C, values + own + 4 * t * C, C);

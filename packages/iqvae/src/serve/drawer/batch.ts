@@ -38,7 +38,7 @@ interface Drawing {
  * Draws several parts as one batch: each has its own options and random numbers, and asks for logits; all questions of a step are
  * put to the engine as one. So a part gets the images that it would get alone.
  *
- * A part that is dropped goes on to cost its rows until the batch ends, since caches have a fixed number of them; when all are, the batch ends.
+ * A part that is dropped costs nothing more; when all are, the batch ends.
  */
 export async function drawBatch(
   model: LoadedModel,
@@ -46,14 +46,15 @@ export async function drawBatch(
   events: BatchEvents,
 ): Promise<readonly Drawn[]> {
   const results: (Drawn | undefined)[] = parts.map(() => undefined);
-  const drawings = await beginAll(model, parts, results);
+  let drawings = await beginAll(model, parts, results);
   const { imageTokens: T, imageCodes: K } = model.counts;
-  const alive = () => drawings.filter(({ part }) => results[part] === undefined);
   const finished = new Map<number, Int32Array[]>();
-  for (let t = 0; t < T && alive().length > 0; t++) {
+  for (let t = 0; t < T; t++) {
     await others();
-    for (const { part } of alive()) if (events.isDropped(part)) results[part] = { kind: "dropped" };
-    if (alive().length === 0) break;
+    const left = drawings.filter(({ part }) => !events.isDropped(part));
+    if (left.length === 0) break;
+    if (left.length < drawings.length && t > 0) await model.engine.keep(rowsOf(drawings, left));
+    drawings = left;
     const atRow = t > 0 && t % model.row === 0;
     let logits = await model.engine.predict(merged(drawings.map(({ question }) => question)));
     // What decodes frames would overwrite them.
@@ -63,12 +64,7 @@ export async function drawBatch(
       drawings.map(({ question }) => question.sequences.of.length * K),
     );
     for (const [i, drawing] of drawings.entries()) {
-      const { part, wanted, question } = drawing;
-      if (results[part] !== undefined) {
-        // Its rows are still asked for; which token they get does not matter.
-        drawing.question = { ...question, t: t + 1, last: new Int32Array(question.sequences.of.length) };
-        continue;
-      }
+      const { part, wanted } = drawing;
       if (atRow && wanted.frames) await tellFrames(model, drawing, answers[i]!, events);
       const step = drawing.tokens.next(answers[i]!);
       if (step.done) finished.set(part, step.value);
@@ -80,11 +76,18 @@ export async function drawBatch(
     const pictures: Picture[] = [];
     for (const [i, tokens] of images.entries()) {
       await others();
+      if (events.isDropped(part)) break;
       pictures.push({ sample: parts[part]!.first + i, pixels: await model.engine.decode(tokens) });
     }
-    results[part] = { kind: "pictures", pictures };
+    if (pictures.length === images.length) results[part] = { kind: "pictures", pictures };
   }
   return results.map((result) => result ?? { kind: "dropped" });
+}
+
+/** The numbers of the sequences of some drawings among those of all. */
+function rowsOf(all: readonly Drawing[], some: readonly Drawing[]): Int32Array {
+  const rows = all.flatMap((drawing) => Array.from(drawing.question.sequences.of, () => drawing));
+  return Int32Array.from(rows.flatMap((drawing, row) => (some.includes(drawing) ? [row] : [])));
 }
 
 /** What else there is to do: to hear that a part is dropped. */
