@@ -36,12 +36,16 @@ export function changes(markdown, rowStart) {
   const found = new Map();
   let arms = [];
   for (const line of markdown.split("\n").filter((text) => text.startsWith("|"))) {
-    const [label, ...cells] = line.split("|").slice(1, -1).map((cell) => cell.trim());
+    const [label, ...cells] = line
+      .split("|")
+      .slice(1, -1)
+      .map((cell) => cell.trim());
     if (label === "") arms = cells;
     if (!label.startsWith(rowStart) || !arms[0].startsWith("independent")) continue;
     cells.forEach((cell, at) => {
       const [, mean, deviation] = /\(([+−][\d.]+) % ± ([\d.]+)\)/.exec(cell) ?? [];
-      if (mean !== undefined) found.set(arms[at], { mean: Number(mean.replace("−", "-")), deviation: Number(deviation) });
+      if (mean !== undefined)
+        found.set(arms[at], { mean: Number(mean.replace("−", "-")), deviation: Number(deviation) });
     });
   }
   return found;
@@ -95,7 +99,8 @@ export function chart(read) {
     "text{font:13px system-ui,sans-serif;fill:#24292f}.strong{font-weight:600}.tick{font-size:11px}" +
     ".grid{stroke:#d0d7de}.zero{stroke:#57606a;stroke-width:1.5}" +
     "@media(prefers-color-scheme:dark){text{fill:#e6edf3}.grid{stroke:#30363d}.zero{stroke:#9da7b3}}";
-  const label = "Changes of the Fréchet distance and of fidelity against training without a regularizer, mean and deviation of three seeds";
+  const label =
+    "Changes of the Fréchet distance and of fidelity against training without a regularizer, mean and deviation of three seeds";
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y + 26}" width="${WIDTH}" height="${y + 26}" role="img" aria-label="${label}">` +
     `<style>${style}</style>\n${[...axes, ...parts].join("\n")}\n</svg>\n`
