@@ -69,6 +69,19 @@ export const BENCHES = [
     ours: { script: "op-overhead.mjs" },
     theirs: [{ script: "peers/op_overhead.py" }],
   },
+  {
+    name: "characters",
+    peer: "PyTorch as its users write it, with either AdamW, allocator and BLAS",
+    metric: "steps/s",
+    unit: "steps/s",
+    better: "more",
+    least: 1,
+    aim: 1.5,
+    ours: { script: "characters.mjs" },
+    theirs: [[], ["--foreach"]].flatMap((flags) =>
+      [{}, TUNED].map((env) => ({ script: "peers/characters.py", flags, env })),
+    ),
+  },
   ...step("stage1-step", "images/s", stage1, { least: 1.3, aim: 1.6 }, { least: 2.5, aim: 3.5 }, " and either layout"),
   ...step("stage2-step", "tokens/s", stage2, { least: 1.3, aim: 2 }, { least: 1.3, aim: 2 }),
   ...[

@@ -15,6 +15,11 @@ def keep(case, role, values):
         tensors[f"{case}/{role}/{name}"] = value.detach().clone().contiguous()
 
 
+def save(path):
+    save_file(tensors, path)
+    tensors.clear()
+
+
 def gradients(module):
     return {name: parameter.grad for name, parameter in module.named_parameters()}
 
@@ -77,13 +82,15 @@ LAYERS = {
 
 
 def backward(case, module, inputs, context):
-    """Runs sum(output * cos(0, 1, 2, ...)) backward and keeps all that came of it."""
-    with context:
-        output = module(*inputs)
+    """Runs sum(output * cos(0, 1, 2, ...)) backward for each output and keeps all that came of it."""
     keep(case, "weight", module.state_dict())
+    with context:
+        outputs = module(*inputs)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     keep(case, "input", {str(n): x for n, x in enumerate(inputs)})
-    keep(case, "output", {"0": output})
-    (output.float() * torch.arange(output.numel()).cos().reshape(output.shape)).sum().backward()
+    keep(case, "output", {str(n): output for n, output in enumerate(outputs)})
+    sum((output.float() * torch.arange(output.numel()).cos().reshape(output.shape)).sum() for output in outputs).backward()
+    keep(case, "after", dict(module.named_buffers()))
     keep(case, "gradient", gradients(module))
     keep(case, "slope", {str(n): x.grad for n, x in enumerate(inputs) if x.grad is not None})
 
@@ -99,13 +106,13 @@ def layers():
     backward("TokenNet in bfloat16", seeded(TokenNet), [ids], bfloat16)
 
 
-def train(case, groups, clip, steps=10):
-    """Steps of AdamW on ImageNet, with the losses, norms, moments and an average of the weights."""
+def train(case, optimize, clip, states, steps=10):
+    """Steps of an optimizer on ImageNet, with the losses, norms, its state and an average of the weights."""
     module = seeded(ImageNet)
     keep(case, "start", module.state_dict())
     x, target = torch.randn(4, 3, 8, 8), torch.randn(4, 6, 4, 4)
     keep(case, "data", {"x": x, "target": target})
-    optimizer = torch.optim.AdamW(groups(module), lr=0, betas=(0.8, 0.95), eps=1e-6)
+    optimizer = optimize(module)
     average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.7))
     average.update_parameters(module)  # the first time only copies
     losses, norms = [], []
@@ -121,9 +128,16 @@ def train(case, groups, clip, steps=10):
         losses.append(loss)
     keep(case, "end", module.state_dict())
     keep(case, "average", average.module.state_dict())
-    for role, key in (("first", "exp_avg"), ("second", "exp_avg_sq")):
+    for role, key in states.items():
         keep(case, role, {name: optimizer.state[p][key] for name, p in module.named_parameters()})
     keep(case, "curve", {"loss": torch.stack(losses), "norm": torch.stack(norms)})
+
+
+MOMENTS = {"first": "exp_avg", "second": "exp_avg_sq"}
+
+
+def adamw(groups, **options):
+    return torch.optim.AdamW(groups, lr=0, betas=(0.8, 0.95), eps=1e-6, **options)
 
 
 def decay_matrices(module):
@@ -150,7 +164,7 @@ def schedule(total, warmup, peak, floor):
 
 def write(folder):
     layers()
-    train("AdamW", decay_matrices, clip=1e9)
-    train("AdamW on all, clipped", lambda module: [{"params": module.parameters(), "weight_decay": 0.1}], clip=0.5)
+    train("AdamW", lambda module: adamw(decay_matrices(module)), clip=1e9, states=MOMENTS)
+    train("AdamW on all, clipped", lambda module: adamw(module.parameters(), weight_decay=0.1), clip=0.5, states=MOMENTS)
     schedule(total=50, warmup=8, peak=0.01, floor=0.001)
-    save_file(tensors, folder / "nn.safetensors")
+    save(folder / "nn.safetensors")

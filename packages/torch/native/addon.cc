@@ -51,6 +51,7 @@ napi_value init(napi_env env, napi_value exports) {
     register_calls(env, exports, state);
     register_memory(env, exports, state);
     register_autograd(env, exports, state);
+    register_background(env, exports, state);
     register_library(env, exports, state);
     register_distributed(env, exports, state);
     return exports;

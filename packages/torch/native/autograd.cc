@@ -43,9 +43,15 @@ napi_value grad(napi_env env, napi_callback_info info) {
   });
 }
 
+// Gradients that another thread adds to are neither whole nor safe to touch.
+void check_no_pass(const Call& call) {
+  TORCH_CHECK(call.state->passes == 0, "a backward pass is under way; await backwardAsync() before gradients are read or changed");
+}
+
 napi_value get_grad(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, *call.state, [&]() -> napi_value {
+    check_no_pass(call);
     const at::Tensor& gradient = call.tensor(0).grad();
     return gradient.defined() ? call.handle(gradient) : nullptr;
   });
@@ -55,6 +61,7 @@ napi_value get_grad(napi_env env, napi_callback_info info) {
 napi_value set_grad(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, [&]() -> napi_value {
+    check_no_pass(call);
     const at::Tensor& owner = call.tensor(0);
     if (is_missing(env, call.values[1])) {
       owner.mutable_grad() = at::Tensor();

@@ -193,6 +193,7 @@ struct State {
   std::vector<at::Generator> generators;
   std::vector<std::unique_ptr<Operator>> operators;
   std::vector<c10::IValue> stack;
+  int passes = 0;  // backward passes that are under way on other threads
 };
 
 // JavaScript has thrown already, or will not run any more (a worker that is being terminated).
@@ -279,6 +280,7 @@ void define(napi_env env, napi_value target, const char* name, napi_callback cal
 void register_calls(napi_env env, napi_value exports, State* state);
 void register_memory(napi_env env, napi_value exports, State* state);
 void register_autograd(napi_env env, napi_value exports, State* state);
+void register_background(napi_env env, napi_value exports, State* state);
 void register_library(napi_env env, napi_value exports, State* state);
 
 }  // namespace binding

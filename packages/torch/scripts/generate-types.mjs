@@ -161,9 +161,14 @@ for (const [namespace, operators] of sorted(namespaces)) {
   lines.push("}", "");
 }
 
+// The form that only the Python binding has besides: methods.ts makes it of the one with options.
+methodLines.push(
+  '  "to"(device: Device, options?: { dtype?: DType | null; non_blocking?: boolean; copy?: boolean; memory_format?: MemoryFormat | null }): Tensor;',
+);
+
 const head = `// Generated from the operator schemas of libtorch ${native.version}; not to be edited.\n`;
 const types = `${head}
-import type { DType, Layout, MemoryFormat } from "../dtype.ts";
+import type { Device, DType, Layout, MemoryFormat } from "../dtype.ts";
 import type { Generator } from "../generator.ts";
 import type { Tensor } from "../tensor.ts";
 

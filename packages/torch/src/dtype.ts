@@ -13,6 +13,10 @@ export type DType =
   | "bool"
   | "bfloat16";
 
+type DeviceKind = "cpu" | "cuda" | "meta" | "mps" | "xpu" | "hip";
+/** For example `cuda`, the current one, or `cuda:1`. */
+export type Device = DeviceKind | `${DeviceKind}:${number}`;
+
 export type Layout = "strided" | "sparse_coo";
 export type MemoryFormat = "contiguous_format" | "preserve_format" | "channels_last" | "channels_last_3d";
 

@@ -2,6 +2,8 @@ import "./methods.ts";
 
 export { supportsBfloat16 } from "./bfloat16.ts";
 export { builtLibrary } from "./built.ts";
+export { type Collated, collate } from "./data/collate.ts";
+export { type BatchedDataset, DataLoader, type Dataset, type LoaderOptions, TensorDataset } from "./data/loader.ts";
 export { OperatorError } from "./dispatch.ts";
 export {
   allGather,
@@ -21,7 +23,7 @@ export {
   storeSet,
 } from "./distributed/group.ts";
 export { type Launch, launchOf } from "./distributed/launch.ts";
-export type { DType, Layout, MemoryFormat, TypedArray, TypedArrayOf } from "./dtype.ts";
+export type { Device, DType, Layout, MemoryFormat, TypedArray, TypedArrayOf } from "./dtype.ts";
 export { ASIDE, checkWritable, explainWriting, FileReplacement, replaceFile, WriteError } from "./files.ts";
 export type { Namespaces } from "./generated/ops.ts";
 export { Generator, getRandomState, manualSeed, setRandomState } from "./generator.ts";
@@ -40,23 +42,29 @@ export {
   torchVersion,
 } from "./modes.ts";
 export { tuneProcess } from "./native.ts";
-export {
-  buffer,
-  Conv2d,
-  dropoutAdd,
-  Embedding,
-  GroupNorm,
-  groupNorm,
-  LayerNorm,
-  Linear,
-  parameter,
-} from "./nn/layers.ts";
+export { type AttentionCall, type AttentionOptions, MultiheadAttention } from "./nn/attention.ts";
+export { Conv1d, Conv2d, type ConvOptions, ConvTranspose2d, type ConvTransposeOptions } from "./nn/conv.ts";
+export { Dropout, dropoutAdd, Embedding, Linear } from "./nn/layers.ts";
 export { Module } from "./nn/module.ts";
+export { BatchNorm1d, BatchNorm2d, type BatchNormOptions, GroupNorm, groupNorm, LayerNorm } from "./nn/norm.ts";
+export { buffer, parameter } from "./nn/parameter.ts";
+export { type Layer, Sequential } from "./nn/sequential.ts";
+export { AvgPool2d, Flatten, GELU, MaxPool2d, type PoolOptions, ReLU, Sigmoid, SiLU, Tanh } from "./nn/stateless.ts";
 export { type OperatorCall, observeCalls } from "./observe.ts";
 export { callOperator, hasOperator, ops } from "./ops.ts";
-export { AdamW, type AdamWOptions, clipGradNorm } from "./optim/adamw.ts";
+export { Adam, type AdamOptions, AdamW, decayMatrices } from "./optim/adam.ts";
+export { clipGradNorm, clipGradNorm_ } from "./optim/clip.ts";
 export { Ema } from "./optim/ema.ts";
+export {
+  Optimizer,
+  type Parameters,
+  type ParametersOrGroups,
+  type ParamGroup,
+  type StepOptions,
+  type Update,
+} from "./optim/optimizer.ts";
 export { linearRamp, warmupCosine } from "./optim/schedule.ts";
+export { SGD, type SGDOptions } from "./optim/sgd.ts";
 export {
   type ReadOptions,
   readSafetensors,
@@ -67,5 +75,8 @@ export {
   writeSafetensors,
 } from "./safetensors/index.ts";
 export { repeatedName } from "./safetensors/names.ts";
+export { load, type Saved, save } from "./save.ts";
 export { scope, unscoped } from "./scope.ts";
+export type { Stateful } from "./state-dict.ts";
 export { getDefaultDevice, type NestedNumbers, setDefaultDevice, Tensor, tensor } from "./tensor.ts";
+export type { Nested } from "./values.ts";

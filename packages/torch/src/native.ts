@@ -55,6 +55,7 @@ export interface Native {
   releasedShape(handle: number): number[] | undefined;
   liveTensors(): number;
   backward(outputs: readonly number[], gradients: readonly number[] | null, retainGraph: boolean): void;
+  backwardAsync(output: number, gradient: number | null, retainGraph: boolean): Promise<void>;
   grad(
     outputs: readonly number[],
     inputs: readonly number[],

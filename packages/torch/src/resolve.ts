@@ -10,7 +10,8 @@ export function isOptions(value: unknown): value is Options {
   return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
-const DEVICE = /^(cpu|cuda|meta|mps|xpu|hip)(:\d+)?$/;
+/** Names of devices. */
+export const DEVICE = /^(cpu|cuda|meta|mps|xpu|hip)(:\d+)?$/;
 
 function fits(type: NativeType, value: unknown, fixedLength: number): boolean {
   if (value === null || value === undefined) return type.optional;

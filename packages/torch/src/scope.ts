@@ -41,17 +41,23 @@ export function disown(tensor: Owned): void {
  * @throws TypeError when `body` is asynchronous or a generator, or returns one: other code would run inside its scope.
  */
 export function scope<T>(body: () => T): T {
+  return scopeWithSurvivors(body).result;
+}
+
+/** {@link scope} that also names the tensors which were made inside and live on. */
+export function scopeWithSurvivors<T>(body: () => T): { result: T; survivors: readonly Owned[] } {
   const outer = current;
   const mine: Owned[] = [];
   current = mine;
-  let survivors = new Set<Owned>();
+  let returned = new Set<Owned>();
+  const survivors: Owned[] = [];
   try {
     const result = synchronous("scope", body(), ADVICE);
-    if (mine.length > 0) survivors = tensorsIn(result);
-    return result;
+    if (mine.length > 0) returned = tensorsIn(result);
+    return { result, survivors };
   } finally {
     current = outer;
-    close(mine, survivors, outer);
+    close(mine, returned, { outer, survivors });
   }
 }
 
@@ -69,22 +75,25 @@ export function unscoped<T>(body: () => T): T {
 }
 
 /** Releases first and hands on last, so that a survivor that cannot be handed on keeps no other tensor alive. */
-function close(mine: readonly Owned[], survivors: ReadonlySet<Owned>, outer: Owned[] | undefined): void {
+function close(
+  mine: readonly Owned[],
+  returned: ReadonlySet<Owned>,
+  { outer, survivors }: { outer: Owned[] | undefined; survivors: Owned[] },
+): void {
   const handles: number[] = [];
-  const passed: Owned[] = [];
   const where: Where = {};
   Error.captureStackTrace(where, scope);
   for (const tensor of mine) {
     if (tensor.liveHandle < 0) continue;
-    if (survivors.has(tensor)) {
-      passed.push(tensor);
+    if (returned.has(tensor)) {
+      survivors.push(tensor);
       continue;
     }
     handles.push(tensor.liveHandle);
     tensor.markReleased(where);
   }
   native.release(handles);
-  for (const tensor of passed)
+  for (const tensor of survivors)
     if (outer === undefined) own(tensor);
     else outer.push(tensor);
 }

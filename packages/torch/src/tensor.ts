@@ -1,4 +1,5 @@
 import {
+  type Device,
   DTYPE_CODES,
   type DType,
   dtypeName,
@@ -10,6 +11,7 @@ import {
 import type { TensorMethods } from "./generated/ops.ts";
 import { native } from "./native.ts";
 import { adopt, disown, type Owned, type Where } from "./scope.ts";
+import { formatValues, type Nested, nestedValues } from "./values.ts";
 
 /**
  * A libtorch tensor. Every operator whose first argument is `self` is also a method, with PyTorch's name:
@@ -85,8 +87,8 @@ export class Tensor implements Owned {
   }
 
   /** For example `cpu` or `cuda:0`. */
-  get device(): string {
-    return native.device(this.handle);
+  get device(): Device {
+    return native.device(this.handle) as Device;
   }
 
   get requiresGrad(): boolean {
@@ -110,6 +112,14 @@ export class Tensor implements Owned {
   /** Accumulates gradients into the leaves that this tensor was computed from. Without `gradient` it must be a scalar. */
   backward(gradient?: Tensor, options: { retainGraph?: boolean } = {}): void {
     native.backward([this.handle], gradient === undefined ? null : [gradient.handle], options.retainGraph ?? false);
+  }
+
+  /**
+   * {@link backward} on another thread: JavaScript goes on while it runs. Until the promise is kept, gradients cannot be read or
+   * changed, and weights must not be changed; drawing with the model is fine. The tensor may be released at once.
+   */
+  backwardAsync(gradient?: Tensor, options: { retainGraph?: boolean } = {}): Promise<void> {
+    return native.backwardAsync(this.handle, gradient?.handle ?? null, options.retainGraph ?? false);
   }
 
   /**
@@ -162,10 +172,32 @@ export class Tensor implements Owned {
     return this.#handle < 0 ? "Tensor(released)" : `Tensor(${this.dtype} [${this.shape.join(", ")}])`;
   }
 
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return this.toString();
+  /**
+   * The elements as nested arrays of numbers or booleans; the only one of a tensor without dimensions.
+   *
+   * @throws RangeError for an integer beyond ±2⁵³; TypeError for complex numbers
+   */
+  tolist(): Nested<number | boolean> {
+    return nestedValues(this);
+  }
+
+  /** `console.log(x)` shows the values; those of large tensors within other objects are left out. */
+  [Symbol.for("nodejs.util.inspect.custom")](depth: number, options: { depth?: number | null }): string {
+    if (this.#handle < 0 || this.device === "meta") return this.toString();
+    const level = (options.depth ?? Number.POSITIVE_INFINITY) - depth; // 0 at the top, NaN where there is no limit
+    if (depth < 0 || (level > 0 && this.numel > MOST_WITHIN)) return this.toString();
+    const more = [this.device === "cpu" ? "" : this.device, this.requiresGrad ? "requiresGrad" : ""].filter(Boolean);
+    const head = this.toString().replace(/\)$/, `${more.map((each) => `, ${each}`).join("")})`);
+    try {
+      return `${head}${this.ndim > 1 ? "\n" : " "}${formatValues(this)}`;
+    } catch {
+      return head; // sparse and opaque tensors
+    }
   }
 }
+
+/** Elements of a tensor that is shown within another object. */
+const MOST_WITHIN = 64;
 
 export interface Tensor extends TensorMethods {}
 

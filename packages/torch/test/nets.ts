@@ -2,7 +2,7 @@ import { Conv2d, Embedding, GroupNorm, LayerNorm, Linear, Module, type Tensor } 
 
 /** The small models of tools/golden_nn.py, with the same names. */
 export class ImageNet extends Module {
-  readonly stem = new Conv2d(3, 8, 3);
+  readonly stem = new Conv2d(3, 8, 3, { padding: "same" });
   readonly norm = new GroupNorm(4, 8, { eps: 1e-6, silu: true });
   readonly down = new Conv2d(8, 6, 4, { stride: 2, padding: 1 });
 

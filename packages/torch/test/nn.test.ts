@@ -13,52 +13,27 @@ import {
   manualSeed,
   ops,
   scope,
-  supportsBfloat16,
   type Tensor,
   tensor,
 } from "@iqvae/torch";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { BFLOAT16, expectClose, FLOAT32, readGoldens, type Tolerance } from "./goldens.ts";
+import { BFLOAT16, readGoldens, type Tolerance } from "./goldens.ts";
+import { checkLayer, type Subject } from "./layer-check.ts";
 import { ImageNet, TokenNet } from "./nets.ts";
 
 const { aten } = ops;
 const goldens = readGoldens("nn.safetensors");
+const check = (name: string, layer: Subject, options?: Parameters<typeof checkLayer>[2]) =>
+  checkLayer(goldens.get(name)!, layer, { name, ...options });
 
-interface Layer extends Module {
-  forward(x: Tensor): Tensor;
-}
-
-/** A layer with the golden's weights gives its outputs and gradients. */
-function check(name: string, layer: Layer, options: { run?: typeof autocastBfloat16; tolerance?: Tolerance } = {}) {
-  const golden = goldens.get(name)!;
-  const tolerance = options.tolerance ?? FLOAT32;
-  scope(() => {
-    layer.loadStateDict(golden.get("weight")!);
-    const input = golden.get("input")!.get("0")!.clone();
-    if (input.dtype === "float32") input.requiresGrad = true;
-    const output = (options.run ?? ((body) => body()))(() => layer.forward(input));
-    const wanted = golden.get("output")!.get("0")!;
-    // Where bfloat16 cannot be relied on, autocast works in float32, which is within the tolerance, too.
-    expectClose(output, supportsBfloat16() ? wanted : wanted.to("float32"), `${name}: output`, tolerance);
-    output.to("float32").mul(aten.arange(output.numel).cos().reshape(output.shape)).sum().backward();
-    const expected = golden.get("gradient")!;
-    const parameters = layer.namedParameters();
-    expect([...parameters.keys()].sort()).toEqual([...expected.keys()].sort());
-    for (const [path, parameter] of parameters)
-      expectClose(parameter.grad!, expected.get(path)!, `${name}: gradient of ${path}`, tolerance);
-    const slope = golden.get("slope")?.get("0");
-    if (slope !== undefined) expectClose(input.grad!, slope, `${name}: gradient of the input`, tolerance);
-  });
-}
-
-const autocastBfloat16 = (body: () => Tensor): Tensor => autocast({ dtype: "bfloat16" }, body);
+const autocastBfloat16 = <T>(body: () => T): T => autocast({ dtype: "bfloat16" }, body);
 
 describe("layers against PyTorch, forward and backward", () => {
-  test.each<[string, () => Layer]>([
+  test.each<[string, () => Subject]>([
     ["Linear", () => new Linear(5, 4)],
     ["Linear without bias", () => new Linear(5, 4, { bias: false })],
-    ["Conv2d", () => new Conv2d(3, 4, 3)],
+    ["Conv2d", () => new Conv2d(3, 4, 3, { padding: 1 })],
     ["Conv2d stride 2", () => new Conv2d(3, 4, 4, { stride: 2, padding: 1 })],
     ["Conv2d 1x1 without bias", () => new Conv2d(3, 4, 1, { bias: false })],
     ["LayerNorm", () => new LayerNorm(6)],

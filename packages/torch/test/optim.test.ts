@@ -1,11 +1,15 @@
 import {
+  Adam,
   AdamW,
-  type AdamWOptions,
   clipGradNorm,
+  clipGradNorm_,
+  decayMatrices,
   Ema,
   linearRamp,
   liveTensors,
+  type Optimizer,
   ops,
+  SGD,
   scope,
   type Tensor,
   tensor,
@@ -17,10 +21,13 @@ import { expectClose, type GoldenCase, readGoldens } from "./goldens.ts";
 import { ImageNet } from "./nets.ts";
 
 const { aten } = ops;
-const goldens = readGoldens("nn.safetensors");
+const goldens = new Map([...readGoldens("nn.safetensors"), ...readGoldens("modules.safetensors")]);
 const bits = (tensors: ReadonlyMap<string, Tensor>) =>
   [...tensors].map(([name, each]) => [name, [...each.detach().read("float32")]]);
 const values = (x: Tensor) => [...x.detach().read("float32")];
+
+/** What makes an optimizer of a net's parameters. */
+type Make = (parameters: ReadonlyMap<string, Tensor>) => Pick<Optimizer<{ lr: number }, unknown>, keyof AdamW>;
 
 /** The training of tools/golden_nn.py. */
 class Training {
@@ -30,31 +37,32 @@ class Training {
   readonly losses: number[] = [];
   readonly norms: number[] = [];
   readonly #golden: GoldenCase;
-  optimizer: AdamW;
+  steps = 0;
+  optimizer: ReturnType<Make>;
 
   constructor(
     golden: GoldenCase,
-    readonly options: AdamWOptions,
+    readonly make: Make,
     readonly clip: number,
   ) {
     this.#golden = golden;
     this.net.loadStateDict(golden.get("start")!);
     this.ema = new Ema(this.parameters);
-    this.optimizer = this.makeOptimizer();
+    this.optimizer = make(this.parameters);
   }
 
-  makeOptimizer(): AdamW {
-    return new AdamW(this.parameters, { betas: [0.8, 0.95], eps: 1e-6, weightDecay: 0.1, ...this.options });
-  }
-
-  step(): void {
+  /** @param inPlace clips the gradients themselves, and not in the optimizer's pass */
+  step(inPlace = false): void {
     scope(() => {
       this.optimizer.zeroGrad();
       const data = this.#golden.get("data")!;
       const loss = this.net.forward(data.get("x")!).mse_loss(data.get("target")!);
       loss.backward();
       const { scale, norm } = clipGradNorm(this.parameters.values(), this.clip);
-      this.optimizer.step(0.05 / (this.optimizer.steps + 1), scale);
+      if (inPlace) expect(clipGradNorm_(this.parameters.values(), this.clip).item()).toBe(norm.item());
+      this.steps += 1;
+      this.optimizer.lr = 0.05 / this.steps;
+      this.optimizer.step(inPlace ? {} : { gradientScale: scale });
       this.ema.update(0.7);
       this.losses.push(loss.item());
       this.norms.push(norm.item());
@@ -62,15 +70,26 @@ class Training {
   }
 }
 
-describe("AdamW, clipping and averaging against PyTorch, ten steps", () => {
-  const cases: [string, AdamWOptions, number][] = [
-    ["AdamW", {}, 1e9],
-    ["AdamW on all, clipped", { decayAll: true }, 0.5],
-  ];
-  test.each(cases)("%s", (name, options, clip) => {
+const SETTINGS = { betas: [0.8, 0.95], eps: 1e-6, lr: 0 } as const;
+const adamW: Make = (parameters) => new AdamW(decayMatrices(parameters, 0.1), SETTINGS);
+const momentum = { momentum: 0.8, lr: 0 };
+
+const CASES: [name: string, make: Make, clip: number, states: string[]][] = [
+  ["AdamW", adamW, 1e9, ["first", "second"]],
+  ["AdamW on all, clipped", (p) => new AdamW(p, { ...SETTINGS, weightDecay: 0.1 }), 0.5, ["first", "second"]],
+  ["Adam", (p) => new Adam(p), 1e9, ["first", "second"]],
+  ["Adam with decay", (p) => new Adam(p, { ...SETTINGS, weightDecay: 0.1 }), 0.5, ["first", "second"]],
+  ["SGD", (p) => new SGD(p, { weightDecay: 0.1 }), 1e9, []],
+  ["SGD with momentum", (p) => new SGD(p, { ...momentum, weightDecay: 0.1 }), 0.5, ["momentum"]],
+  ["SGD by Nesterov", (p) => new SGD(p, { ...momentum, nesterov: true }), 1e9, ["momentum"]],
+];
+
+describe("optimizers, clipping and averaging against PyTorch, ten steps", () => {
+  const both = CASES.flatMap((each) => [[...each, false] as const, [...each, true] as const]);
+  test.each(both)("%s", (name, make, clip, states, inPlace) => {
     const golden = goldens.get(name)!;
-    const run = new Training(golden, options, clip);
-    for (let step = 0; step < 10; step++) run.step();
+    const run = new Training(golden, make, clip);
+    for (let step = 0; step < 10; step++) run.step(inPlace);
     const tolerance = { relative: 1e-4, absolute: 2e-5 };
     const compare = (role: string, got: ReadonlyMap<string, Tensor>) => {
       const expected = golden.get(role)!;
@@ -78,37 +97,77 @@ describe("AdamW, clipping and averaging against PyTorch, ten steps", () => {
       for (const [path, each] of got) expectClose(each, expected.get(path)!, `${role} ${path}`, tolerance);
     };
     compare("end", run.parameters);
-    compare("average", run.ema.tensors());
-    const moments = [...run.optimizer.tensors()];
-    for (const role of ["first", "second"]) {
-      const mine = moments.filter(([path]) => path.endsWith(`.${role}`));
+    compare("average", run.ema.stateDict());
+    const state = [...run.optimizer.stateDict()];
+    for (const role of states) {
+      const mine = state.filter(([path]) => path.endsWith(`.${role}`));
       compare(role, new Map(mine.map(([path, each]) => [path.slice(0, -role.length - 1), each])));
     }
+    if (states.length === 0) expect(state).toEqual([]);
     expectClose(tensor(run.losses), golden.get("curve")!.get("loss")!, "losses", tolerance);
     expectClose(tensor(run.norms), golden.get("curve")!.get("norm")!, "norms", tolerance);
   });
 
-  test("stopped after any step, saved and restored, goes on in the same bits", () => {
-    const golden = goldens.get("AdamW")!;
-    const alone = new Training(golden, {}, 0.5);
-    for (let step = 0; step < 6; step++) alone.step();
-    for (let stop = 0; stop <= 6; stop++) {
-      const run = new Training(golden, {}, 0.5);
+  test.each(CASES)("%s, stopped after any step, saved and restored, goes on in the same bits", (name, make) => {
+    const golden = goldens.get(name)!;
+    const alone = new Training(golden, make, 0.5);
+    for (let step = 0; step < 4; step++) alone.step();
+    for (let stop = 0; stop <= 4; stop++) {
+      const run = new Training(golden, make, 0.5);
       for (let step = 0; step < stop; step++) run.step();
       const old = run.optimizer;
-      run.optimizer = run.makeOptimizer();
-      run.optimizer.restore(old.tensors(), old.steps);
-      for (let step = stop; step < 6; step++) run.step();
+      run.optimizer = make(run.parameters);
+      run.optimizer.loadStateDict(old.stateDict());
+      for (let step = stop; step < 4; step++) run.step();
       expect(bits(run.parameters)).toEqual(bits(alone.parameters));
     }
   });
 
-  test("a step leaves no tensor behind", () => {
-    const run = new Training(goldens.get("AdamW")!, {}, 0.5);
+  test.each(CASES)("a step of %s leaves no tensor behind", (name, make) => {
+    const run = new Training(goldens.get(name)!, make, 0.5);
     run.step();
     const before = liveTensors();
     run.step();
     expect(liveTensors()).toBe(before);
+  });
+});
+
+describe("parameters of an optimizer", () => {
+  const [x, y, z] = [1, 1, 1].map((value) => tensor([value], { requiresGrad: true })) as [Tensor, Tensor, Tensor];
+
+  test("come as a list, by name, or in groups with settings of their own", () => {
+    expect(new SGD([x, y]).paramGroups).toEqual([
+      { params: new Map(Object.entries({ 0: x, 1: y })), lr: 1e-3, momentum: 0, nesterov: false, weightDecay: 0 },
+    ]);
+    const optimizer = new Adam([{ params: new Map([["a", x]]) }, { params: [y, z], lr: 0.5 }], { lr: 0.25 });
+    expect(optimizer.paramGroups.map(({ params, lr }) => [[...params.keys()], lr])).toEqual([
+      [["a"], 0.25],
+      [["0", "1"], 0.5],
+    ]);
+    for (const each of [x, y, z]) each.grad = tensor([3]);
+    optimizer.step(); // a first step of Adam moves by the rate
+    expect([x, y, z].map((each) => Math.round(each.detach().item() * 100))).toEqual([75, 50, 50]);
+    optimizer.lr = 0;
+    optimizer.step();
+    expect(optimizer.paramGroups.map(({ lr }) => lr)).toEqual([0, 0]);
+    expect([x, y, z].map((each) => Math.round(each.detach().item() * 100))).toEqual([75, 50, 50]);
+  });
+
+  test("are each given once, and there are some", () => {
+    expect(() => new SGD([x, x])).toThrow(/SGD.*'1' is given twice/);
+    expect(() => new AdamW([{ params: [x] }, { params: [x] }])).toThrow(/AdamW.*'1' is given twice/);
+    expect(() => new Adam([])).toThrow(/Adam: there are no parameters/);
+    expect(() => new Adam([1] as never)).toThrow(/net\.parameters\(\)/);
+    expect(() => new SGD([x], { nesterov: true })).toThrow(/nesterov needs a momentum/);
+  });
+
+  test("decayMatrices parts those of two dimensions from the others", () => {
+    const parameters = new Map(Object.entries({ w: aten.ones([1, 1]), b: x }));
+    const groups = decayMatrices(parameters, 0.3).map(({ params, weightDecay }) => [[...params.keys()], weightDecay]);
+    expect(groups).toEqual([
+      [["w"], 0.3],
+      [["b"], 0],
+    ]);
   });
 });
 
@@ -118,7 +177,7 @@ describe("AdamW", () => {
   test("by hand: the first step moves each weight by the rate, whatever the gradient's size", () => {
     const x = parameter([1, 1]);
     x.grad = tensor([0.001, -1000]);
-    new AdamW(new Map([["x", x]]), { eps: 1e-12, weightDecay: 0.5, decayAll: true }).step(0.1);
+    new AdamW([x], { lr: 0.1, eps: 1e-12, weightDecay: 0.5 }).step();
     // 1·(1 − 0.1·0.5) ∓ 0.1
     expect(values(x)[0]).toBeCloseTo(0.85, 5);
     expect(values(x)[1]).toBeCloseTo(1.05, 5);
@@ -126,11 +185,11 @@ describe("AdamW", () => {
 
   test("leaves a tensor without a gradient untouched, its moments too", () => {
     const [x, y] = [parameter([1]), parameter([1])];
-    const optimizer = new AdamW(new Map(Object.entries({ x, y })), { decayAll: true });
+    const optimizer = new AdamW(new Map(Object.entries({ x, y })), { lr: 0.1 });
     x.grad = tensor([1]);
-    optimizer.step(0.1);
+    optimizer.step();
     expect(values(x)[0]).toBeLessThan(1);
-    expect([...values(y), ...values(optimizer.tensors().get("y.first")!)]).toEqual([1, 0]);
+    expect([...values(y), ...values(optimizer.stateDict().get("y.first")!)]).toEqual([1, 0]);
   });
 
   test.each(["float32", "float64"] as const)(
@@ -138,17 +197,22 @@ describe("AdamW", () => {
     (dtype) => {
       const late = () => {
         const [x, y] = [1, 1].map((value) => tensor([value], { dtype, requiresGrad: true })) as [Tensor, Tensor];
-        return { x, y, optimizer: new AdamW(new Map(Object.entries({ x, y })), { eps: 1e-12 }) };
+        return {
+          x,
+          y,
+          optimizer: new AdamW(new Map(Object.entries({ x, y })), { lr: 0.01, eps: 1e-12, weightDecay: 0 }),
+        };
       };
       const { x, y, optimizer } = late();
       const gradient = tensor([0.5], { dtype });
       x.grad = gradient;
-      for (let step = 0; step < 5; step++) optimizer.step(0.01);
+      for (let step = 0; step < 5; step++) optimizer.step();
       y.grad = gradient;
-      optimizer.step(0.1);
+      optimizer.lr = 0.1;
+      optimizer.step();
       expect(y.detach().item()).toBeCloseTo(0.9, 6); // a first update moves by the rate
-      const updates = (of: AdamW) => ["x", "y"].map((name) => of.tensors().get(`${name}.updates`)!.item());
-      expect([updates(optimizer), optimizer.steps]).toEqual([[6, 1], 6]);
+      const updates = (of: AdamW) => ["x", "y"].map((name) => of.stateDict().get(`${name}.updates`)!.item());
+      expect(updates(optimizer)).toEqual([6, 1]);
 
       const again = late();
       for (const [own, other] of [
@@ -158,8 +222,9 @@ describe("AdamW", () => {
         own.detach().copy_(other);
         own.grad = gradient;
       }
-      again.optimizer.restore(optimizer.tensors(), optimizer.steps);
-      for (const each of [optimizer, again.optimizer]) each.step(0.1);
+      again.optimizer.loadStateDict(optimizer.stateDict());
+      again.optimizer.lr = 0.1;
+      for (const each of [optimizer, again.optimizer]) each.step();
       expect([again.x.detach().item(), again.y.detach().item()]).toEqual([x.detach().item(), y.detach().item()]);
       expect(updates(again.optimizer)).toEqual([7, 2]);
     },
@@ -169,15 +234,15 @@ describe("AdamW", () => {
     const x = parameter([1]);
     x.grad = tensor([1]);
     const optimizer = new AdamW(new Map([["x", x]]));
-    optimizer.step(0.1);
-    const moment = (name: string) => optimizer.tensors().get(`x.${name}`)!.item();
+    optimizer.step();
+    const moment = (name: string) => optimizer.stateDict().get(`x.${name}`)!.item();
     expect([moment("first"), moment("second")]).toEqual([0.1, 0.001].map(Math.fround));
   });
 
   test("zeroGrad drops all gradients", () => {
     const x = parameter([1]);
     x.grad = tensor([1]);
-    new AdamW(new Map([["x", x]])).zeroGrad();
+    new AdamW([x]).zeroGrad();
     expect(x.grad).toBeUndefined();
   });
 
@@ -185,7 +250,7 @@ describe("AdamW", () => {
     const x = parameter([2]);
     const y = x.mul(x).sum();
     x.grad = tensor([1]);
-    new AdamW(new Map([["x", x]])).step(0.1);
+    new AdamW([x]).step();
     expect(() => y.backward()).toThrow(/modified by an inplace operation/);
   });
 
@@ -204,12 +269,13 @@ describe("AdamW", () => {
           const start = aten.randn(shape);
           const narrow = laid(start.clone(), weightLast).requires_grad_(true);
           const precise = start.to("float64").requires_grad_(true); // too wide for the fused pass
-          const optimizers = [narrow, precise].map((x) => new AdamW(new Map([["x", x]]), { weightDecay: 0.1 }));
+          const optimizers = [narrow, precise].map((x) => new AdamW([x], { lr: 0.1, weightDecay: 0.1 }));
           for (let step = 0; step < 3; step++) {
             const gradient = aten.randn(shape);
             narrow.grad = laid(gradient, gradientLast);
             precise.grad = gradient.to("float64");
-            for (const optimizer of optimizers) optimizer.step(0.1, scale === null ? undefined : tensor([scale]));
+            for (const optimizer of optimizers)
+              optimizer.step(scale === null ? {} : { gradientScale: tensor([scale]) });
           }
           expectClose(narrow.detach(), precise.detach().to("float32"), "weights");
         }),
@@ -218,14 +284,16 @@ describe("AdamW", () => {
     );
   });
 
-  test("a state of another model is refused", () => {
+  test("a state of another model is refused, and changes nothing", () => {
     const optimizer = new AdamW(new Map([["x", parameter([1])]]));
-    const state = optimizer.tensors();
+    const state = optimizer.stateDict();
     for (const name of ["x.first", "x.second", "x.updates"]) {
       const lacking = new Map([...state].filter(([other]) => other !== name));
-      expect(() => optimizer.restore(lacking, 3)).toThrow(`the optimizer state lacks '${name}'`);
+      lacking.set("x.first", lacking.has("x.first") ? tensor([5]) : tensor([5, 5]));
+      expect(() => optimizer.loadStateDict(lacking)).toThrow(name);
     }
-    expect(optimizer.steps).toBe(0);
+    expect(() => optimizer.loadStateDict(new Map([...state, ["y.first", tensor([1])]]))).toThrow("'y.first'");
+    expect(optimizer.stateDict().get("x.first")!.item()).toBe(0);
   });
 });
 
@@ -267,7 +335,7 @@ describe("Ema", () => {
   test("by hand, and swapped in and back also by an error", () => {
     const weight = tensor([1, 2], { requiresGrad: true });
     const ema = new Ema(new Map([["w", weight]]));
-    const average = () => values(ema.tensors().get("w")!);
+    const average = () => values(ema.stateDict().get("w")!);
     expect(average()).toEqual([1, 2]);
     weight.detach().copy_(tensor([3, 6]));
     ema.update(0.75);
@@ -286,11 +354,9 @@ describe("Ema", () => {
 
   test("restores, and refuses what belongs to another model", () => {
     const ema = new Ema(new Map([["w", tensor([1], { requiresGrad: true })]]));
-    ema.restore(new Map([["w", tensor([5])]]));
-    expect(values(ema.tensors().get("w")!)).toEqual([5]);
-    expect(() => ema.restore(new Map())).toThrow(
-      new Error("the averaged weights lack 'w'; they belong to another model"),
-    );
+    ema.loadStateDict(new Map([["w", tensor([5])]]));
+    expect(values(ema.stateDict().get("w")!)).toEqual([5]);
+    expect(() => ema.loadStateDict(new Map())).toThrow("'w' is missing");
   });
 });
 

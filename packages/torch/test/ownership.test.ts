@@ -256,8 +256,8 @@ describe("what lives outside of scopes", () => {
       ["vector", parameter([2], (bias) => bias.zero_())],
     ]);
     // The numbers of updates are made when they are asked for.
-    const state = (made: { tensors(): Map<string, Tensor> }) =>
-      [...made.tensors()].flatMap(([name, each]) => (name.endsWith(".updates") ? [] : [each]));
+    const state = (made: { stateDict(): Map<string, Tensor> }) =>
+      [...made.stateDict()].flatMap(([name, each]) => (name.endsWith(".updates") ? [] : [each]));
     const makings: (() => readonly Tensor[])[] = [
       () => [parameter([2, 3], (weight) => weight.copy_(aten.ones([3, 2]).t()))],
       () => [buffer(() => aten.ones([2]).mul(3).exp())],

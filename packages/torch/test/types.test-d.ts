@@ -35,6 +35,8 @@ export function right(): void {
   exactly<Tensor>()(x.index([null, x]));
   exactly<Tensor>()(aten.randn([2, 3], { dtype: "bfloat16", device: "cpu", generator: new Generator(1) }));
   exactly<Tensor>()(aten.add.Scalar(x, 2));
+  exactly<Tensor>()(x.to("cuda"));
+  exactly<Tensor>()(x.to(x.device, { dtype: "bfloat16" }));
   exactly<Tensor>()(x.div(x, { rounding_mode: "floor" }));
   exactly<Float32Array>()(x.read("float32"));
   exactly<BigInt64Array>()(x.read("int64"));

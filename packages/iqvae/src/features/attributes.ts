@@ -32,10 +32,10 @@ class Level extends Module {
 
   constructor(inputs: number, outputs: number, first: boolean) {
     super();
-    this.conv1 = new Conv2d(inputs, outputs, 3, { stride: first ? 1 : 2 });
+    this.conv1 = new Conv2d(inputs, outputs, 3, { stride: first ? 1 : 2, padding: 1 });
     this.norm1 = new GroupNorm(GROUPS, outputs, { eps: 1e-6, silu: true });
     // At full size one convolution is most of the cost already.
-    this.conv2 = first ? null : new Conv2d(outputs, outputs, 3);
+    this.conv2 = first ? null : new Conv2d(outputs, outputs, 3, { padding: "same" });
     this.norm2 = first ? null : new GroupNorm(GROUPS, outputs, { eps: 1e-6, silu: true });
   }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import {
   AdamW,
   clipGradNorm,
+  decayMatrices,
   type Module,
   readSafetensors,
   SafetensorsError,
@@ -110,7 +111,7 @@ async function train<M extends Module>(
   const dataset = await openData();
   try {
     const parameters = network.namedParameters();
-    const optimizer = new AdamW(parameters, { weightDecay: 0.02 });
+    const optimizer = new AdamW(decayMatrices(parameters, 0.02));
     const loader = new Loader(dataset.train.length, SEED);
     progress.begin(`training ${name}`, steps, 0);
     for (let step = 0; step < steps; step++) {
@@ -121,7 +122,8 @@ async function train<M extends Module>(
         const nats = inPrecision({ precision }, measure);
         nats.backward();
         const { scale } = clipGradNorm(parameters.values(), CLIP);
-        optimizer.step(warmupCosine({ step, total: steps, warmup: 50, peak, floor: peak / 50 }), scale);
+        optimizer.lr = warmupCosine({ step, total: steps, warmup: 50, peak, floor: peak / 50 });
+        optimizer.step({ gradientScale: scale });
         return nats.item();
       });
       progress.update(step + 1, { loss: value });
@@ -130,7 +132,7 @@ async function train<M extends Module>(
     }
     progress.end();
     for (const parameter of parameters.values()) parameter.grad = undefined;
-    for (const moment of optimizer.tensors().values()) moment.dispose();
+    for (const moment of optimizer.stateDict().values()) moment.dispose();
     return evaluate(network, dataset);
   } finally {
     dataset.close();

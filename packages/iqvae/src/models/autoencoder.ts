@@ -40,7 +40,7 @@ const GROUPS = 8;
 
 /** A convolution that keeps the grid, with a square kernel or one along the width. */
 function conv(inputs: number, outputs: number, kernel: number, axes: Axes): Conv2d {
-  return new Conv2d(inputs, outputs, sides(kernel, axes, 1));
+  return new Conv2d(inputs, outputs, sides(kernel, axes, 1), { padding: "same" });
 }
 
 /** Two normalized convolutions beside an identity (He et al. 2016, pre-activation as in VQGAN). */
@@ -100,15 +100,13 @@ export class Encoder extends Module {
     const widths = multipliers.map((multiplier) => channels * multiplier);
     const window = sides(patch, axes, 1);
     this.stem =
-      patch === 1
-        ? conv(inputs, widths[0]!, 3, axes)
-        : new Conv2d(inputs, widths[0]!, window, { stride: window, padding: 0 });
+      patch === 1 ? conv(inputs, widths[0]!, 3, axes) : new Conv2d(inputs, widths[0]!, window, { stride: window });
     this.layers = [];
     let width = widths[0]!;
     widths.forEach((next, level) => {
       if (level > 0) {
-        const [kernel, stride] = [sides(3, axes, 1), sides(2, axes, 1)];
-        this.layers.push(new Conv2d(width, width, kernel, { stride }));
+        const [kernel, stride, padding] = [sides(3, axes, 1), sides(2, axes, 1), sides(1, axes, 0)];
+        this.layers.push(new Conv2d(width, width, kernel, { stride, padding }));
       }
       for (let i = 0; i < blocks; i++) {
         this.layers.push(new ResidualBlock(width, next, axes));

@@ -43,6 +43,7 @@ export class AdversarialLoss {
   readonly #config: AdversarialConfig;
   readonly #discriminator: Discriminator;
   readonly #optimizer: AdamW;
+  #steps = 0;
 
   /** Weights are drawn from the default random generator. */
   constructor(config: AdversarialConfig) {
@@ -85,7 +86,9 @@ export class AdversarialLoss {
     const discriminatorLoss = hingeLoss(this.#judge(real, cast), fakeLogits);
     this.#optimizer.zeroGrad();
     discriminatorLoss.backward();
-    this.#optimizer.step(this.#config.rate * schedule);
+    this.#optimizer.lr = this.#config.rate * schedule;
+    this.#optimizer.step();
+    this.#steps += 1;
 
     return {
       term: reconstruction.mul(pull!.mul(weight)).sum(),
@@ -105,16 +108,17 @@ export class AdversarialLoss {
   tensors(): Map<string, Tensor> {
     return new Map([
       ...prefixed("discriminator.", this.#discriminator.stateDict()),
-      ...prefixed("discriminatorOptimizer.", this.#optimizer.tensors()),
+      ...prefixed("discriminatorOptimizer.", this.#optimizer.stateDict()),
     ]);
   }
 
   get steps(): number {
-    return this.#optimizer.steps;
+    return this.#steps;
   }
 
   restore(tensors: ReadonlyMap<string, Tensor>, steps: number): void {
     this.#discriminator.loadStateDict(below("discriminator.", tensors));
-    this.#optimizer.restore(below("discriminatorOptimizer.", tensors), steps);
+    this.#optimizer.loadStateDict(below("discriminatorOptimizer.", tensors));
+    this.#steps = steps;
   }
 }

@@ -1,4 +1,4 @@
-import { AdamW, clipGradNorm, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
+import { AdamW, clipGradNorm, decayMatrices, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
 import { type Condition, conditionFor, meanFidelity } from "../conditions/index.ts";
 import { batchTensors, type PairDataset, type PairSplit, spreadRows } from "../data/index.ts";
 import { IqVae, toUnitRange, type VqAutoencoder } from "../models/iqvae.ts";
@@ -65,6 +65,7 @@ export class Stage1Trainer implements Trainer {
   readonly #parameters: Map<string, Tensor>;
   readonly #adversarial: AdversarialLoss | null;
   readonly #metrics: RunningMeans;
+  #steps = 0;
 
   /** Weights are drawn from the default random generator. @throws Error for a perceptual term without a distance */
   constructor({ config, precision, dataset, distance }: Stage1Options) {
@@ -82,7 +83,7 @@ export class Stage1Trainer implements Trainer {
       ...this.model.namedParameters(),
       ...prefixed("regularizer.", this.#regularizer?.predictor?.namedParameters() ?? new Map<string, Tensor>()),
     ]);
-    this.#optimizer = new AdamW(this.#parameters, { betas: BETAS, weightDecay: WEIGHT_DECAY });
+    this.#optimizer = new AdamW(decayMatrices(this.#parameters, WEIGHT_DECAY), { betas: BETAS });
     this.#adversarial = adversarial ? new AdversarialLoss(adversarial) : null;
     this.#metrics = new RunningMeans(this.model.image.decoder.head.weight.device);
   }
@@ -94,14 +95,14 @@ export class Stage1Trainer implements Trainer {
 
   #mode(): Mode {
     const { steps, polishFrom } = this.#config;
-    const done = this.#optimizer.steps;
+    const done = this.#steps;
     if (done < this.#placeAt) return "bypass";
     return polishFrom < 1 && done > this.#placeAt && done >= Math.floor(polishFrom * steps) ? "polish" : "learn";
   }
 
   step(indices: Uint32Array): StepMetrics {
     const { steps, warmup, rate: peak } = this.#config;
-    const rate = warmupCosine({ step: this.#optimizer.steps, total: steps, warmup, peak, floor: peak * FINAL_RATE });
+    const rate = warmupCosine({ step: this.#steps, total: steps, warmup, peak, floor: peak * FINAL_RATE });
     const { images, rasters } = batchTensors(this.#data.train.batch(indices), indices.length, this.#data);
     this.#optimizer.zeroGrad();
     const mode = this.#mode();
@@ -110,14 +111,16 @@ export class Stage1Trainer implements Trainer {
     const adversarial = this.#adversarialTerm(image, rate / peak);
     (adversarial === null ? loss : loss.add(adversarial.term)).backward();
     const { scale, norm } = clipGradNorm(this.#parameters.values(), CLIP_NORM);
-    this.#optimizer.step(rate, scale);
+    this.#optimizer.lr = rate;
+    this.#optimizer.step({ gradientScale: scale });
+    this.#steps += 1;
     const all = { loss, ...parts, ...adversarial?.parts, gradientNorm: norm };
     return { ...this.#metrics.add<"loss">(all), rate };
   }
 
   /** The discriminator's turn, once it has joined. The logged loss is without its part, whose value means nothing. */
   #adversarialTerm(image: Outcome["image"], schedule: number): AdversarialTerm | null {
-    if (!this.#adversarial?.isActive(this.#optimizer.steps, this.#config.steps)) return null;
+    if (!this.#adversarial?.isActive(this.#steps, this.#config.steps)) return null;
     const adversarial = this.#adversarial;
     const last = this.model.image.decoder.head.weight;
     return scope(() => adversarial.compute({ ...image, last }, schedule, (body) => this.#cast(body)));
@@ -127,19 +130,20 @@ export class Stage1Trainer implements Trainer {
     return new Map([
       ...prefixed("model.", this.model.stateDict()),
       ...prefixed("regularizer.", this.#regularizer?.predictor?.stateDict() ?? new Map<string, Tensor>()),
-      ...prefixed("optimizer.", this.#optimizer.tensors()),
+      ...prefixed("optimizer.", this.#optimizer.stateDict()),
       ...prefixed("adversary.", this.#adversarial?.tensors() ?? new Map<string, Tensor>()),
     ]);
   }
 
   state(): Record<string, unknown> {
-    return { steps: this.#optimizer.steps, ...(this.#adversarial && { adversarySteps: this.#adversarial.steps }) };
+    return { steps: this.#steps, ...(this.#adversarial && { adversarySteps: this.#adversarial.steps }) };
   }
 
   restore(tensors: ReadonlyMap<string, Tensor>, state: Record<string, unknown>): void {
     this.model.loadStateDict(below("model.", tensors));
     this.#regularizer?.predictor?.loadStateDict(below("regularizer.", tensors));
-    this.#optimizer.restore(below("optimizer.", tensors), Number(state.steps));
+    this.#optimizer.loadStateDict(below("optimizer.", tensors));
+    this.#steps = Number(state.steps);
     this.#adversarial?.restore(below("adversary.", tensors), Number(state.adversarySteps));
   }
 

@@ -1,4 +1,15 @@
-import { AdamW, clipGradNorm, Ema, noGrad, ops, scope, type Tensor, unscoped, warmupCosine } from "@iqvae/torch";
+import {
+  AdamW,
+  clipGradNorm,
+  decayMatrices,
+  Ema,
+  noGrad,
+  ops,
+  scope,
+  type Tensor,
+  unscoped,
+  warmupCosine,
+} from "@iqvae/torch";
 import { imageSurprise, Transformer, tokenCrossEntropy } from "../models/transformer.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
 import { RunningMeans } from "../support/running-means.ts";
@@ -52,7 +63,7 @@ export class Stage2Trainer implements Trainer {
     this.#train = train;
     this.#validation = validation;
     this.#parameters = model.namedParameters();
-    this.#optimizer = new AdamW(this.#parameters, { betas: BETAS, weightDecay: config.weightDecay });
+    this.#optimizer = new AdamW(decayMatrices(this.#parameters, config.weightDecay), { betas: BETAS });
     this.#ema = new Ema(this.#parameters);
     this.#device = model.positions.device;
     this.#near = nearFor(config.exposure, codebook);
@@ -72,7 +83,8 @@ export class Stage2Trainer implements Trainer {
       this.#optimizer.zeroGrad();
       const losses = this.#accumulate(indices);
       const { scale, norm } = clipGradNorm(this.#parameters.values(), CLIP_NORM);
-      this.#optimizer.step(rate, scale);
+      this.#optimizer.lr = rate;
+      this.#optimizer.step({ gradientScale: scale });
       this.#step += 1;
       // Early on the weights change fast, and an average over many steps would lag behind.
       this.#ema.update(Math.min(config.emaDecay, (1 + this.#step) / (10 + this.#step)));
@@ -154,8 +166,8 @@ export class Stage2Trainer implements Trainer {
   tensors(): Map<string, Tensor> {
     return new Map([
       ...prefixed("model.", this.#parameters),
-      ...prefixed("ema.", this.#ema.tensors()),
-      ...prefixed("optimizer.", this.#optimizer.tensors()),
+      ...prefixed("ema.", this.#ema.stateDict()),
+      ...prefixed("optimizer.", this.#optimizer.stateDict()),
     ]);
   }
 
@@ -168,8 +180,8 @@ export class Stage2Trainer implements Trainer {
     if (typeof step !== "number" || !Number.isInteger(step) || step < 0)
       throw new TypeError(`Stage2Trainer.restore needs a state with a whole 'step', but got ${JSON.stringify(state)}`);
     this.model.loadStateDict(below("model.", tensors));
-    this.#ema.restore(below("ema.", tensors));
-    this.#optimizer.restore(below("optimizer.", tensors), step);
+    this.#ema.loadStateDict(below("ema.", tensors));
+    this.#optimizer.loadStateDict(below("optimizer.", tensors));
     this.#step = step;
   }
 }

@@ -62,7 +62,7 @@ describe("the predictor of features", () => {
   function surpriseAfterTraining(shown: (condition: Tensor) => Tensor): number {
     manualSeed(4);
     const predictor = new FeaturePredictor({ ...SHAPE, conditionPlaces: 6 });
-    const optimizer = new AdamW(predictor.namedParameters());
+    const optimizer = new AdamW(predictor.parameters(), { lr: 3e-3 });
     const map = ops.aten.randn([3, 4]);
     let last = 0;
     for (let step = 0; step < 150; step++)
@@ -72,7 +72,7 @@ describe("the predictor of features", () => {
         optimizer.zeroGrad();
         const surprise = predictor.surprise(image, shown(condition));
         surprise.backward();
-        optimizer.step(3e-3);
+        optimizer.step();
         return surprise.item();
       });
     return last;

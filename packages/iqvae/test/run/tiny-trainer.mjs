@@ -1,4 +1,4 @@
-import { AdamW, Linear, manualSeed, ops, tensor, unscoped } from "@iqvae/torch";
+import { AdamW, decayMatrices, Linear, manualSeed, ops, tensor, unscoped } from "@iqvae/torch";
 
 /** How many rows the random data have. */
 export const ROWS = 40;
@@ -19,14 +19,15 @@ export class TinyTrainer {
       ...[...this.first.namedParameters()].map(([name, value]) => [`first.${name}`, value]),
       ...[...this.second.namedParameters()].map(([name, value]) => [`second.${name}`, value]),
     ]);
-    this.optimizer = new AdamW(this.parameters);
+    this.optimizer = new AdamW(decayMatrices(this.parameters, 0.01));
   }
 
   step(indices) {
     const loss = this.#loss(indices, true);
     this.optimizer.zeroGrad();
     loss.backward();
-    this.optimizer.step(0.01 / (1 + this.#steps));
+    this.optimizer.lr = 0.01 / (1 + this.#steps);
+    this.optimizer.step();
     this.#steps++;
     return { loss: loss.item(), steps: this.#steps };
   }
@@ -39,7 +40,8 @@ export class TinyTrainer {
   }
 
   tensors() {
-    return new Map([...this.parameters, ...this.optimizer.tensors()]);
+    const moments = [...this.optimizer.stateDict()].map(([name, value]) => [`optimizer.${name}`, value]);
+    return new Map([...this.parameters, ...moments]);
   }
 
   state() {
@@ -48,7 +50,8 @@ export class TinyTrainer {
 
   restore(tensors, state) {
     for (const [name, parameter] of this.parameters) parameter.detach().copy_(tensors.get(name));
-    this.optimizer.restore(tensors, state.steps);
+    const moments = [...tensors].filter(([name]) => name.startsWith("optimizer."));
+    this.optimizer.loadStateDict(new Map(moments.map(([name, value]) => [name.slice("optimizer.".length), value])));
     this.#steps = state.steps;
   }
 

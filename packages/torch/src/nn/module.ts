@@ -1,21 +1,115 @@
+import { type Device, DTYPE_CODES, type DType } from "../dtype.ts";
 import { noGrad } from "../modes.ts";
-import { Tensor } from "../tensor.ts";
+import { ops } from "../ops.ts";
+import { scope } from "../scope.ts";
+import { checkStateDict } from "../state-dict.ts";
+import type { Tensor } from "../tensor.ts";
+import { type Found, search } from "./members.ts";
+import { isParameter } from "./parameter.ts";
+
+const isDType = (name: string): name is DType => name in DTYPE_CODES;
 
 /**
- * A part of a model. Its tensors, sub-modules and arrays of sub-modules are plain properties and are found by name: a tensor
- * that requires a gradient is a parameter, any other is a buffer. Properties that start with `_` are private scratch.
+ * A part of a model. Its tensors and sub-modules are plain properties, or lie in arrays, maps and plain objects that are, and are
+ * found by name: a tensor that requires a gradient is a parameter, also when it is frozen later; any other is a buffer. Private
+ * fields (`#x`) and properties that start with `_` are not part of the state.
+ *
+ * Subclasses have a `forward` of their own.
  */
 export abstract class Module {
-  /** Every tensor below this module by its path, e.g. `encoder.blocks.0.weight`, in order of declaration. */
+  /** Whether layers behave as in training: {@link train} and {@link eval} set it for all modules below. */
+  training = true;
+
+  /**
+   * Every tensor below this module by its path, e.g. `encoder.blocks.0.weight`, in order of declaration.
+   *
+   * @throws Error for a tensor or module that lies where no name leads to, such as in a set
+   */
   stateDict(): Map<string, Tensor> {
-    const found = new Map<string, Tensor>();
-    collect(this, "", found);
-    return found;
+    return this.#search().tensors;
   }
 
-  /** The tensors that are trained. */
+  /** The tensors that are trained, each once, by its first path. */
   namedParameters(): Map<string, Tensor> {
-    return new Map([...this.stateDict()].filter(([, tensor]) => tensor.requiresGrad));
+    return this.#once(isParameter);
+  }
+
+  /** The tensors that are trained, each once. */
+  parameters(): Tensor[] {
+    return [...this.namedParameters().values()];
+  }
+
+  /** The tensors that belong to the state and are not trained, each once, by its first path. */
+  namedBuffers(): Map<string, Tensor> {
+    return this.#once((tensor) => !isParameter(tensor));
+  }
+
+  /** This module and all below it, each once. */
+  modules(): Module[] {
+    return [...this.#search().modules];
+  }
+
+  #search(): Found<Module> {
+    return search(this, Module);
+  }
+
+  #once(wanted: (tensor: Tensor) => boolean): Map<string, Tensor> {
+    const seen = new Set<Tensor>();
+    const out = new Map<string, Tensor>();
+    for (const [path, tensor] of this.stateDict()) {
+      if (seen.has(tensor) || !wanted(tensor)) continue;
+      seen.add(tensor);
+      out.set(path, tensor);
+    }
+    return out;
+  }
+
+  /** Sets {@link training} here and in all modules below. */
+  train(mode = true): this {
+    for (const module of this.modules()) module.training = mode;
+    return this;
+  }
+
+  /** `train(false)`: dropout lets all through, batch norm takes its running statistics. */
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Drops the gradients of all parameters. */
+  zeroGrad(): void {
+    for (const parameter of this.parameters()) parameter.grad = undefined;
+  }
+
+  /** Freezes or thaws all parameters. */
+  requiresGrad_(value = true): this {
+    for (const parameter of this.parameters()) parameter.requiresGrad = value;
+    return this;
+  }
+
+  /**
+   * Moves all tensors to a device, or converts those of fractions to a dtype, in place: optimizers and others that hold them see the
+   * change. Gradients go with them.
+   *
+   * @param target for example `"cuda"`, `"bfloat16"`, or both: `{ device: "cuda", dtype: "bfloat16" }`
+   */
+  to(target: Device | DType | { device?: Device; dtype?: DType }): this {
+    const { device, dtype } =
+      typeof target !== "string" ? target : isDType(target) ? { dtype: target } : { device: target };
+    const move = (x: Tensor): Tensor => {
+      const kind = x.is_floating_point() ? (dtype ?? x.dtype) : x.dtype;
+      return x.to(device ?? x.device, kind);
+    };
+    noGrad(() =>
+      scope(() => {
+        for (const tensor of new Set(this.stateDict().values())) {
+          const gradient = tensor.grad;
+          tensor.grad = undefined;
+          ops.aten.set_data(tensor, move(tensor.detach()));
+          if (gradient !== undefined) tensor.grad = move(gradient);
+        }
+      }),
+    );
+    return this;
   }
 
   /**
@@ -25,20 +119,7 @@ export abstract class Module {
    */
   loadStateDict(source: ReadonlyMap<string, Tensor>): void {
     const own = this.stateDict();
-    const problems: string[] = [];
-    for (const [name, tensor] of own) {
-      const given = source.get(name);
-      if (given === undefined) problems.push(`'${name}' is missing`);
-      else if (given.shape.join() !== tensor.shape.join())
-        problems.push(
-          `'${name}' has shape [${given.shape.join(", ")}], but the model needs [${tensor.shape.join(", ")}]`,
-        );
-    }
-    for (const name of source.keys()) if (!own.has(name)) problems.push(`'${name}' is not in the model`);
-    if (problems.length > 0)
-      throw new Error(
-        `the weights do not fit the model: ${problems.slice(0, 8).join("; ")}${problems.length > 8 ? `; and ${problems.length - 8} more` : ""}`,
-      );
+    checkStateDict("the weights do not fit the model", own, source);
     noGrad(() => {
       for (const [name, tensor] of own) tensor.copy_(source.get(name)!);
     });
@@ -46,18 +127,6 @@ export abstract class Module {
 
   /** The number of trained values. */
   parameterCount(): number {
-    let count = 0;
-    for (const tensor of this.namedParameters().values()) count += tensor.numel;
-    return count;
+    return this.parameters().reduce((sum, { numel }) => sum + numel, 0);
   }
-}
-
-function collect(value: unknown, path: string, into: Map<string, Tensor>): void {
-  if (value instanceof Tensor) {
-    into.set(path, value);
-    return;
-  }
-  if (!(value instanceof Module) && !Array.isArray(value)) return;
-  for (const [key, child] of Object.entries(value))
-    if (!key.startsWith("_")) collect(child, path === "" ? key : `${path}.${key}`, into);
 }

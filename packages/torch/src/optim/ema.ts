@@ -1,6 +1,7 @@
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { unscoped } from "../scope.ts";
+import { checkStateDict } from "../state-dict.ts";
 import { synchronous } from "../synchronous.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -21,17 +22,16 @@ export class Ema {
   }
 
   /** The averages by parameter name. */
-  tensors(): Map<string, Tensor> {
+  stateDict(): Map<string, Tensor> {
     return new Map(this.#names.map((name, i) => [name, this.#averages[i]!]));
   }
 
-  restore(tensors: ReadonlyMap<string, Tensor>): void {
+  /** @throws Error naming every missing, unexpected and misshapen tensor; nothing is changed then */
+  loadStateDict(source: ReadonlyMap<string, Tensor>): void {
+    const own = this.stateDict();
+    checkStateDict("the averages do not fit the model", own, source);
     noGrad(() => {
-      for (const [name, own] of this.tensors()) {
-        const given = tensors.get(name);
-        if (given === undefined) throw new Error(`the averaged weights lack '${name}'; they belong to another model`);
-        own.copy_(given);
-      }
+      for (const [name, average] of own) average.copy_(source.get(name)!);
     });
   }
 

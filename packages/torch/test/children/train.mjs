@@ -7,9 +7,9 @@ const { aten } = ops;
 manualSeed(1);
 
 class Net extends Module {
-  first = new Conv2d(3, 8, 3);
+  first = new Conv2d(3, 8, 3, { padding: "same" });
   norm = new GroupNorm(2, 8, { silu: true });
-  last = new Conv2d(8, 3, 3);
+  last = new Conv2d(8, 3, 3, { padding: "same" });
   forward(x) {
     return this.last.forward(this.norm.forward(this.first.forward(x)));
   }
@@ -25,7 +25,7 @@ for (let step = 1; step <= steps; step++) {
     const loss = aten.mse_loss(net.forward(x), x.neg());
     loss.backward();
     const { scale } = clipGradNorm(parameters.values(), 1);
-    optimizer.step(1e-3, scale);
+    optimizer.step({ gradientScale: scale });
     optimizer.zeroGrad();
     ema.update(0.99);
     return loss.item();

@@ -8,7 +8,7 @@ class Block extends Module {
 
   constructor(inputs: number, outputs: number, stride = 1) {
     super();
-    this.conv = new Conv2d(inputs, outputs, 3, { stride });
+    this.conv = new Conv2d(inputs, outputs, 3, { stride, padding: 1 });
     this.norm = new GroupNorm(GROUPS, outputs, { eps: 1e-6, silu: true });
   }
 
@@ -36,7 +36,7 @@ export class ConditionReader extends Module {
     this.down = widths.map((width, i) => new Block(i === 0 ? 3 : widths[i - 1]!, width, i === 0 ? 1 : 2));
     this.bottom = new Block(widths.at(-1)!, widths.at(-1)!);
     this.up = widths.slice(0, -1).map((width, i) => new Block(width + widths[i + 1]!, width));
-    this.head = new Conv2d(widths[0]!, outputs, 3);
+    this.head = new Conv2d(widths[0]!, outputs, 3, { padding: "same" });
   }
 
   forward(planes: Tensor): Tensor {

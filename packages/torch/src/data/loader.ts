@@ -1,0 +1,161 @@
+import type { Generator } from "../generator.ts";
+import { ops } from "../ops.ts";
+import { type Owned, scope, scopeWithSurvivors, unscoped } from "../scope.ts";
+import { lateKind } from "../synchronous.ts";
+import { Tensor, tensor } from "../tensor.ts";
+import { type Collated, collate } from "./collate.ts";
+
+/** Samples by number. An array is one, too. */
+export interface Dataset<T> {
+  readonly length: number;
+  /** The sample of a number from 0. */
+  get(index: number): T | Promise<T>;
+}
+
+/** Samples that are taken many at a time, which spares putting them together. */
+export interface BatchedDataset<B> {
+  readonly length: number;
+  batch(indices: readonly number[]): B | Promise<B>;
+}
+
+/** Rows of tensors that are as long as each other: inputs and targets, for example. */
+export class TensorDataset implements BatchedDataset<Tensor[]> {
+  readonly tensors: readonly Tensor[];
+  readonly length: number;
+
+  /** @throws RangeError when the tensors differ in their number of rows */
+  constructor(...tensors: Tensor[]) {
+    const lengths = tensors.map((each) => each.shape[0] ?? 0);
+    if (new Set(lengths).size !== 1)
+      throw new RangeError(
+        `TensorDataset takes tensors with as many rows as each other, but got ${lengths.join(", ")}`,
+      );
+    this.tensors = tensors;
+    this.length = lengths[0]!;
+  }
+
+  batch(indices: readonly number[]): Tensor[] {
+    return scope(() => {
+      const rows = tensor(BigInt64Array.from(indices, BigInt), { device: "cpu" });
+      return this.tensors.map((each) => each.index_select(0, rows.to(each.device)));
+    });
+  }
+}
+
+/** How a {@link DataLoader} makes its batches. */
+export interface LoaderOptions<T, B> {
+  /** Default 1. */
+  readonly batchSize?: number;
+  /** A new order in each pass. Default false. */
+  readonly shuffle?: boolean;
+  /** Whether a last batch that is smaller is left out. Default false. */
+  readonly dropLast?: boolean;
+  /** Decides the order; the default generator when not given. */
+  readonly generator?: Generator;
+  /** Makes a batch of samples; {@link collate} when not given. */
+  readonly collate?: (samples: T[]) => B;
+}
+
+type Samples<T> = Dataset<T> | readonly T[];
+
+/**
+ * Goes over a data set in batches, as PyTorch's: `for (const [x, y] of loader)`, or `for await` where samples come as promises, then
+ * with the next batch under way while this one is worked on.
+ *
+ * The tensors of a batch live until the next one is taken; `clone()` what is kept longer.
+ */
+export class DataLoader<T, B = Collated<T>> {
+  readonly #dataset: Samples<T> | BatchedDataset<B>;
+  readonly #options: LoaderOptions<T, B>;
+  readonly batchSize: number;
+
+  constructor(dataset: BatchedDataset<B>, options?: Omit<LoaderOptions<never, B>, "collate">);
+  constructor(dataset: Samples<T>, options?: LoaderOptions<T, B>);
+  constructor(dataset: Samples<T> | BatchedDataset<B>, options: LoaderOptions<T, B> = {}) {
+    const { batchSize = 1 } = options;
+    if (!Number.isInteger(batchSize) || batchSize < 1)
+      throw new RangeError(`DataLoader: batchSize must be a whole number from 1, but is ${batchSize}`);
+    this.batchSize = batchSize;
+    this.#dataset = dataset;
+    this.#options = options;
+  }
+
+  /** The number of batches of a pass. */
+  get length(): number {
+    const batches = this.#dataset.length / this.batchSize;
+    return this.#options.dropLast ? Math.floor(batches) : Math.ceil(batches);
+  }
+
+  /** @throws TypeError when samples come as promises */
+  *[Symbol.iterator](): Generator_<B> {
+    let made: readonly Owned[] = [];
+    for (const indices of this.#order()) {
+      release(made);
+      const { result, survivors } = unscoped(() =>
+        scopeWithSurvivors(() => {
+          const samples = this.#take(indices);
+          if ([samples].flat().some((each) => lateKind(each) === "an asynchronous function"))
+            throw new TypeError("DataLoader: the samples come as promises; use `for await (… of loader)`");
+          return this.#together(samples as T[] | B);
+        }),
+      );
+      made = survivors;
+      yield result;
+    }
+    release(made);
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<B, void, undefined> {
+    const order = this.#order();
+    const next = (indices: number[] | undefined): Promise<T[] | B> | undefined => {
+      if (indices === undefined) return undefined;
+      const samples = this.#take(indices);
+      const coming = isBatched(this.#dataset) ? Promise.resolve(samples as B) : Promise.all(samples as T[]);
+      coming.catch(() => {}); // heard of when it is waited for, if ever
+      return coming as Promise<T[] | B>;
+    };
+    let made: readonly Owned[] = [];
+    let coming = next(order.shift());
+    while (coming !== undefined) {
+      const samples = await coming;
+      coming = next(order.shift());
+      release(made);
+      const { result, survivors } = unscoped(() => scopeWithSurvivors(() => this.#together(samples)));
+      made = survivors;
+      yield result;
+    }
+    release(made);
+  }
+
+  #take(indices: number[]): (T | Promise<T>)[] | B | Promise<B> {
+    const dataset = this.#dataset;
+    if (isBatched(dataset)) return dataset.batch(indices);
+    return indices.map((i) => ("get" in dataset ? dataset.get(i) : dataset[i]!));
+  }
+
+  #together(samples: T[] | B): B {
+    if (isBatched(this.#dataset)) return samples as B;
+    return (this.#options.collate ?? (collate as unknown as (samples: T[]) => B))(samples as T[]);
+  }
+
+  /** The numbers of each batch. */
+  #order(): number[][] {
+    const { length } = this.#dataset;
+    const { shuffle = false, generator = null } = this.#options;
+    const order = shuffle
+      ? scope(() => Array.from(ops.aten.randperm(length, { generator, device: "cpu" }).read("int64"), Number))
+      : Array.from({ length }, (_, i) => i);
+    return Array.from({ length: this.length }, (_, i) => order.slice(i * this.batchSize, (i + 1) * this.batchSize));
+  }
+}
+
+// `Generator` is the one of random numbers here.
+type Generator_<T> = IterableIterator<T, void, undefined>;
+
+function isBatched<B>(dataset: object): dataset is BatchedDataset<B> {
+  return "batch" in dataset && typeof dataset.batch === "function";
+}
+
+function release(made: readonly Owned[]): void {
+  for (const each of made) if (each instanceof Tensor) each.dispose();
+}

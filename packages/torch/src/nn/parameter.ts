@@ -1,0 +1,49 @@
+import { noGrad } from "../modes.ts";
+import { ops } from "../ops.ts";
+import { scope, unscoped } from "../scope.ts";
+import type { Tensor } from "../tensor.ts";
+
+const trained = new WeakSet<Tensor>();
+
+/** Whether the tensor is a parameter: one that requires a gradient, or did when it was made or first seen in a module. */
+export function isParameter(tensor: Tensor): boolean {
+  if (trained.has(tensor)) return true;
+  if (!tensor.requiresGrad) return false;
+  trained.add(tensor);
+  return true;
+}
+
+/** What {@link parameter} may be told besides the shape. */
+interface ParameterOptions {
+  /** The order in memory; images in `channels_last` are convolved by weights in `channels_last`. */
+  readonly memoryFormat?: "channels_last";
+}
+
+/** A trained tensor of the given shape, filled by `initialize` in place. It outlives every scope. */
+export function parameter(
+  shape: readonly number[],
+  initialize: (tensor: Tensor) => void,
+  { memoryFormat }: ParameterOptions = {},
+): Tensor {
+  return unscoped(() => {
+    const made = ops.aten.empty(shape, { memory_format: memoryFormat ?? null });
+    scope(() => noGrad(() => initialize(made)));
+    made.requiresGrad = true;
+    trained.add(made);
+    return made;
+  });
+}
+
+/** A tensor that is part of the state but not trained. It outlives every scope; what `make` needed on the way does not. */
+export function buffer(make: () => Tensor): Tensor {
+  return unscoped(() => scope(make));
+}
+
+/** PyTorch's default for linear and convolutional layers: uniform in ±1/√fanIn. */
+export function uniformByFanIn(fanIn: number): (tensor: Tensor) => void {
+  const bound = 1 / Math.sqrt(fanIn);
+  return (tensor) => tensor.uniform_(-bound, bound);
+}
+
+export const ones = (tensor: Tensor): void => void tensor.fill_(1);
+export const zeros = (tensor: Tensor): void => void tensor.fill_(0);

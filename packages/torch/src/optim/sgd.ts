@@ -1,0 +1,50 @@
+import { ops } from "../ops.ts";
+import type { Tensor } from "../tensor.ts";
+import { Optimizer, type ParametersOrGroups, scaledGradients, type Update, withDecay, zerosLike } from "./optimizer.ts";
+
+/** Settings of {@link SGD}. */
+export interface SGDOptions {
+  /** Learning rate. Default 0.001. */
+  lr: number;
+  /** Share of the last direction that is kept. Default 0. */
+  momentum: number;
+  /** Whether the direction is looked at from where momentum leads (Nesterov 1983). Default false. */
+  nesterov: boolean;
+  /** Added to the gradients as a multiple of the parameters. Default 0. */
+  weightDecay: number;
+}
+
+/** Nothing where the group has no momentum. */
+type Direction = { readonly momentum: Tensor } | Record<string, never>;
+
+/** Stochastic gradient descent, with momentum if asked for (Sutskever et al. 2013, in PyTorch's form without dampening). */
+export class SGD extends Optimizer<SGDOptions, Direction> {
+  constructor(parameters: ParametersOrGroups<SGDOptions>, options: Partial<SGDOptions> = {}) {
+    super(parameters, { lr: 1e-3, momentum: 0, nesterov: false, weightDecay: 0, ...options }, (parameter, group) => {
+      if (group.nesterov && group.momentum <= 0) throw new RangeError("SGD: nesterov needs a momentum above 0");
+      return group.momentum === 0 ? {} : { momentum: zerosLike(parameter) };
+    });
+  }
+
+  protected override update(group: SGDOptions, updates: readonly Update<Direction>[], scale: Tensor | undefined): void {
+    const { lr, momentum, nesterov, weightDecay } = group;
+    const { _foreach_add, _foreach_add_, _foreach_mul_ } = ops.aten;
+    let steps = withDecay(updates, scaledGradients(updates, scale), weightDecay);
+    const kept = updates.flatMap(({ state }) => state.momentum ?? []);
+    if (kept.length > 0) {
+      _foreach_mul_(kept, momentum);
+      _foreach_add_(kept, steps);
+      steps = nesterov ? _foreach_add(steps, kept, { alpha: momentum }) : kept;
+    }
+    const parameters = updates.map(({ parameter }) => parameter);
+    _foreach_add_(parameters, steps, { alpha: -lr });
+  }
+
+  protected override describe(state: Direction): [string, Tensor][] {
+    return Object.entries(state);
+  }
+
+  protected override restore(state: Direction, given: (what: string) => Tensor): void {
+    state.momentum?.copy_(given("momentum"));
+  }
+}

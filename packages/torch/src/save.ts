@@ -1,0 +1,53 @@
+import { readSafetensors, readSafetensorsHeader, writeSafetensors } from "./safetensors/index.ts";
+import { scope } from "./scope.ts";
+import { checkStateDict, type Stateful } from "./state-dict.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** Modules, optimizers and averages by the names under which a file has them. */
+export type Saved = Readonly<Record<string, Stateful>>;
+
+function prefixes(objects: Saved): [prefix: string, object: Stateful][] {
+  return Object.entries(objects).map(([name, object]) => {
+    if (name === "" || name.includes("."))
+      throw new TypeError(`'${name}' cannot name a part of a file: it must have no dot`);
+    return [`${name}.`, object];
+  });
+}
+
+/**
+ * Saves modules, optimizers and averages in one safetensors file: `save({ net, optimizer }, "run.safetensors")`. Tensors are named
+ * `net.first.weight`. At `path` there is always the whole old file or the whole new one.
+ *
+ * @param metadata further text, such as the step
+ * @throws WriteError when the file cannot be written
+ */
+export function save(objects: Saved, path: string, metadata: Readonly<Record<string, string>> = {}): void {
+  const all = new Map<string, Tensor>();
+  for (const [prefix, object] of prefixes(objects))
+    for (const [name, tensor] of object.stateDict()) all.set(`${prefix}${name}`, tensor);
+  writeSafetensors(path, all, metadata);
+}
+
+/**
+ * Loads what {@link save} wrote, in place. A file may have more than what is asked for: `load("run.safetensors", { net })` leaves
+ * its optimizer unread.
+ *
+ * @returns the metadata
+ * @throws Error naming every missing, unexpected and misshapen tensor, SafetensorsError for a file that cannot be used; nothing is
+ *   changed then
+ */
+export function load(path: string, objects: Saved): Readonly<Record<string, string>> {
+  const header = readSafetensorsHeader(path);
+  return scope(() => {
+    const parts = prefixes(objects).map(([prefix, object]) => {
+      const names = [...header.tensors.keys()].filter((name) => name.startsWith(prefix));
+      const entries = new Map(names.map((name) => [name.slice(prefix.length), header.tensors.get(name)!]));
+      checkStateDict(`${path}: '${prefix.slice(0, -1)}' does not fit`, object.stateDict(), entries);
+      return { prefix, object, names };
+    });
+    const { tensors } = readSafetensors(path, { names: parts.flatMap(({ names }) => names), device: "cpu" });
+    for (const { prefix, object, names } of parts)
+      object.loadStateDict(new Map(names.map((name) => [name.slice(prefix.length), tensors.get(name)!])));
+    return header.metadata;
+  });
+}

@@ -1,0 +1,149 @@
+import {
+  collate,
+  DataLoader,
+  type Dataset,
+  Generator,
+  liveTensors,
+  manualSeed,
+  ops,
+  scope,
+  type Tensor,
+  TensorDataset,
+  tensor,
+} from "@iqvae/torch";
+import { describe, expect, test } from "vitest";
+
+const { aten } = ops;
+const rows = (length: number) => new TensorDataset(aten.arange(length), aten.arange(length).mul(10));
+const numbers = (loader: Iterable<Tensor[]>) => [...loader].map(([x]) => (x!.isReleased ? "released" : x!.tolist()));
+const passOf = (loader: DataLoader<never, Tensor[]>) => {
+  const out: unknown[] = [];
+  for (const [x, y] of loader) {
+    expect(y!.div(10).equal(x!)).toBe(true);
+    out.push(...(x!.tolist() as number[]));
+  }
+  return out;
+};
+
+describe("DataLoader", () => {
+  test("hands out batches in order, the last one smaller or left out", () => {
+    const sizes = (loader: DataLoader<never, Tensor[]>) => [loader.length, Array.from(loader, ([x]) => x!.shape[0])];
+    expect(sizes(new DataLoader(rows(5), { batchSize: 2 }))).toEqual([3, [2, 2, 1]]);
+    expect(sizes(new DataLoader(rows(5), { batchSize: 2, dropLast: true }))).toEqual([2, [2, 2]]);
+    expect(sizes(new DataLoader(rows(4), { batchSize: 2 }))).toEqual([2, [2, 2]]);
+    expect(sizes(new DataLoader(rows(2)))).toEqual([2, [1, 1]]);
+    expect(passOf(new DataLoader(rows(5), { batchSize: 2 }))).toEqual([0, 1, 2, 3, 4]);
+    expect(passOf(new DataLoader(rows(0)))).toEqual([]);
+  });
+
+  test("shuffles anew in each pass, by the default generator or its own", () => {
+    const of = (generator?: Generator) =>
+      new DataLoader(rows(50), { batchSize: 7, shuffle: true, ...(generator && { generator }) });
+    const passes = (loader: DataLoader<never, Tensor[]>) => [passOf(loader), passOf(loader)];
+    manualSeed(1);
+    const [first, second] = passes(of());
+    expect(first).not.toEqual(second);
+    const sorted = [...first!].sort((a, b) => Number(a) - Number(b));
+    expect(sorted).toEqual(Array.from({ length: 50 }, (_, i) => i));
+    manualSeed(1);
+    expect(passes(of())).toEqual([first, second]);
+    const own = passes(of(new Generator(3)));
+    manualSeed(2);
+    expect(passes(of(new Generator(3)))).toEqual(own);
+  });
+
+  test("releases a batch when the next is taken, and the last at the end", () => {
+    const loader = new DataLoader(rows(6), { batchSize: 2 });
+    expect(numbers(loader)).toEqual(["released", "released", "released"]);
+    const before = liveTensors();
+    scope(() => {
+      for (const [x] of loader) expect(x!.isReleased).toBe(false);
+    });
+    for (const _ of loader) expect(liveTensors() - before).toBe(2);
+    expect(liveTensors()).toBe(before);
+    const [x] = loader[Symbol.iterator]().next().value!;
+    expect(x!.tolist()).toEqual([0, 1]);
+  });
+
+  test("leaves the tensors of the data set alone", () => {
+    const dataset = [tensor([1]), tensor([2])];
+    const loader = new DataLoader(dataset, { collate: ([only]) => only! });
+    expect(Array.from(loader, (x) => x.item())).toEqual([1, 2]);
+    expect(dataset.map(({ isReleased }) => isReleased)).toEqual([false, false]);
+  });
+
+  test("takes arrays, and data sets that make their samples, also later", async () => {
+    const squares: Dataset<{ x: number; name: string }> = {
+      length: 3,
+      get: async (i) => ({ x: i * i, name: `n${i}` }),
+    };
+    const loader = new DataLoader(squares, { batchSize: 2 });
+    const seen: unknown[] = [];
+    for await (const { x, name } of loader) seen.push([x.tolist(), name]);
+    expect(seen).toEqual([
+      [
+        [0, 1],
+        ["n0", "n1"],
+      ],
+      [[4], ["n2"]],
+    ]);
+    expect(() => [...loader]).toThrow(/for await/);
+    expect(Array.from(new DataLoader([1, 2, 3], { batchSize: 3 }), (x) => x.tolist())).toEqual([[1, 2, 3]]);
+    for await (const [x] of new DataLoader(rows(2), { batchSize: 2 })) expect(x!.tolist()).toEqual([0, 1]);
+  });
+
+  test("has the next batch under way while this one is worked on, and says when a sample fails", async () => {
+    const asked: number[] = [];
+    const failing: Dataset<number> = {
+      length: 4,
+      get: async (i) => {
+        asked.push(i);
+        if (i === 2) throw new Error("no sample 2");
+        return i;
+      },
+    };
+    const iterator = new DataLoader(failing)[Symbol.asyncIterator]();
+    expect((await iterator.next()).value!.tolist()).toEqual([0]);
+    expect(asked).toEqual([0, 1]);
+    await iterator.next();
+    await expect(iterator.next()).rejects.toThrow("no sample 2");
+  });
+
+  test("refuses sizes that are none, and rows that do not match", () => {
+    for (const batchSize of [0, 1.5, -1]) expect(() => new DataLoader([1], { batchSize })).toThrow(`${batchSize}`);
+    expect(() => new TensorDataset(aten.ones([2]), aten.ones([3]))).toThrow(/2, 3/);
+  });
+});
+
+describe("collate", () => {
+  test("stacks tensors and typed arrays, and makes tensors of numbers by their kind", () => {
+    const kind = (x: Tensor) => [x.dtype, x.tolist()];
+    expect(kind(collate([tensor([1, 2]), tensor([3, 4])]))).toEqual([
+      "float32",
+      [
+        [1, 2],
+        [3, 4],
+      ],
+    ]);
+    expect(kind(collate([Uint8Array.of(1), Uint8Array.of(2)]))).toEqual(["uint8", [[1], [2]]]);
+    expect(kind(collate([1, 2.5]))).toEqual(["float32", [1, 2.5]]);
+    expect(kind(collate([1n, 2n]))).toEqual(["int64", [1, 2]]);
+    expect(kind(collate([true, false]))).toEqual(["bool", [true, false]]);
+    const [pair, { deep }] = collate([
+      [["a", 1], { deep: 2n }],
+      [["b", 3], { deep: 4n }],
+    ] as [[string, number], { deep: bigint }][]);
+    expect([pair[0], pair[1].tolist(), deep.tolist()]).toEqual([
+      ["a", "b"],
+      [1, 3],
+      [2, 4],
+    ]);
+  });
+
+  test("names what does not fit together", () => {
+    expect(() => collate([1, "a"])).toThrow(/number.*string/);
+    expect(() => collate([[1], [1, 2]])).toThrow(/array of 1.*array of 2/);
+    expect(() => collate([{ a: 1 }, { b: 1 }])).toThrow(/object of a.*object of b/);
+    expect(() => collate([{ a: { b: null } }])).toThrow(/a sample\.a\.b is null/);
+  });
+});
