@@ -27,15 +27,24 @@ export type StoredTensors = ReadonlyMap<string, StoredTensor>;
 /** Tensors of numbers a row, by which those of 8 bits are multiplied; see `weights.ts`. */
 export const SCALE = ".scale";
 
+interface Node {
+  readonly type: string;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  readonly attributes: Attributes;
+}
+
 /** Builds an ONNX graph, node by node, whose weights lie in `model.safetensors`. Each method returns the value that it made. */
 export class Graph {
   readonly #name: string;
   readonly #description: string;
   readonly #weights: StoredTensors;
-  readonly #nodes: Buffer[] = [];
+  readonly #nodes: Node[] = [];
   readonly #initializers: Buffer[] = [];
   readonly #inputs: Buffer[] = [];
   readonly #outputs: Buffer[] = [];
+  /** What values are called that are outputs. */
+  readonly #names = new Map<Value, string>();
   /** Weights and constants that are there already, by what they are. */
   readonly #known = new Map<string, Value>();
   #count = 0;
@@ -51,9 +60,9 @@ export class Graph {
     return name;
   }
 
-  /** Makes a value an output, under a name of its own. */
+  /** Makes a value that a node made an output, under a name of its own. A node that hands it on would be run, and copy it. */
   output(name: string, value: Value, element: Element, shape: Dimensions): void {
-    this.#nodes.push(node("Identity", [value], [name], {}));
+    this.#names.set(value, name);
     this.#outputs.push(valueInfo(name, element, shape));
   }
 
@@ -65,7 +74,7 @@ export class Graph {
   /** A node with several outputs. */
   ops(type: string, inputs: readonly Value[], outputs: number, attributes: Attributes = {}): Value[] {
     const made = Array.from({ length: outputs }, () => `${type.toLowerCase()}_${this.#count++}`);
-    this.#nodes.push(node(type, inputs, made, attributes));
+    this.#nodes.push({ type, inputs, outputs: made, attributes });
     return made;
   }
 
@@ -109,11 +118,14 @@ export class Graph {
 
   /** The `.onnx` file. */
   encode(): Buffer {
+    const named = (values: readonly Value[]) => values.map((value) => this.#names.get(value) ?? value);
     return model(
       {
         name: this.#name,
         description: this.#description,
-        nodes: this.#nodes,
+        nodes: this.#nodes.map(({ type, inputs, outputs, attributes }) =>
+          node(type, named(inputs), named(outputs), attributes),
+        ),
         initializers: this.#initializers,
         inputs: this.#inputs,
         outputs: this.#outputs,

@@ -109,27 +109,25 @@ export function stepGraph({ transformer }: Pick<ModelShape, "transformer">, weig
   const there = graph.op("Less", [rows, length]);
   const mask = graph.op("Where", [there, graph.float(0), graph.float(-Infinity)]); // [T]
   const scale = graph.float(1 / Math.sqrt(D));
-  const byHead = graph.ints([0, heads, 1, D]);
-  const final = graph.ints([-1]);
+  // Each node costs a microsecond or more, which at one row is a good part of what its numbers cost: so there are as few as can be.
+  const byHead = graph.ints([0, 3 * heads, 1, D]);
+  const pastAndItself = graph.op("Concat", [graph.op("Shape", [past[0]![0]], { start: 2, end: 3 }), graph.ints([1])], {
+    axis: 0,
+  });
   const made: Cached[] = [];
-  const part = (value: Value, start: number, end: number) =>
-    graph.op("Slice", [value, graph.ints([start]), graph.ints([end]), final]);
   for (let i = 0; i < layers; i++) {
     const name = `transformer.blocks.${i}`;
     const qkv = linear(graph, `${name}.attention.qkv`, layerNorm(graph, `${name}.norm1`, x));
-    const [q, k, v] = graph
-      .ops("Split", [qkv], 3, { axis: -1, num_outputs: 3 })
-      .map((each) => graph.op("Reshape", [each, byHead])) as [Value, Value, Value]; // [B, H, 1, D]
+    const parts = graph.ops("Split", [graph.op("Reshape", [qkv, byHead])], 3, { axis: 1, num_outputs: 3 });
+    const [q, k, v] = parts as [Value, Value, Value]; // [B, H, 1, D]
     const [keys, values] = past[i]!;
     const query = graph.op("Mul", [q, scale]);
-    const before = graph.op("MatMul", [query, graph.op("Transpose", [keys], { perm: [0, 1, 3, 2] })]);
-    const itself = graph.op("ReduceSum", [graph.op("Mul", [query, k]), final], { keepdims: 1 });
-    const scores = graph.op("Concat", [graph.op("Add", [before, mask]), itself], { axis: -1 }); // [B, H, 1, T + 1]
+    const products = (others: Value) =>
+      graph.op("MatMul", [query, graph.op("Transpose", [others], { perm: [0, 1, 3, 2] })]);
+    const scores = graph.op("Concat", [graph.op("Add", [products(keys), mask]), products(k)], { axis: -1 }); // [B, H, 1, T + 1]
     const shares = graph.op("Softmax", [scores], { axis: -1 });
-    const mixed = graph.op("Add", [
-      graph.op("MatMul", [part(shares, 0, -1), values]),
-      graph.op("Mul", [part(shares, -1, END), v]),
-    ]);
+    const [toPast, toItself] = graph.ops("Split", [shares, pastAndItself], 2, { axis: -1 }) as [Value, Value];
+    const mixed = graph.op("Add", [graph.op("MatMul", [toPast, values]), graph.op("Mul", [toItself, v])]);
     made.push([k, v]);
     const joined = graph.op("Reshape", [mixed, graph.ints([0, width])]);
     x = perceptron(graph, name, graph.op("Add", [x, linear(graph, `${name}.attention.project`, joined)]));
@@ -155,9 +153,6 @@ function outputCaches(graph: Graph, name: string, caches: readonly Cached[], sha
     });
   });
 }
-
-/** For a slice to the end, whatever that is. */
-const END = 2 ** 31 - 1;
 
 /** The second half of a layer, added to what comes in. */
 function perceptron(graph: Graph, name: string, x: Value): Value {

@@ -78,8 +78,11 @@ export function chooseToken(logits: Float32Array, noise: Float64Array, options: 
   const likeliest = token;
   for (let i = 0; i < logits.length; i++) {
     const logit = logits[i]!;
-    // Noise that is exceeded with probability p is at most −log p. So most codes need no logarithm.
-    if (logit < floor || i === likeliest || noise[i]! > Math.exp(logit - limit)) continue;
+    if (logit < floor || i === likeliest) continue;
+    // Noise that is exceeded with probability p is at most −log p. So most codes need no logarithm, and since 1 − x + x²/2 is below e⁻ˣ
+    // for negative x, no exponential either.
+    const x = logit - limit;
+    if ((x < 0 && noise[i]! * (1 + x * (0.5 * x - 1)) > 1) || noise[i]! > Math.exp(x)) continue;
     const value = score(i);
     if (value < best || (value === best && i > token)) continue;
     token = i;
