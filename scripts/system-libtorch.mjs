@@ -12,7 +12,8 @@ const debianPackages = ["libtorch-dev", blasPackage];
  * @throws {Error} where it is not, with the commands for this platform
  */
 export async function installLibtorch() {
-  const pip = "pip install torch   (in a virtual environment; then set LIBTORCH to that environment's folder)";
+  const pip =
+    "node packages/torch/bin/iqvae-torch.mjs setup   (puts PyTorch into a Python environment of its own, and says first how large it is)";
   if (!runs("apt-get")) throw new Error(`libtorch was not found. Install it with Python:\n\n  ${pip}`);
   const apt = `apt-get update && apt-get install -y --no-install-recommends ${debianPackages.join(" ")}`;
   if (!isRoot) {

@@ -28,7 +28,7 @@ const ownSources = join(packageRoot, "native");
 /** Whether this is an installed package, and not the one in its repository. */
 const isInstalled = packageRoot.split(sep).includes("node_modules");
 const TO_INSTALL =
-  "Install one (Debian, Ubuntu: apt-get install libtorch-dev libopenblas0; elsewhere: pip install torch)";
+  "Install one (Debian, Ubuntu: apt-get install libtorch-dev libopenblas0; elsewhere: npx @iqvae/torch setup)";
 const hash = (...parts) => createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 12);
 
 /** Of one core, about; most of it is libtorch's headers. */

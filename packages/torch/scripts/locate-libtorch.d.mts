@@ -1,6 +1,6 @@
 /** A libtorch that can be built against. Paths are absolute. */
 export interface Libtorch {
-  source: "LIBTORCH" | "python" | "system";
+  source: "LIBTORCH" | "python" | "system" | "private";
   version: string;
   includeDirs: string[];
   libDirs: string[];

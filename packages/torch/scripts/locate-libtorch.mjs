@@ -1,10 +1,11 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { hasPrivate, privateEnvironment } from "./private-environment.mjs";
 
 /**
  * @typedef {object} Libtorch
- * @property {"LIBTORCH" | "python" | "system"} source how it was found
+ * @property {"LIBTORCH" | "python" | "system" | "private"} source how it was found
  * @property {string} version e.g. "2.4.1", read from the headers that will be compiled against
  * @property {string[]} includeDirs absolute
  * @property {string[]} libDirs absolute
@@ -21,7 +22,7 @@ const systemRoots = ["/usr/local", "/usr", "/opt/libtorch", "/opt/homebrew"];
 
 /**
  * Finds a libtorch to build against: the `LIBTORCH` variable, then the `torch` of the `python3` on the PATH, then one
- * installed in the system. Takes some 100 ms: torch is located in Python, not imported.
+ * installed in the system, then the one that `npx @iqvae/torch setup` installed. Takes some 100 ms: torch is located in Python, not imported.
  * @param {Record<string, string | undefined>} [env] the environment, for LIBTORCH and PATH
  * @param {string[]} [roots] where a system library may be
  * @returns {Libtorch | undefined} nothing when none fits
@@ -30,7 +31,13 @@ const systemRoots = ["/usr/local", "/usr", "/opt/libtorch", "/opt/homebrew"];
 export function locateLibtorch(env = process.env, roots = systemRoots) {
   if (env.LIBTORCH) return { ...namedLibtorch(resolve(env.LIBTORCH), env), source: "LIBTORCH" };
   const python = pythonTorch("python3", env);
-  const candidates = [...(python ? [["python", python]] : []), ...roots.map((root) => ["system", root])];
+  const own = privateEnvironment(env);
+  const installed = hasPrivate(own) ? pythonTorch(join(own, "bin", "python"), env) : undefined;
+  const candidates = [
+    ...(python ? [["python", python]] : []),
+    ...roots.map((root) => ["system", root]),
+    ...(installed ? [["private", installed]] : []),
+  ];
   for (const [source, root] of candidates) {
     const found = inspectRoot(root);
     if (!("problem" in found))
