@@ -1,25 +1,74 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const root = fileURLToPath(new URL(".", import.meta.url));
+const source = (path: string) => join(root, path);
+
+const include = ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"];
+
+/**
+ * What a process has once: a file that says one of these words, or is of the package that owns them, gets a process of its own.
+ * The others share one for each worker, since to start one and load libtorch takes longer than many files do; the modules are
+ * loaded anew for each file all the same (`setup-process.ts`).
+ */
+const OF_THE_PROCESS =
+  /\bvi\.|liveTensors|metaBytes|memoryUsage|loadLibrary|chdir|process\.(env\.|emit)|setThreads|setDefaultDevice|contract\.ts/;
+const alone = ["packages", "apps"]
+  .flatMap((folder) =>
+    readdirSync(join(root, folder)).flatMap((name) => {
+      const tests = join(folder, name, "test");
+      return readdirSync(join(root, tests), { recursive: true, encoding: "utf8" }).map((file) => join(tests, file));
+    }),
+  )
+  .filter((file) => file.endsWith(".test.ts") && !file.startsWith(join("packages", "torch")))
+  .filter((file) => OF_THE_PROCESS.test(readFileSync(join(root, file), "utf8")));
+
+/** Files that take longest, which begin first, so that no worker is left with one at the end. */
+const LONGEST = [
+  "cli/cli",
+  "stage1/trainer",
+  "cli/sample-ways",
+  "cli/killed",
+  "browser/chromium",
+  "run/loop",
+  "runtime/test/own",
+  "cli/output",
+  "metrics/follow",
+  "studio/test/keep",
+].map((name) => `/${name}.test.ts`);
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({ moduleId }: TestSpecification) =>
+      (LONGEST.findIndex((name) => moduleId.endsWith(name)) + LONGEST.length + 1) % (LONGEST.length + 1);
+    return (await super.sort(files)).sort((a, b) => place(a) - place(b));
+  }
+}
 
 export default defineConfig({
   resolve: {
     alias: {
-      "@iqvae/torch": source("./packages/torch/src/index.ts"),
-      "@iqvae/runtime": source("./packages/runtime/src/index.ts"),
-      iqvae: source("./packages/iqvae/src/index.ts"),
+      "@iqvae/torch": source("packages/torch/src/index.ts"),
+      "@iqvae/runtime": source("packages/runtime/src/index.ts"),
+      iqvae: source("packages/iqvae/src/index.ts"),
     },
   },
   test: {
     setupFiles: ["packages/torch/test/setup-process.ts"],
-    include: ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"],
     pool: "forks",
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     // One thread each: workers that share the cores with two threads each wait for one another.
     env: { OMP_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1" },
     // Only ends what hangs: a machine may be slow, and others may use it.
     testTimeout: 600_000,
     hookTimeout: 600_000,
+    projects: [
+      { extends: true, test: { name: "alone", include: ["packages/torch/test/**/*.test.ts", ...alone] } },
+      { extends: true, test: { name: "together", include, exclude: ["packages/torch/**", ...alone], isolate: false } },
+    ],
   },
 });

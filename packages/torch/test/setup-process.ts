@@ -1,8 +1,8 @@
 import { vi } from "vitest";
-import { getThreads, tuneProcess } from "../src/index.ts";
+import { native, tuneProcess } from "../src/native.ts";
 
 // As programs do: without it malloc gives large blocks back after every step. It is the process that is set up; the modules
 // are loaded anew by each test file, so that they meet its mocks.
 tuneProcess();
-getThreads();
+native.threads();
 vi.resetModules();
