@@ -38,7 +38,8 @@ export function disown(tensor: Owned): void {
  * Tensors that lie elsewhere are released too (in variables outside, closures, private fields `#x`): return them, or wrap
  * their making in {@link unscoped}.
  *
- * @throws TypeError when `body` is asynchronous or a generator, or returns one: other code would run inside its scope.
+ * @throws TypeError when `body` is asynchronous or a generator, or returns one: other code would run inside its scope; or a function,
+ *   which would use tensors after their release.
  */
 export function scope<T>(body: () => T): T {
   return scopeWithSurvivors(body).result;
@@ -53,6 +54,10 @@ export function scopeWithSurvivors<T>(body: () => T): { result: T; survivors: re
   const survivors: Owned[] = [];
   try {
     const result = synchronous("scope", body(), ADVICE);
+    if (typeof result === "function")
+      throw new TypeError(
+        "scope() got a function: the tensors that it uses would be released. Return them, or make the function outside",
+      );
     if (mine.length > 0) returned = tensorsIn(result);
     return { result, survivors };
   } finally {
@@ -117,6 +122,7 @@ function tensorsIn(value: unknown): Set<Owned> {
       if (next instanceof Map) add(next.keys());
       if (next instanceof Map || next instanceof Set) add(next.values());
       add(Object.values(next));
+      for (const key of Object.getOwnPropertySymbols(next)) waiting.push(next[key as keyof typeof next]);
     }
   }
   return found;

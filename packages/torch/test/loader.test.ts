@@ -14,20 +14,21 @@ import {
 import { describe, expect, test } from "vitest";
 
 const { aten } = ops;
+type Pair = [Tensor, Tensor];
 const rows = (length: number) => new TensorDataset(aten.arange(length), aten.arange(length).mul(10));
-const numbers = (loader: Iterable<Tensor[]>) => [...loader].map(([x]) => (x!.isReleased ? "released" : x!.tolist()));
-const passOf = (loader: DataLoader<never, Tensor[]>) => {
+const numbers = (loader: Iterable<Pair>) => [...loader].map(([x]) => (x.isReleased ? "released" : x.tolist()));
+const passOf = (loader: DataLoader<never, Pair>) => {
   const out: unknown[] = [];
   for (const [x, y] of loader) {
-    expect(y!.div(10).equal(x!)).toBe(true);
-    out.push(...(x!.tolist() as number[]));
+    expect(y.div(10).equal(x)).toBe(true);
+    out.push(...(x.tolist() as number[]));
   }
   return out;
 };
 
 describe("DataLoader", () => {
   test("hands out batches in order, the last one smaller or left out", () => {
-    const sizes = (loader: DataLoader<never, Tensor[]>) => [loader.length, Array.from(loader, ([x]) => x!.shape[0])];
+    const sizes = (loader: DataLoader<never, Pair>) => [loader.length, Array.from(loader, ([x]) => x.shape[0])];
     expect(sizes(new DataLoader(rows(5), { batchSize: 2 }))).toEqual([3, [2, 2, 1]]);
     expect(sizes(new DataLoader(rows(5), { batchSize: 2, dropLast: true }))).toEqual([2, [2, 2]]);
     expect(sizes(new DataLoader(rows(4), { batchSize: 2 }))).toEqual([2, [2, 2]]);
@@ -39,7 +40,7 @@ describe("DataLoader", () => {
   test("shuffles anew in each pass, by the default generator or its own", () => {
     const of = (generator?: Generator) =>
       new DataLoader(rows(50), { batchSize: 7, shuffle: true, ...(generator && { generator }) });
-    const passes = (loader: DataLoader<never, Tensor[]>) => [passOf(loader), passOf(loader)];
+    const passes = (loader: DataLoader<never, Pair>) => [passOf(loader), passOf(loader)];
     manualSeed(1);
     const [first, second] = passes(of());
     expect(first).not.toEqual(second);
@@ -57,12 +58,12 @@ describe("DataLoader", () => {
     expect(numbers(loader)).toEqual(["released", "released", "released"]);
     const before = liveTensors();
     scope(() => {
-      for (const [x] of loader) expect(x!.isReleased).toBe(false);
+      for (const [x] of loader) expect(x.isReleased).toBe(false);
     });
     for (const _ of loader) expect(liveTensors() - before).toBe(2);
     expect(liveTensors()).toBe(before);
     const [x] = loader[Symbol.iterator]().next().value!;
-    expect(x!.tolist()).toEqual([0, 1]);
+    expect(x.tolist()).toEqual([0, 1]);
   });
 
   test("leaves the tensors of the data set alone", () => {
@@ -89,7 +90,7 @@ describe("DataLoader", () => {
     ]);
     expect(() => [...loader]).toThrow(/for await/);
     expect(Array.from(new DataLoader([1, 2, 3], { batchSize: 3 }), (x) => x.tolist())).toEqual([[1, 2, 3]]);
-    for await (const [x] of new DataLoader(rows(2), { batchSize: 2 })) expect(x!.tolist()).toEqual([0, 1]);
+    for await (const [x] of new DataLoader(rows(2), { batchSize: 2 })) expect(x.tolist()).toEqual([0, 1]);
   });
 
   test("has the next batch under way while this one is worked on, and says when a sample fails", async () => {

@@ -96,7 +96,10 @@ describe("installPrivately", () => {
     expect(locateLibtorch(env, [])).toBeUndefined();
     expect(await installPrivately({ yes: true, folder: place, index: null })).toBe(true);
     expect(said).toContain("200 MB to download");
-    expect(locateLibtorch({ ...env, PATH: process.env.PATH }, [])).toMatchObject({ source: "private", version: "2.9.0" });
+    expect(locateLibtorch({ ...env, PATH: process.env.PATH }, [])).toMatchObject({
+      source: "private",
+      version: "2.9.0",
+    });
   });
 
   test("takes the index that is set up where the one for processors cannot be reached", async () => {

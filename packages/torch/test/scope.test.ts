@@ -124,6 +124,22 @@ describe("scope", () => {
     expect(count).toBe(0);
   });
 
+  test("finds what is returned under symbols, and refuses functions, whose tensors it cannot see", () => {
+    const key = Symbol("x");
+    const made = scope(() => ({ [key]: tensor([4]) }));
+    expect(made[key]!.item()).toBe(4);
+    made[key]!.dispose();
+    const count = left(() =>
+      expect(() =>
+        scope(() => {
+          const x = tensor([1]);
+          return () => x.item();
+        }),
+      ).toThrow(/scope\(\) got a function/),
+    );
+    expect(count).toBe(0);
+  });
+
   test("does not see private fields, whose tensors say what became of them", () => {
     const pair = scope(() => new Pair(tensor([1]), null));
     expect(pair.first.item()).toBe(1);

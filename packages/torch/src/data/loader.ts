@@ -18,13 +18,15 @@ export interface BatchedDataset<B> {
   batch(indices: readonly number[]): B | Promise<B>;
 }
 
+type Rows<T> = { -readonly [K in keyof T]: Tensor };
+
 /** Rows of tensors that are as long as each other: inputs and targets, for example. */
-export class TensorDataset implements BatchedDataset<Tensor[]> {
-  readonly tensors: readonly Tensor[];
+export class TensorDataset<T extends readonly Tensor[]> implements BatchedDataset<Rows<T>> {
+  readonly tensors: T;
   readonly length: number;
 
   /** @throws RangeError when the tensors differ in their number of rows */
-  constructor(...tensors: Tensor[]) {
+  constructor(...tensors: T) {
     const lengths = tensors.map((each) => each.shape[0] ?? 0);
     if (new Set(lengths).size !== 1)
       throw new RangeError(
@@ -34,10 +36,10 @@ export class TensorDataset implements BatchedDataset<Tensor[]> {
     this.length = lengths[0]!;
   }
 
-  batch(indices: readonly number[]): Tensor[] {
+  batch(indices: readonly number[]): Rows<T> {
     return scope(() => {
       const rows = tensor(BigInt64Array.from(indices, BigInt), { device: "cpu" });
-      return this.tensors.map((each) => each.index_select(0, rows.to(each.device)));
+      return this.tensors.map((each) => each.index_select(0, rows.to(each.device))) as Rows<T>;
     });
   }
 }
