@@ -1,3 +1,9 @@
+/**
+ * Data sets, training, sampling with libtorch, and measuring.
+ *
+ * @module iqvae
+ */
+
 export type { Noise, SampleOptions } from "@iqvae/runtime";
 export { type Condition, conditionFor } from "./conditions/index.ts";
 export {

@@ -1,3 +1,9 @@
+/**
+ * Draws with exported models in Node.js and browsers.
+ *
+ * @module @iqvae/runtime
+ */
+
 export {
   BUNDLE_FORMAT,
   type Bundle,

@@ -1,3 +1,9 @@
+/**
+ * libtorch for Node.js: tensors, operators, gradients, layers, optimizers, files.
+ *
+ * @module @iqvae/torch
+ */
+
 import "./methods.ts";
 
 export { supportsBfloat16 } from "./bfloat16.ts";

@@ -6,7 +6,7 @@ export function cacheFolder(): string {
   return process.env.IQVAE_CACHE ?? join(workspaceRoot(), ".cache", "iqvae");
 }
 
-/** The nearest folder upwards whose package.json has workspaces, so that all commands share one cache. */
+/** The nearest folder upward whose package.json has workspaces, so that all commands share one cache. */
 function workspaceRoot(): string {
   for (let folder = process.cwd(); ; folder = dirname(folder)) {
     if (hasWorkspaces(join(folder, "package.json"))) return folder;

@@ -87,7 +87,7 @@ export function slicedAlong(zX: Tensor, zC: Tensor, theta: Tensor): Tensor {
  *
  *     8 (n u_k x_k + 3 U x_k + 2 (Y x_k − P y_k) − Σ_i u_i x_i)
  *
- * of which the last term comes from the centring. Mean instead of sum: both divided by n².
+ * of which the last term comes from the centering. Mean instead of sum: both divided by n².
  */
 export function matchingCosts(x: Tensor, y: Tensor): [costs: Tensor, gradX: Tensor, gradY: Tensor] {
   const n = x.shape[1]!;

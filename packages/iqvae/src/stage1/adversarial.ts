@@ -60,7 +60,7 @@ export class AdversarialLoss {
   /**
    * One turn: judges a batch, says what the auto-encoder is to change, then learns from the batch itself.
    *
-   * The discriminator is gone through backwards once for both of its uses: its gradient `γ = ∂L_adv/∂x̂` stops at the
+   * The discriminator is differentiated once for both of its uses: its gradient `γ = ∂L_adv/∂x̂` stops at the
    * picture, from where the adaptive weight needs the decoder's last layer only. The term `⟨x̂, weight·λ·γ⟩`, with a constant
    * right side, then has the gradient of `weight·λ·L_adv`.
    *

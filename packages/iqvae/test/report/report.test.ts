@@ -33,7 +33,7 @@ describe("a chart", () => {
           expect(y).toBeLessThanOrEqual(190);
         }
         if (all.length > 400) return;
-        // The larger the value, the higher the point: y runs downwards, in tenths of a pixel.
+        // The larger the value, the higher the point: y runs downward, in tenths of a pixel.
         for (const [i, [, value]] of all.entries()) {
           const [, before] = all[Math.max(0, i - 1)]!;
           const rise = line!.points[Math.max(0, i - 1)]![1] - line!.points[i]![1];

@@ -45,7 +45,7 @@ function numbersFrom(seed: number): (below: number) => number {
   };
 }
 
-/** Images that are their condition, read backwards. */
+/** Images that are their condition, read backward. */
 function mirrored(count: number, seed: number): TokenPairs {
   const random = numbersFrom(seed);
   const conditions = Uint16Array.from({ length: count * 6 }, () => random(12));
@@ -109,7 +109,7 @@ describe.each([
   ["near codes", { exposure: { kind: "near", share: 0.2, temperature: 0.2 }, precision: "bfloat16" }],
   ["noisy context", { exposure: { kind: "noise", maxShare: 0.5 }, precision: "bfloat16" }],
 ] as const)("%s", (_, over) => {
-  test("learns to read the condition backwards, and its samples do", () => {
+  test("learns to read the condition backward, and its samples do", () => {
     const subject = trainer(over);
     const before = subject.evaluate();
     expect(before.nll).toBeCloseTo(Math.log(12), 0);

@@ -42,13 +42,11 @@ export async function fashion(source: PackageSource): Promise<Readonly<Record<Fa
   return { train: await garments(folder, train), test: await garments(folder, test) };
 }
 
-async function garments(folder: string, [images, labelled]: readonly [string, string]): Promise<Garments> {
+async function garments(folder: string, [images, labeled]: readonly [string, string]): Promise<Garments> {
   const pixels = await readIdx(join(folder, images), [GARMENT_SIDE, GARMENT_SIDE]);
-  const labels = await readIdx(join(folder, labelled), []);
+  const labels = await readIdx(join(folder, labeled), []);
   if (pixels.length !== labels.length * PIXELS) {
-    throw new Error(
-      `${labelled} has ${labels.length} labels, but ${images} has ${pixels.length / PIXELS} photographs.`,
-    );
+    throw new Error(`${labeled} has ${labels.length} labels, but ${images} has ${pixels.length / PIXELS} photographs.`);
   }
   return { labels, ink: (index) => pixels.subarray(index * PIXELS, (index + 1) * PIXELS) };
 }

@@ -1,0 +1,51 @@
+import { existsSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it } from "vitest";
+import { anchorsOf, isLocal, linksOf, makePages, SECTIONS } from "../../../../site/pages.mjs";
+import { DOCUMENTS, filesOfRepository, read, root } from "./documents.ts";
+
+const markdown = filesOfRepository("*.md").filter((path) => existsSync(join(root, path)));
+
+it("every link of every document leads to a file, and its anchor to a heading", () => {
+  const dead = markdown.flatMap((path) =>
+    linksOf(read(path))
+      .filter(({ target }) => isLocal(target))
+      .filter(({ target }) => {
+        const [name = "", anchor] = target.split("#");
+        const file = name === "" ? path : join(dirname(path), name);
+        if (!existsSync(join(root, file))) return true;
+        return anchor !== undefined && !anchorsOf(read(file)).has(anchor);
+      })
+      .map(({ target }) => `${path}: ${target}`),
+  );
+  expect(dead).toEqual([]);
+});
+
+it("the site has every document, and its pages link to each other and to files that it has", () => {
+  const documents = SECTIONS.flatMap((section) => Object.keys(section.documents));
+  const docs = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
+  expect(docs.map((name) => `docs/${name}`).filter((path) => !documents.includes(path))).toEqual([]);
+  const { pages, files } = makePages();
+  for (const [place, text] of pages) {
+    const lost = linksOf(text)
+      .map(({ target }) => target.split("#")[0]!)
+      .filter((target) => target !== "" && isLocal(target))
+      .filter((target) => {
+        const at = target.startsWith("/") ? join("public", target) : join(dirname(place), target);
+        return !pages.has(at) && !files.has(at);
+      });
+    expect(lost, place).toEqual([]);
+  }
+  for (const from of files.values()) expect(existsSync(join(root, from)), from).toBe(true);
+});
+
+it("anchors are made as GitHub makes them", () => {
+  const text = "# `sliced` [S; L Vayer et al. 2019]\n## What a CPU wants, from libtorch?\n```sh\n# a comment\n```\n";
+  expect([...anchorsOf(text)]).toEqual(["sliced-s-l-vayer-et-al-2019", "what-a-cpu-wants-from-libtorch"]);
+  expect(linksOf("a [b](c.md#d) `[x](y)` ![p](q.png)\n").map(({ target }) => target)).toEqual(["c.md#d", "q.png"]);
+});
+
+it("README stays short", () => {
+  expect(DOCUMENTS).toContain("README.md");
+  expect(read("README.md").split(/\s+/).filter(Boolean).length).toBeLessThanOrEqual(900);
+});
