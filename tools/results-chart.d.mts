@@ -1,0 +1,1 @@
+export function chart(read: (name: string) => string): string;
