@@ -22,29 +22,11 @@ const GIVEN: Readonly<Record<string, string>> = {
   "docs/export.md": 'import { InferenceSession } from "onnxruntime-web";\n',
 };
 
-/** Documents whose blocks continue each other, as one program. */
-const PROGRAMS = new Set(["docs/torch.md"]);
+/** `packages/torch/test/docs.test.ts` runs the code of this one. */
+const ELSEWHERE = "docs/torch.md";
 
-/** Blocks that are compiled only: they need a browser, a trained run, minutes of data, or a compiler. */
-const COMPILED_ONLY = [/"\/models\//, /openRun\(/, /openDataset\(/, /runs\/tiny/, /model\.safetensors/, /own::twice/];
-
-/** The imports of several blocks once each, then the rest in order. */
-function joined(blocks: readonly string[]): string {
-  const imports = new Map<string, Set<string>>();
-  const rest = blocks.map((text) =>
-    text.replace(/^import \{([^}]+)\} from "([^"]+)";.*$/gm, (_, names: string, from: string) => {
-      const all = imports.get(from) ?? new Set<string>();
-      for (const name of names
-        .split(",")
-        .map((each) => each.trim())
-        .filter(Boolean))
-        all.add(name);
-      imports.set(from, all);
-      return "";
-    }),
-  );
-  return `${[...imports].map(([from, names]) => `import { ${[...names].join(", ")} } from "${from}";`).join("\n")}\n${rest.join("\n")}`;
-}
+/** Blocks that are compiled only: they need a browser, a trained run, or minutes of data. */
+const COMPILED_ONLY = [/"\/models\//, /openRun\(/, /openDataset\(/, /runs\/tiny/, /model\.safetensors/];
 
 interface Program {
   readonly name: string;
@@ -53,22 +35,14 @@ interface Program {
   readonly runs: boolean;
 }
 
-const programs: Program[] = DOCUMENTS.flatMap((path) => {
-  const blocks = code(path);
-  const name = path.replace(/\W/g, "-");
-  const runs = (text: string) => !COMPILED_ONLY.some((pattern) => pattern.test(text));
-  if (PROGRAMS.has(path)) {
-    const texts = blocks.map(({ text }) => text);
-    const run = joined(texts.filter(runs));
-    return [{ name: path, file: `${name}.ts`, text: run, runs: true }];
-  }
-  return blocks.map(({ text, line }) => ({
+const programs: Program[] = DOCUMENTS.filter((path) => path !== ELSEWHERE).flatMap((path) =>
+  code(path).map(({ text, line }) => ({
     name: `${path}, line ${line}`,
-    file: `${name}-${line}.ts`,
+    file: `${path.replace(/\W/g, "-")}-${line}.ts`,
     text: `${GIVEN[path] ?? ""}${text}\nexport {};\n`,
-    runs: GIVEN[path] === undefined && runs(text),
-  }));
-});
+    runs: GIVEN[path] === undefined && !COMPILED_ONLY.some((pattern) => pattern.test(text)),
+  })),
+);
 
 beforeAll(() => {
   rmSync(folder, { recursive: true, force: true });

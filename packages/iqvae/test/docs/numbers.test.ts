@@ -11,7 +11,9 @@ it("the chart of the results is drawn from the tables of docs/data", () => {
 });
 
 it("docs/models.md has the figures of the cards", () => {
-  const rows = [...read("docs/models.md").matchAll(/^\| \[`([\w-]+)`\]\(\S+\) \| [^|]+ \| [^|]+ \| ([\d.]+) \| ([\d.]+) dB \|/gm)];
+  const rows = [
+    ...read("docs/models.md").matchAll(/^\| \[`([\w-]+)`\]\(\S+\) \| [^|]+ \| [^|]+ \| ([\d.]+) \| ([\d.]+) dB \|/gm),
+  ];
   expect(rows.length).toBeGreaterThan(7);
   for (const [, name, nats, psnr] of rows) {
     const card = read(`models/${name}/README.md`);
@@ -26,7 +28,9 @@ it("docs/models.md has the figures of the cards", () => {
 
 it("docs/results.md says what the tables of docs/data say", () => {
   const changes = (file: string, row: string, column: number) => {
-    const line = read(`docs/data/${file}.md`).split("\n").find((each) => each.startsWith(`| ${row}`))!;
+    const line = read(`docs/data/${file}.md`)
+      .split("\n")
+      .find((each) => each.startsWith(`| ${row}`))!;
     return /\(([+−]\d+)(?:\.(\d))? %/.exec(line.split("|")[column + 1]!)!;
   };
   const rounded = (file: string, row: string, column: number) => {
@@ -38,6 +42,8 @@ it("docs/results.md says what the tables of docs/data say", () => {
   const distance = "Fréchet distance (attributes";
   expect([rounded("emoji-edges", distance, 2), rounded("faces-semantic", distance, 2)]).toEqual([8, 11]);
   expect(said).toContain("by 8 % on emoji and 11 % on faces");
-  expect([rounded("faces-semantic-perceptual", distance, 2), rounded("emoji-edges-perceptual", distance, 2)]).toEqual([-9, 12]);
+  expect([rounded("faces-semantic-perceptual", distance, 2), rounded("emoji-edges-perceptual", distance, 2)]).toEqual([
+    -9, 12,
+  ]);
   expect(said).toContain("lowers the distance on faces by 9 % ± 5");
 });
