@@ -19,7 +19,8 @@ export default defineConfig({
   srcDir: join(built, "pages"),
   outDir: join(built, "site"),
   cacheDir: join(built, "cache"),
-  markdown: { lineNumbers: false },
+  // Files that are not pages; the last step of `npm run site` checks that they exist.
+  ignoreDeadLinks: [/^\/files\//],
   vite: { publicDir: join(built, "pages/public") },
   themeConfig: {
     search: { provider: "local" },
