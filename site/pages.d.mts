@@ -1,6 +1,6 @@
 export const root: string;
 export const SECTIONS: readonly { readonly title: string; readonly documents: Readonly<Record<string, string>> }[];
-export function linksOf(text: string): { readonly target: string; readonly at: number }[];
+export function linksOf(text: string): { readonly target: string; readonly at: number; readonly picture: boolean }[];
 export function slug(heading: string): string;
 export function anchorsOf(text: string): Set<string>;
 export function isLocal(target: string): boolean;

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { dirname, join, posix, relative, sep } from "node:path";
+import { join, posix, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /*
@@ -76,11 +76,12 @@ const withoutCode = (text) =>
     .replace(/^(```+)[\s\S]*?^\1\s*$/gm, (code) => code.replace(/[^\n]/g, " "))
     .replace(/`[^`\n]*`/g, (code) => " ".repeat(code.length));
 
-/** `{ target, at }` of each link and picture of a Markdown text. */
+/** `{ target, at, picture }` of each link and picture of a Markdown text. */
 export function linksOf(text) {
-  return [...withoutCode(text).matchAll(/\]\(\s*<?([^()\s>]+)>?(?:\s+"[^"]*")?\s*\)/g)].map((match) => ({
-    target: match[1],
-    at: match.index + match[0].indexOf(match[1]),
+  return [...withoutCode(text).matchAll(/(!?)\[[^\]]*\]\(\s*<?([^()\s>]+)>?(?:\s+"[^"]*")?\s*\)/g)].map((match) => ({
+    target: match[2],
+    at: match.index + match[0].lastIndexOf(match[2]),
+    picture: match[1] === "!",
   }));
 }
 
@@ -114,17 +115,17 @@ export function makePages() {
   for (const [path, place] of places) {
     const text = texts.get(path);
     let [page, end] = ["", 0];
-    for (const { target, at } of linksOf(text)) {
+    for (const { target, at, picture } of linksOf(text)) {
       page += text.slice(end, at);
       end = at + target.length;
-      page += isLocal(target) ? relink(path, place, target) : target;
+      page += isLocal(target) ? relink(path, place, { target, picture }) : target;
     }
     pages.set(place, `${page}${text.slice(end)}`);
   }
   if (dead.length > 0) throw new Error(`Links that lead nowhere:\n${dead.join("\n")}`);
   return { pages, files };
 
-  function relink(path, place, target) {
+  function relink(path, place, { target, picture }) {
     const [name, anchor] = target.split("#");
     const full = name === "" ? path : posix.normalize(posix.join(posix.dirname(path), name));
     if (!existsSync(join(root, full))) {
@@ -140,26 +141,42 @@ export function makePages() {
     };
     if (places.has(full)) return on(places.get(full));
     if (statSync(join(root, full)).isDirectory()) return on(full === "models" ? "models.md" : "index.md");
-    const picture = /\.(png|svg)$/.test(full);
-    files.set(picture ? full : `public/files/${full}`, full);
-    return picture ? on(full) : `/files/${full}`;
+    if (picture) {
+      files.set(full, full);
+      return on(full);
+    }
+    // The site takes a link without an ending for a page.
+    const file = `files/${full}${posix.extname(full) === "" ? ".txt" : ""}`;
+    files.set(`public/${file}`, full);
+    return `/${file}`;
   }
 }
 
-/** Dead links of a built site: every local `href` and `src` of its HTML must be a file in it. */
+/**
+ * Dead links of a built site: every local `href` and `src` of its HTML must be a file in it, and an anchor an `id` there.
+ *
+ * @param base the path that the site is served below
+ */
 export function deadLinks(site, base = "/") {
   const dead = [];
-  const pages = readdirSync(site, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".html"));
-  for (const page of pages.filter((path) => !path.startsWith("paint"))) {
-    const html = readFileSync(join(site, page), "utf8");
-    for (const [, link] of html.matchAll(/\s(?:href|src)="([^"#?]+)[^"]*"/g)) {
-      if (!isLocal(link) || link.startsWith("data:")) continue;
-      const path = decodeURI(link);
-      const at = path.startsWith(base) ? join(site, path.slice(base.length)) : join(site, dirname(page), path);
-      const found = [at, `${at}.html`, join(at, "index.html")].some(
-        (each) => existsSync(each) && statSync(each).isFile(),
-      );
-      if (!found) dead.push(`${relative(site, join(site, page)).split(sep).join("/")}: ${link}`);
+  const pages = readdirSync(site, { recursive: true, encoding: "utf8" })
+    .map((path) => path.split(sep).join("/"))
+    .filter((path) => path.endsWith(".html") && !path.startsWith("paint/"));
+  const texts = new Map(pages.map((page) => [page, readFileSync(join(site, page), "utf8")]));
+  for (const [page, html] of texts) {
+    for (const [, link] of html.matchAll(/\s(?:href|src)="([^"]+)"/g)) {
+      if (!isLocal(link)) continue;
+      const [path, anchor] = link.split("#");
+      const name = decodeURI(path.split("?")[0]);
+      const to =
+        name === "" ? page : posix.join(name.startsWith(base) ? "" : posix.dirname(page), name.replace(base, ""));
+      const found = [to, `${to}.html`, posix.join(to, "index.html")].find((each) => {
+        const at = join(site, each);
+        return existsSync(at) && statSync(at).isFile();
+      });
+      const target = texts.get(found);
+      const missing = anchor && target !== undefined && !target.includes(`id="${decodeURIComponent(anchor)}"`);
+      if (found === undefined || missing) dead.push(`${page}: ${link}`);
     }
   }
   return { pages: pages.length, dead };

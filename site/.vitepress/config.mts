@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { defineConfig } from "vitepress";
-import { root, SECTIONS } from "../pages.mjs";
+import { root, SECTIONS, slug } from "../pages.mjs";
 
 const built = join(root, "build/site");
 const base = process.env.SITE_BASE ?? "/";
@@ -19,9 +19,10 @@ export default defineConfig({
   srcDir: join(built, "pages"),
   outDir: join(built, "site"),
   cacheDir: join(built, "cache"),
+  // Anchors as GitHub makes them, for which the links are written.
+  markdown: { anchor: { slugify: slug } },
   // Files that are not pages; the last step of `npm run site` checks that they exist.
   ignoreDeadLinks: [/^\/files\//],
-  vite: { publicDir: join(built, "pages/public") },
   themeConfig: {
     search: { provider: "local" },
     outline: [2, 3],

@@ -1,7 +1,8 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { anchorsOf, isLocal, linksOf, makePages, SECTIONS } from "../../../../site/pages.mjs";
+import { anchorsOf, deadLinks, isLocal, linksOf, makePages, SECTIONS } from "../../../../site/pages.mjs";
 import { DOCUMENTS, filesOfRepository, read, root } from "./documents.ts";
 
 const markdown = filesOfRepository("*.md").filter((path) => existsSync(join(root, path)));
@@ -42,10 +43,33 @@ it("the site has every document, and its pages link to each other and to files t
 it("anchors are made as GitHub makes them", () => {
   const text = "# `sliced` [S; L Vayer et al. 2019]\n## What a CPU wants, from libtorch?\n```sh\n# a comment\n```\n";
   expect([...anchorsOf(text)]).toEqual(["sliced-s-l-vayer-et-al-2019", "what-a-cpu-wants-from-libtorch"]);
-  expect(linksOf("a [b](c.md#d) `[x](y)` ![p](q.png)\n").map(({ target }) => target)).toEqual(["c.md#d", "q.png"]);
+  expect(linksOf("a [b](c.md#d) `[x](y)` ![p](q.png)\n")).toEqual([
+    { target: "c.md#d", at: 6, picture: false },
+    { target: "q.png", at: 28, picture: true },
+  ]);
 });
 
 it("README stays short", () => {
   expect(DOCUMENTS).toContain("README.md");
   expect(read("README.md").split(/\s+/).filter(Boolean).length).toBeLessThanOrEqual(900);
+});
+
+it("dead links of a built site are found", () => {
+  const site = mkdtempSync(join(tmpdir(), "iqvae-site-"));
+  try {
+    writeFileSync(
+      join(site, "a.html"),
+      '<h2 id="here">A</h2><a href="/base/b.html#there">1</a><a href="./a#here">2</a>',
+    );
+    writeFileSync(
+      join(site, "b.html"),
+      '<img src="/base/lost.png"><a href="/base/a.html#gone">3</a><a href="https://x.org/y">4</a>',
+    );
+    expect(deadLinks(site, "/base/")).toEqual({
+      pages: 2,
+      dead: ["a.html: /base/b.html#there", "b.html: /base/lost.png", "b.html: /base/a.html#gone"],
+    });
+  } finally {
+    rmSync(site, { recursive: true });
+  }
 });
