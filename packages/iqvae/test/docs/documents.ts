@@ -1,29 +1,37 @@
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("../../../..", import.meta.url));
 
-/** Files that git knows, or would add, as paths from the root. */
-export function filesOfRepository(...patterns: string[]): string[] {
-  const listed = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "--", ...patterns], {
-    cwd: root,
-    encoding: "utf8",
+/** Folders of what is installed, built, drawn, or trained. */
+const MADE = new Set([
+  "node_modules",
+  "dist",
+  "build",
+  "generated",
+  "runs",
+  ".cache",
+  ".git",
+  "__pycache__",
+  "landscapes",
+]);
+
+/** The files of the repository as paths from the root, found without git, which an unpacked archive does not have. */
+export function filesOfRepository(folder = ""): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
+    if (entry.isDirectory()) return MADE.has(entry.name) ? [] : filesOfRepository(path);
+    return entry.isFile() ? [path] : [];
   });
-  return [...new Set(listed.split("\n").filter((path) => path !== ""))];
 }
 
 export const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
 /** Documents that people wrote: README, docs, those of the packages; not what programs wrote, nor the cards of models. */
-export const DOCUMENTS = filesOfRepository(
-  "README.md",
-  "RELEASING.md",
-  "docs/*.md",
-  "packages/*/README.md",
-  "bench/README.md",
-).filter((path) => !path.startsWith("docs/data/"));
+export const DOCUMENTS = filesOfRepository().filter((path) =>
+  /^(README|RELEASING)\.md$|^docs\/[^/]+\.md$|^packages\/\w+\/README\.md$|^bench\/README\.md$/.test(path),
+);
 
 export interface Block {
   /** Of a fence: `ts`, `js`, `json`, `cpp` or nothing; `indented` for a block of commands. */

@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { anchorsOf, deadLinks, isLocal, linksOf, makePages, SECTIONS } from "../../../../site/pages.mjs";
 import { DOCUMENTS, filesOfRepository, read, root } from "./documents.ts";
 
-const markdown = filesOfRepository("*.md").filter((path) => existsSync(join(root, path)));
+const markdown = filesOfRepository().filter((path) => path.endsWith(".md"));
 
 it("every link of every document leads to a file, and its anchor to a heading", () => {
   const dead = markdown.flatMap((path) =>
@@ -59,7 +59,7 @@ it("dead links of a built site are found", () => {
   try {
     writeFileSync(
       join(site, "a.html"),
-      '<h2 id="here">A</h2><a href="/base/b.html#there">1</a><a href="./a#here">2</a>',
+      '<h2 id="here">A</h2><a href="/base/b.html#there">1</a><a href="./c/../a#here">2</a>',
     );
     writeFileSync(
       join(site, "b.html"),

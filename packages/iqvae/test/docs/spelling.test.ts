@@ -36,7 +36,7 @@ const KEPT = [
 
 /** Texts of others, and what programs wrote. */
 const FOREIGN =
-  /package-lock\.json$|^docs\/data\/|\.(?:png|svg|safetensors|onnx|gif|wav|bin|json\.gz)$|engines\/kernels\.ts$|\/goldens\//;
+  /package-lock\.json$|^docs\/data\/|^(?:samples|report)\.|\.log$|\.tsbuildinfo$|\.(?:png|svg|safetensors|onnx|gif|wav|bin|json\.gz)$|engines\/kernels\.ts$|\/goldens\//;
 
 it("the source, the documents, and public names are in American English", () => {
   const found = filesOfRepository()
