@@ -6,9 +6,12 @@ export interface Used {
   readonly drawn: string;
   readonly sample: string;
   readonly served: { readonly png: string; readonly title: string | undefined; readonly code: number };
+  /** What is said of a data set whose drawings come in other packages. */
+  readonly scenes: string;
   readonly computed: string | readonly number[];
 }
 export function run(folder: string, command: string, ...args: string[]): string;
+export function add(folder: string, ...packages: string[]): void;
 export function install(folder: string, ...packages: string[]): void;
 export function nodeOf(version: string, folder: string): string;
 export function use(folder: string, node?: string): Used;

@@ -16,6 +16,11 @@ export function run(folder, command, ...args) {
 export function install(folder, ...packages) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "package.json"), '{ "private": true, "type": "module" }\n');
+  add(folder, ...packages);
+}
+
+/** Installs more packages in a folder that has some. */
+export function add(folder, ...packages) {
   run(folder, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", ...packages);
 }
 

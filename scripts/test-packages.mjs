@@ -2,13 +2,14 @@ import { strictEqual } from "node:assert";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build, checkTypes, install, nodeOf, use } from "./installed.mjs";
-import { packAll } from "./pack.mjs";
+import { add, build, checkTypes, install, nodeOf, use } from "./installed.mjs";
+import { CODE, packAll } from "./pack.mjs";
+import { prebuild } from "./prebuild.mjs";
 import { step } from "./step.mjs";
 
 /*
  * `npm run test:packages`: the packages as tarballs, installed in an empty folder and used there with each version of Node.js that is
- * supported, without libtorch and then with the addon built there. It takes minutes, and needs the network and, for the last step, libtorch and a
+ * supported, without libtorch and data sets, then with the data sets and with prebuilt libraries, then with libraries that are built there. It takes minutes, and needs the network and, for the last step, libtorch and a
  * compiler; `--no-native` leaves that out.
  */
 
@@ -16,9 +17,10 @@ const VERSIONS = ["20", "22", "24"];
 const work = mkdtempSync(join(tmpdir(), "iqvae-packages-"));
 try {
   const folder = join(work, "empty");
+  let tarballs;
   await step("pack", () => {
-    const tarballs = packAll(join(work, "tarballs"));
-    install(folder, ...Object.values(tarballs), "@types/node@20");
+    tarballs = packAll(join(work, "tarballs"), []);
+    install(folder, ...CODE.map((name) => tarballs[name]), "@types/node@20");
     return `${readdirSync(join(folder, "node_modules")).length} packages in an empty folder`;
   });
   await step("types", () => checkTypes(folder));
@@ -32,6 +34,11 @@ try {
     strictEqual(used.served.title !== undefined, true, "the page has no title");
     if (computes) strictEqual(String(used.computed), "4,6");
     else strictEqual(String(used.computed).endsWith("run `npx @iqvae/torch`"), true, String(used.computed));
+    strictEqual(
+      used.scenes.includes(computes ? "18 pairs for training" : "npm install @iqvae/data"),
+      true,
+      used.scenes,
+    );
     strictEqual(drawn.size, 1, "another version of Node.js draws another picture");
     return `Node.js ${used.node}${computes ? `, computes ${used.computed}` : ""}`;
   };
@@ -42,6 +49,10 @@ try {
       return check(nodes.at(-1), false);
     });
   if (!process.argv.includes("--no-native")) {
+    await step("data sets", () => add(folder, tarballs.data));
+    const prebuilt = await prebuild(join(work, "prebuilt"));
+    await step("prebuilt", () => add(folder, prebuilt));
+    for (const node of nodes) await step("with libtorch", () => check(node, true));
     await step("npx @iqvae/torch", () => build(folder).trim().split("\n").length.toString().concat(" libraries"));
     for (const node of nodes) await step("with libtorch", () => check(node, true));
   }

@@ -56,6 +56,15 @@ async function served() {
   }
 }
 
+/** What is said of a data set whose drawings come in other packages. */
+function scenes() {
+  try {
+    return iqvae("data", "scenes", "--size", "32", "--count", "20");
+  } catch (error) {
+    return error.message;
+  }
+}
+
 /** What libtorch computes, or why there is none. */
 function computed() {
   try {
@@ -77,6 +86,7 @@ const result = {
   drawn: await drawn(),
   sample: readFileSync("sample.png").subarray(1, 4).toString(),
   served: await served(),
+  scenes: scenes(),
   computed: computed(),
 };
 console.log(JSON.stringify(result));

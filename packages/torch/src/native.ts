@@ -104,7 +104,9 @@ const afterLoading: (() => void)[] = [];
 
 function load(): Native {
   if (addon !== undefined) return addon;
-  addon = createRequire(import.meta.url)(builtLibrary(fileURLToPath(new URL("../build", import.meta.url)))) as Native;
+  addon = createRequire(import.meta.url)(
+    builtLibrary(fileURLToPath(new URL("../build", import.meta.url)), "torch.node"),
+  ) as Native;
   Object.assign(native, addon);
   if (tuned) tune(addon);
   for (const task of afterLoading) task();

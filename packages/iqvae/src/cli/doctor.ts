@@ -2,7 +2,7 @@ import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { cudaDeviceCount, getThreads, kernelBuild, torchVersion } from "@iqvae/torch";
 import { Command } from "commander";
-import { cacheFolder, dataLicenses, dataPackages } from "../data/index.ts";
+import { cacheFolder, dataLicenses, dataPackages, missingData } from "../data/index.ts";
 import { convertedFile, PACKAGED_NETWORKS, type PackagedName } from "../metrics/index.ts";
 import { processor } from "../support/processor.ts";
 import { VERSION } from "../support/version.ts";
@@ -34,10 +34,7 @@ function examine(): Finding[] {
     ["iqvae", VERSION],
     ["node", `${process.versions.node} (${process.platform} ${process.arch})`],
     ["libtorch", `${torchVersion()} (${sourceOf(libraries)})`],
-    [
-      "native addon",
-      libraries.find((path) => path.endsWith(".node") && path.includes(`${torchVersion()}-`)) ?? "unknown",
-    ],
+    ["native addon", libraries.find((path) => basename(path) === "torch.node") ?? "unknown"],
     ["kernels", `${instructionSet} instructions, compiled by ${compiler}`],
     ["BLAS", blasOf(libraries)],
     ["threads", String(getThreads())],
@@ -52,6 +49,7 @@ function examine(): Finding[] {
     ],
     ["devices", ["cpu", ...Array.from({ length: cuda }, (_, i) => `cuda:${i}`)].join(", ")],
     ["data caches", cachesIn(cacheFolder())],
+    ["data sets", missingData() ?? "all that come with packages"],
     ...dataPackages(cacheFolder()).map(
       ({ package: { name, version, megabytes }, sets, folder }): Finding => [
         "data package",

@@ -1,13 +1,13 @@
 import { cacheFolder } from "./cache-folder.ts";
 import type { DataConfig } from "./config.ts";
 import { isImport } from "./import/requests.ts";
-import type { License } from "./licenses.ts";
+import { DataNotInstalled, type License } from "./licenses.ts";
 import { npmRecipe, type OpenFromNpm } from "./open.ts";
 import { packageLicense } from "./packages.ts";
 import { dataPackages, isPhotographs, packagesOf } from "./photographs.ts";
 import { flareGameAtHand, heroLicense } from "./sets/heroes/flare-game.ts";
 
-/** Whose drawings and photographs the built-in data sets are made of; those that are fetched only where they have been. */
+/** Whose drawings and photographs the built-in data sets are made of, as far as they are installed or have been fetched. */
 export function dataLicenses(): readonly License[] {
   const requests: OpenFromNpm[] = [
     { name: "faces", condition: "semantic", size: 32 },
@@ -16,7 +16,7 @@ export function dataLicenses(): readonly License[] {
     { name: "speech", condition: "audio", size: 32 },
   ];
   const licenses = [
-    ...requests.flatMap((request) => npmRecipe(request).licenses),
+    ...requests.flatMap((request) => installed(() => npmRecipe(request).licenses) ?? []),
     ...heroLicenses(),
     ...dataPackages(cacheFolder()).flatMap((each) => (each.folder === undefined ? [] : [packageLicense(each.package)])),
   ];
@@ -31,6 +31,29 @@ export function licensesOf(data: DataConfig): readonly License[] {
   if (isImport(data)) return [];
   if (isPhotographs(data.name)) return packagesOf(data.name).map(packageLicense);
   return data.name === "heroes" ? heroLicenses() : npmRecipe(data as OpenFromNpm).licenses;
+}
+
+/** What to type to have all built-in data sets; undefined where all are there. */
+export function missingData(): string | undefined {
+  const size = 32;
+  try {
+    npmRecipe({ name: "speech", condition: "audio", size });
+    npmRecipe({ name: "hands", condition: "keypoints", size });
+    return undefined;
+  } catch (error) {
+    if (error instanceof DataNotInstalled) return error.message;
+    throw error;
+  }
+}
+
+/** What `read` gives, unless a package for it is not installed. */
+function installed<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof DataNotInstalled) return undefined;
+    throw error;
+  }
 }
 
 function heroLicenses(): License[] {

@@ -9,14 +9,14 @@ let loaded = false;
 /** Loads the library, unless it is there. */
 export function loadKernels(): void {
   if (loaded) return;
-  loadLibrary(builtLibrary(BUILD));
+  loadLibrary(builtLibrary(BUILD, "kernels.so"));
   loaded = true;
 }
 
-/** Whether the library is built for the present `LIBTORCH`; it is found out without loading libtorch. */
+/** Whether the library is there for the present `LIBTORCH`; it is found out without loading libtorch. */
 export function kernelsAreBuilt(): boolean {
   try {
-    return builtLibrary(BUILD) !== "";
+    return builtLibrary(BUILD, "kernels.so") !== "";
   } catch {
     return false;
   }

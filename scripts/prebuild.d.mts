@@ -1,0 +1,1 @@
+export function prebuild(to?: string): Promise<string>;
