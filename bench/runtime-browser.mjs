@@ -17,6 +17,8 @@ import { median } from "./measure.mjs";
 const { values } = parseArgs({
   options: { repeats: { type: "string", default: "9" }, only: { type: "string", default: "" } },
 });
+/** In a round. */
+const DRAWS = 4;
 const LARGE = { layers: 8, width: 320, heads: 10 };
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -59,6 +61,7 @@ async function run() {
   };
   const parameters = { start: await make("start", { preset: "start", type: "f32" }) };
   parameters.large = await make("large", { preset: "start", type: "f32", model: LARGE });
+  await make("start-int8", { preset: "start", type: "int8" });
   await make("large-int8", { preset: "start", type: "int8", model: LARGE });
   const page = await browser.newPage();
   page.on("pageerror", (error) => console.error(error));
@@ -68,6 +71,7 @@ async function run() {
   console.error(`Chromium ${browser.version()}, load ${loadavg()[0].toFixed(2)}`);
   for (const [model, folder, samples] of [
     ["start", "start", 1],
+    ["start", "start-int8", 1],
     ["start", "start", 8],
     ["large", "large", 1],
     ["large", "large-int8", 1],
@@ -84,8 +88,8 @@ async function run() {
     for (let repeat = 1; repeat <= Number(values.repeats); repeat++)
       for (const [number, all] of times.entries()) {
         const before = await processorSeconds(client);
-        const wall = await page.evaluate((given) => timed(...given), [number, samples, repeat]);
-        all.push({ wall, cpu: (await processorSeconds(client)) - before });
+        const wall = await page.evaluate((given) => timed(...given), [number, samples, repeat, DRAWS]);
+        all.push({ wall, cpu: ((await processorSeconds(client)) - before) / DRAWS });
       }
     await page.evaluate(() => releaseAll());
     const figures = Object.fromEntries(contenders.map(([engine], i) => [engine, figuresOf(times[i])]));
