@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
@@ -20,6 +20,7 @@ const alone = ["packages", "apps"]
   .flatMap((folder) =>
     readdirSync(join(root, folder)).flatMap((name) => {
       const tests = join(folder, name, "test");
+      if (!existsSync(join(root, tests))) return [];
       return readdirSync(join(root, tests), { recursive: true, encoding: "utf8" }).map((file) => join(tests, file));
     }),
   )

@@ -1,4 +1,4 @@
-// An addon of its own, without libtorch: opens libraries by their paths. What is opened so is found by its name afterwards, so that an addon
+// An addon of its own, without libtorch: opens libraries by their paths. What is opened so is found by its name afterward, so that an addon
 // that was built on another machine takes the libtorch of this one.
 #include <dlfcn.h>
 #include <node_api.h>
