@@ -12,9 +12,46 @@ function dot(a: usize, b: usize, bytes: usize): f32 {
   return rest;
 }
 
+/** The products of a vector with four others, `stride` apart, with sums in the order of `dot`. */
+@inline
+function dots(a: usize, b: usize, stride: usize, bytes: usize): v128 {
+  let t0 = splat(0);
+  let t1 = t0;
+  let t2 = t0;
+  let t3 = t0;
+  const second = b + stride;
+  const third = second + stride;
+  const fourth = third + stride;
+  for (let i: usize = 0; i < bytes; i += 16) {
+    const x = v128.load(a + i);
+    t0 = madd(x, v128.load(b + i), t0);
+    t1 = madd(x, v128.load(second + i), t1);
+    t2 = madd(x, v128.load(third + i), t2);
+    t3 = madd(x, v128.load(fourth + i), t3);
+  }
+  const low = f32x4.add(v128.shuffle<f32>(t0, t1, 0, 1, 4, 5), v128.shuffle<f32>(t0, t1, 2, 3, 6, 7));
+  const high = f32x4.add(v128.shuffle<f32>(t2, t3, 0, 1, 4, 5), v128.shuffle<f32>(t2, t3, 2, 3, 6, 7));
+  return f32x4.add(v128.shuffle<f32>(low, high, 0, 2, 4, 6), v128.shuffle<f32>(low, high, 1, 3, 5, 7));
+}
+
 /** Products of the query with keys, times the scale, to `scores`; gives the largest of them and of `most`. */
 function score(q: usize, k: usize, n: i32, stride: usize, bytes: usize, scale: f32, scores: usize, most: f32): f32 {
-  for (let j = 0; j < n; j++) {
+  let j = 0;
+  if ((bytes & 15) == 0) {
+    let high = splat(most);
+    for (; j + 4 <= n; j += 4) {
+      const values = f32x4.mul(dots(q, k, stride, bytes), splat(scale));
+      v128.store(scores, values);
+      high = f32x4.max(high, values);
+      k += stride << 2;
+      scores += 16;
+    }
+    most = max(
+      max(f32x4.extract_lane(high, 0), f32x4.extract_lane(high, 1)),
+      max(f32x4.extract_lane(high, 2), f32x4.extract_lane(high, 3)),
+    );
+  }
+  for (; j < n; j++) {
     const value = dot(q, k, bytes) * scale;
     store<f32>(scores, value);
     most = max(most, value);
@@ -22,6 +59,45 @@ function score(q: usize, k: usize, n: i32, stride: usize, bytes: usize, scale: f
     scores += 4;
   }
   return most;
+}
+
+/** Adds values, each times its weight, to the 16 numbers at `out`. */
+function mixWide(out: usize, v: usize, n: i32, stride: usize, weights: usize): void {
+  let a0 = v128.load(out);
+  let a1 = v128.load(out, 16);
+  let a2 = v128.load(out, 32);
+  let a3 = v128.load(out, 48);
+  let b0 = splat(0);
+  let b1 = b0;
+  let b2 = b0;
+  let b3 = b0;
+  let j = 0;
+  for (; j + 2 <= n; j += 2) {
+    const p = v128.load_splat<f32>(weights);
+    a0 = madd(p, v128.load(v), a0);
+    a1 = madd(p, v128.load(v, 16), a1);
+    a2 = madd(p, v128.load(v, 32), a2);
+    a3 = madd(p, v128.load(v, 48), a3);
+    v += stride;
+    const q = v128.load_splat<f32>(weights, 4);
+    b0 = madd(q, v128.load(v), b0);
+    b1 = madd(q, v128.load(v, 16), b1);
+    b2 = madd(q, v128.load(v, 32), b2);
+    b3 = madd(q, v128.load(v, 48), b3);
+    v += stride;
+    weights += 8;
+  }
+  if (j < n) {
+    const p = v128.load_splat<f32>(weights);
+    a0 = madd(p, v128.load(v), a0);
+    a1 = madd(p, v128.load(v, 16), a1);
+    a2 = madd(p, v128.load(v, 32), a2);
+    a3 = madd(p, v128.load(v, 48), a3);
+  }
+  v128.store(out, f32x4.add(a0, b0));
+  v128.store(out, f32x4.add(a1, b1), 16);
+  v128.store(out, f32x4.add(a2, b2), 32);
+  v128.store(out, f32x4.add(a3, b3), 48);
 }
 
 /** Adds values, each times its weight, to the four (or fewer) numbers at `out`. */
@@ -78,7 +154,14 @@ export function attend(
     }
     const share = splat(<f32>1 / sum(total));
     for (let at = scores; at < end; at += 16) v128.store(at, f32x4.mul(v128.load(at), share));
-    for (let i = 0; i < depth; i += 4) {
+    let i = 0;
+    for (; i + 16 <= depth; i += 16) {
+      const at = <usize>i << 2;
+      for (let lane: usize = 0; lane < 64; lane += 16) v128.store(out + at + lane, splat(0));
+      mixWide(out + at, v1 + at, n1, stride, scores);
+      mixWide(out + at, v2 + at, n2, stride, second);
+    }
+    for (; i < depth; i += 4) {
       const at = <usize>i << 2;
       const lanes = min(4, depth - i);
       for (let lane = 0; lane < lanes; lane++) store<f32>(out + at + (<usize>lane << 2), 0);
