@@ -1,18 +1,24 @@
 import { tuneProcess } from "@iqvae/torch";
+import { followStarter } from "./local-processes.ts";
 import { createProgram } from "./program.ts";
+import { isSaid, takeOwnDevice } from "./team.ts";
 import { expectWorkingFolder, surviveLostOutput } from "./terminal.ts";
 
 tuneProcess();
 
 const program = createProgram();
 surviveLostOutput();
+followStarter();
 program.hook("preAction", expectWorkingFolder);
 try {
+  takeOwnDevice();
   await program.parseAsync();
 } catch (error) {
   const { json, debug } = program.opts<{ json?: boolean; debug?: boolean }>();
   const message = error instanceof Error ? error.message : String(error);
-  if (json) process.stdout.write(`${JSON.stringify({ event: "error", message })}\n`);
+  if (isSaid(error)) {
+    // By the first process, and once is enough.
+  } else if (json) process.stdout.write(`${JSON.stringify({ event: "error", message })}\n`);
   else process.stderr.write(`${debug && error instanceof Error ? error.stack : message}\n`);
   process.exitCode = 1;
 }

@@ -1,11 +1,14 @@
-import { setDefaultDevice } from "@iqvae/torch";
+import { launchOf, setDefaultDevice } from "@iqvae/torch";
 import { Command } from "commander";
 import { loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { expectSameConfig } from "../run/basis.ts";
 import { createRun, freeRunPath, openRun, RUNS } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
+import { onFirst } from "../support/peers.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, DEVICE, device, optionsOf, THREADS, threads } from "./options.ts";
+import { runLocally } from "./local-processes.ts";
+import { collect, DEVICE, device, optionsOf, PROCESSES, THREADS, threads } from "./options.ts";
+import { joinPeers, openTogether, voiceOf } from "./team.ts";
 import { trainAttended } from "./training.ts";
 
 interface TrainOptions {
@@ -13,6 +16,7 @@ interface TrainOptions {
   readonly set?: string[];
   readonly threads?: number;
   readonly device: string;
+  readonly processes?: number;
 }
 
 export function trainCommand(): Command {
@@ -23,17 +27,25 @@ export function trainCommand(): Command {
     .option("--set <key=value>", "another value, e.g. stage1.steps=200; may be repeated", collect(String))
     .option(...THREADS, threads)
     .option(...DEVICE, device, "cpu")
+    .option(...PROCESSES, threads)
     .action(async (source: string, _: unknown, command: Command) => {
-      const { name, set, threads, device, json } = optionsOf<TrainOptions>(command);
+      const { name, set, threads, device, processes, json } = optionsOf<TrainOptions>(command);
+      const load = () =>
+        loadConfig(source, [...(set ?? []), ...(name === undefined ? [] : [`name=${JSON.stringify(name)}`])]);
+      if (startsOthers(processes)) {
+        load(); // Complains once.
+        return await runLocally(processes, withoutProcesses(process.argv.slice(2)));
+      }
       setDefaultDevice(device);
-      const progress = consoleProgress({ json });
-      const config = loadConfig(source, [
-        ...(set ?? []),
-        ...(name === undefined ? [] : [`name=${JSON.stringify(name)}`]),
-      ]);
-      const run = createRun(name === undefined ? freeRunPath(config.name) : `${RUNS}/${name}`, config);
-      progress.tell(`Training ${config.name} in ${run.path}`, { event: "run", path: run.path });
-      if (await trainAttended(run, progress, { threads })) {
+      const peers = joinPeers(device, threads);
+      const progress = voiceOf(peers, consoleProgress({ json }));
+      const run = await openTogether(peers, () => {
+        const config = load();
+        return createRun(name === undefined ? freeRunPath(config.name) : `${RUNS}/${name}`, config);
+      });
+      const together = peers === undefined ? "" : `, in ${peers.size} processes`;
+      progress.tell(`Training ${run.config.name} in ${run.path}${together}`, { event: "run", path: run.path });
+      if (await trainAttended(run, progress, { threads, peers })) {
         const text = `Finished. Look at ${run.report}; draw images: npx iqvae sample ${run.path}`;
         progress.tell(text, { event: "finished", run: run.path, report: run.report });
       }
@@ -46,13 +58,21 @@ export function resumeCommand(): Command {
     .argument("<run>", "a run folder, or its name in runs/")
     .option(...THREADS, threads)
     .option(...DEVICE, device, "cpu")
+    .option(...PROCESSES, threads)
     .action(async (path: string, _: unknown, command: Command) => {
-      const { threads, device, json } = optionsOf<TrainOptions>(command);
+      const { threads, device, processes, json } = optionsOf<TrainOptions>(command);
+      if (startsOthers(processes)) {
+        expectSameConfig(openRun(path)); // Complains once.
+        return await runLocally(processes, withoutProcesses(process.argv.slice(2)));
+      }
       setDefaultDevice(device);
-      const progress = consoleProgress({ json });
-      const run = openRun(path);
-      expectSameConfig(run);
-      const { stage, step, steps, finished } = statusOf(run);
+      const peers = joinPeers(device, threads);
+      const progress = voiceOf(peers, consoleProgress({ json }));
+      const run = await openTogether(peers, () => openRun(path));
+      const { stage, step, steps, finished } = await onFirst(peers, () => {
+        expectSameConfig(run);
+        return statusOf(run);
+      });
       if (finished) {
         const text = `${run.path} is finished. Look at ${run.report}; draw images: npx iqvae sample ${run.path}`;
         progress.tell(text, { event: "finished", run: run.path, report: run.report });
@@ -60,9 +80,25 @@ export function resumeCommand(): Command {
       }
       const text = `Going on with ${run.path} from step ${step} of ${steps} of ${stage}`;
       progress.tell(text, { event: "run", path: run.path, stage, step, steps });
-      if (await trainAttended(run, progress, { threads })) {
+      if (await trainAttended(run, progress, { threads, peers })) {
         const done = `Finished. Look at ${run.report}; draw images: npx iqvae sample ${run.path}`;
         progress.tell(done, { event: "finished", run: run.path, report: run.report });
       }
     });
+}
+
+/** Whether this process only starts those that train. */
+function startsOthers(processes: number | undefined): processes is number {
+  if (processes === undefined) return false;
+  const { size } = launchOf();
+  if (size > 1 && size !== processes)
+    throw new Error(
+      `A launcher has started ${size} processes, and --processes asks for ${processes}: leave the option out.`,
+    );
+  return size === 1 && processes > 1;
+}
+
+/** Arguments for the processes that are started. */
+function withoutProcesses(args: readonly string[]): string[] {
+  return args.filter((arg, i) => !/^--processes(=|$)/.test(arg) && args[i - 1] !== "--processes");
 }

@@ -4,6 +4,7 @@ import type { RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { trainRun } from "../run/train-run.ts";
 import { Interrupt } from "../support/interrupt.ts";
+import type { Peers } from "../support/peers.ts";
 import type { Progress } from "../support/progress.ts";
 import { sayAnyway } from "./terminal.ts";
 
@@ -11,12 +12,17 @@ import { sayAnyway } from "./terminal.ts";
  * Trains a run with Ctrl-C attended to, and writes its report at the end.
  *
  * @param goOn the command that goes on with it
+ * @param peers the processes that train it together, if there are several; the first reports
  * @returns whether it was finished; if not, the exit code is set to that of the signal
  */
 export async function trainAttended(
   run: RunFolder,
   progress: Progress,
-  { threads, goOn = `npx iqvae resume ${run.path}` }: { threads?: number | undefined; goOn?: string },
+  {
+    threads,
+    peers,
+    goOn = `npx iqvae resume ${run.path}`,
+  }: { threads?: number | undefined; peers?: Peers | undefined; goOn?: string },
 ): Promise<boolean> {
   if (threads !== undefined) setThreads(threads);
   const interrupt = new Interrupt((signal) => {
@@ -24,20 +30,27 @@ export async function trainAttended(
     progress.tell(text, { event: "stopping", signal });
   });
   try {
-    const outcome = await trainRun(run, { progress, interrupt });
+    const outcome = await trainRun(run, { progress, interrupt, peers });
+    if (peers !== undefined && !peers.isFirst) {
+      if (outcome === "interrupted") process.exitCode = interrupt.exitCode || STOPPED_BY_ANOTHER;
+      return outcome === "finished";
+    }
     const { stage, step, steps, finished } = statusOf(run);
     writeReport(run, progress);
     if (outcome === "interrupted") {
       const text = `Saved ${run.path} at step ${step} of ${steps} of ${stage}. Go on: ${goOn}`;
       sayAnyway(text);
       progress.tell(text, { event: "interrupted", run: run.path, stage, step, steps, goOn });
-      process.exitCode = interrupt.exitCode;
+      process.exitCode = interrupt.exitCode || STOPPED_BY_ANOTHER;
     }
     return finished && outcome === "finished";
   } finally {
     interrupt.close();
   }
 }
+
+/** Of a process whose peer was asked to stop; as after SIGTERM. */
+const STOPPED_BY_ANOTHER = 143;
 
 /** A report that cannot be written, on a full disk say, must not hide that the training is saved. */
 function writeReport(run: RunFolder, progress: Progress): void {

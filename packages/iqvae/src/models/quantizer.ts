@@ -1,4 +1,15 @@
-import { autocast, buffer, Linear, Module, noGrad, ops, scope, type Tensor } from "@iqvae/torch";
+import {
+  autocast,
+  buffer,
+  type Generator,
+  Linear,
+  Module,
+  noGrad,
+  ops,
+  scope,
+  type Tensor,
+  unscoped,
+} from "@iqvae/torch";
 
 export interface QuantizerConfig {
   /** Number of codes, `K`. */
@@ -24,6 +35,25 @@ export interface Quantized {
   readonly commitment: Tensor;
 }
 
+/** The processes whose vectors a codebook follows together. */
+export interface QuantizerPeers {
+  readonly rank: number;
+  readonly size: number;
+  /** Random numbers that are the same on all ranks. */
+  readonly shared: Generator;
+  /** Replaces tensors by their sum over all ranks. */
+  sum(tensors: readonly Tensor[]): void;
+}
+
+/** What the vectors of a batch do to a codebook. */
+interface Batch {
+  /** How many vectors each code got, `[K]`, and their sums, `[K, codeDim]`. */
+  readonly counts: Tensor;
+  readonly sums: Tensor;
+  /** A vector for each code that would be dead, `[K, codeDim]`. */
+  readonly fresh: Tensor;
+}
+
 /** γ of the running codebook. */
 const DECAY = 0.98;
 /** A code is dead when its running count falls below this share of the mean. */
@@ -46,6 +76,9 @@ export class Quantizer extends Module {
   readonly sums: Tensor;
   /** 1 once k-means has placed the codes. */
   readonly placed: Tensor;
+  #peers: QuantizerPeers | undefined;
+  /** What this rank's vectors would do, until all have added theirs; and the number of vectors of all. */
+  #pending: (Batch & { vectors: number }) | undefined;
 
   constructor(width: number, config: QuantizerConfig) {
     super();
@@ -59,6 +92,41 @@ export class Quantizer extends Module {
     this.placed = buffer(() => ops.aten.zeros([1]));
   }
 
+  /**
+   * From now on the codebook follows the vectors of all ranks, when it is told to: `learn` leaves what this rank adds in
+   * {@link pending}, whose mean over all ranks {@link settle} takes in. So it can travel with the gradients.
+   */
+  joinPeers(peers: QuantizerPeers): void {
+    this.#peers = peers;
+  }
+
+  /** What is to be replaced by its mean over all ranks before {@link settle}; nothing where no forward pass was to learn. */
+  get pending(): readonly Tensor[] {
+    return this.#pending === undefined ? [] : [this.#pending.counts, this.#pending.sums, this.#pending.fresh];
+  }
+
+  /** Takes {@link pending} in. */
+  settle(): void {
+    const [pending, peers] = [this.#pending, this.#peers];
+    if (pending === undefined || peers === undefined) return;
+    const { counts, sums, fresh, vectors } = pending;
+    noGrad(() =>
+      scope(() =>
+        this.#follow(
+          { counts: counts.mul(peers.size), sums: sums.mul(peers.size), fresh: fresh.mul(peers.size) },
+          vectors,
+        ),
+      ),
+    );
+    this.forget();
+  }
+
+  /** Lets go of {@link pending}: of a step that did not come to its end. */
+  forget(): void {
+    for (const tensor of this.pending) tensor.dispose();
+    this.#pending = undefined;
+  }
+
   /** Features `[B, d, h, w]` → codes and what the losses need. */
   forward(features: Tensor, mode: QuantizerMode): Quantized {
     const learn = mode === "learn";
@@ -67,7 +135,7 @@ export class Quantizer extends Module {
     if (learn) scope(() => noGrad(() => this.#place(unit)));
     const indices = this.nearest(unit);
     const chosen = this.codebook.index_select(0, indices);
-    if (learn) scope(() => noGrad(() => this.#follow(unit, indices)));
+    if (learn) scope(() => noGrad(() => this.#learn(unit.detach(), indices)));
     const commitment = unit.sub(chosen).square().sum([-1]).mean();
     const through = mode === "bypass" ? unit : unit.add(chosen.sub(unit).detach());
     return {
@@ -113,14 +181,17 @@ export class Quantizer extends Module {
   /** Spherical k-means on the first batch (Łańcucki et al. 2020 place codes so). */
   #place(unit: Tensor): void {
     if (this.placed.item() === 1) return;
-    const N = unit.shape[0]!;
-    const picked = ops.aten
-      .randperm(N)
-      .repeat([Math.ceil(this.codes / N)])
-      .slice(0, 0, this.codes);
-    this.codebook.copy_(unit.index_select(0, picked));
+    const peers = this.#peers;
+    const N = unit.shape[0]! * (peers?.size ?? 1);
+    const order =
+      peers === undefined ? ops.aten.randperm(N) : sharedNumbers(peers, (from) => ops.aten.randperm(N, from), unit);
+    const picked = order.repeat([Math.ceil(this.codes / N)]).slice(0, 0, this.codes);
+    const first = peers === undefined ? unit.index_select(0, picked) : ownRows(unit, picked, peers);
+    peers?.sum([first]);
+    this.codebook.copy_(first);
     for (let round = 0; round < KMEANS_ROUNDS; round++) {
       const { counts, sums } = gather(unit, this.nearest(unit), this.codes);
+      peers?.sum([counts, sums]);
       const filled = counts.gt(0).unsqueeze(-1);
       this.codebook.copy_(ops.aten.where(filled, unitRows(sums), this.codebook));
     }
@@ -129,19 +200,50 @@ export class Quantizer extends Module {
     this.placed.fill_(1);
   }
 
-  #follow(unit: Tensor, indices: Tensor): void {
+  #learn(unit: Tensor, indices: Tensor): void {
     const { counts, sums } = gather(unit, indices, this.codes);
+    const [peers, K] = [this.#peers, this.codes];
+    const N = unit.shape[0]! * (peers?.size ?? 1);
+    if (peers === undefined) {
+      this.#follow({ counts, sums, fresh: unit.index_select(0, ops.aten.randint(N, [K])) }, N);
+      return;
+    }
+    // All ranks pick the same, and whose vector it is adds it.
+    const picked = sharedNumbers(peers, (from) => ops.aten.randint(N, [K], from), unit);
+    const fresh = ownRows(unit, picked, peers);
+    this.forget();
+    const [a, b, c] = unscoped(() => [counts, sums, fresh].map((one) => one.clone())) as [Tensor, Tensor, Tensor];
+    this.#pending = { counts: a, sums: b, fresh: c, vectors: N };
+  }
+
+  /** @param N how many vectors there were */
+  #follow({ counts, sums, fresh }: Batch, N: number): void {
     this.counts.mul_(DECAY).add_(counts, { alpha: 1 - DECAY });
     this.sums.mul_(DECAY).add_(sums, { alpha: 1 - DECAY });
     // A dead code moves to a vector of this batch with the mean count, so that it has time to win others.
-    const N = unit.shape[0]!;
     const mean = N / this.codes;
     const dead = this.counts.lt(DEAD_BELOW * mean);
-    const fresh = unit.detach().index_select(0, ops.aten.randint(N, [this.codes]));
     this.sums.copy_(ops.aten.where(dead.unsqueeze(-1), fresh.mul(mean), this.sums));
     this.counts.masked_fill_(dead, mean);
     this.codebook.copy_(unitRows(this.sums));
   }
+}
+
+/** Numbers that all ranks draw alike, on the device of `like`. */
+function sharedNumbers(
+  { shared }: QuantizerPeers,
+  draw: (from: { generator: Generator; device: string }) => Tensor,
+  like: Tensor,
+): Tensor {
+  return draw({ generator: shared, device: shared.device }).to({ device: like.device });
+}
+
+/** Rows of the vectors of all ranks, where this one has them, and zeros for those of others. */
+function ownRows(unit: Tensor, rows: Tensor, { rank }: QuantizerPeers): Tensor {
+  const n = unit.shape[0]!;
+  const own = rows.sub(rank * n);
+  const mine = own.ge(0).logical_and(own.lt(n)).unsqueeze(-1);
+  return ops.aten.where(mine, unit.index_select(0, own.clamp(0, n - 1)), ops.aten.zeros([], { device: unit.device }));
 }
 
 /** How many vectors each code got, `[K]`, and their sums, `[K, codeDim]`. */

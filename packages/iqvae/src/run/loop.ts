@@ -1,6 +1,7 @@
-import { SafetensorsError, scope, type Tensor, torchVersion, WriteError } from "@iqvae/torch";
-import type { Loader } from "../data/index.ts";
+import { GroupError, SafetensorsError, scope, type Tensor, torchVersion, WriteError } from "@iqvae/torch";
+import type { Loader, LoaderState } from "../data/index.ts";
 import type { Interrupt } from "../support/interrupt.ts";
+import { onFirst, type Peers } from "../support/peers.ts";
 import type { Progress } from "../support/progress.ts";
 import { restoreRandomStates, withOwnRandomness } from "../support/random-state.ts";
 import type { Stage, Trainer } from "../support/trainer.ts";
@@ -33,6 +34,8 @@ export interface Training {
   readonly basis: Basis;
   readonly progress: Progress;
   readonly interrupt: Pick<Interrupt, "requested">;
+  /** The processes that train it together, if there are several. The first of them reads and writes for all. */
+  readonly peers?: Peers | undefined;
   /** Draws pictures of what was learned so far. */
   readonly draw?: (step: number) => Promise<void>;
 }
@@ -52,17 +55,23 @@ export class DivergedError extends Error {
  *   The checkpoints so far are whole in each case.
  */
 export async function train(training: Training): Promise<"finished" | "interrupted"> {
-  const { run, stage, trainer, loader, steps, rows, keepAt = [], basis, progress, interrupt, draw } = training;
+  const { run, stage, trainer, loader, steps, rows, keepAt = [], basis, progress, interrupt, peers, draw } = training;
   const { logEvery, evaluateEvery, checkpointEvery, sampleEvery, seed } = run.config;
   const means = new Means();
-  let { step, evaluation } = resume(training, means);
+  peers?.expectShares(stage === "stage1" ? "stage1.batch" : "stage2.batch × stage2.accumulate", rows);
+  const begun = await onFirst(peers, () => resume(training, means));
+  let { step, evaluation } = begun;
+  if (peers !== undefined) takeOver(peers, training, means, begun);
+  /** Where the loader stood after the last step that was made. */
+  let position: LoaderState = loader.state;
   const due = (every: number) => step % every === 0 || step === steps;
+  const asked = () => (peers === undefined ? interrupt.requested : peers.stopping);
   const saveNow = () => {
     save(training, {
       stage,
       step,
       basis,
-      loader: loader.state,
+      loader: position,
       means: means.state,
       trainer: trainer.state(),
       evaluation,
@@ -71,12 +80,13 @@ export async function train(training: Training): Promise<"finished" | "interrupt
   /** Writes what is due at this step into the log, except for what it has already. */
   const record = async (has: ReadonlySet<string> = new Set()) => {
     if (due(logEvery)) {
-      if (means.count > 0 && !has.has("train")) run.log.append({ stage, step, split: "train", ...means.current });
+      if (means.count > 0 && !has.has("train"))
+        await onFirst(peers, () => run.log.append({ stage, step, split: "train", ...means.current }));
       means.clear();
     }
     if (due(evaluateEvery) && !has.has("validation")) {
       const figures = await withOwnRandomness(seed, () => scope(() => trainer.evaluate()));
-      run.log.append({ stage, step, split: "validation", ...figures });
+      await onFirst(peers, () => run.log.append({ stage, step, split: "validation", ...figures }));
       progress.tell(sentence(stage, step, figures), { event: "evaluation", stage, step, ...figures });
       evaluation = { step, figures };
     }
@@ -87,31 +97,38 @@ export async function train(training: Training): Promise<"finished" | "interrupt
     // A checkpoint may be newer than the log, where the disk of the log was full.
     if (step > 0) {
       const [count, at] = [means.count, evaluation?.step];
-      await record(run.log.splitsAt(stage, step));
-      if (means.count !== count || evaluation?.step !== at) saveNow();
+      await record(await onFirst(peers, () => run.log.splitsAt(stage, step)));
+      if (means.count !== count || evaluation?.step !== at) await onFirst(peers, saveNow);
     }
-    while (step < steps && !interrupt.requested) {
+    while (step < steps && !asked()) {
+      peers?.beginStep(seed, stage, step);
       const metrics = scope(() => trainer.step(loader.next(rows)));
       step++;
+      position = loader.state;
       if (!Number.isFinite(metrics.loss)) throw new DivergedError(`the loss became ${metrics.loss}`);
       means.add(metrics);
       progress.update(step, { loss: metrics.loss });
 
       await record();
 
-      if (draw !== undefined && due(sampleEvery)) await withOwnRandomness(seed, () => draw(step));
+      if (draw !== undefined && due(sampleEvery)) await onFirst(peers, () => withOwnRandomness(seed, () => draw(step)));
 
       // Signals are heard between steps only: a step does not let the event loop turn.
       await new Promise(setImmediate);
 
-      if (due(checkpointEvery) || keepAt.includes(step) || interrupt.requested) {
-        run.log.flush();
-        saveNow();
+      if (due(checkpointEvery) || keepAt.includes(step) || asked()) {
+        if (peers !== undefined) keepAlike(peers, training, step);
+        await onFirst(peers, () => {
+          run.log.flush();
+          saveNow();
+        });
       }
     }
   } catch (error) {
     // The weights are good: what could not be written was about them, or there is room again for them alone.
-    if (error instanceof WriteError) attempt(saveNow);
+    // They are, too, where another process was lost: that step has not been made.
+    const first = peers === undefined || peers.isFirst;
+    if (first && (error instanceof WriteError || (error instanceof GroupError && step > 0))) attempt(saveNow);
     throw withWayOn(error, training, step);
   } finally {
     progress.end();
@@ -120,19 +137,48 @@ export async function train(training: Training): Promise<"finished" | "interrupt
   return step >= steps ? "finished" : "interrupted";
 }
 
+/** Brings the other processes to where the first stands, whether it has just begun or has read a checkpoint. */
+function takeOver(peers: Peers, { trainer, loader }: Training, means: Means, { resumed }: Begun): void {
+  scope(() => {
+    const tensors = trainer.tensors();
+    peers.copyFirst([...tensors.values()]);
+    if (resumed === null || peers.isFirst) return;
+    trainer.restore(tensors, resumed.trainer);
+    loader.restore(resumed.loader);
+    means.restore(resumed.means);
+  });
+}
+
+/** Weights that came out unlike, on machines that round differently, become those of the first. */
+function keepAlike(peers: Peers, { stage, trainer, progress }: Training, step: number): void {
+  scope(() => {
+    const tensors = [...trainer.tensors().values()];
+    if (peers.agreeOn(tensors)) return;
+    const text = `${stage}, step ${step}: the weights of the processes have drifted apart; all go on with those of rank 0.`;
+    progress.tell(text, { event: "drift", stage, step });
+    peers.copyFirst(tensors);
+  });
+}
+
 function attempt(action: () => void): void {
   try {
     action();
   } catch {}
 }
 
+/** Where a session begins. */
+interface Begun extends Pick<Checkpoint, "step" | "evaluation"> {
+  /** What was read of a checkpoint beside its tensors. */
+  readonly resumed: Pick<Checkpoint, "trainer" | "loader" | "means"> | null;
+}
+
 /** Brings trainer, loader, log and random generators to where the newest checkpoint has them. */
-function resume(training: Training, means: Means): Pick<Checkpoint, "step" | "evaluation"> {
+function resume(training: Training, means: Means): Begun {
   const { run, stage, trainer, loader, steps, progress } = training;
   const path = listCheckpoints(run.checkpoints, stage)[0]?.path;
   if (path === undefined) {
     run.log.cutBack(stage, 0);
-    return { step: 0, evaluation: null };
+    return { step: 0, evaluation: null, resumed: null };
   }
   const checkpoint = readCheckpoint(path);
   expectBasis(path, checkpoint.basis, training.basis);
@@ -151,7 +197,12 @@ function resume(training: Training, means: Means): Pick<Checkpoint, "step" | "ev
     const text = `The run was trained with libtorch ${checkpoint.versions.libtorch} and goes on with ${torchVersion()}: not to the bit.`;
     progress.tell(text, { event: "other-libtorch", before: checkpoint.versions.libtorch, now: torchVersion() });
   }
-  return checkpoint;
+  const { trainer: state, loader: at, means: sums } = checkpoint;
+  return {
+    step: checkpoint.step,
+    evaluation: checkpoint.evaluation,
+    resumed: { trainer: state, loader: at, means: sums },
+  };
 }
 
 function save({ run, trainer, keepAt, progress }: Training, content: CheckpointContent): void {
@@ -171,20 +222,24 @@ function allFinite(tensor: Tensor): boolean {
 }
 
 /** Says which checkpoint is the last good one and what to do, where training failed for a reason outside of the program. */
-function withWayOn(error: unknown, { run, stage }: Training, step: number): unknown {
+function withWayOn(error: unknown, { run, stage, peers }: Training, step: number): unknown {
   const diverged = error instanceof DivergedError;
-  if (!diverged && !(error instanceof WriteError) && !(error instanceof SafetensorsError)) return error;
+  const lost = error instanceof GroupError;
+  if (!diverged && !lost && !(error instanceof WriteError) && !(error instanceof SafetensorsError)) return error;
   const last = listCheckpoints(run.checkpoints, stage)[0];
-  const lost = diverged || last?.step === step ? "" : `; what was learned since is lost`;
+  const forgotten = diverged || last?.step === step ? "" : `; what was learned since is lost`;
   const kept =
-    last === undefined
-      ? `${stage} has no checkpoint yet.`
-      : `The last good checkpoint is ${last.path}, of step ${last.step}${lost}.`;
+    peers !== undefined && !peers.isFirst
+      ? "Rank 0 saves what it has, and says so."
+      : last === undefined
+        ? `${stage} has no checkpoint yet.`
+        : `The last good checkpoint is ${last.path}, of step ${last.step}${forgotten}.`;
   const advice = diverged
     ? `Resuming would meet the same numbers: train anew with a lower rate, for example --set ${stage}.rate=${run.config[stage].rate / 3}.`
-    : `Then go on from it: npx iqvae resume ${run.path}`;
+    : `${lost ? "Go on from it, in as many processes" : "Then go on from it"}: npx iqvae resume ${run.path}`;
   const message = `Training of ${stage} stopped at step ${step}: ${error.message.replace(/\.$/, "")}. ${kept} ${advice}`;
-  return diverged ? new DivergedError(message, { cause: error }) : new WriteError(message, { cause: error });
+  const Kind = diverged ? DivergedError : lost ? GroupError : WriteError;
+  return new Kind(message, { cause: error });
 }
 
 /** What people are told of an evaluation; the log has all of it. */

@@ -60,6 +60,11 @@ export function openRun(path: string): RunFolder {
   return runAt(found, parseConfig(readConfigFile(configPath(found)), configPath(found)));
 }
 
+/** The run folder that another process has opened, with its configuration, for those who train it together and may not see its disk. */
+export function runOf({ path, config }: Pick<RunFolder, "path" | "config">): RunFolder {
+  return runAt(path, config);
+}
+
 /** A path in `runs/` for a new run: the name alone, or with the first number that is free. */
 export function freeRunPath(name: string): string {
   for (let i = 1; ; i++) {

@@ -15,7 +15,8 @@ import { tokensOf } from "../stage2/tokens.ts";
 import { Stage2Trainer } from "../stage2/trainer.ts";
 import { makeFolder } from "../support/files.ts";
 import { type Interrupt, InterruptedError, interruptible } from "../support/interrupt.ts";
-import type { Progress } from "../support/progress.ts";
+import { onFirst, type Peers } from "../support/peers.ts";
+import { type Progress, silent } from "../support/progress.ts";
 import { basisOf, expectSameConfig, PAIRS, TOKENS } from "./basis.ts";
 import { listCheckpoints, readCheckpoint } from "./checkpoint.ts";
 import { lockRun } from "./lock.ts";
@@ -28,6 +29,8 @@ import { EventLog } from "./tensorboard/event-log.ts";
 export interface TrainingContext {
   readonly progress: Progress;
   readonly interrupt: Pick<Interrupt, "requested">;
+  /** The processes that train it together, if there are several: each calls {@link trainRun} with its own. Only the first speaks. */
+  readonly peers?: Peers | undefined;
 }
 
 /**
@@ -56,23 +59,31 @@ export async function trainRun(run: RunFolder, context: TrainingContext): Promis
 let training: string | undefined;
 
 async function trainAlone(run: RunFolder, context: TrainingContext): Promise<"finished" | "interrupted"> {
-  // An interrupted copy of a run may lack folders that were empty.
-  makeFolder(run.checkpoints);
-  makeFolder(run.samples);
-  const unlock = lockRun(run.path);
+  const { peers, interrupt } = context;
+  peers?.attend(interrupt);
+  let unlock = () => {};
+  await onFirst(peers, () => {
+    // An interrupted copy of a run may lack folders that were empty.
+    makeFolder(run.checkpoints);
+    makeFolder(run.samples);
+    unlock = lockRun(run.path);
+  });
   try {
-    return await trainLocked(run, context);
+    return await trainLocked(run, peers === undefined || peers.isFirst ? context : { ...context, progress: silent });
   } finally {
     unlock();
   }
 }
 
 async function trainLocked(run: RunFolder, context: TrainingContext): Promise<"finished" | "interrupted"> {
-  expectSameConfig(run);
-  const events = new EventLog(run.tensorboard);
+  const { peers } = context;
+  const events = await onFirst(peers, () => expectSameConfig(run)).then(() =>
+    peers === undefined || peers.isFirst ? new EventLog(run.tensorboard) : undefined,
+  );
   run.log.mirror(events);
   try {
-    const dataset = await openData(run.config.data, interruptible(context.progress, context.interrupt));
+    const open = () => openData(run.config.data, interruptible(context.progress, context.interrupt));
+    const dataset = await (peers?.firstOfMachine(open) ?? open());
     try {
       expectBothParts(dataset);
       // All that training looks at is of this part: losses, pictures, and so the choice of weights.
@@ -85,7 +96,7 @@ async function trainLocked(run: RunFolder, context: TrainingContext): Promise<"f
     throw error;
   } finally {
     run.log.mirror(undefined);
-    events.close();
+    events?.close();
   }
 }
 
@@ -114,22 +125,24 @@ export async function openData(data: OpenRequest, progress: Progress): Promise<P
 async function trainStages(
   run: RunFolder,
   dataset: PairDataset,
-  events: EventLog,
+  events: EventLog | undefined,
   context: TrainingContext,
 ): Promise<"finished" | "interrupted"> {
   const { config } = run;
-  const preparation = interruptible(context.progress, context.interrupt);
+  const { peers, interrupt } = context;
+  const preparation = interruptible(context.progress, interrupt);
   const model = await trainStage1(run, dataset, events, context, preparation);
-  if (model === undefined || context.interrupt.requested) return "interrupted";
+  if (model === undefined || (peers?.any(interrupt.requested) ?? interrupt.requested)) return "interrupted";
 
-  const weights = stage1Weights(run);
-  const tokens = await encodeData(run, model, dataset, weights, preparation);
+  const weights = await onFirst(peers, () => stage1Weights(run));
+  const tokens = await encodeData({ run, model, dataset, weights, peers }, preparation);
   manualSeed(config.seed + 1);
   const trainer = new Stage2Trainer({
     config: config.stage2,
     precision: config.precision,
     ...tokens,
     codebook: model.image.quantizer.codebook,
+    peers,
   });
   return await train({
     run,
@@ -143,7 +156,7 @@ async function trainStages(
     ...context,
     draw: async (step) => {
       const picture = await drawSamples(run, { iqvae: model, trainer }, dataset, step);
-      events.picture("stage2", step, "samples", picture);
+      events?.picture("stage2", step, "samples", picture);
     },
   });
 }
@@ -152,16 +165,18 @@ async function trainStages(
 async function trainStage1(
   run: RunFolder,
   dataset: PairDataset,
-  events: EventLog,
+  events: EventLog | undefined,
   context: TrainingContext,
   preparation: Progress,
 ): Promise<IqVae | undefined> {
   const { config } = run;
-  const network = await openPerceptualNetwork(config, preparation);
+  const { peers } = context;
+  const open = () => openPerceptualNetwork(config, preparation);
+  const network = await (peers?.firstOfMachine(open) ?? open());
   // Each stage has a seed of its own, so that the second begins alike whether or not the first was interrupted.
   manualSeed(config.seed);
   const distance = network === null ? undefined : perceptualLoss(network);
-  const trainer = new Stage1Trainer({ config: config.stage1, precision: config.precision, dataset, distance });
+  const trainer = new Stage1Trainer({ config: config.stage1, precision: config.precision, dataset, distance, peers });
   const outcome = await train({
     run,
     stage: "stage1",
@@ -173,7 +188,7 @@ async function trainStage1(
     ...context,
     draw: async (step) => {
       const picture = await drawReconstructions(run, trainer.model, dataset, step);
-      events.picture("stage1", step, "reconstructions", picture);
+      events?.picture("stage1", step, "reconstructions", picture);
     },
   });
   return outcome === "interrupted" ? undefined : modelOf(trainer);
@@ -193,13 +208,23 @@ function stage1Weights(run: RunFolder): string {
   return readCheckpoint(newest.path).tensors.sha256;
 }
 
-async function encodeData(run: RunFolder, model: IqVae, dataset: PairDataset, weights: string, progress: Progress) {
+async function encodeData(
+  {
+    run,
+    model,
+    dataset,
+    weights,
+    peers,
+  }: { run: RunFolder; model: IqVae; dataset: PairDataset; weights: string; peers: Peers | undefined },
+  progress: Progress,
+) {
   let begun = false;
   const tokens = await tokensOf({
     precision: run.config.precision,
     model,
     dataset,
     path: run.tokens,
+    peers,
     source: createHash("sha256").update(`${weights} ${dataset.key}`).digest("hex"),
     onProgress: (done, total) => {
       if (!begun) progress.begin("encoding the data", total, 0);

@@ -1,5 +1,6 @@
 import { AdamW, grad, noGrad, ops, type Tensor } from "@iqvae/torch";
 import { Discriminator } from "../models/discriminator.ts";
+import type { Peers } from "../support/peers.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
 import type { AdversarialConfig } from "./config.ts";
 
@@ -44,11 +45,19 @@ export class AdversarialLoss {
   readonly #discriminator: Discriminator;
   readonly #optimizer: AdamW;
   #steps = 0;
+  readonly #parameters: readonly Tensor[];
+  readonly #peers: Pick<Peers, "mean"> | undefined;
 
-  /** Weights are drawn from the default random generator. */
-  constructor(config: AdversarialConfig) {
+  /**
+   * Weights are drawn from the default random generator.
+   *
+   * @param peers with them the adaptive weight is that of the batch of all
+   */
+  constructor(config: AdversarialConfig, peers?: Pick<Peers, "mean">) {
     this.#config = config;
+    this.#peers = peers;
     this.#discriminator = new Discriminator(config);
+    this.#parameters = [...this.#discriminator.namedParameters().values()];
     this.#optimizer = new AdamW(this.#discriminator.namedParameters(), { betas: BETAS, weightDecay: 0 });
   }
 
@@ -58,7 +67,8 @@ export class AdversarialLoss {
   }
 
   /**
-   * One turn: judges a batch, says what the auto-encoder is to change, then learns from the batch itself.
+   * One turn: judges a batch, says what the auto-encoder is to change, and what it would learn from the batch itself; {@link learn} then
+   * does so.
    *
    * The discriminator is differentiated once for both of its uses: its gradient `γ = ∂L_adv/∂x̂` stops at the
    * picture, from where the adaptive weight needs the decoder's last layer only. The term `⟨x̂, weight·λ·γ⟩`, with a constant
@@ -66,12 +76,10 @@ export class AdversarialLoss {
    *
    * @param batch `real` and `reconstruction` float32 `[B, 3, H, W]` in [−1, 1]; `loss`, all that the reconstruction costs
    *   (L_rec), and `last`, the weight of the decoder's last layer
-   * @param schedule what the discriminator's peak rate is multiplied with
    * @param cast how to compute, for instance under autocast
    */
   compute(
     { real, reconstruction, loss, last }: { real: Tensor; reconstruction: Tensor; loss: Tensor; last: Tensor },
-    schedule: number,
     cast: <T>(body: () => T) => T,
   ): AdversarialTerm {
     const fake = reconstruction.detach();
@@ -81,14 +89,12 @@ export class AdversarialLoss {
     const [pull] = grad([adversarialLoss], [fake], { retainGraph: true });
     const [ofAdversary] = grad([reconstruction], [last], { gradients: [pull!], retainGraph: true });
     const [ofReconstruction] = grad([loss], [last], { retainGraph: true });
+    this.#peers?.mean([ofReconstruction!, ofAdversary!]);
     const weight = adaptiveWeight(ofReconstruction!, ofAdversary!).mul(this.#config.weight);
 
     const discriminatorLoss = hingeLoss(this.#judge(real, cast), fakeLogits);
     this.#optimizer.zeroGrad();
     discriminatorLoss.backward();
-    this.#optimizer.lr = this.#config.rate * schedule;
-    this.#optimizer.step();
-    this.#steps += 1;
 
     return {
       term: reconstruction.mul(pull!.mul(weight)).sum(),
@@ -98,6 +104,18 @@ export class AdversarialLoss {
         discriminatorLoss: discriminatorLoss.detach(),
       },
     };
+  }
+
+  /** The gradients of the turn. */
+  get gradients(): Tensor[] {
+    return this.#parameters.flatMap((parameter) => parameter.grad ?? []);
+  }
+
+  /** Learns from the turn. @param schedule what the discriminator's peak rate is multiplied with */
+  learn(schedule: number): void {
+    this.#optimizer.lr = this.#config.rate * schedule;
+    this.#optimizer.step();
+    this.#steps += 1;
   }
 
   #judge(planes: Tensor, cast: <T>(body: () => T) => T): Tensor {

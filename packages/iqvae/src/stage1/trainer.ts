@@ -3,6 +3,7 @@ import { type Condition, conditionFor, meanFidelity } from "../conditions/index.
 import { batchTensors, type PairDataset, type PairSplit, spreadRows } from "../data/index.ts";
 import { IqVae, toUnitRange, type VqAutoencoder } from "../models/iqvae.ts";
 import { countCodes, type Quantizer, type QuantizerMode, usageOf } from "../models/quantizer.ts";
+import { type Peers, shareOut } from "../support/peers.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
 import { RunningMeans } from "../support/running-means.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
@@ -21,6 +22,8 @@ export interface Stage1Options {
    * where the configuration has that term; see {@link perceptualLoss}.
    */
   readonly distance?: ((a: Tensor, b: Tensor) => Tensor) | undefined;
+  /** With whom the batches are shared, if with anybody. */
+  readonly peers?: Peers | undefined;
 }
 
 /** β of the commitment loss (van den Oord et al. 2017, § 3.2 use 0.25; on the unit sphere distances are at most 4). */
@@ -38,6 +41,9 @@ const EVALUATED = 512;
 
 /** `polish`: the decoders learn alone. */
 type Mode = QuantizerMode | "polish";
+
+/** Scalars of a step. */
+type Figures = { readonly loss: Tensor } & Readonly<Record<string, Tensor>>;
 
 /** What the two halves made of a batch. */
 interface Outcome {
@@ -66,9 +72,10 @@ export class Stage1Trainer implements Trainer {
   readonly #adversarial: AdversarialLoss | null;
   readonly #metrics: RunningMeans;
   #steps = 0;
+  readonly #peers: Peers | undefined;
 
   /** Weights are drawn from the default random generator. @throws Error for a perceptual term without a distance */
-  constructor({ config, precision, dataset, distance }: Stage1Options) {
+  constructor({ config, precision, dataset, distance, peers }: Stage1Options) {
     const { perceptual, adversarial } = config;
     this.#config = config;
     this.#precision = precision;
@@ -84,13 +91,19 @@ export class Stage1Trainer implements Trainer {
       ...prefixed("regularizer.", this.#regularizer?.predictor?.namedParameters() ?? new Map<string, Tensor>()),
     ]);
     this.#optimizer = new AdamW(decayMatrices(this.#parameters, WEIGHT_DECAY), { betas: BETAS });
-    this.#adversarial = adversarial ? new AdversarialLoss(adversarial) : null;
+    this.#adversarial = adversarial ? new AdversarialLoss(adversarial, peers) : null;
+    this.#peers = peers;
+    if (peers !== undefined) for (const quantizer of this.#quantizers) quantizer.joinPeers(peers);
     this.#metrics = new RunningMeans(this.model.image.decoder.head.weight.device);
   }
 
   /** The step at which k-means places the codes; before it the decoders see the features themselves. */
   get #placeAt(): number {
     return Math.min(LATEST_PLACING, Math.floor(this.#config.steps / 8));
+  }
+
+  get #quantizers(): Quantizer[] {
+    return [this.model.image.quantizer, this.model.condition.quantizer];
   }
 
   #mode(): Mode {
@@ -103,27 +116,40 @@ export class Stage1Trainer implements Trainer {
   step(indices: Uint32Array): StepMetrics {
     const { steps, warmup, rate: peak } = this.#config;
     const rate = warmupCosine({ step: this.#steps, total: steps, warmup, peak, floor: peak * FINAL_RATE });
-    const { images, rasters } = batchTensors(this.#data.train.batch(indices), indices.length, this.#data);
+    const rows = this.#peers?.rowsOf(indices) ?? indices;
+    const { images, rasters } = batchTensors(this.#data.train.batch(rows), rows.length, this.#data);
     this.#optimizer.zeroGrad();
     const mode = this.#mode();
     // What only the way back needs is then held by the graph alone, which lets go of it as it goes.
     const { loss, parts, image } = scope(() => this.#forward(images, rasters, mode));
-    const adversarial = this.#adversarialTerm(image, rate / peak);
+    const adversarial = this.#adversarialTerm(image);
     (adversarial === null ? loss : loss.add(adversarial.term)).backward();
+    const means = this.#reduce({ loss, ...parts, ...adversarial?.parts });
+    // Nothing is changed before this line: a step that loses another process has not happened.
+    if (adversarial !== null) this.#adversarial?.learn(rate / peak);
+    for (const quantizer of this.#quantizers) quantizer.settle();
     const { scale, norm } = clipGradNorm(this.#parameters.values(), CLIP_NORM);
     this.#optimizer.lr = rate;
     this.#optimizer.step({ gradientScale: scale });
     this.#steps += 1;
-    const all = { loss, ...parts, ...adversarial?.parts, gradientNorm: norm };
+    const all = { ...means, gradientNorm: norm };
     return { ...this.#metrics.add<"loss">(all), rate };
   }
 
+  /** With peers: the means over all of them of gradients, of what the codebooks learn, and of the figures. */
+  #reduce(figures: Figures): Figures {
+    if (this.#peers === undefined) return figures;
+    const gradients = [...this.#parameters.values()].flatMap((parameter) => parameter.grad ?? []);
+    const pending = this.#quantizers.flatMap((quantizer) => quantizer.pending);
+    return this.#peers.reduce([...gradients, ...(this.#adversarial?.gradients ?? []), ...pending], figures) as Figures;
+  }
+
   /** The discriminator's turn, once it has joined. The logged loss is without its part, whose value means nothing. */
-  #adversarialTerm(image: Outcome["image"], schedule: number): AdversarialTerm | null {
+  #adversarialTerm(image: Outcome["image"]): AdversarialTerm | null {
     if (!this.#adversarial?.isActive(this.#steps, this.#config.steps)) return null;
     const adversarial = this.#adversarial;
     const last = this.model.image.decoder.head.weight;
-    return scope(() => adversarial.compute({ ...image, last }, schedule, (body) => this.#cast(body)));
+    return scope(() => adversarial.compute({ ...image, last }, (body) => this.#cast(body)));
   }
 
   tensors(): Map<string, Tensor> {
@@ -154,20 +180,29 @@ export class Stage1Trainer implements Trainer {
    */
   evaluate(): Record<string, number> {
     const sums = new Map<string, number>();
-    const used = {
+    const none = () => ({
       image: new Float64Array(this.model.imageCodes),
       condition: new Float64Array(this.model.conditionCodes),
-    };
-    let pairs = 0;
-    for (const { images, rasters } of batchesOf(this.#data.validation, EVALUATED, this.#data))
+    });
+    const own = none();
+    const split = this.#data.validation;
+    const batches = shareOut(this.#peers, batchesOf(split, EVALUATED), (rows) =>
       scope(() => {
-        using pixels = images;
-        using raster = rasters;
-        const figures = noGrad(() => this.#held(pixels, raster, used));
-        const B = images.shape[0]!;
-        for (const [name, value] of Object.entries(figures)) sums.set(name, (sums.get(name) ?? 0) + B * value);
-        pairs += B;
-      });
+        const { images, rasters } = batchTensors(split.batch(rows), rows.length, this.#data);
+        return { B: rows.length, figures: noGrad(() => this.#held(images, rasters, own)) };
+      }),
+    );
+    let pairs = 0;
+    for (const { B, figures } of batches) {
+      for (const [name, value] of Object.entries(figures)) sums.set(name, (sums.get(name) ?? 0) + B * value);
+      pairs += B;
+    }
+    const used = none();
+    for (const part of this.#peers?.gather(own) ?? [own])
+      for (const half of ["image", "condition"] as const)
+        part[half].forEach((count, i) => {
+          used[half][i]! += count;
+        });
     const figures = Object.fromEntries([...sums].map(([name, sum]) => [name, sum / pairs]));
     for (const half of ["image", "condition"] as const) {
       const { active, perplexity } = usageOf(used[half], 1);
@@ -251,14 +286,9 @@ export class Stage1Trainer implements Trainer {
   }
 }
 
-function* batchesOf(
-  split: PairSplit,
-  most: number,
-  shapes: Pick<PairDataset, "size" | "condition">,
-): Generator<{ images: Tensor; rasters: Tensor }> {
-  const chosen = spreadRows(split, most);
-  for (let begin = 0; begin < chosen.length; begin += EVALUATION_BATCH) {
-    const rows = chosen.slice(begin, begin + EVALUATION_BATCH);
-    yield batchTensors(split.batch(rows), rows.length, shapes);
-  }
+/** Rows of a split, spread over all, in batches. */
+function batchesOf(split: PairSplit, most: number): number[][] {
+  const chosen = [...spreadRows(split, most)];
+  const count = Math.ceil(chosen.length / EVALUATION_BATCH);
+  return Array.from({ length: count }, (_, i) => chosen.slice(i * EVALUATION_BATCH, (i + 1) * EVALUATION_BATCH));
 }

@@ -2,8 +2,9 @@ import { existsSync } from "node:fs";
 import { inferenceMode, readSafetensors, scope, type Tensor, tensor, writeSafetensors } from "@iqvae/torch";
 import { batchTensors, type PairDataset, type PairSplit } from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
+import type { Peers } from "../support/peers.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
-import { TokenPairs, tokenArray } from "./token-pairs.ts";
+import { type TokenArray, TokenPairs, tokenArray } from "./token-pairs.ts";
 
 /** Pairs encoded between two looks at Ctrl-C: more would make large models deaf, and be hardly faster. */
 const BATCH = 16;
@@ -21,12 +22,46 @@ interface Encoding {
   /** What weights and data are known by, so that tokens of others are not taken for theirs. */
   readonly source: string;
   readonly onProgress: (done: number, total: number) => void;
+  /** With several processes each encodes a part, and the first keeps the file. */
+  readonly peers?: Peers | undefined;
 }
 
 /** The data set as tokens of a trained stage 1: encoded once, then read from the run folder. */
 export async function tokensOf(encoding: Encoding): Promise<TokenSplits> {
-  const { path, source } = encoding;
+  const { path, source, peers } = encoding;
+  if (peers !== undefined) return await tokensOfAll(encoding, peers);
   return readTokens(encoding) ?? writeTokens(await encode(encoding), path, source);
+}
+
+async function tokensOfAll(encoding: Encoding, peers: Peers): Promise<TokenSplits> {
+  const { model, dataset, path, source } = encoding;
+  const known = peers.isFirst ? readTokens(encoding) : undefined;
+  const isKnown = peers.any(known !== undefined);
+  const own = known ?? (isKnown ? nothingOf(model, dataset) : await encode(encoding));
+  // What others have is zero here.
+  const summed = (tokens: TokenArray) =>
+    scope(() => {
+      const all = tensor(Int32Array.from(tokens), { device: "cpu" });
+      peers.sum([all]);
+      return all.read("int32");
+    });
+  const whole = ({ shape, conditions, images }: TokenPairs) =>
+    new TokenPairs(shape, summed(conditions), summed(images));
+  const tokens = { train: whole(own.train), validation: whole(own.validation) };
+  if (!isKnown)
+    await peers.onFirst(() => {
+      writeTokens(tokens, path, source);
+    });
+  return tokens;
+}
+
+function nothingOf(model: IqVae, dataset: PairDataset): TokenSplits {
+  const shape = model.tokenShape(dataset.size);
+  const zeros = ({ length }: PairSplit) => {
+    const conditions = tokenArray(length * shape.conditionTokens, shape.conditionCodes);
+    return new TokenPairs(shape, conditions, tokenArray(length * shape.imageTokens, shape.imageCodes));
+  };
+  return { train: zeros(dataset.train), validation: zeros(dataset.validation) };
 }
 
 function readTokens({ model, dataset, path, source }: Encoding): TokenSplits | undefined {
@@ -54,14 +89,16 @@ function writeTokens(tokens: TokenSplits, path: string, source: string): TokenSp
   return tokens;
 }
 
-async function encode({ precision, model, dataset, onProgress }: Encoding): Promise<TokenSplits> {
+/** With peers: this rank's batches, in their places; the others' are zero. */
+async function encode({ precision, model, dataset, onProgress, peers }: Encoding): Promise<TokenSplits> {
+  const { rank, size } = peers ?? { rank: 0, size: 1 };
   const total = dataset.train.length + dataset.validation.length;
   const shape = model.tokenShape(dataset.size);
   let done = 0;
   const encodeSplit = async (split: PairSplit) => {
     const conditions = tokenArray(split.length * shape.conditionTokens, shape.conditionCodes);
     const images = tokenArray(split.length * shape.imageTokens, shape.imageCodes);
-    for (let first = 0; first < split.length; first += BATCH) {
+    for (let first = rank * BATCH; first < split.length; first += size * BATCH) {
       const rows = Array.from({ length: Math.min(BATCH, split.length - first) }, (_, i) => first + i);
       scope(() =>
         inferenceMode(() =>
@@ -72,7 +109,7 @@ async function encode({ precision, model, dataset, onProgress }: Encoding): Prom
           }),
         ),
       );
-      done += rows.length;
+      done = Math.min(total, done + size * rows.length);
       onProgress(done, total);
       await new Promise(setImmediate);
     }

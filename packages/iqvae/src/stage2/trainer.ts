@@ -11,6 +11,7 @@ import {
   warmupCosine,
 } from "@iqvae/torch";
 import { imageSurprise, Transformer, tokenCrossEntropy } from "../models/transformer.ts";
+import { type Peers, shareOut } from "../support/peers.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
 import { RunningMeans } from "../support/running-means.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
@@ -29,6 +30,8 @@ export interface Stage2Options {
   readonly validation: TokenPairs;
   /** The unit codes of the image's tokens, `[imageCodes, codeDim]`; the exposure `near` needs them. */
   readonly codebook?: Tensor | undefined;
+  /** With whom the batches are shared, if with anybody. */
+  readonly peers?: Peers | undefined;
 }
 
 /** Adam's, as GPT-2's reproductions use them. */
@@ -51,14 +54,16 @@ export class Stage2Trainer implements Trainer {
   readonly #device: string;
   readonly #near: Tensor | undefined;
   readonly #metrics: RunningMeans;
+  readonly #peers: Peers | undefined;
   #step = 0;
 
   /** Weights are drawn from the default random generator. @throws RangeError when the splits do not fit each other, or are empty */
-  constructor({ config, precision, train, validation, codebook }: Stage2Options) {
+  constructor({ config, precision, train, validation, codebook, peers }: Stage2Options) {
     const model = new Transformer(transformerConfig(config), train.shape);
     for (const [name, split] of Object.entries({ train, validation })) checkShape(name, model, split);
     this.model = model;
     this.config = config;
+    this.#peers = peers;
     this.#precision = precision;
     this.#train = train;
     this.#validation = validation;
@@ -81,7 +86,7 @@ export class Stage2Trainer implements Trainer {
       const { steps, warmup, rate: peak } = config;
       const rate = warmupCosine({ step: this.#step, total: steps, warmup, peak, floor: peak * FINAL_RATE });
       this.#optimizer.zeroGrad();
-      const losses = this.#accumulate(indices);
+      const losses = this.#reduce(this.#accumulate(this.#peers?.rowsOf(indices) ?? indices));
       const { scale, norm } = clipGradNorm(this.#parameters.values(), CLIP_NORM);
       this.#optimizer.lr = rate;
       this.#optimizer.step({ gradientScale: scale });
@@ -90,6 +95,12 @@ export class Stage2Trainer implements Trainer {
       this.#ema.update(Math.min(config.emaDecay, (1 + this.#step) / (10 + this.#step)));
       return { ...this.#metrics.add({ ...losses, gradientNorm: norm }), rate };
     });
+  }
+
+  /** With peers: the means over all of them of gradients and figures. Nothing of the trainer is changed before. */
+  #reduce<K extends string>(figures: Record<K, Tensor>): Record<K, Tensor> {
+    const gradients = [...this.#parameters.values()].flatMap((parameter) => parameter.grad ?? []);
+    return this.#peers?.reduce(gradients, figures) ?? figures;
   }
 
   /** Adds up the gradients of all parts of the batch; every part weighs as much as it has rows. */
@@ -147,13 +158,12 @@ export class Stage2Trainer implements Trainer {
 
   #validationLoss(): number {
     const { count } = this.#validation;
-    let sum = 0;
-    for (let start = 0; start < count; start += this.config.batch) {
-      const size = Math.min(this.config.batch, count - start);
-      const rows = Array.from({ length: size }, (_, i) => start + i);
-      sum += size * scope(() => this.#rowLoss(rows));
-    }
-    return sum / count;
+    const { batch } = this.config;
+    const batches = Array.from({ length: Math.ceil(count / batch) }, (_, b) =>
+      Array.from({ length: Math.min(batch, count - b * batch) }, (_, i) => b * batch + i),
+    );
+    const sums = shareOut(this.#peers, batches, (rows) => rows.length * scope(() => this.#rowLoss(rows)));
+    return sums.reduce((sum, part) => sum + part, 0) / count;
   }
 
   #rowLoss(rows: readonly number[]): number {

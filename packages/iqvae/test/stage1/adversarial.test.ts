@@ -111,11 +111,7 @@ describe("a turn of the adversary against PyTorch", () => {
   test("losses, adaptive weight and the gradient that reaches the auto-encoder", () => {
     scope(() => {
       const { features, last, reconstruction, loss } = reconstruct();
-      const { term, parts } = goldenAdversary().compute(
-        { real: golden("real"), reconstruction, loss, last },
-        1,
-        plainly,
-      );
+      const { term, parts } = goldenAdversary().compute({ real: golden("real"), reconstruction, loss, last }, plainly);
       expect(parts.adversarialLoss.item()).toBeCloseTo(golden("adversarialLoss").item(), 4);
       expect(parts.discriminatorLoss.item()).toBeCloseTo(golden("discriminatorLoss").item(), 5);
       expect(parts.adversarialWeight.item() / 0.8 / golden("adaptiveWeight").item()).toBeCloseTo(1, 4);
@@ -129,7 +125,8 @@ describe("a turn of the adversary against PyTorch", () => {
     scope(() => {
       const { last, reconstruction, loss } = reconstruct();
       const adversary = goldenAdversary();
-      adversary.compute({ real: golden("real"), reconstruction, loss, last }, 0.5, plainly);
+      adversary.compute({ real: golden("real"), reconstruction, loss, last }, plainly);
+      adversary.learn(0.5);
       expect(adversary.steps).toBe(1);
       // Adam's first step is the rate against the gradient's sign, wherever the gradient is not tiny.
       for (const [name, after] of below("discriminator.", adversary.tensors())) {
@@ -152,8 +149,9 @@ describe("a turn of the adversary against PyTorch", () => {
     const turn = () =>
       scope(() => {
         const { last, reconstruction, loss } = reconstruct();
-        const { term } = adversary.compute({ real: golden("real"), reconstruction, loss, last }, 1, plainly);
+        const { term } = adversary.compute({ real: golden("real"), reconstruction, loss, last }, plainly);
         loss.add(term).backward();
+        adversary.learn(1);
       });
     turn();
     const before = liveTensors();
@@ -172,7 +170,9 @@ test("learns to tell two textures apart", () => {
       const last = tensor([1], { requiresGrad: true });
       const reconstruction = noise.mul(last);
       const loss = ops.aten.l1_loss(reconstruction, real);
-      return adversary.compute({ real, reconstruction, loss, last }, 1, plainly).parts.discriminatorLoss.item();
+      const { parts } = adversary.compute({ real, reconstruction, loss, last }, plainly);
+      adversary.learn(1);
+      return parts.discriminatorLoss.item();
     }),
   );
   expect(losses[0]!).toBeGreaterThan(0.9);

@@ -1,0 +1,85 @@
+import { spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+
+const PROGRAM = fileURLToPath(new URL("../../bin/iqvae.mjs", import.meta.url));
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** How long those that are left may take to notice that one has ended, and to save. */
+const GRACE_MS = 60_000;
+
+/**
+ * Runs a command of the program in several processes of this machine, as torchrun would, and sets the exit code to theirs: that of the first
+ * that failed. Signals are passed on to all. Should this process be killed, they save and stop.
+ *
+ * @param args the command and its arguments
+ */
+export async function runLocally(processes: number, args: readonly string[]): Promise<void> {
+  const port = await freePort();
+  const threads = process.env.OMP_NUM_THREADS || String(Math.max(1, Math.floor(availableParallelism() / processes)));
+  const common = {
+    WORLD_SIZE: String(processes),
+    LOCAL_WORLD_SIZE: String(processes),
+    MASTER_ADDR: "127.0.0.1",
+    MASTER_PORT: String(port),
+  };
+  const children = Array.from({ length: processes }, (_, rank) =>
+    spawn(process.execPath, [PROGRAM, ...args], {
+      // Groups of their own: Ctrl-C reaches this process alone, which passes it on; two signals would end them unsaved.
+      detached: true,
+      env: {
+        ...process.env,
+        ...common,
+        RANK: String(rank),
+        LOCAL_RANK: String(rank),
+        OMP_NUM_THREADS: threads,
+        [MARK]: "1",
+      },
+      stdio: [rank === 0 ? "inherit" : "ignore", rank === 0 ? "inherit" : "ignore", "inherit", "ipc"],
+    }),
+  );
+  const passOn = (signal: NodeJS.Signals) => {
+    for (const child of children) child.kill(signal);
+  };
+  for (const signal of SIGNALS) process.on(signal, passOn);
+  let failed: number | undefined;
+  let end: NodeJS.Timeout | undefined;
+  await Promise.all(
+    children.map(
+      (child, rank) =>
+        new Promise<void>((done) => {
+          child.on("error", (error) =>
+            process.stderr.write(`Process ${rank} could not be started: ${error.message}\n`),
+          );
+          child.on("close", (code, signal) => {
+            if (signal !== null) process.stderr.write(`Process ${rank} of ${processes} was ended by ${signal}.\n`);
+            if (code !== 0) {
+              failed ??= code ?? 1;
+              end ??= setTimeout(() => passOn("SIGKILL"), GRACE_MS);
+            }
+            done();
+          });
+        }),
+    ),
+  );
+  clearTimeout(end);
+  for (const signal of SIGNALS) process.off(signal, passOn);
+  if (failed !== undefined) process.exitCode = failed;
+}
+
+const MARK = "IQVAE_STARTED_LOCALLY";
+
+/** In a process of {@link runLocally}: stops in an orderly way when the one that started it is gone. */
+export function followStarter(): void {
+  if (process.env[MARK] === undefined || process.channel === undefined) return;
+  process.once("disconnect", () => process.kill(process.pid, "SIGTERM"));
+  process.channel?.unref();
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done, fail) => server.once("error", fail).listen(0, "127.0.0.1", done));
+  const { port } = server.address() as { port: number };
+  await new Promise((done) => server.close(done));
+  return port;
+}
