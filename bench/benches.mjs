@@ -173,6 +173,26 @@ export const BENCHES = [
     ours: { script: "gw-sliced.mjs" },
     theirs: [{ script: "peers/gw_sliced.py" }],
   },
+  {
+    name: "all-reduce",
+    peer: "PyTorch's own, by Gloo as well",
+    metric: "milliseconds",
+    unit: "ms",
+    better: "less",
+    least: 1,
+    ours: { script: "all-reduce.mjs" },
+    theirs: [{ script: "peers/all_reduce.py" }],
+  },
+  {
+    name: "group-step",
+    peer: "of a step that shares nothing",
+    metric: "kept",
+    unit: "",
+    better: "more",
+    least: 0.96,
+    ours: { script: "group-step.mjs" },
+    theirs: [],
+  },
 ];
 
 /** A training step against PyTorch as users run it, at its best, and against a current one, eager and compiled. */

@@ -58,7 +58,7 @@ function gathered(all, width, indices) {
 }
 
 /** Stage 2 on `batch` random pairs of token sequences. */
-export function stage2Trainer({ precision, exposure, batch, layers, width, heads, codes, tokens }) {
+export function stage2Trainer({ precision, exposure, batch, layers, width, heads, codes, tokens, peers }) {
   const config = stage2Schema.parse({
     model: { layers, width, heads, dropout: 0 },
     exposure: { kind: exposure },
@@ -71,5 +71,5 @@ export function stage2Trainer({ precision, exposure, batch, layers, width, heads
   const shape = { conditionCodes: codes, imageCodes: codes, conditionTokens: tokens, imageTokens: tokens };
   const random = () => Uint16Array.from({ length: batch * tokens }, () => Math.floor(Math.random() * codes));
   const pairs = new TokenPairs(shape, random(), random());
-  return new Stage2Trainer({ config, precision, train: pairs, validation: pairs });
+  return new Stage2Trainer({ config, precision, train: pairs, validation: pairs, peers });
 }

@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
+import { availableParallelism, loadavg } from "node:os";
 import { basename, join } from "node:path";
 import { cudaDeviceCount, getThreads, kernelBuild, torchVersion } from "@iqvae/torch";
 import { Command } from "commander";
@@ -6,7 +7,10 @@ import { cacheFolder, dataLicenses, dataPackages, missingData } from "../data/in
 import { convertedFile, PACKAGED_NETWORKS, type PackagedName } from "../metrics/index.ts";
 import { processor } from "../support/processor.ts";
 import { VERSION } from "../support/version.ts";
-import { optionsOf } from "./options.ts";
+import { groupInWords, groupSpeed } from "./group-speed.ts";
+import { runLocally, startsOthers, withoutProcesses } from "./local-processes.ts";
+import { DEVICE, device, optionsOf, PROCESSES, threads } from "./options.ts";
+import { joinPeers } from "./team.ts";
 
 /** One line of the report. */
 type Finding = readonly [what: string, found: string];
@@ -14,15 +18,39 @@ type Finding = readonly [what: string, found: string];
 export function doctorCommand(): Command {
   return new Command("doctor")
     .description("show what the program found on this machine")
-    .action((_: unknown, command: Command) => {
-      const findings = examine();
-      const { json } = optionsOf(command);
+    .option("--group", "time what the processes that torchrun, Slurm or --processes starts send each other, instead")
+    .option(PROCESSES[0], "with --group: processes to start on this machine", threads)
+    .option(...DEVICE, device, "cpu")
+    .action(async (_: unknown, command: Command) => {
+      const { json, group, processes, device } = optionsOf<{ group?: boolean; processes?: number; device: string }>(
+        command,
+      );
+      if (group === true && startsOthers(processes))
+        return await runLocally(processes, withoutProcesses(process.argv.slice(2)));
+      const findings = group === true ? timeGroup(device) : examine();
       const width = Math.max(...findings.map(([what]) => what.length));
       for (const [what, found] of findings) {
         const line = json ? JSON.stringify({ event: "finding", what, found }) : `${what.padEnd(width)}  ${found}`;
         process.stdout.write(`${line}\n`);
       }
     });
+}
+
+/** All processes take part, and the first says what came of it. */
+function timeGroup(device: string): Finding[] {
+  const peers = joinPeers(device, undefined);
+  if (peers === undefined)
+    throw new Error("--group times several processes: start it with torchrun or Slurm, or say --processes 2.");
+  const milliseconds = (seconds: number) => `${(1000 * seconds).toPrecision(3)} ms`;
+  const rows = groupSpeed(device).map(
+    ({ bytes, best, median, bus }): Finding => [
+      `${bytes < 1e6 ? `${bytes / 1000} kB` : `${bytes / 1e6} MB`}`,
+      `best ${milliseconds(best)}, median ${milliseconds(median)}, bus ${(bus / 1e9).toPrecision(3)} GB/s`,
+    ],
+  );
+  if (!peers.isFirst) return [];
+  const load = `load ${loadavg()[0]!.toFixed(1)} on ${availableParallelism()} cores`;
+  return [["group", `${groupInWords(device)}; ${load}`], ...rows];
 }
 
 function examine(): Finding[] {

@@ -2,11 +2,13 @@ import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
+import { launchOf } from "@iqvae/torch";
 
 const PROGRAM = fileURLToPath(new URL("../../bin/iqvae.mjs", import.meta.url));
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-/** How long those that are left may take to notice that one has ended, and to save. */
-const GRACE_MS = 60_000;
+/** How long those that are left may take to notice that one has ended; the first, which saves, may take longer. */
+const GRACE_MS = 5_000;
+const SAVING_MS = 120_000;
 
 /**
  * Runs a command of the program in several processes of this machine, as torchrun would, and sets the exit code to theirs: that of the first
@@ -35,7 +37,7 @@ export async function runLocally(processes: number, args: readonly string[]): Pr
         OMP_NUM_THREADS: threads,
         [MARK]: "1",
       },
-      stdio: [rank === 0 ? "inherit" : "ignore", rank === 0 ? "inherit" : "ignore", "inherit", "ipc"],
+      stdio: [rank === 0 ? "inherit" : "ignore", "inherit", "inherit", "ipc"],
     }),
   );
   const passOn = (signal: NodeJS.Signals) => {
@@ -55,7 +57,12 @@ export async function runLocally(processes: number, args: readonly string[]): Pr
             if (signal !== null) process.stderr.write(`Process ${rank} of ${processes} was ended by ${signal}.\n`);
             if (code !== 0) {
               failed ??= code ?? 1;
-              end ??= setTimeout(() => passOn("SIGKILL"), GRACE_MS);
+              if (rank === 0) clearTimeout(end);
+              if (rank === 0 || end === undefined)
+                end = setTimeout(
+                  () => passOn("SIGKILL"),
+                  children[0]!.exitCode === null && children[0]!.signalCode === null ? SAVING_MS : GRACE_MS,
+                );
             }
             done();
           });
@@ -65,6 +72,22 @@ export async function runLocally(processes: number, args: readonly string[]): Pr
   clearTimeout(end);
   for (const signal of SIGNALS) process.off(signal, passOn);
   if (failed !== undefined) process.exitCode = failed;
+}
+
+/** Whether this process only starts others. */
+export function startsOthers(processes: number | undefined): processes is number {
+  if (processes === undefined) return false;
+  const { size } = launchOf();
+  if (size > 1 && size !== processes)
+    throw new Error(
+      `A launcher has started ${size} processes, and --processes asks for ${processes}: leave the option out.`,
+    );
+  return size === 1 && processes > 1;
+}
+
+/** Arguments for the processes that are started. */
+export function withoutProcesses(args: readonly string[]): string[] {
+  return args.filter((arg, i) => !/^--processes(=|$)/.test(arg) && args[i - 1] !== "--processes");
 }
 
 const MARK = "IQVAE_STARTED_LOCALLY";

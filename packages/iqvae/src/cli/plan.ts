@@ -3,15 +3,20 @@ import { getThreads, setThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { type Config, loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { gigabytes, type Plan, plan, type StagePlan } from "../plan/plan.ts";
+import { reductionBytes, type Scaling, scaling } from "../plan/scaling.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, numberAbove, optionsOf, THREADS, threads } from "./options.ts";
+import { collect, numberAbove, optionsOf, THREADS, threads, whole } from "./options.ts";
 
 interface PlanOptions {
   readonly set?: string[];
   readonly measure: boolean;
   readonly utilization: number;
   readonly threads?: number;
+  readonly gpus?: number;
+  readonly bandwidth?: number;
 }
+
+const MOST_GPUS = 65_536;
 
 export function planCommand(): Command {
   return new Command("plan")
@@ -24,18 +29,27 @@ export function planCommand(): Command {
     )
     .option("--no-measure", "do not time a trial on this machine")
     .option("--utilization <share>", "share of an H100's bfloat16 peak that is reached", numberAbove(0, 1), 0.4)
+    .option("--gpus <count>", "also expect the pace of so many H100s that train together", whole(1, MOST_GPUS))
+    .option(
+      "--bandwidth <GB/s>",
+      "of their bus, as busbw of nccl-tests and `iqvae doctor --group` have it (default: 430 up to 8 GPUs, 320 above)",
+      numberAbove(0),
+    )
     .option(...THREADS, threads)
     .action((source: string, _: unknown, command: Command) => {
-      const { set = [], measure, utilization, threads, json } = optionsOf<PlanOptions>(command);
+      const { set = [], measure, utilization, threads, gpus, bandwidth, json } = optionsOf<PlanOptions>(command);
       const progress = consoleProgress({ json });
       if (threads !== undefined) setThreads(threads);
       const config = loadConfig(source, set);
       const [load] = loadavg();
       const made = plan(config, { measure, utilization });
       const circumstances = { threads: getThreads(), load: load!, cores: availableParallelism() };
-      const text = describe(config, made, utilization, circumstances).join("\n");
+      const bus = bandwidth === undefined ? undefined : bandwidth * 1e9;
+      const scaled = gpus === undefined ? undefined : scale(made, gpus, bus);
+      const lines = describe(config, made, utilization, circumstances);
+      const text = [...lines, ...(scaled === undefined ? [] : describeScaling(made, scaled))].join("\n");
       const { name, data, precision } = config;
-      progress.tell(text, { event: "plan", name, data, precision, utilization, ...made, ...circumstances });
+      progress.tell(text, { event: "plan", name, data, precision, utilization, ...made, ...circumstances, ...scaled });
     });
 }
 
@@ -71,6 +85,34 @@ function describe(
           `Here: from the quickest of some steps on made-up data, threads: ${threads}; ` +
             `the load before was ${load.toFixed(1)} on ${cores} cores.`,
         ]),
+  ];
+}
+
+type Scaled = Readonly<Record<"scaling1" | "scaling2", readonly Scaling[]>>;
+
+/** Of both stages: powers of two, and the number that was asked for. */
+function scale({ stage1, stage2 }: Plan, gpus: number, bus: number | undefined): Scaled {
+  const counts = Array.from({ length: Math.floor(Math.log2(gpus)) + 1 }, (_, i) => 2 ** i);
+  const all = [...new Set([...counts, gpus])];
+  const of = (stage: StagePlan) => all.map((count) => scaling(stage, count, bus));
+  return { scaling1: of(stage1), scaling2: of(stage2) };
+}
+
+function describeScaling({ stage1, stage2 }: Plan, { scaling1, scaling2 }: Scaled): string[] {
+  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+  const cells = ({ allReduce, flat, overlapped }: Scaling) => [inUnits(allReduce), percent(flat), percent(overlapped)];
+  const heads = ["all-reduce", "efficiency", "if overlapped"];
+  const rows = [
+    ["GPUs", ...heads.map((head) => `${head} 1`), ...heads.map((head) => `${head} 2`)],
+    ...scaling1.map((one, i) => [String(one.gpus), ...cells(one), ...cells(scaling2[i]!)]),
+  ];
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const memory = (stage: StagePlan) => gigabytes(stage.peakBytes + reductionBytes(stage));
+  return [
+    "",
+    "Expected of H100s that train together, stages 1 and 2, each GPU with the batch above (a model, docs/scale.md; nothing was measured):",
+    ...rows.map((row) => row.map((cell, i) => cell.padStart(widths[i]!)).join("  ")),
+    `Tensors on a GPU at the worst moment: ${memory(stage1)} in stage 1, ${memory(stage2)} in stage 2.`,
   ];
 }
 

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { groupBackends, initProcessGroup, launchOf, processGroup, setThreads } from "@iqvae/torch";
+import { groupBackends, initProcessGroup, type Launch, launchOf, processGroup, setThreads } from "@iqvae/torch";
 import { DivergedError } from "../run/loop.ts";
 import { type RunFolder, runOf } from "../run/run-folder.ts";
 import { FirstFailedError, Peers } from "../support/peers.ts";
@@ -9,13 +9,21 @@ import { type Progress, silent } from "../support/progress.ts";
 
 /** Has each process of a machine see the CUDA device of its number alone, as `cuda`. Call it before libtorch is loaded. */
 export function takeOwnDevice(env: NodeJS.ProcessEnv = process.env): void {
-  if (env.LOCAL_RANK === undefined && env.SLURM_STEP_ID === undefined) return;
-  const { size, localRank } = launchOf(env);
+  const { size, localRank } = launchIn(env);
   if (size === 1) return;
   const visible = env.CUDA_VISIBLE_DEVICES?.split(",");
   // A launcher that gave each process its own device has named one.
   if (visible === undefined) env.CUDA_VISIBLE_DEVICES = String(localRank);
   else if (visible.length > localRank && visible.length > 1) env.CUDA_VISIBLE_DEVICES = visible[localRank]!;
+}
+
+/** Not all commands care for launchers: only those that join complain of variables that make no sense. */
+function launchIn(env: NodeJS.ProcessEnv): Pick<Launch, "size" | "localRank"> {
+  try {
+    return launchOf(env);
+  } catch {
+    return { size: 1, localRank: 0 };
+  }
 }
 
 /**

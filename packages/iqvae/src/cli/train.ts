@@ -1,4 +1,5 @@
-import { launchOf, setDefaultDevice } from "@iqvae/torch";
+import { existsSync } from "node:fs";
+import { setDefaultDevice } from "@iqvae/torch";
 import { Command } from "commander";
 import { loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { expectSameConfig } from "../run/basis.ts";
@@ -6,7 +7,7 @@ import { createRun, freeRunPath, openRun, RUNS } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { onFirst } from "../support/peers.ts";
 import { consoleProgress } from "./console.ts";
-import { runLocally } from "./local-processes.ts";
+import { runLocally, startsOthers, withoutProcesses } from "./local-processes.ts";
 import { collect, DEVICE, device, optionsOf, PROCESSES, THREADS, threads } from "./options.ts";
 import { joinPeers, openTogether, voiceOf } from "./team.ts";
 import { trainAttended } from "./training.ts";
@@ -40,8 +41,10 @@ export function trainCommand(): Command {
       const peers = joinPeers(device, threads);
       const progress = voiceOf(peers, consoleProgress({ json }));
       const run = await openTogether(peers, () => {
+        const path = name === undefined ? undefined : `${RUNS}/${name}`;
+        if (path !== undefined && wasRestarted() && existsSync(path)) return openRun(path);
         const config = load();
-        return createRun(name === undefined ? freeRunPath(config.name) : `${RUNS}/${name}`, config);
+        return createRun(path ?? freeRunPath(config.name), config);
       });
       const together = peers === undefined ? "" : `, in ${peers.size} processes`;
       progress.tell(`Training ${run.config.name} in ${run.path}${together}`, { event: "run", path: run.path });
@@ -87,18 +90,7 @@ export function resumeCommand(): Command {
     });
 }
 
-/** Whether this process only starts those that train. */
-function startsOthers(processes: number | undefined): processes is number {
-  if (processes === undefined) return false;
-  const { size } = launchOf();
-  if (size > 1 && size !== processes)
-    throw new Error(
-      `A launcher has started ${size} processes, and --processes asks for ${processes}: leave the option out.`,
-    );
-  return size === 1 && processes > 1;
-}
-
-/** Arguments for the processes that are started. */
-function withoutProcesses(args: readonly string[]): string[] {
-  return args.filter((arg, i) => !/^--processes(=|$)/.test(arg) && args[i - 1] !== "--processes");
+/** Whether torchrun has started this process anew, after one was lost: then the run is there, and it goes on. */
+function wasRestarted(): boolean {
+  return Number(process.env.TORCHELASTIC_RESTART_COUNT ?? 0) > 0;
 }

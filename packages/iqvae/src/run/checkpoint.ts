@@ -46,6 +46,8 @@ const checkpointSchema = z.object({
     sha256: z.string().regex(/^[0-9a-f]{64}$/),
   }),
   versions: z.object({ iqvae: z.string(), libtorch: z.string(), node: z.string() }),
+  /** How many processes trained it together, where there were several. */
+  processes: z.int().min(2).optional(),
   /** What it was trained on. Older checkpoints do not say. */
   machine: z.string().optional(),
 });
@@ -56,7 +58,7 @@ export type Checkpoint = z.infer<typeof checkpointSchema>;
 /** What the loop knows; the rest of a {@link Checkpoint} follows from it and from the moment. */
 export type CheckpointContent = Pick<
   Checkpoint,
-  "stage" | "step" | "basis" | "loader" | "means" | "trainer" | "evaluation"
+  "stage" | "step" | "basis" | "loader" | "means" | "trainer" | "evaluation" | "processes"
 >;
 
 /** A checkpoint that cannot be used, and what to do about it. */

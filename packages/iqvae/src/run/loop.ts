@@ -58,7 +58,6 @@ export async function train(training: Training): Promise<"finished" | "interrupt
   const { run, stage, trainer, loader, steps, rows, keepAt = [], basis, progress, interrupt, peers, draw } = training;
   const { logEvery, evaluateEvery, checkpointEvery, sampleEvery, seed } = run.config;
   const means = new Means();
-  peers?.expectShares(stage === "stage1" ? "stage1.batch" : "stage2.batch × stage2.accumulate", rows);
   const begun = await onFirst(peers, () => resume(training, means));
   let { step, evaluation } = begun;
   if (peers !== undefined) takeOver(peers, training, means, begun);
@@ -75,6 +74,7 @@ export async function train(training: Training): Promise<"finished" | "interrupt
       means: means.state,
       trainer: trainer.state(),
       evaluation,
+      ...(peers !== undefined && peers.size > 1 && { processes: peers.size }),
     });
   };
   /** Writes what is due at this step into the log, except for what it has already. */
@@ -197,6 +197,11 @@ function resume(training: Training, means: Means): Begun {
     const text = `The run was trained with libtorch ${checkpoint.versions.libtorch} and goes on with ${torchVersion()}: not to the bit.`;
     progress.tell(text, { event: "other-libtorch", before: checkpoint.versions.libtorch, now: torchVersion() });
   }
+  const [before, now] = [checkpoint.processes ?? 1, training.peers?.size ?? 1];
+  if (before !== now) {
+    const text = `The run was trained in ${processes(before)} and goes on in ${processes(now)}: with the same batches, but not to the bit.`;
+    progress.tell(text, { event: "other-processes", before, now });
+  }
   const { trainer: state, loader: at, means: sums } = checkpoint;
   return {
     step: checkpoint.step,
@@ -204,6 +209,8 @@ function resume(training: Training, means: Means): Begun {
     resumed: { trainer: state, loader: at, means: sums },
   };
 }
+
+const processes = (count: number) => (count === 1 ? "one process" : `${count} processes`);
 
 function save({ run, trainer, keepAt, progress }: Training, content: CheckpointContent): void {
   scope(() => {

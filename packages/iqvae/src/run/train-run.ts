@@ -77,9 +77,13 @@ async function trainAlone(run: RunFolder, context: TrainingContext): Promise<"fi
 
 async function trainLocked(run: RunFolder, context: TrainingContext): Promise<"finished" | "interrupted"> {
   const { peers } = context;
-  const events = await onFirst(peers, () => expectSameConfig(run)).then(() =>
-    peers === undefined || peers.isFirst ? new EventLog(run.tensorboard) : undefined,
-  );
+  await onFirst(peers, () => {
+    expectSameConfig(run);
+    const { stage1, stage2 } = run.config;
+    peers?.expectShares("stage1.batch", stage1.batch);
+    peers?.expectShares("stage2.batch × stage2.accumulate", stage2.batch * stage2.accumulate);
+  });
+  const events = peers === undefined || peers.isFirst ? new EventLog(run.tensorboard) : undefined;
   run.log.mirror(events);
   try {
     const open = () => openData(run.config.data, interruptible(context.progress, context.interrupt));

@@ -107,10 +107,12 @@ const hash = (names) => {
   return sum.digest("hex");
 };
 const same = [...kept].filter(([name]) => !name.includes("gradient"));
-console.log(
-  JSON.stringify({
-    ...{ weights: hash(/./), codebooks: hash(/codebook|counts|sums/), losses },
-    agree: peers.agreeOn(same.map(([, tensor]) => tensor)),
-    disagree: peers.agreeOn([ops.aten.ones([3]).mul(peers.rank)]),
-  }),
-);
+const report = {
+  ...{ weights: hash(/./), codebooks: hash(/codebook|counts|sums/), losses },
+  agree: peers.agreeOn(same.map(([, tensor]) => tensor)),
+  disagree: peers.agreeOn([ops.aten.ones([3]).mul(peers.rank)]),
+};
+// One rank computes what is no number: all hear of it at the same step.
+if (peers.rank === peers.size - 1) stage2.model.positions.detach().fill_(Number.NaN);
+const nan = Number.isNaN(scope(() => stage2.step(Uint32Array.from({ length: rows }, (_, i) => i))).loss);
+console.log(JSON.stringify({ ...report, nan }));

@@ -17,6 +17,7 @@ interface Said {
   readonly losses: Record<"stage1" | "stage2", number[]> & Record<string, unknown>;
   readonly agree: boolean;
   readonly disagree: boolean;
+  readonly nan: boolean;
 }
 
 const made = new Map<string, Said[]>();
@@ -63,6 +64,10 @@ describe.each([2, 4])("%i processes that share 32 rows", (size) => {
     const [first, ...others] = made.get(String(size))!;
     for (const other of others) expect(other).toEqual(first);
     expect(first).toMatchObject({ agree: true, disagree: false });
+  });
+
+  test("hear of a loss that is no number on one of them at the same step", () => {
+    for (const { nan } of made.get(String(size))!) expect(nan).toBe(true);
   });
 
   test("train as one does, up to rounding: ten steps of both stages, with a discriminator", () => {

@@ -1,0 +1,45 @@
+import { existsSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { GroupRuns, STEPS } from "./group-runs.ts";
+
+const runs = new GroupRuns();
+afterAll(() => runs.remove());
+
+beforeAll(async () => {
+  const { code, err } = await runs.train("undisturbed").ended;
+  expect([code, err]).toEqual([0, ""]);
+});
+
+describe("a training in two processes", () => {
+  test.each([1, 0])("of which rank %i is killed: the other says so, and it goes on to the bit", async (victim) => {
+    const name = `killed-${victim}`;
+    const { ranks, ended } = await runs.underWay(name);
+    const began = performance.now();
+    process.kill(ranks[victim]!, "SIGKILL");
+    const { code, out, err } = await ended;
+    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(code).not.toBe(0);
+    expect(err).toContain(`Process ${victim} of 2 was ended by SIGKILL`);
+    expect(out).toMatch(new RegExp(`stage2 stopped at step \\d+: Rank ${1 - victim} of 2`));
+    if (victim === 1) {
+      // What was learned up to that step is kept.
+      const step = Number(/stage2 stopped at step (\d+)/.exec(out)![1]);
+      expect(runs.steps(name)).toEqual([STEPS[0], step]);
+      expect(out).toContain(`npx iqvae resume runs/${name}`);
+    }
+    expect(existsSync(runs.at("runs", name, "lock.json"))).toBe(victim === 0);
+    expect(await runs.run("resume", `runs/${name}`, "--processes", "2")).toMatchObject({ code: 0, err: "" });
+    expect(runs.result(name)).toEqual(runs.result("undisturbed"));
+  });
+
+  test("of which one is asked to stop: both do, at the same step, and it goes on to the bit", async () => {
+    const { ranks, ended } = await runs.underWay("stopped");
+    process.kill(ranks[1]!, "SIGTERM");
+    const { code, out, err } = await ended;
+    expect([code, err]).toEqual([143, ""]);
+    expect(out).toContain('"event":"interrupted"');
+    expect(runs.steps("stopped")[1]).toBeLessThan(STEPS[1]);
+    expect(await runs.run("resume", "runs/stopped", "--processes", "2")).toMatchObject({ code: 0, err: "" });
+    expect(runs.result("stopped")).toEqual(runs.result("undisturbed"));
+  });
+});

@@ -1,0 +1,27 @@
+import { describe, expect, test } from "vitest";
+import { takeOwnDevice } from "../../src/cli/team.ts";
+
+/** What CUDA_VISIBLE_DEVICES is after it was `before`, in process 2 of 4 on a machine. */
+function visible(before: string | undefined, launch: Record<string, string> = {}): string | undefined {
+  const launcher = { RANK: "6", WORLD_SIZE: "8", LOCAL_RANK: "2", LOCAL_WORLD_SIZE: "4", MASTER_ADDR: "a", ...launch };
+  const env: NodeJS.ProcessEnv = { ...launcher, ...(before !== undefined && { CUDA_VISIBLE_DEVICES: before }) };
+  takeOwnDevice(env);
+  return env.CUDA_VISIBLE_DEVICES;
+}
+
+describe("the CUDA device of a process", () => {
+  test.each([
+    [undefined, "2"],
+    ["4,5,6,7", "6"],
+    ["3", "3"], // the launcher gave each process its own
+    ["0,1", "0,1"], // fewer than processes: libtorch says so
+  ])("among %s is %s", (before, after) => expect(visible(before)).toBe(after));
+
+  test("is left alone for one process, and where a launcher's variables make no sense", () => {
+    expect(visible(undefined, { RANK: "0", WORLD_SIZE: "1", LOCAL_RANK: "0", LOCAL_WORLD_SIZE: "1" })).toBeUndefined();
+    expect(visible(undefined, { RANK: "9" })).toBeUndefined();
+    const alone: NodeJS.ProcessEnv = {};
+    takeOwnDevice(alone);
+    expect(alone).toEqual({});
+  });
+});
