@@ -6,7 +6,7 @@ import { expectWorkingFolder, surviveLostOutput } from "./terminal.ts";
 
 tuneProcess();
 
-const program = createProgram();
+const program = await createProgram(process.argv.slice(2));
 surviveLostOutput();
 followStarter();
 program.hook("preAction", expectWorkingFolder);

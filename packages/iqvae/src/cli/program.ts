@@ -1,22 +1,32 @@
 import { Command } from "commander";
 import { VERSION } from "../support/version.ts";
-import { dataCommand } from "./data.ts";
-import { doctorCommand } from "./doctor.ts";
-import { exportCommand } from "./export.ts";
-import { importCommand } from "./import.ts";
-import { likelihoodCommand } from "./likelihood.ts";
-import { metricsCommand } from "./metrics.ts";
-import { planCommand } from "./plan.ts";
-import { reportCommand } from "./report.ts";
-import { reproduceCommand } from "./reproduce.ts";
-import { sampleCommand } from "./sample.ts";
-import { serveCommand } from "./serve.ts";
-import { startCommand } from "./start.ts";
-import { studioCommand } from "./studio.ts";
-import { resumeCommand, trainCommand } from "./train.ts";
 
-/** The command line with all commands; nothing runs before it is given arguments to parse. */
-export function createProgram(): Command {
+/** A command's modules are loaded when it is asked for: those of all are hundreds, and take longer than many commands do. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import("./start.ts")).startCommand(),
+  train: async () => (await import("./train.ts")).trainCommand(),
+  resume: async () => (await import("./train.ts")).resumeCommand(),
+  sample: async () => (await import("./sample.ts")).sampleCommand(),
+  likelihood: async () => (await import("./likelihood.ts")).likelihoodCommand(),
+  report: async () => (await import("./report.ts")).reportCommand(),
+  export: async () => (await import("./export.ts")).exportCommand(),
+  serve: async () => (await import("./serve.ts")).serveCommand(),
+  studio: async () => (await import("./studio.ts")).studioCommand(),
+  plan: async () => (await import("./plan.ts")).planCommand(),
+  metrics: async () => (await import("./metrics.ts")).metricsCommand(),
+  data: async () => (await import("./data.ts")).dataCommand(),
+  import: async () => (await import("./import.ts")).importCommand(),
+  reproduce: async () => (await import("./reproduce.ts")).reproduceCommand(),
+  doctor: async () => (await import("./doctor.ts")).doctorCommand(),
+};
+
+/**
+ * The command line; nothing runs before it is given arguments to parse.
+ *
+ * @param args what it will be given: when they name a command, it has that one alone. Help, and the names nearest to one that is
+ *   unknown, need all.
+ */
+export async function createProgram(args: readonly string[] = []): Promise<Command> {
   const program = new Command("iqvae")
     .description("Conditional image synthesis with integrated quantization")
     .version(VERSION)
@@ -24,24 +34,9 @@ export function createProgram(): Command {
     .option("--debug", "show where an error arose")
     .showSuggestionAfterError();
 
-  for (const command of [
-    startCommand(),
-    trainCommand(),
-    resumeCommand(),
-    sampleCommand(),
-    likelihoodCommand(),
-    reportCommand(),
-    exportCommand(),
-    serveCommand(),
-    studioCommand(),
-    planCommand(),
-    metricsCommand(),
-    dataCommand(),
-    importCommand(),
-    reproduceCommand(),
-    doctorCommand(),
-  ]) {
-    program.addCommand(command);
-  }
+  // No option before a command's name takes a value.
+  const name = args.find((argument) => !argument.startsWith("-")) ?? "";
+  const commands = Object.hasOwn(COMMANDS, name) ? [COMMANDS[name]!] : Object.values(COMMANDS);
+  for (const load of commands) program.addCommand(await load());
   return program;
 }

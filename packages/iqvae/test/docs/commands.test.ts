@@ -23,8 +23,8 @@ function commandsOf(path: string): { readonly line: number; readonly command: st
 }
 
 /** Throws if the command line would refuse these arguments; values are not looked up on this machine. */
-function parse(given: readonly string[]): void {
-  let command: Command = createProgram();
+async function parse(given: readonly string[]): Promise<void> {
+  let command: Command = await createProgram();
   let args = [...given];
   for (;;) {
     const next = command.commands.find((each) => each.name() === args[0]);
@@ -52,10 +52,10 @@ const OF_NPM = new Set(["install", "i", "ci", "pack", "publish", "login", "versi
 const BY_NPX = new Set(["vitest", "@iqvae/torch", "iqvae-torch"]);
 
 /** Throws for a command that cannot be typed as it stands. */
-function check(command: string): void {
+async function check(command: string): Promise<void> {
   const [program = "", first = "", ...rest] = wordsOf(command.replace(/^([A-Z_]+=\S+ )*/, ""));
   if (program === "npx" && first === "iqvae") {
-    parse(rest);
+    await parse(rest);
   } else if (program === "npm" && !OF_NPM.has(first)) {
     const script = first === "run" ? rest[0] : first;
     if (!scripts.includes(script ?? "")) throw new Error(`package.json has no script '${script}'`);
@@ -68,25 +68,20 @@ function check(command: string): void {
 }
 
 describe.each(DOCUMENTS.map((path) => ({ path, commands: commandsOf(path) })))("$path", ({ commands }) => {
-  it("has only commands and options that there are", () => {
-    const wrong = commands.flatMap(({ line, command }) => {
-      try {
-        check(command);
-        return [];
-      } catch (error) {
-        return [`line ${line}: ${command}: ${(error as Error).message}`];
-      }
-    });
+  it("has only commands and options that there are", async () => {
+    const wrong: string[] = [];
+    for (const { line, command } of commands)
+      await check(command).catch(({ message }: Error) => wrong.push(`line ${line}: ${command}: ${message}`));
     expect(wrong).toEqual([]);
   });
 });
 
-it("finds commands, and refuses wrong ones", () => {
+it("finds commands, and refuses wrong ones", async () => {
   expect(DOCUMENTS.flatMap(commandsOf).length).toBeGreaterThan(80);
-  expect(() => check("npx iqvae sample models/faces --cond map.png")).toThrow("--cond");
-  expect(() => check("npx iqvae smaple models/faces")).toThrow("smaple");
-  expect(() => check("npx iqvae sample a --count none")).toThrow();
-  expect(() => check("npx iqvae resume")).toThrow("argument");
-  expect(() => check("npm run pakc")).toThrow("pakc");
-  expect(() => check("node scripts/pakc.mjs")).toThrow("pakc");
+  await expect(check("npx iqvae sample models/faces --cond map.png")).rejects.toThrow("--cond");
+  await expect(check("npx iqvae smaple models/faces")).rejects.toThrow("smaple");
+  await expect(check("npx iqvae sample a --count none")).rejects.toThrow();
+  await expect(check("npx iqvae resume")).rejects.toThrow("argument");
+  await expect(check("npm run pakc")).rejects.toThrow("pakc");
+  await expect(check("node scripts/pakc.mjs")).rejects.toThrow("pakc");
 });
