@@ -5,6 +5,7 @@ import { loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { expectSameConfig } from "../run/basis.ts";
 import { createRun, freeRunPath, openRun, RUNS } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
+import { expectShares } from "../run/train-run.ts";
 import { onFirst } from "../support/peers.ts";
 import { consoleProgress } from "./console.ts";
 import { runLocally, startsOthers, withoutProcesses } from "./local-processes.ts";
@@ -44,6 +45,7 @@ export function trainCommand(): Command {
         const path = name === undefined ? undefined : `${RUNS}/${name}`;
         if (path !== undefined && wasRestarted() && existsSync(path)) return openRun(path);
         const config = load();
+        expectShares(peers, config); // Before there is a folder.
         return createRun(path ?? freeRunPath(config.name), config);
       });
       const together = peers === undefined ? "" : `, in ${peers.size} processes`;

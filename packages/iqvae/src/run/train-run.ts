@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { manualSeed } from "@iqvae/torch";
+import type { Config } from "../config/index.ts";
 import {
   expectBothParts,
   heldOutPart,
@@ -75,13 +76,17 @@ async function trainAlone(run: RunFolder, context: TrainingContext): Promise<"fi
   }
 }
 
+/** @throws RangeError when processes cannot share the batches of a configuration evenly */
+export function expectShares(peers: Peers | undefined, { stage1, stage2 }: Config): void {
+  peers?.expectShares("stage1.batch", stage1.batch);
+  peers?.expectShares("stage2.batch × stage2.accumulate", stage2.batch * stage2.accumulate);
+}
+
 async function trainLocked(run: RunFolder, context: TrainingContext): Promise<"finished" | "interrupted"> {
   const { peers } = context;
   await onFirst(peers, () => {
     expectSameConfig(run);
-    const { stage1, stage2 } = run.config;
-    peers?.expectShares("stage1.batch", stage1.batch);
-    peers?.expectShares("stage2.batch × stage2.accumulate", stage2.batch * stage2.accumulate);
+    expectShares(peers, run.config);
   });
   const events = peers === undefined || peers.isFirst ? new EventLog(run.tensorboard) : undefined;
   run.log.mirror(events);

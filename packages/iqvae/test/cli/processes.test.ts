@@ -1,4 +1,4 @@
-import { readdirSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import { GroupRuns, SET, STEPS } from "./group-runs.ts";
 
@@ -26,9 +26,10 @@ describe("a training in two processes", () => {
     expect(readdirSync(`${runs.folder("unwritable")}-before`)).toContain("stage1-00000006.json");
   });
 
-  test("refuses a batch that cannot be shared evenly, and names the nearest", async () => {
-    const { code, err } = await runs.run("train", "tiny", "--processes", "2", ...SET, "--set", "stage1.batch=7");
-    expect(code).toBe(1);
+  test("refuses a batch that cannot be shared evenly before it makes a folder, and names the nearest", async () => {
+    const uneven = ["--name", "uneven", "--set", "stage1.batch=7"];
+    const { code, err } = await runs.run("train", "tiny", "--processes", "2", ...SET, ...uneven);
+    expect([code, existsSync(runs.folder("uneven"))]).toEqual([1, false]);
     expect(err.trim().split("\n")).toEqual([expect.stringMatching(/stage1\.batch is 7 rows.*6 or 8/)]);
   });
 });

@@ -1,4 +1,4 @@
-import { grad, ops, scope } from "@iqvae/torch";
+import { grad, ops, scope, tensor } from "@iqvae/torch";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { conditionFor, layoutBytes, textBytes, textOf } from "../../src/conditions/index.ts";
@@ -225,6 +225,14 @@ describe("layout", () => {
     expect(f1).toBe(2 / 5);
     expect(condition.fidelity(bytes(), bytes())).toEqual({ agreement: 1, found: 1, f1: 1 });
     expect(condition.fidelity(bytes(), guess).f1).toBe(0);
+  });
+
+  test("has the same planes with and without libtorch to the bit, for a box whose rounding shows", () => {
+    const boxes = Uint8Array.from([1, 20, 20, 20, 20, 1, 110, 110, 20, 20, 1, 56, 120, 23, 21, 0, 0, 0, 0, 0]);
+    scope(() => {
+      const planes = condition.toPlanes(tensor(boxes, { shape: [1, 4, 5] }));
+      expect([...condition.planesOf(boxes)]).toEqual([...planes.permute([0, 2, 3, 1]).contiguous().read("float32")]);
+    });
   });
 
   test("orders boxes by class, then from top to bottom", () => {

@@ -69,8 +69,7 @@ export function conditionContract({ name, spec, size, samples, wrong, ignorance,
           const own = condition.planesOf(sample);
           expect(own.length).toBe(length);
           const apart = own.reduce((most, value, at) => Math.max(most, Math.abs(value - planes[i * length + at]!)), 0);
-          // Shares of pixels are differences of places in pixels, which in float32 are only as exact as the side of the map is long.
-          expect(apart).toBeLessThan(condition.planes[0]! * 2 ** -22);
+          expect(apart).toBeLessThan(2e-6);
         });
       }, 5);
     });

@@ -34,13 +34,14 @@ const KEPT = [
   "Geosphere-Biosphere Programme", // its name
 ];
 
+/** What people write here. */
+const TEXT = /(?:\.(?:m?[jt]s|md|json|py|cc|c|h|css|html|txt)|^LICENSE|^\.ci\/run)$/;
 /** Texts of others, and what programs wrote. */
-const FOREIGN =
-  /package-lock\.json$|^docs\/data\/|^(?:samples|report)\.|\.log$|\.tsbuildinfo$|\.(?:png|svg|safetensors|onnx|gif|wav|bin|json\.gz)$|engines\/kernels\.ts$|\/goldens\//;
+const FOREIGN = /package-lock\.json$|^docs\/data\/|^(?:samples|report)\.|engines\/kernels\.ts$|\/goldens\//;
 
 it("the source, the documents, and public names are in American English", () => {
   const found = filesOfRepository()
-    .filter((path) => !FOREIGN.test(path) && !path.endsWith("docs/spelling.test.ts"))
+    .filter((path) => TEXT.test(path) && !FOREIGN.test(path) && !path.endsWith("docs/spelling.test.ts"))
     .flatMap((path) => {
       let text = readFileSync(join(root, path), "utf8");
       for (const kept of KEPT) text = text.replaceAll(kept, "");

@@ -34,10 +34,14 @@ export function layout(spec: LayoutSpec, size: number): Condition {
   };
 }
 
-/** How much of each pixel of a line lies between two shares of the side. */
-function coverage(from: number, to: number, size: number): Float64Array {
-  return Float64Array.from({ length: size }, (_, i) =>
-    Math.min(1, Math.max(0, Math.min(to * size, i + 1) - Math.max(from * size, i))),
+/** Rounded to float32, in which models were trained: a share of a pixel is a difference of two places, which shows how they were rounded. */
+const f32 = Math.fround;
+
+/** How much of each pixel of a line lies between two shares of the side, in float32. */
+function coverage(from: number, to: number, size: number): Float32Array {
+  const [left, right] = [f32(from * size), f32(to * size)];
+  return Float32Array.from({ length: size }, (_, i) =>
+    Math.min(1, Math.max(0, f32(Math.min(right, i + 1) - Math.max(left, i)))),
   );
 }
 
@@ -46,19 +50,18 @@ function fillBoxes(boxes: readonly Box[], classes: number, size: number): Float3
   const channels = classes + 1;
   const planes = new Float32Array(size * size * channels);
   for (const { label, ...box } of boxes) {
-    const [left, top, width, height] = [box.left / 255, box.top / 255, box.width / 255, box.height / 255];
+    const [left, top] = [f32(box.left / 255), f32(box.top / 255)];
+    const [right, bottom] = [f32(left + f32(box.width / 255)), f32(top + f32(box.height / 255))];
     const inset = OUTLINE / size;
-    const [across, down] = [coverage(left, left + width, size), coverage(top, top + height, size)];
-    const [inAcross, inDown] = [
-      coverage(left + inset, left + width - inset, size),
-      coverage(top + inset, top + height - inset, size),
-    ];
+    const [across, down] = [coverage(left, right, size), coverage(top, bottom, size)];
+    const inAcross = coverage(f32(left + inset), f32(right - inset), size);
+    const inDown = coverage(f32(top + inset), f32(bottom - inset), size);
     for (let y = 0; y < size; y++)
       for (let x = 0; x < size; x++) {
         const at = (y * size + x) * channels;
-        const whole = down[y]! * across[x]!;
+        const whole = f32(down[y]! * across[x]!);
         planes[at + label]! += whole;
-        planes[at + classes]! += whole - inDown[y]! * inAcross[x]!;
+        planes[at + classes]! += f32(whole - f32(inDown[y]! * inAcross[x]!));
       }
   }
   return planes.map((value) => Math.min(1, Math.max(0, value)));

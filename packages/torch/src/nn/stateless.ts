@@ -60,34 +60,27 @@ export interface PoolOptions {
   readonly padding?: number | Pair;
 }
 
-/** The largest value of each window: `[B, C, H, W] → [B, C, H′, W′]`. */
-export class MaxPool2d extends Module {
-  readonly #window: number | Pair;
-  readonly #stride: number | Pair;
-  readonly #padding: number | Pair;
+abstract class Pool2d extends Module {
+  readonly window: number | Pair;
+  readonly stride: number | Pair;
+  readonly padding: number | Pair;
 
   constructor(window: number | Pair, { stride = window, padding = 0 }: PoolOptions = {}) {
     super();
-    [this.#window, this.#stride, this.#padding] = [window, stride, padding];
+    [this.window, this.stride, this.padding] = [window, stride, padding];
   }
+}
 
+/** The largest value of each window: `[B, C, H, W] → [B, C, H′, W′]`. */
+export class MaxPool2d extends Pool2d {
   forward(x: Tensor): Tensor {
-    return ops.aten.max_pool2d(x, this.#window, this.#stride, this.#padding);
+    return ops.aten.max_pool2d(x, this.window, this.stride, this.padding);
   }
 }
 
 /** The mean of each window: `[B, C, H, W] → [B, C, H′, W′]`. Zeros of the padding count, as in PyTorch. */
-export class AvgPool2d extends Module {
-  readonly #window: number | Pair;
-  readonly #stride: number | Pair;
-  readonly #padding: number | Pair;
-
-  constructor(window: number | Pair, { stride = window, padding = 0 }: PoolOptions = {}) {
-    super();
-    [this.#window, this.#stride, this.#padding] = [window, stride, padding];
-  }
-
+export class AvgPool2d extends Pool2d {
   forward(x: Tensor): Tensor {
-    return ops.aten.avg_pool2d(x, this.#window, this.#stride, this.#padding);
+    return ops.aten.avg_pool2d(x, this.window, this.stride, this.padding);
   }
 }
