@@ -15,6 +15,7 @@ void define(napi_env env, napi_value target, const char* name, napi_callback cal
 }
 
 void register_distributed(napi_env env, napi_value exports, State* state);
+void register_buckets(napi_env env, napi_value exports, State* state);
 
 namespace {
 
@@ -54,6 +55,7 @@ napi_value init(napi_env env, napi_value exports) {
     register_background(env, exports, state);
     register_library(env, exports, state);
     register_distributed(env, exports, state);
+    register_buckets(env, exports, state);
     return exports;
   });
 }

@@ -1,52 +1,21 @@
-// Several processes as one group: c10d behind operators of our own, since its own have other signatures in each version of libtorch.
+// Several processes as one group, by c10d: joining it, leaving it, and its store.
 //
 // The build defines HAS_C10D where the library that was found has c10d with Gloo, and HAS_NCCL where it has NCCL and its headers are there.
-#include "history.h"
+#include "distributed/group.h"
 #include "state.h"
-
-#include <torch/library.h>
-
-#ifdef HAS_C10D
-#define USE_C10D_GLOO
-#ifdef HAS_NCCL
-#define USE_C10D_NCCL
-#endif
-
-#include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/scalar_tensor.h>
-#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-#ifdef HAS_NCCL
-#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
-#endif
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <chrono>
 #include <cstdlib>
-#include <mutex>
-#endif
 
-namespace {
+namespace distributed {
 
-using at::Tensor;
+[[noreturn]] void absent() {
+  TORCH_CHECK(false, "this libtorch has no c10d with Gloo, so it cannot compute in several processes: use one process, or another libtorch "
+                     "(Debian's libtorch-dev and PyTorch's own wheels have it)");
+}
 
 #ifdef HAS_C10D
 
-#if TORCH_VERSION_MAJOR >= 2
-using Backend = c10d::Backend;
-#else
-using Backend = c10d::ProcessGroup;
-#endif
-using Work = c10::intrusive_ptr<c10d::Work>;
-
-struct Group {
-  int64_t rank = 0, size = 1;
-  c10::intrusive_ptr<c10d::Store> store;
-  c10::intrusive_ptr<Backend> gloo, nccl;  // Gloo is for tensors on the CPU, and for all where there is no NCCL
-};
-
-// Of the process: threads of Node.js share it. Never destroyed by the C++ runtime, which would end libtorch's threads in any order.
 Group*& current() {
   static Group* group = nullptr;
   return group;
@@ -57,13 +26,7 @@ Group& group(const char* op) {
   return *current();
 }
 
-Backend& backend_of(Group& group, const Tensor& tensor) { return group.nccl && tensor.is_cuda() ? *group.nccl : *group.gloo; }
-
-std::shared_ptr<::gloo::transport::Device> gloo_device(const std::string& host) {
-  const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
-  if (interface != nullptr && *interface != '\0') return c10d::ProcessGroupGloo::createDeviceForInterface(interface);
-  return host.empty() ? c10d::ProcessGroupGloo::createDefaultDevice() : c10d::ProcessGroupGloo::createDeviceForHostname(host);
-}
+Backend& backend_of(Group& group, const at::Tensor& tensor) { return group.nccl && tensor.is_cuda() ? *group.nccl : *group.gloo; }
 
 void finish(std::vector<Work>& works) {
   std::exception_ptr first;
@@ -77,162 +40,30 @@ void finish(std::vector<Work>& works) {
   if (first) std::rethrow_exception(first);
 }
 
-void check_arguments(const char* op, at::TensorList tensors, bool written) {
-  for (const Tensor& tensor : tensors) {
-    TORCH_CHECK(tensor.layout() == at::kStrided, op, " expects dense tensors, but got the layout ", tensor.layout());
-    if (written) kernels::check_writable(op, tensor);
-  }
-  if (!written) kernels::check_constant(op, tensors);
+void check_signature(const char* op, const at::Tensor& sum, double own) {
+  if (!sum.is_cpu()) return;
+  TORCH_CHECK(*sum.data_ptr<float>() == own * group(op).size, op,
+              " got tensors of other sizes or memory layouts on other ranks; all must pass the same list");
 }
-
-// Its memory as one row in the order of its indices: the tensor's own where it can be, else a copy.
-Tensor as_row(const Tensor& tensor) {
-  const Tensor row = tensor.detach().contiguous();
-  return row.scalar_type() == at::kBool ? row.view(at::kByte) : row;
-}
-
-// Runs `start` on the row of each tensor, waits for all, and writes back what was a copy.
-template <typename Start>
-void in_place(const char* op, at::TensorList tensors, Start&& start) {
-  check_arguments(op, tensors, true);
-  at::NoGradGuard no_grad;
-  Group& all = group(op);
-  std::vector<std::vector<Tensor>> rows;
-  std::vector<Work> works;
-  for (const Tensor& tensor : tensors) rows.push_back({as_row(tensor)});
-  for (std::vector<Tensor>& row : rows)
-    if (row[0].numel() > 0) works.push_back(start(backend_of(all, row[0]), row));
-  finish(works);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (tensors[i].is_alias_of(rows[i][0]))
-      kernels::note_change(tensors[i]);
-    else
-      tensors[i].copy_(rows[i][0].view_as(tensors[i]));
-  }
-}
-
-c10d::ReduceOp reduction(c10::string_view name) {
-  if (name == "sum") return c10d::ReduceOp::SUM;
-  if (name == "min") return c10d::ReduceOp::MIN;
-  if (name == "max") return c10d::ReduceOp::MAX;
-  TORCH_CHECK(false, "all_reduce_ knows sum, min and max, but got ", std::string(name));
-}
-
-void all_reduce(at::TensorList tensors, c10::string_view op) {
-  c10d::AllreduceOptions options;
-  options.reduceOp = reduction(op);
-  in_place("all_reduce_", tensors, [&](Backend& backend, std::vector<Tensor>& row) { return backend.allreduce(row, options); });
-}
-
-void broadcast(at::TensorList tensors, int64_t root) {
-  TORCH_CHECK(root >= 0 && root < group("broadcast_").size, "broadcast_ expects a rank below ", current()->size, ", but got ", root);
-  c10d::BroadcastOptions options;
-  options.rootRank = root;
-  in_place("broadcast_", tensors, [&](Backend& backend, std::vector<Tensor>& row) { return backend.broadcast(row, options); });
-}
-
-std::vector<Tensor> all_gather(const Tensor& tensor) {
-  check_arguments("all_gather", {tensor}, false);
-  at::NoGradGuard no_grad;
-  Group& all = group("all_gather");
-  std::vector<Tensor> inputs = {as_row(tensor)};
-  std::vector<std::vector<Tensor>> outputs(1);
-  for (int64_t i = 0; i < all.size; ++i) outputs[0].push_back(at::empty(inputs[0].sizes(), inputs[0].options()));
-  if (tensor.numel() > 0) {
-    std::vector<Work> works = {backend_of(all, tensor).allgather(outputs, inputs)};
-    finish(works);
-  }
-  if (tensor.scalar_type() == at::kBool)
-    for (Tensor& output : outputs[0]) output = output.view(at::kBool);
-  return outputs[0];
-}
-
-// Its memory as one row, in whatever order it lies: all that needs to agree is that order, see `signature`.
-Tensor as_laid(const Tensor& tensor) {
-  if (!tensor.is_non_overlapping_and_dense()) return tensor.reshape({-1});
-  return tensor.detach().as_strided({tensor.numel()}, {1});
-}
-
-// Of sizes and memory layouts, from 1 to 8191: a thousand times that is still a whole number in float32.
-double signature(at::TensorList tensors) {
-  uint64_t hash = 14695981039346656037u;
-  const auto mix = [&hash](int64_t value) { hash = (hash ^ static_cast<uint64_t>(value)) * 1099511628211u; };
-  for (const Tensor& tensor : tensors)
-    for (const auto& values : {tensor.sizes(), tensor.strides()})
-      for (const int64_t value : values) mix(value);
-  return static_cast<double>(hash % 8191 + 1);
-}
-
-void all_reduce_flat(at::TensorList tensors, double scale) {
-  constexpr const char* kOp = "all_reduce_flat_";
-  check_arguments(kOp, tensors, true);
-  kernels::check_one_device(kOp, tensors);
-  for (const Tensor& tensor : tensors)
-    TORCH_CHECK(tensor.scalar_type() == at::kFloat, kOp, " expects float32 tensors, but got ", tensor.scalar_type());
-  if (tensors.empty()) return;
-  at::NoGradGuard no_grad;
-  Group& all = group(kOp);
-  std::vector<Tensor> rows;
-  for (const Tensor& tensor : tensors) rows.push_back(as_laid(tensor));
-  const double own = signature(tensors);
-  rows.push_back(at::scalar_tensor(own, tensors[0].options()).reshape({1}));
-  std::vector<Tensor> buffer = {at::cat(rows)};
-  std::vector<Work> works = {backend_of(all, buffer[0]).allreduce(buffer)};
-  finish(works);
-  if (buffer[0].is_cpu()) {
-    const double sum = buffer[0].data_ptr<float>()[buffer[0].numel() - 1];
-    TORCH_CHECK(sum == own * all.size, kOp, " got tensors of other sizes or memory layouts on other ranks; all must pass the same list");
-  }
-  if (scale != 1) buffer[0].mul_(scale);
-  int64_t begin = 0;
-  for (const Tensor& tensor : tensors) {
-    const Tensor part = buffer[0].narrow(0, begin, tensor.numel());
-    if (tensor.is_non_overlapping_and_dense())
-      as_laid(tensor).copy_(part);
-    else
-      tensor.copy_(part.view(tensor.sizes()));
-    begin += tensor.numel();
-  }
-}
-
-void barrier() {
-  std::vector<Work> works = {group("barrier").gloo->barrier()};
-  finish(works);
-}
-
-void leave() {
-  delete current();
-  current() = nullptr;
-}
-
-#else
-
-[[noreturn]] void absent() {
-  TORCH_CHECK(false, "this libtorch has no c10d with Gloo, so it cannot compute in several processes: use one process, or another libtorch "
-                     "(Debian's libtorch-dev and PyTorch's own wheels have it)");
-}
-
-void all_reduce(at::TensorList, c10::string_view) { absent(); }
-void broadcast(at::TensorList, int64_t) { absent(); }
-std::vector<Tensor> all_gather(const Tensor&) { absent(); }
-void all_reduce_flat(at::TensorList, double) { absent(); }
-void barrier() { absent(); }
-void leave() {}
 
 #endif
 
-}  // namespace
-
-TORCH_LIBRARY_FRAGMENT(group, m) {
-  m.def("all_reduce_(Tensor(a!)[] tensors, str op) -> ()", all_reduce);
-  m.def("all_reduce_flat_(Tensor(a!)[] tensors, float scale) -> ()", all_reduce_flat);
-  m.def("broadcast_(Tensor(a!)[] tensors, int root) -> ()", broadcast);
-  m.def("all_gather(Tensor tensor) -> Tensor[]", all_gather);
-  m.def("barrier() -> ()", barrier);
-}
+}  // namespace distributed
 
 namespace binding {
 namespace {
+
+using namespace distributed;
+
+#ifdef HAS_C10D
+
+std::shared_ptr<::gloo::transport::Device> gloo_device(const std::string& host) {
+  const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+  if (interface != nullptr && *interface != '\0') return c10d::ProcessGroupGloo::createDeviceForInterface(interface);
+  return host.empty() ? c10d::ProcessGroupGloo::createDefaultDevice() : c10d::ProcessGroupGloo::createDeviceForHostname(host);
+}
+
+#endif
 
 // joinGroup(address, port, rank, size, prefix, timeout in ms, host, nccl): blocks until all ranks are there. Rank 0 hosts the store.
 // `host` names the network that Gloo listens on; empty is that of this machine's name.
@@ -276,7 +107,10 @@ napi_value join_group(napi_env env, napi_callback_info info) {
 
 napi_value leave_group(napi_env env, napi_callback_info) {
   return guarded(env, [&]() -> napi_value {
-    leave();
+#ifdef HAS_C10D
+    delete current();
+    current() = nullptr;
+#endif
     return nullptr;
   });
 }

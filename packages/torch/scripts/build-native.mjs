@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { availableParallelism } from "node:os";
 import { basename, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { DISTRIBUTED, distributedBuild } from "./distributed.mjs";
+import { distributedBuild, isDistributed } from "./distributed.mjs";
 import { locateLibtorch } from "./locate-libtorch.mjs";
 import { findCompiler, flagsFor, runCaptured } from "./toolchain.mjs";
 
@@ -77,10 +77,12 @@ export async function buildNative({
   const compile = [...flags.compile, `-I${ownSources}`];
   const shared = hash(compiler.version, libtorch.version, ...compile, ...headers.map((header) => read(header)));
   const sources = named(native, ".cc");
-  const distributed = sources.includes(join(native, DISTRIBUTED)) ? distributedBuild(libtorch, native) : undefined;
+  const distributed = sources.some((source) => isDistributed(basename(source)))
+    ? distributedBuild(libtorch, native)
+    : undefined;
   const objects = sources.map((source) => {
-    // What only one file needs must not have all others compiled anew.
-    const { flags = [], headers = [] } = (basename(source) === DISTRIBUTED && distributed) || {};
+    // What only some files need must not have all others compiled anew.
+    const { flags = [], headers = [] } = (isDistributed(basename(source)) && distributed) || {};
     const own = hash(shared, basename(source), read(source), ...flags, ...headers.map((header) => read(header)));
     return { source, flags, object: join(folder, "objects", `${basename(source)}-${own}.o`) };
   });

@@ -1,25 +1,29 @@
 import { closeSync, existsSync, openSync, readdirSync, readSync } from "node:fs";
 import { join, resolve } from "node:path";
 
-/** The one source that needs c10d, libtorch's groups of processes. */
-export const DISTRIBUTED = "distributed.cc";
+/** Whether a source needs c10d, libtorch's groups of processes. @param {string} name */
+export const isDistributed = (name) => /^distributed(_\w+)?\.cc$/.test(name);
 
 const suffix = process.platform === "darwin" ? "dylib" : "so";
 
 /**
- * What `distributed.cc` is compiled with: `HAS_C10D` where the library has c10d with Gloo, and `HAS_NCCL` where it has NCCL and the headers
- * that this takes are there. Without the first it is compiled all the same, and its operators say that they cannot work: a library that
+ * What {@link isDistributed} sources are compiled with: `HAS_C10D` where the library has c10d with Gloo, and `HAS_NCCL` where it has NCCL and the headers
+ * that this takes are there. Without the first they are compiled all the same, and the operators say that they cannot work: a library that
  * lacks a symbol could not be loaded at all.
  *
  * @param {import("./locate-libtorch.mjs").Libtorch} libtorch
  * @param {string} native the folder of the sources, with stand-ins for Gloo's headers
- * @returns {{ flags: string[], headers: string[] }} `headers` are those files that it depends on and others do not
+ * @returns {{ flags: string[], headers: string[] }} `headers` are those files that they depend on and others do not
  */
 export function distributedBuild(libtorch, native) {
-  const stubs = readdirSync(join(native, "gloo"), { recursive: true, encoding: "utf8" });
-  const headers = stubs.filter((name) => name.endsWith(".h")).sort();
+  const headers = ["gloo", "distributed"].flatMap((folder) =>
+    readdirSync(join(native, folder), { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".h"))
+      .sort()
+      .map((name) => join(native, folder, name)),
+  );
   const flags = hasGloo(libtorch) ? ["-DHAS_C10D", ...ncclFlags(libtorch)] : [];
-  return { flags, headers: headers.map((name) => join(native, "gloo", name)) };
+  return { flags, headers };
 }
 
 const C10D = "torch/csrc/distributed/c10d";

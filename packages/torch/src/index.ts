@@ -11,6 +11,7 @@ export { builtLibrary } from "./built.ts";
 export { type Collated, collate } from "./data/collate.ts";
 export { type BatchedDataset, DataLoader, type Dataset, type LoaderOptions, TensorDataset } from "./data/loader.ts";
 export { OperatorError } from "./dispatch.ts";
+export { GradientBuckets } from "./distributed/buckets.ts";
 export {
   allGather,
   allReduce,

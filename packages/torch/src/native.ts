@@ -96,6 +96,11 @@ export interface Native {
   leaveGroup(): void;
   storeSet(key: string, text: string): void;
   storeGet(key: string): string | undefined;
+  /** Numbers of buckets of gradients; see `native/distributed_buckets.cc`. */
+  createBuckets(parameters: readonly number[], bytes: number): number;
+  armBuckets(buckets: number): void;
+  finishBuckets(buckets: number): void;
+  releaseBuckets(buckets: number): void;
 }
 
 let addon: Native | undefined;

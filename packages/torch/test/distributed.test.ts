@@ -20,6 +20,14 @@ const said = ({ said, stderr }: Ended) => {
   return Object.assign({}, ...(said as object[])) as Record<string, unknown>;
 };
 
+type Lists = number[][];
+
+function expectClose(values: readonly number[], expected: readonly number[]): void {
+  values.forEach((value, i) => {
+    expect(value).toBeCloseTo(expected[i]!, 5);
+  });
+}
+
 interface Failure {
   readonly name: string;
   readonly message: string;
@@ -31,7 +39,9 @@ describe("several processes", () => {
     const ended = await group(size, "all");
     const total = (size * (size + 1)) / 2;
     const all = ended.map((one) => said(one));
-    for (const [rank, { before, after, again, greeting, absent, name, message, ...values }] of all.entries()) {
+    for (const [rank, one] of all.entries()) {
+      const { before, after, again, greeting, absent, name, message, ...others } = one;
+      const { plain, reduced, alike, none, factors, own, failures, ...values } = others;
       expect(values).toEqual({
         size,
         sum: [total, 2 * total, 3 * total],
@@ -47,13 +57,27 @@ describe("several processes", () => {
       expect(after).toEqual(all[0]!.after);
       expect(again).toEqual(after);
       if (rank === 0) expect([absent, greeting]).toEqual(["nothing", "grüß dich, 世界"]);
+      // Gradients in one bucket and in several; twice, and then of two passes.
+      expect([alike, none, own]).toEqual([true, true, factors]);
+      expect(reduced).toHaveLength(6);
+      for (const [i, lists] of (reduced as Lists[]).entries()) {
+        const expected = (plain as Lists).map((list) => list.map((value) => (i % 3 === 2 ? 2 : 1) * value));
+        // The sum of two has one order.
+        if (size === 2) expect(lists).toEqual(expected);
+        else for (const [j, list] of lists.entries()) expectClose(list, expected[j]!);
+        expect(lists).toEqual((all[0]!.reduced as Lists[])[i]);
+      }
+      expect((reduced as Lists[])[1]).toEqual((reduced as Lists[])[0]);
+      expect(failures).toEqual([
+        expect.objectContaining({ message: expect.stringMatching(/GradientBuckets.*arm\(\)/) }),
+        expect.objectContaining({ message: expect.stringMatching(/GradientBuckets.*other ranks/) }),
+      ]);
       // Lists of unlike shapes, at the end.
       expect([name, message]).toEqual([
         "OperatorError",
         expect.stringContaining("other sizes or memory layouts on other ranks"),
       ]);
     }
-    type Lists = number[][];
     for (const [i, list] of (all[0]!.after as Lists).entries())
       for (const [j, value] of list.entries()) {
         const mean = all.reduce((sum, { before }) => sum + (before as Lists)[i]![j]!, 0) / size;

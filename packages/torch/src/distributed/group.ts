@@ -1,4 +1,3 @@
-import { OperatorError } from "../dispatch.ts";
 import { native } from "../native.ts";
 import { callOperator } from "../ops.ts";
 import { Tensor } from "../tensor.ts";
@@ -119,7 +118,7 @@ export function allReduce(tensors: Tensor | readonly Tensor[], reduction: Reduct
 }
 
 /**
- * Replaces float32 tensors by their mean over all ranks, in place and in one message: for gradients, which are many. It notices lists of
+ * Replaces float32 tensors by their mean over all ranks, in place and in one message; for gradients, see {@link GradientBuckets}. It notices lists of
  * other sizes or memory layouts on other ranks.
  */
 export function allReduceMean(tensors: readonly Tensor[]): void {
@@ -148,7 +147,8 @@ export function barrier(): void {
 const listOf = (tensors: Tensor | readonly Tensor[]): readonly Tensor[] =>
   tensors instanceof Tensor ? [tensors] : tensors;
 
-function collective<T>(name: string, together: (group: ProcessGroup) => T, alone?: () => T): T {
+/** @internal Runs what all ranks do together, and says who it was whose group broke. */
+export function collective<T>(name: string, together: (group: ProcessGroup) => T, alone?: () => T): T {
   if (current === undefined) throw new Error(`${name} needs a group of processes: call initProcessGroup() first`);
   if (current.size === 1) return alone?.() as T;
   const { rank, size, timeout } = current;
@@ -157,7 +157,7 @@ function collective<T>(name: string, together: (group: ProcessGroup) => T, alone
     return together(current);
   } catch (error) {
     const reason = ((error as Error).cause as Error | undefined)?.message.trim() ?? (error as Error).message;
-    if (error instanceof OperatorError && isWrongUse(reason)) throw error;
+    if (isWrongUse(reason)) throw error;
     const late = /time(d)? ?out/i.test(reason);
     broken = late
       ? `in ${name} no answer came within ${timeout} s: another rank hangs, or its machine is gone. (${reason})`
@@ -168,7 +168,10 @@ function collective<T>(name: string, together: (group: ProcessGroup) => T, alone
 
 /** What was refused before anything was sent. */
 function isWrongUse(reason: string): boolean {
-  return /^(all_reduce_|all_reduce_flat_|broadcast_|all_gather)\b/.test(reason) || /^Invalid scalar type/.test(reason);
+  return (
+    /^(all_reduce_|all_reduce_flat_|broadcast_|all_gather|GradientBuckets)\b/.test(reason) ||
+    /^Invalid scalar type/.test(reason)
+  );
 }
 
 /**

@@ -45,7 +45,7 @@ const scenarios = {
   },
 
   async all(group) {
-    for (const name of ["values", "mean", "store"]) await scenarios[name](group);
+    for (const name of ["values", "mean", "buckets", "store"]) await scenarios[name](group);
     scenarios.unlike(group);
   },
 
@@ -63,6 +63,68 @@ const scenarios = {
     allReduceMean(list);
     allReduceMean(again);
     say({ before, after: list.map(numbers), again: again.map(numbers) });
+  },
+
+  /** Gradients by buckets, of one and of several, beside those that are reduced one by one. */
+  buckets({ rank }) {
+    torch.manualSeed(rank + 1);
+    const made = [
+      ops.aten.zeros([5, 3]),
+      ops.aten.zeros([2, 3, 4, 4]).contiguous({ memory_format: "channels_last" }),
+      ops.aten.zeros([]),
+      ops.aten.zeros([40]),
+    ];
+    const [parameters, unused] = [made, ops.aten.zeros([3])];
+    for (const one of [...parameters, unused]) one.requiresGrad = true;
+    const factors = parameters.map((one) => ops.aten.randn(one.shape));
+    const backward = () => {
+      const terms = parameters.map((one, i) => one.mul(factors[i]).sum());
+      ops.aten.stack(terms).sum().backward();
+    };
+    const clear = () => {
+      for (const one of parameters) one.grad = undefined;
+    };
+    const gradients = () => parameters.map(({ grad }) => grad);
+    backward();
+    const plain = gradients().map((one) => one.clone());
+    allReduceMean(plain);
+    const reduced = [];
+    for (const bytes of [2 ** 20, 100]) {
+      const buckets = new torch.GradientBuckets([...parameters, unused], { bytes });
+      for (const passes of [1, 1, 2]) {
+        clear();
+        for (let pass = passes; pass > 0; pass--) {
+          if (pass === 1) buckets.arm();
+          backward();
+        }
+        buckets.finish();
+        reduced.push(gradients().map(numbers));
+      }
+      buckets.dispose();
+    }
+    const alike = gradients().every(({ strides }, i) => String(strides) === String(parameters[i].strides));
+    clear();
+    backward();
+    const own = gradients().map(numbers);
+    say({ plain: plain.map(numbers), reduced, alike, none: unused.grad === undefined });
+    say({ factors: factors.map(numbers), own });
+
+    const failures = [];
+    const unlike = new torch.GradientBuckets(parameters);
+    for (const broken of [
+      () => unlike.finish(),
+      () => {
+        unlike.arm();
+        (rank === 0 ? parameters[0] : parameters[3]).sum().backward();
+        unlike.finish();
+      },
+    ])
+      try {
+        broken();
+      } catch ({ name, message }) {
+        failures.push({ name, message });
+      }
+    say({ failures });
   },
 
   unlike({ rank }) {
