@@ -13,6 +13,7 @@
 
 #include <map>
 #include <mutex>
+#include <utility>
 #endif
 
 namespace binding {
@@ -175,7 +176,8 @@ class Buckets {
   std::vector<Bucket> buckets_;
   std::vector<Tensor> views_;
   std::vector<size_t> bucket_of_;
-  std::vector<std::shared_ptr<torch::autograd::Node>> accumulators_;
+  // Other pointers in other versions.
+  std::vector<decltype(torch::autograd::impl::grad_accumulator(std::declval<Tensor>()))> accumulators_;
   std::vector<uintptr_t> hooks_;
   std::mutex mutex_;
   bool armed_ = false;
