@@ -72,7 +72,7 @@ describe("a tiny ablation, interrupted once", () => {
     await started.said('"task":"training"', 3);
     started.child.kill("SIGINT");
     first = await started.ended;
-    second = await workspace.run(...ablation());
+    second = await workspace.command(...ablation());
   });
 
   test("saves, says how to go on, and leaves no process behind", () => {
@@ -119,7 +119,14 @@ describe("a tiny ablation, interrupted once", () => {
   });
 
   test("a run that took its tokenizer over is the run that trains its own, to the bit", async () => {
-    const { code, err } = await workspace.run("train", `${follower}/config.json`, "--name", "alone", "--threads", "1");
+    const { code, err } = await workspace.command(
+      "train",
+      `${follower}/config.json`,
+      "--name",
+      "alone",
+      "--threads",
+      "1",
+    );
     expect(code, err).toBe(0);
     expect(weights("runs/alone", "stage2").equals(weights(follower, "stage2"))).toBe(true);
     const log = (run: string) => readFileSync(workspace.at(run, "metrics.jsonl"), "utf8");
@@ -127,14 +134,14 @@ describe("a tiny ablation, interrupted once", () => {
   });
 
   test("a run is an ordinary one", async () => {
-    const { code, out } = await workspace.run("resume", follower);
+    const { code, out } = await workspace.command("resume", follower);
     expect(code).toBe(0);
     expect(out).toContain("is finished");
   });
 
   test("asked again, it trains nothing", async () => {
     const before = statSync(workspace.at(leader, "metrics.jsonl")).mtimeMs;
-    const again = await workspace.run(...ablation());
+    const again = await workspace.command(...ablation());
     expect(again.code).toBe(0);
     expect(again.out).toContain("training: 72 in all, going on from 72");
     expect(statSync(workspace.at(leader, "metrics.jsonl")).mtimeMs).toBe(before);
@@ -142,7 +149,7 @@ describe("a tiny ablation, interrupted once", () => {
 
   test("asked for tables alone, it trains nothing that is missing", async () => {
     const tables = [...ablation("--no-train"), "--seeds", "1,2"];
-    const { code, err } = await workspace.run(...tables);
+    const { code, err } = await workspace.command(...tables);
     expect(code, err).toBe(0);
     expect(existsSync(workspace.at("out/within-seed2"))).toBe(false);
     const { runs } = JSON.parse(readFileSync(workspace.at("out", "ablation.json"), "utf8"));
@@ -153,7 +160,7 @@ describe("a tiny ablation, interrupted once", () => {
   });
 
   test("with other settings, it says which and where to go", async () => {
-    const other = await workspace.run(...ablation("--set", "stage2.rate=0.001"));
+    const other = await workspace.command(...ablation("--set", "stage2.rate=0.001"));
     expect(other.code).toBe(1);
     expect(other.err).toContain(
       `${leader} was made with other settings: stage2.rate is 0.0015 there and would be 0.001`,
@@ -162,9 +169,16 @@ describe("a tiny ablation, interrupted once", () => {
 });
 
 test("mistakes are named with the nearest choice", async () => {
-  const arms = await workspace.run("reproduce", "ablation", "--task", "faces-semantic", "--arms", "main,within-gumble");
+  const arms = await workspace.command(
+    "reproduce",
+    "ablation",
+    "--task",
+    "faces-semantic",
+    "--arms",
+    "main,within-gumble",
+  );
   expect(arms.code).toBe(1);
   expect(arms.err).toContain("There is no 'within-gumble'; did you mean 'within-gumbel'?");
-  const task = await workspace.run("reproduce", "ablation", "--task", "emoji-edge");
+  const task = await workspace.command("reproduce", "ablation", "--task", "emoji-edge");
   expect(task.err).toContain("There is no 'emoji-edge'; did you mean 'emoji-edges'?");
 });

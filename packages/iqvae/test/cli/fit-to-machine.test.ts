@@ -34,7 +34,7 @@ afterAll(() => workspace.remove());
 
 test("iqvae start measures the machine before it trains, and says how long it will take, unless steps are given", async () => {
   const events = async (...more: string[]) => {
-    const { code, out } = await workspace.run("start", "--preset", "tiny", "--json", "--threads", "1", ...more);
+    const { code, out } = await workspace.command("start", "--preset", "tiny", "--json", "--threads", "1", ...more);
     expect(code).toBe(0);
     return out
       .trim()

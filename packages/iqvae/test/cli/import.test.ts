@@ -29,7 +29,12 @@ beforeAll(async () => {
 
 describe("import", () => {
   test("reads a folder that a configuration names, says what it found, and draws it", async () => {
-    const { code, out, err } = await workspace.run("import", configured("own.json", semantic), "--out", "sheet.png");
+    const { code, out, err } = await workspace.command(
+      "import",
+      configured("own.json", semantic),
+      "--out",
+      "sheet.png",
+    );
     expect({ code, err }).toEqual({ code: 0, err: "" });
     expect(out).toMatch(/folder from .*own: 20 pairs for training, 4 held out; nothing was left out\.\n/);
     expect(out).toMatch(/20 pairs for training, 4 held out\. Some of them: sheet\.png\n$/);
@@ -54,7 +59,7 @@ describe("import", () => {
     });
     rmSync(join(workspace.at("broken"), "condition/s3.png"));
 
-    const { code, out, err } = await workspace.run("import", configured("broken.json", broken), "--json");
+    const { code, out, err } = await workspace.command("import", configured("broken.json", broken), "--json");
     expect({ code, err }).toEqual({ code: 0, err: "" });
     const last = JSON.parse(out.trimEnd().split("\n").at(-1)!) as Record<string, unknown>;
     expect(last).toMatchObject({ event: "imported", name: "folder", path: "data-folder.png" });
@@ -65,14 +70,14 @@ describe("import", () => {
       { kind: "unknown class or color", count: 1, named: [named("s1")] },
     ]);
 
-    const text = await workspace.run("import", configured("broken.json", { ...broken, size: 64 }));
+    const text = await workspace.command("import", configured("broken.json", { ...broken, size: 64 }));
     expect(text.out).toContain("4 left out:\n  corrupt file: 2\n    s0: ");
     expect(text.out).toContain("s1.png holds 7 at x = 0, y = 0, but there are 2 classes, 0 (sky) to 1 (sea)");
   });
 
   test("says what was left out when the pairs come from the cache, too", async () => {
-    const put = (await workspace.run("import", "broken.json")).out;
-    expect((await workspace.run("import", "broken.json")).out).toBe(put.slice(put.indexOf("folder from")));
+    const put = (await workspace.command("import", "broken.json")).out;
+    expect((await workspace.command("import", "broken.json")).out).toBe(put.slice(put.indexOf("folder from")));
     expect(put).toContain("4 left out:\n  corrupt file: 2\n    s0: ");
   });
 
@@ -81,7 +86,7 @@ describe("import", () => {
   test("reads a public layout from its folder, at the size that is asked for", async () => {
     const image = readFileSync(workspace.at("own/image/s0.png"));
     put(workspace.at("pictures"), Object.fromEntries(names.map((name) => [`${name}.png`, image])));
-    const { code, out } = await workspace.run("import", "images", "pictures", "--size", "256");
+    const { code, out } = await workspace.command("import", "images", "pictures", "--size", "256");
     expect(code).toBe(0);
     expect(out).toMatch(/pairs for training, \d+ held out\. Some of them: data-images\.png\n$/);
   });
@@ -107,7 +112,7 @@ describe("import", () => {
     ["data that are built in", ["tiny"], "The data of tiny are built in; look at them with: npx iqvae data faces\n"],
     ["another size", ["images", "own", "--size", "33"], /^openDataset: size: .*32\|64\|128\|256\.\n$/],
   ])("refuses %s", async (_, args, message) => {
-    const { code, out, err } = await workspace.run("import", ...args);
+    const { code, out, err } = await workspace.command("import", ...args);
     expect({ code, out }).toEqual({ code: 1, out: "" });
     if (typeof message === "string") expect(err).toBe(message);
     else expect(err).toMatch(message);
@@ -116,21 +121,21 @@ describe("import", () => {
 
   test("refuses a configuration whose data are wrong, and one that is no JSON", async () => {
     const wrong = configured("wrong.json", { ...semantic, classes: [] });
-    expect((await workspace.run("import", wrong)).err).toMatch(/data\.classes/);
+    expect((await workspace.command("import", wrong)).err).toMatch(/data\.classes/);
     writeFileSync(workspace.at("cut.json"), '{ "preset": "tiny", "da');
-    const { code, err } = await workspace.run("import", "cut.json");
+    const { code, err } = await workspace.command("import", "cut.json");
     expect({ code, err }).toEqual({ code: 1, err: expect.stringMatching(/^cut\.json is not valid JSON/) });
   });
 
   test("train needs a pair to train on and one that is held out", async () => {
-    const { code, err } = await workspace.run("train", "tiny", "--name", "one", "--set", "data.count=1");
+    const { code, err } = await workspace.command("train", "tiny", "--name", "one", "--set", "data.count=1");
     expect(code).toBe(1);
     expect(err).toMatch(/^faces has 1 pairs to train on and 0 held out, .*Raise data\.count\.\n$/);
   });
 
   test("fails when nothing can be used, with the reasons", async () => {
     put(workspace.at("none"), { "image/a.png": "no picture", "condition/a.png": "neither" });
-    const { code, err } = await workspace.run("import", configured("none.json", { ...semantic, path: "none" }));
+    const { code, err } = await workspace.command("import", configured("none.json", { ...semantic, path: "none" }));
     expect(code).toBe(1);
     expect(err).toMatch(/no pair can be used\. What is wrong:\n {2}corrupt file: 1\n {4}a: /);
   });

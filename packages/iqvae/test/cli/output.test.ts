@@ -21,12 +21,12 @@ const workspace = new Workspace();
 const SHORT = ["stage1.steps=1", "stage1.warmup=0", "stage2.steps=1", "stage2.warmup=0"];
 beforeAll(async () => {
   const set = SHORT.flatMap((setting) => ["--set", setting]);
-  expect(await workspace.run("train", "tiny", ...set)).toMatchObject({ code: 0 });
+  expect(await workspace.command("train", "tiny", ...set)).toMatchObject({ code: 0 });
 });
 afterAll(() => workspace.remove());
 
 const FEW = ["--index", "0", "--count", "1"];
-const sample = (...args: string[]) => workspace.run("sample", "tiny", ...FEW, ...args);
+const sample = (...args: string[]) => workspace.command("sample", "tiny", ...FEW, ...args);
 
 describe("--out", () => {
   test("of a device is written to, and the device stays one", async ({ skip }) => {
@@ -34,10 +34,10 @@ describe("--out", () => {
     // A device of our own: should this fail, the machine keeps its /dev/null.
     if (spawnSync("mknod", [device, "c", "1", "3"]).status !== 0) skip("this process may not make devices");
     expect(await sample("--out", "null")).toMatchObject({ code: 0, err: "" });
-    expect(await workspace.run("report", "tiny", "--out", "null")).toMatchObject({ code: 0, err: "" });
-    expect(await workspace.run("likelihood", "tiny", "--index", "0", "--out", "null")).toMatchObject({ code: 0 });
+    expect(await workspace.command("report", "tiny", "--out", "null")).toMatchObject({ code: 0, err: "" });
+    expect(await workspace.command("likelihood", "tiny", "--index", "0", "--out", "null")).toMatchObject({ code: 0 });
     const faces = ["faces", "--size", "32", "--count", "160"];
-    expect(await workspace.run("data", ...faces, "--out", "null")).toMatchObject({ code: 0 });
+    expect(await workspace.command("data", ...faces, "--out", "null")).toMatchObject({ code: 0 });
     expect(lstatSync(device).isCharacterDevice()).toBe(true);
   });
 
@@ -81,7 +81,7 @@ describe("--out", () => {
       ["report", "tiny"],
       ["data", ...faces],
     ]) {
-      const { code, out: said, err } = await workspace.run(...command, "--out", out);
+      const { code, out: said, err } = await workspace.command(...command, "--out", out);
       expect({ code, said }).toEqual({ code: 1, said: "" });
       expect(err).toMatch(reason);
       expect(err.trimEnd()).not.toMatch(/\n\s+at /);
@@ -92,7 +92,7 @@ describe("--out", () => {
   });
 
   test("is told before drawing, too, when the picture would be too large", async () => {
-    const { code, out, err } = await workspace.run("sample", "tiny", "--index", "0", "--count", "16500");
+    const { code, out, err } = await workspace.command("sample", "tiny", "--index", "0", "--count", "16500");
     expect({ code, out }).toEqual({ code: 1, out: "" });
     expect(err).toContain("2178268 × 152 pixels; at most 268402689");
   });
@@ -107,8 +107,8 @@ describe("--out", () => {
 test("a report that cannot be written is said to be missing, and hides neither the training nor the fault", async () => {
   mkdirSync(workspace.at("runs/odd/report.html"), { recursive: true });
   const set = SHORT.flatMap((setting) => ["--set", setting]);
-  const { code, out, err } = await workspace.run("train", "tiny", "--name", "odd", ...set);
+  const { code, out, err } = await workspace.command("train", "tiny", "--name", "odd", ...set);
   expect({ code, err }).toEqual({ code: 1, err: "" });
   expect(out).toMatch(/saved, but not its report\. Could not write .*report\.html: it is a folder/);
-  expect(await workspace.run("sample", "odd", ...FEW)).toMatchObject({ code: 0 });
+  expect(await workspace.command("sample", "odd", ...FEW)).toMatchObject({ code: 0 });
 });

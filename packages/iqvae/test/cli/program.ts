@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Host } from "./host.ts";
 
 export const program = fileURLToPath(new URL("../../bin/iqvae.mjs", import.meta.url));
 
@@ -16,6 +17,7 @@ export interface Ended {
 /** The compiled program in a workspace of its own, as a user has it. */
 export class Workspace {
   readonly path = mkdtempSync(join(tmpdir(), "iqvae-cli-"));
+  readonly #host = new Host({ cwd: this.path, env: this.env });
 
   constructor() {
     // Caches lie below the folder that has workspaces.
@@ -50,8 +52,14 @@ export class Workspace {
     return { child, ended, said, text };
   }
 
+  /** Runs a command in a process of its own. */
   run(...args: string[]): Promise<Ended> {
     return this.start(...args).ended;
+  }
+
+  /** Runs a command in one process after the others: for all that does not depend on how a process begins and ends. */
+  command(...args: string[]): Promise<Ended> {
+    return this.#host.run(args);
   }
 
   at(...parts: string[]): string {
@@ -59,6 +67,7 @@ export class Workspace {
   }
 
   remove(): void {
+    this.#host.close();
     rmSync(this.path, { recursive: true, force: true });
   }
 }

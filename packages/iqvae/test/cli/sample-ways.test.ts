@@ -5,7 +5,7 @@ import { Workspace } from "./program.ts";
 
 const workspace = new Workspace();
 beforeAll(async () => {
-  const trained = await workspace.run("train", "tiny", "--set", "stage2.conditionDropout=0.1");
+  const trained = await workspace.command("train", "tiny", "--set", "stage2.conditionDropout=0.1");
   expect(trained.code).toBe(0);
   const half = Uint8Array.from({ length: 32 * 32 }, (_, i) => (i < 512 ? 255 : 0));
   const mask = await sharp(half, { raw: { width: 32, height: 32, channels: 1 } })
@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => workspace.remove());
 
-const sample = (...args: string[]) => workspace.run("sample", "tiny", "--out", "out.png", ...args);
+const sample = (...args: string[]) => workspace.command("sample", "tiny", "--out", "out.png", ...args);
 const size = async () => {
   const { width, height } = await sharp(workspace.at("out.png")).metadata();
   return [width, height];
@@ -65,7 +65,7 @@ describe("sample", () => {
       writeFileSync(path, JSON.stringify({ ...JSON.parse(before), sampling: { guidance: 30 } }));
       expect(await picture()).toBe(guided);
       expect(await picture("--guidance", "1")).toBe(plain);
-      expect(await workspace.run("export", "tiny", "--out", "guided")).toMatchObject({ code: 0 });
+      expect(await workspace.command("export", "tiny", "--out", "guided")).toMatchObject({ code: 0 });
       const { sampling } = JSON.parse(readFileSync(workspace.at("guided", "model.json"), "utf8"));
       expect(sampling).toEqual({ temperature: 1, topK: null, topP: 1, guidance: 30 });
     } finally {
@@ -94,7 +94,7 @@ describe("sample", () => {
 
 describe("likelihood", () => {
   test("tells the bits of held-out pairs, whose sum is that of their maps", async () => {
-    const { code, out } = await workspace.run("likelihood", "tiny", "--index", "0", "--index", "3", "--json");
+    const { code, out } = await workspace.command("likelihood", "tiny", "--index", "0", "--index", "3", "--json");
     expect(code).toBe(0);
     const events = out
       .trimEnd()
@@ -113,7 +113,7 @@ describe("likelihood", () => {
   });
 
   test("wants an image for each condition", async () => {
-    expect(await workspace.run("likelihood", "tiny", "--condition", "mask.png")).toMatchObject({
+    expect(await workspace.command("likelihood", "tiny", "--condition", "mask.png")).toMatchObject({
       code: 1,
       err: "Expected an --image for each --condition, got 0 for 1.\n",
     });
@@ -122,7 +122,7 @@ describe("likelihood", () => {
 
 describe("report", () => {
   test("of several runs compares them, with samples of the same conditions", async () => {
-    const { code, out } = await workspace.run("report", "tiny", "tiny", "--json");
+    const { code, out } = await workspace.command("report", "tiny", "tiny", "--json");
     expect(code).toBe(0);
     expect(out).toContain('{"event":"report","path":"runs/tiny/comparison.html","runs":["runs/tiny","runs/tiny"]}');
     expect(readFileSync(workspace.at("runs/tiny/comparison.html"), "utf8")).toContain("<h2>Samples</h2>");
@@ -130,18 +130,18 @@ describe("report", () => {
 
   test("of one run is its own, written anew", async () => {
     writeFileSync(workspace.at("runs/tiny/report.html"), "");
-    expect((await workspace.run("report", "tiny")).out).toBe("Look at runs/tiny/report.html\n");
+    expect((await workspace.command("report", "tiny")).out).toBe("Look at runs/tiny/report.html\n");
     expect(readFileSync(workspace.at("runs/tiny/report.html"), "utf8")).toContain("<h1>tiny</h1>");
   });
 });
 
 describe("plan", () => {
   test("tells parameters, operations, memory and time, for machines too", async () => {
-    const { code, out } = await workspace.run("plan", "paper-cub", "--no-measure");
+    const { code, out } = await workspace.command("plan", "paper-cub", "--no-measure");
     expect(code).toBe(0);
     expect(out).toMatch(/^paper-cub: cub-200-2011, text, 256 × 256 pixels; products in bfloat16\n/);
     expect(out).toMatch(/stage 2 +\d{3},\d{3},\d{3} +32 sequences +[\d.]+ TFLOP +[\d.]+ GB +– +[\d.]+ ms\n$/);
-    const { out: json } = await workspace.run("plan", "tiny", "--json", "--utilization", "0.5");
+    const { out: json } = await workspace.command("plan", "tiny", "--json", "--utilization", "0.5");
     const made = JSON.parse(json) as { stage1: Record<string, number>; stage2: Record<string, number> };
     expect(made.stage1.here).toBeGreaterThan(0);
     expect(made).toMatchObject({ threads: expect.any(Number), load: expect.any(Number), cores: expect.any(Number) });
@@ -149,18 +149,18 @@ describe("plan", () => {
   });
 
   test("takes other values, also of the presets at the paper's scale", async () => {
-    const { out } = await workspace.run("plan", "paper-cub", "--no-measure", "--set", "stage2.batch=7");
+    const { out } = await workspace.command("plan", "paper-cub", "--no-measure", "--set", "stage2.batch=7");
     expect(out).toContain("7 sequences");
   });
 
   test("names the nearest preset", async () => {
-    const { code, err } = await workspace.run("plan", "papr-cub");
+    const { code, err } = await workspace.command("plan", "papr-cub");
     expect(code).toBe(1);
     expect(err).toContain("'paper-cub'");
   });
 
   test("goes without the files that a training needs", async () => {
-    const { code, err } = await workspace.run("train", "paper-cub", "--name", "birds");
+    const { code, err } = await workspace.command("train", "paper-cub", "--name", "birds");
     expect(code).toBe(1);
     expect(err).toMatch(/data\.path=.*stage1\.perceptual\.network\.path=/);
     expect(existsSync(workspace.at("runs/birds"))).toBe(false);
