@@ -15,6 +15,7 @@ import { type AblationPlan, checked, type PlannedRun, runsOf, scoredSteps } from
 import { columnsOf, type Judges, openJudges, scoresOf, valuesOf } from "./score.ts";
 import { speedColumns, withSpeed } from "./speed.ts";
 import { type ComparisonSummary, type ScoredRun, summarize } from "./summary.ts";
+import { TASKS } from "./tasks.ts";
 import { type FailedRun, type TrainingOptions, trainRuns } from "./train-runs.ts";
 
 /** What an ablation wrote. */
@@ -49,8 +50,7 @@ export async function runAblation(
   // Drawn once, before several processes want it.
   const dataset = await openData(runs[0]!.config.data, progress);
   try {
-    const configs = runs.map(({ config }) => config);
-    const score = part === null ? null : { part, judges: await openJudges(dataset, configs, progress) };
+    const score = part === null ? null : { part, judges: await openJudges(dataset, TASKS[plan.task].judge, progress) };
     const scores = new Scores(runs, score, options);
     const trained = async (run: PlannedRun) => {
       if (await scores.add(run)) writeTables(plan, { part, failed: [], ...scores.results() });

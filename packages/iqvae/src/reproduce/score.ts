@@ -11,7 +11,7 @@ import {
   scoreSteps,
   Truths,
 } from "../metrics/index.ts";
-import { defaultJudge, type JudgedConfig } from "../metrics/judges.ts";
+import { type JudgeName, judgeSpec } from "../metrics/judges.ts";
 import type { Figure } from "../metrics/run-score.ts";
 import { TRIPLE } from "../metrics/triple.ts";
 import { checkpointPath } from "../run/checkpoint.ts";
@@ -31,14 +31,10 @@ export interface Judges {
 /**
  * Opens the judges of runs on a data set; those that are not in the cache are trained first, which takes minutes.
  *
- * @param configs of all runs: what their perceptual terms look with does not judge
+ * @param judge not the network of the runs' perceptual term
  */
-export async function openJudges(
-  dataset: PairDataset,
-  configs: readonly JudgedConfig[],
-  progress: Progress,
-): Promise<Judges> {
-  const network = await openFeatureNetwork(defaultJudge(dataset, configs), { progress });
+export async function openJudges(dataset: PairDataset, judge: JudgeName, progress: Progress): Promise<Judges> {
+  const network = await openFeatureNetwork(judgeSpec(judge, dataset.size), { progress });
   return { network, fidelity: await fidelityOf(dataset, { progress }), truths: new Truths() };
 }
 

@@ -1,4 +1,6 @@
 import { type Config, ConfigError, type ConfigInput, parseConfig, withSettings } from "../config/index.ts";
+import type { AttributeSet } from "../features/attribute-labels.ts";
+import type { JudgeName } from "../metrics/judges.ts";
 import { ARMS, type ArmName } from "./arms.ts";
 
 type Shared = Omit<ConfigInput, "data" | "name">;
@@ -68,17 +70,36 @@ export const REGIMES = {
 export type RegimeName = keyof typeof REGIMES;
 export const REGIME_NAMES = Object.keys(REGIMES) as RegimeName[];
 
-/** Data sets and conditions to ask the questions on. */
+/** A data set and condition to ask the questions on. */
+interface Task {
+  readonly data: ConfigInput["data"];
+  /** The network of the perceptual term, trained on another set. */
+  readonly loss: AttributeSet;
+  /** Who looks at samples, since no loss has seen it. */
+  readonly judge: JudgeName;
+}
+
 export const TASKS = {
-  "faces-semantic": { name: "faces", condition: "semantic", size: 32, count: 12_000 },
-  "emoji-edges": { name: "emoji", condition: "edges", size: 32 },
-} as const satisfies Record<string, ConfigInput["data"]>;
+  "faces-semantic": {
+    data: { name: "faces", condition: "semantic", size: 32, count: 12_000 },
+    loss: "emoji",
+    judge: "attributes-faces",
+  },
+  "emoji-edges": {
+    data: { name: "emoji", condition: "edges", size: 32 },
+    loss: "faces",
+    judge: "attributes-emoji",
+  },
+  /** Photographs. */
+  "earth-semantic": {
+    data: { name: "earth", condition: "semantic", size: 32 },
+    loss: "emoji",
+    judge: "efficientnet-lite0",
+  },
+} as const satisfies Record<string, Task>;
 
 export type TaskName = keyof typeof TASKS;
 export const TASK_NAMES = Object.keys(TASKS) as TaskName[];
-
-/** The set whose network the perceptual term takes: the other, so that the own one can judge. */
-const PLEASED = { "faces-semantic": "emoji", "emoji-edges": "faces" } as const satisfies Record<TaskName, string>;
 
 /** What all arms are trained on, how large and for how long. */
 export interface Budget {
@@ -125,9 +146,9 @@ function shared(task: TaskName, { regime, steps1, steps2, set = [] }: Budget): C
     ...set,
   ];
   const { config, perceptual } = REGIMES[regime];
-  const network = { kind: "attributes", set: PLEASED[task] } as const;
+  const network = { kind: "attributes", set: TASKS[task].loss } as const;
   const stage1 = { ...config.stage1, perceptual: perceptual ? { weight: 0.1, network } : null };
-  return withSettings({ ...config, stage1, name: task, data: TASKS[task] }, settings, task);
+  return withSettings({ ...config, stage1, name: task, data: TASKS[task].data }, settings, task);
 }
 
 /** What arms and seeds are about. */

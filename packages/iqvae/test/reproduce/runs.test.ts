@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { defaultJudge, expectImpartial } from "../../src/metrics/judges.ts";
+import { expectImpartial, judgeSpec } from "../../src/metrics/judges.ts";
 import { ARM_NAMES, ARMS, armsOf, COMPARISON_NAMES, COMPARISONS } from "../../src/reproduce/arms.ts";
 import { type AblationPlan, ownSteps, prepareRun, runsOf, scoredSteps, stepsDone } from "../../src/reproduce/runs.ts";
-import { configFor, REGIME_NAMES, TASK_NAMES } from "../../src/reproduce/tasks.ts";
+import { configFor, REGIME_NAMES, TASK_NAMES, TASKS } from "../../src/reproduce/tasks.ts";
 import { createRun } from "../../src/run/run-folder.ts";
 import { temporaryFolder } from "../run/support.ts";
 
@@ -56,11 +56,10 @@ describe("arms", () => {
     }
   });
 
-  test.each(settings)("on $task, $regime, the judge is the set's own network, which no loss looks with", (setting) => {
+  test.each(settings)("on $task, $regime, the judge is a network that no loss looks with", (setting) => {
     const { task, ...budget } = setting;
     const config = configFor(task, "none", 1, budget);
-    const judge = defaultJudge(config.data, [config]);
-    expect(judge).toMatchObject({ kind: "attributes", set: config.data.name });
+    const judge = judgeSpec(TASKS[task].judge, config.data.size);
     expect(() => expectImpartial("run", config, [judge])).not.toThrow();
     expect(config.stage1.perceptual === null).toBe(budget.regime === "cut");
   });
