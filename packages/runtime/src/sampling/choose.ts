@@ -41,22 +41,28 @@ export function filterLogits(logits: Float32Array, options: DrawOptions): number
   if (temperature !== 1) for (let i = 0; i < logits.length; i++) logits[i]! /= temperature;
   const k = Math.min(topK, logits.length);
   if (k === logits.length && topP === 1) return -Infinity;
-  const descending = Float32Array.from(logits).sort().reverse().subarray(0, k);
-  return topP === 1 ? descending[k - 1]! : nucleusFloor(descending, topP);
+  const ascending = Float32Array.from(logits).sort();
+  return topP === 1 ? ascending[logits.length - k]! : nucleusFloor(ascending, k, topP);
 }
 
-/** The smallest logit of the nucleus: a code is in it while those before it have not reached `topP`. */
-function nucleusFloor(descending: Float32Array, topP: number): number {
-  const weights = Float64Array.from(descending, (logit) => Math.exp(logit - descending[0]!));
-  const reached = topP * weights.reduce((sum, weight) => sum + weight, 0);
-  let before = 0;
-  let last = 0;
-  while (last + 1 < weights.length) {
-    before += weights[last]!;
-    if (before >= reached) break;
-    last++;
+/** The smallest logit of the nucleus among the `k` largest: a code is in it while those before it have not reached `topP`. */
+function nucleusFloor(ascending: Float32Array, k: number, topP: number): number {
+  const last = ascending.length - 1;
+  const end = ascending.length - k;
+  const weights = new Float64Array(k); // in descending order
+  let sum = 0;
+  for (let i = 0; i < k; i++) {
+    weights[i] = Math.exp(ascending[last - i]! - ascending[last]!);
+    sum += weights[i]!;
   }
-  return descending[last]!;
+  const reached = topP * sum;
+  let before = 0;
+  let at = last;
+  for (; at > end; at--) {
+    before += weights[last - at]!;
+    if (before >= reached) break;
+  }
+  return ascending[at]!;
 }
 
 /**

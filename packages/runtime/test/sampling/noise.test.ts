@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { Generator, ops, scope, tensor } from "@iqvae/torch";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { Mt19937 } from "../../src/sampling/mt19937.ts";
 import { gumbel, NoiseBetween, NoiseStream } from "../../src/sampling/noise.ts";
 import { upperQuantile, upperTail } from "../../src/sampling/normal.ts";
 import { hex, sha256 } from "../../src/sampling/sha256.ts";
@@ -17,6 +18,19 @@ test("SHA-256 is Node's, around every border of its blocks", () => {
     { seed: 1, numRuns: 300 },
   );
 });
+
+test.each([0, 1, 623])(
+  "numbers in [0, 1) take two words each, from word %d on, across the borders of the state",
+  (skipped) => {
+    const [filled, plain] = [new Mt19937(3), new Mt19937(3)];
+    for (let i = 0; i < skipped; i++) expect(filled.next()).toBe(plain.next());
+    for (const length of [1, 310, 700]) {
+      const numbers = new Float64Array(length);
+      filled.fill(numbers);
+      for (const number of numbers) expect(number).toBe((plain.next() & 0x1fffff) * 2 ** -21 + plain.next() * 2 ** -53);
+    }
+  },
+);
 
 describe("a stream", () => {
   test.each([0, 1, 12345, 2 ** 32 - 1])("of seed %d has the numbers of libtorch's generator, to the bit", (seed) => {
