@@ -1,6 +1,12 @@
 import { paperPresets } from "./paper.ts";
 import type { ConfigInput } from "./schema.ts";
 
+/**
+ * What came out of the ablations: as close to true images as independent quantization, and closer to conditions with fewer bits; ahead
+ * of the regularizer as the paper describes it by every judge.
+ */
+const WITHIN = { estimator: "paired", weight: 0.2, gradient: "image", pairs: "image" } as const;
+
 /** Faces from semantic maps at 32 pixels: minutes on two cores. */
 const start: ConfigInput = {
   name: "start",
@@ -11,7 +17,7 @@ const start: ConfigInput = {
       image: { channels: 64, multipliers: [1, 2], blocks: 1, patch: 2, codes: 1024, codeDim: 16 },
       condition: { channels: 32, multipliers: [1, 2], blocks: 1, patch: 2, codes: 512, codeDim: 16 },
     },
-    regularizer: { estimator: "paired", weight: 0.2 },
+    regularizer: WITHIN,
     steps: 1500,
     batch: 32,
     rate: 1e-3,
@@ -19,7 +25,7 @@ const start: ConfigInput = {
   },
   stage2: {
     model: { layers: 4, width: 192, heads: 6, dropout: 0 },
-    exposure: { kind: "gumbel" },
+    exposure: { kind: "teacher" },
     steps: 700,
     batch: 32,
     accumulate: 1,

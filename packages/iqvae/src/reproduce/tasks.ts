@@ -1,5 +1,4 @@
 import { type Config, ConfigError, type ConfigInput, parseConfig, withSettings } from "../config/index.ts";
-import type { AttributeSet } from "../features/attribute-labels.ts";
 import type { JudgeName } from "../metrics/judges.ts";
 import { ARMS, type ArmName } from "./arms.ts";
 
@@ -73,12 +72,13 @@ export const REGIME_NAMES = Object.keys(REGIMES) as RegimeName[];
 /** A data set and condition to ask the questions on. */
 interface Task {
   readonly data: ConfigInput["data"];
-  /** The network of the perceptual term, trained on another set. */
-  readonly loss: AttributeSet;
+  /** The set whose network of attributes the perceptual term takes: another than the data, so that the own one can judge. */
+  readonly loss: "emoji" | "faces";
   /** Who looks at samples, since no loss has seen it. */
   readonly judge: JudgeName;
 }
 
+/** All tasks by name. */
 export const TASKS = {
   "faces-semantic": {
     data: { name: "faces", condition: "semantic", size: 32, count: 12_000 },
@@ -90,7 +90,7 @@ export const TASKS = {
     loss: "faces",
     judge: "attributes-emoji",
   },
-  /** Photographs. */
+  /** Photographs, which a network of drawings could not judge. */
   "earth-semantic": {
     data: { name: "earth", condition: "semantic", size: 32 },
     loss: "emoji",
