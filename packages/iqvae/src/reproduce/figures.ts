@@ -12,6 +12,8 @@ export interface Criterion {
   readonly digits: number;
   /** What real images score, where that is the same for all runs. */
   readonly floor?: number;
+  /** Whether it is what lies above a floor, and may be 0 or less by chance. */
+  readonly isExcess?: boolean;
 }
 
 /** The figures of one run by name. */

@@ -123,7 +123,7 @@ export function columnsOf(figures: readonly Figure[]): Criterion[] {
         { name: `${key}.floor`, title: `${label}, floor`, better: null, digits: 3 },
       ];
     const excess = excessOf(figure).map(
-      ([name]): Criterion => ({ name, title: `${label}, above its floor`, better: "lower", digits: 3 }),
+      ([name]): Criterion => ({ name, title: `${label}, above its floor`, better: "lower", digits: 3, isExcess: true }),
     );
     const title = real === null ? label : `${label} [real: ${Number(real.toPrecision(3))}]`;
     return [...excess, { name: key, title, better, digits: 3, ...(real === null ? {} : { floor: real }) }];

@@ -28,7 +28,7 @@ export interface Change extends Spread {
 export interface Entry extends Spread {
   /**
    * Relative to the first arm of the comparison, seed by seed: `value / reference − 1`. `null` for the first arm itself, and where
-   * there is no common seed.
+   * there is no common seed, or the reference may as well be 0.
    */
   readonly change: Change | null;
 }
@@ -74,29 +74,41 @@ export function summarize(
       title: ARMS[arm].title,
       seeds: runs.flatMap((run) => (run.arm === arm ? [run.seed] : [])),
       figures: Object.fromEntries(
-        figures.flatMap(({ name }) => {
-          const entry = entryOf(name, arm, reference, runs);
-          return entry === null ? [] : [[name, entry]];
+        figures.flatMap((figure) => {
+          const entry = entryOf(figure, arm, reference, runs);
+          return entry === null ? [] : [[figure.name, entry]];
         }),
       ),
     })),
   };
 }
 
-function entryOf(figure: string, arm: ArmName, reference: ArmName, runs: readonly ScoredRun[]): Entry | null {
-  const own = valuesOf(figure, arm, runs);
+function entryOf(
+  { name, isExcess = false }: Criterion,
+  arm: ArmName,
+  reference: ArmName,
+  runs: readonly ScoredRun[],
+): Entry | null {
+  const own = valuesOf(name, arm, runs);
   const spread = spreadOf([...own.values()]);
   if (spread === null) return null;
   if (arm === reference) return { ...spread, change: null };
-  const others = valuesOf(figure, reference, runs);
+  const others = valuesOf(name, reference, runs);
+  if (!isScale([...others.values()], isExcess)) return { ...spread, change: null };
   // Runs of one seed share data order and initial weights, so that their difference varies less than either.
   const changes = [...own].flatMap(([seed, value]) => {
     const base = others.get(seed);
-    // An excess may be negative by chance: nothing can be said relative to that.
-    return base === undefined || base <= 0 ? [] : [value / base - 1];
+    return base === undefined ? [] : [value / base - 1];
   });
   const change = spreadOf(changes);
   return { ...spread, change: change && { ...change, interval: intervalOf(change) } };
+}
+
+/** An excess above a floor may be 0 or less by chance, and nothing can be said relative to that, whatever single seeds are. */
+function isScale(references: readonly number[], isExcess: boolean): boolean {
+  const spread = spreadOf(references);
+  if (spread === null || references.some((value) => value <= 0)) return false;
+  return !isExcess || spread.mean > 2 * (spread.deviation ?? 0);
 }
 
 function valuesOf(figure: string, arm: ArmName, runs: readonly ScoredRun[]): Map<number, number> {

@@ -52,6 +52,18 @@ test("changes are taken seed by seed", () => {
   expect(paired!.change!.deviation).toBeCloseTo(0, 12);
 });
 
+test.each([
+  { none: [1, 9, 4], isExcess: true, change: "none", why: "an excess, whose spread reaches 0" },
+  { none: [1, 9, 4], isExcess: false, change: "some", why: "a scale, whatever its spread" },
+  { none: [4, 5, 6], isExcess: true, change: "some", why: "an excess well above 0" },
+  { none: [4, 5, 0], isExcess: false, change: "none", why: "0 for one seed" },
+])("of a reference that is $why, changes: $change", ({ none, isExcess, change }) => {
+  const figures = [{ ...FIGURES[0]!, isExcess }];
+  const entry = summarize(COMPARISONS.main, figures, runs({ none, paired: [3, 3, 3] }), STEP)!.arms[1]!.figures.fid!;
+  expect(entry.mean).toBe(3);
+  expect(entry.change === null ? "none" : "some").toBe(change);
+});
+
 /** The probability that Student's t lies within ± `bound`, by Simpson's rule over its density. */
 function within(bound: number, degrees: number): number {
   const density = (t: number) => (1 + t ** 2 / degrees) ** (-(degrees + 1) / 2);
