@@ -15,7 +15,7 @@ const include = ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"];
  * loaded anew for each file all the same (`setup-process.ts`).
  */
 const OF_THE_PROCESS =
-  /\bvi\.|liveTensors|metaBytes|memoryUsage|loadLibrary|chdir|process\.(env\.|emit)|setThreads|setDefaultDevice|contract\.ts/;
+  /\bvi\.|liveTensors|metaBytes|memoryUsage|loadLibrary|chdir|process\.(env\.|emit)|setNumThreads|setDefaultDevice|contract\.ts/;
 const alone = ["packages", "apps"]
   .flatMap((folder) =>
     readdirSync(join(root, folder)).flatMap((name) => {

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { allReduce, barrier, initProcessGroup, ops, setThreads, tuneProcess } from "@iqvae/torch";
+import { allReduce, barrier, initProcessGroup, ops, setNumThreads, tuneProcess } from "@iqvae/torch";
 
 const { values } = parseArgs({
   options: {
@@ -25,7 +25,7 @@ const other =
       })
     : undefined;
 tuneProcess();
-setThreads(1);
+setNumThreads(1);
 initProcessGroup({ launch: { rank, size: 2, localRank: rank, localSize: 2, address: "127.0.0.1", port }, timeout: 60 });
 const message = ops.aten.ones([COUNT]);
 for (let repeat = -2; repeat < Number(values.repeats); repeat++) {

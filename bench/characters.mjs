@@ -1,7 +1,7 @@
 // Training steps of packages/torch/examples/characters.mjs, a small transformer on characters. Prints one JSON line a repeat; the peer
 // is peers/characters.py.
 import { parseArgs } from "node:util";
-import { AdamW, manualSeed, ops, setThreads, tuneProcess } from "@iqvae/torch";
+import { AdamW, manualSeed, ops, setNumThreads, tuneProcess } from "@iqvae/torch";
 import { CharacterModel, trainStep } from "../packages/torch/examples/characters.mjs";
 
 const { values } = parseArgs({
@@ -16,7 +16,7 @@ const { threads, repeats, inner, characters } = Object.fromEntries(
   Object.entries(values).map(([name, text]) => [name, Number(text)]),
 );
 tuneProcess();
-setThreads(threads);
+setNumThreads(threads);
 manualSeed(0);
 const ids = ops.aten.randint(characters, [100_000]);
 const model = new CharacterModel(characters);

@@ -37,6 +37,6 @@ export async function writeExported(folder, { preset, type, model }) {
       }),
     );
     writeFileSync(join(folder, MODEL_FILE), JSON.stringify({ ...description, files }));
-    return [...transformer.stateDict().values()].reduce((sum, { numel }) => sum + numel, 0);
+    return [...transformer.stateDict().values()].reduce((sum, each) => sum + each.numel(), 0);
   });
 }

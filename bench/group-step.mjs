@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { barrier, initProcessGroup, scope, setThreads, tuneProcess } from "@iqvae/torch";
+import { barrier, initProcessGroup, scope, setNumThreads, tuneProcess } from "@iqvae/torch";
 import { Peers } from "../packages/iqvae/dist/support/peers.js";
 import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
 import { stage2Trainer } from "./trainers.mjs";
@@ -25,7 +25,7 @@ const other =
       })
     : undefined;
 tuneProcess();
-setThreads(1);
+setNumThreads(1);
 const launch = { rank, size: 2, localRank: rank, localSize: 2, address: "127.0.0.1", port };
 const peers = new Peers(initProcessGroup({ launch, timeout: 60 }));
 const make = (peers) =>
@@ -60,7 +60,7 @@ for (let repeat = -2; repeat < Number(values.repeats); repeat++) {
         kept: plain.processor / shared.processor,
         processorSeconds: shared.processor,
         clockKept: plain.clock / shared.clock,
-        parameters: [...together.model.namedParameters().values()].reduce((sum, { numel }) => sum + numel, 0),
+        parameters: [...together.model.namedParameters().values()].reduce((sum, each) => sum + each.numel(), 0),
       }),
     );
 }

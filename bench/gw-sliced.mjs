@@ -1,7 +1,7 @@
 // Sliced Gromov-Wasserstein, 4,096 × 32 against 4,096 × 16 along 50 directions, forward and backward.
 // Prints one JSON line a repeat; the peer is peers/gw_sliced.py.
 import { parseArgs } from "node:util";
-import { Generator, ops, scope, setThreads, tuneProcess } from "@iqvae/torch";
+import { Generator, ops, scope, setNumThreads, tuneProcess } from "@iqvae/torch";
 import { sliced } from "../packages/iqvae/dist/regularizer/index.js";
 
 const { values } = parseArgs({
@@ -13,7 +13,7 @@ const { values } = parseArgs({
 });
 const inner = Number(values.inner);
 tuneProcess();
-setThreads(Number(values.threads));
+setNumThreads(Number(values.threads));
 
 const generator = new Generator(0);
 const features = (dimension) => {

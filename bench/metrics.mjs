@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { manualSeed, setThreads, tuneProcess } from "@iqvae/torch";
+import { manualSeed, setNumThreads, tuneProcess } from "@iqvae/torch";
 import { FACE_CLASSES, openDataset } from "../packages/iqvae/dist/data/index.js";
 import { attributeLabels } from "../packages/iqvae/dist/features/attribute-labels.js";
 import { AttributesNetwork, attributesFeatures } from "../packages/iqvae/dist/features/attributes.js";
@@ -32,7 +32,7 @@ const { values } = parseArgs({
 });
 const SAMPLES = 8;
 tuneProcess();
-setThreads(Number(values.threads));
+setNumThreads(Number(values.threads));
 manualSeed(0);
 
 /** A clock of processor seconds. */

@@ -1,7 +1,7 @@
 // Microseconds for one `mul` of two small tensors, its release included: what a call costs, since it computes next to nothing.
 // Prints one JSON line a repeat; the peer is peers/op_overhead.py.
 import { parseArgs } from "node:util";
-import { ops, scope, setThreads, tensor, tuneProcess } from "@iqvae/torch";
+import { ops, scope, setNumThreads, tensor, tuneProcess } from "@iqvae/torch";
 
 const { values } = parseArgs({
   options: {
@@ -13,7 +13,7 @@ const { values } = parseArgs({
 const calls = Number(values.calls);
 const SCOPE = 500;
 tuneProcess();
-setThreads(Number(values.threads));
+setNumThreads(Number(values.threads));
 
 const a = tensor([1, 2, 3, 4]);
 const b = tensor([5, 6, 7, 8]);

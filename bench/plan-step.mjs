@@ -5,7 +5,7 @@
 //     node bench/plan-step.mjs --preset paper-ade20k --stage 1 --set stage1.batch=1
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { manualSeed, scope, setThreads, tuneProcess } from "@iqvae/torch";
+import { manualSeed, scope, setNumThreads, tuneProcess } from "@iqvae/torch";
 import { loadConfig } from "../packages/iqvae/dist/config/index.js";
 import { stage1Cost, stage2Cost } from "../packages/iqvae/dist/plan/cost.js";
 import { stage1Trial, stage2Trial } from "../packages/iqvae/dist/plan/made-up.js";
@@ -21,7 +21,7 @@ const { values } = parseArgs({
   },
 });
 tuneProcess();
-setThreads(Number(values.threads));
+setNumThreads(Number(values.threads));
 manualSeed(0);
 
 const { stage1, stage2, ...others } = loadConfig(values.preset, values.set);

@@ -3,7 +3,7 @@
 // estimator, all pairs of 512 places and of all places, as it was once computed. Not part of `npm run bench`, since it has no
 // peer: node bench/regularizer-share.mjs
 import { parseArgs } from "node:util";
-import { manualSeed, ops, scope, setThreads, tuneProcess } from "@iqvae/torch";
+import { manualSeed, ops, scope, setNumThreads, tuneProcess } from "@iqvae/torch";
 import { presets } from "../packages/iqvae/dist/config/presets.js";
 import { distances } from "../packages/iqvae/dist/regularizer/distances.js";
 import { createRegularizer } from "../packages/iqvae/dist/regularizer/index.js";
@@ -16,7 +16,7 @@ const { values } = parseArgs({
 });
 const repeats = Number(values.repeats);
 tuneProcess();
-setThreads(Number(values.threads));
+setNumThreads(Number(values.threads));
 manualSeed(0);
 
 const { data, stage1 } = presets.start;

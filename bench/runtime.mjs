@@ -5,7 +5,7 @@
 //     node bench/runtime.mjs [--preset start] [--repeats 9] [--threads 1] [--weights f32|int8]
 import { parseArgs } from "node:util";
 import { ownEngine, sampleTokens, weightShapes } from "@iqvae/runtime";
-import { inferenceMode, manualSeed, ops, scope, setThreads, tuneProcess } from "@iqvae/torch";
+import { inferenceMode, manualSeed, ops, scope, setNumThreads, tuneProcess } from "@iqvae/torch";
 import {
   cachedSampler,
   conditionFor,
@@ -25,7 +25,7 @@ const { values } = parseArgs({
   },
 });
 tuneProcess();
-setThreads(Number(values.threads));
+setNumThreads(Number(values.threads));
 manualSeed(0);
 
 const { data, stage1, stage2 } = await loadConfig(values.preset);

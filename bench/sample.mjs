@@ -1,7 +1,7 @@
 // Tokens a second of sampling, 8 sequences at once, 256 condition tokens and 256 image tokens; every sequence has a
 // condition of its own, or with --shared all have one. Prints one JSON line a repeat; the peer is peers/sample.py.
 import { parseArgs } from "node:util";
-import { manualSeed, ops, setThreads, tuneProcess } from "@iqvae/torch";
+import { manualSeed, ops, setNumThreads, tuneProcess } from "@iqvae/torch";
 import { Transformer } from "../packages/iqvae/dist/models/transformer.js";
 import { cachedSampler, uncachedSampler } from "../packages/iqvae/dist/sampling/sampler.js";
 import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
@@ -23,7 +23,7 @@ const { values } = parseArgs({
 });
 const number = (name) => Number(values[name]);
 tuneProcess();
-setThreads(number("threads"));
+setNumThreads(number("threads"));
 manualSeed(0);
 
 const [codes, tokens, batch] = [number("codes"), number("tokens"), number("batch")];

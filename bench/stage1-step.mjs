@@ -2,7 +2,7 @@
 // Prints one JSON line a measured step and a last one with the peak; the peer is peers/stage1_step.py.
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { manualSeed, scope, setThreads, tuneProcess } from "@iqvae/torch";
+import { manualSeed, scope, setNumThreads, tuneProcess } from "@iqvae/torch";
 import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
 import { randomRows, stage1Trainer } from "./trainers.mjs";
 
@@ -17,7 +17,7 @@ const { values } = parseArgs({
 });
 const [batch, steps, warmup] = [values.batch, values.steps, values.warmup].map(Number);
 tuneProcess();
-setThreads(Number(values.threads));
+setNumThreads(Number(values.threads));
 manualSeed(0);
 const trainer = stage1Trainer({ precision: values.precision });
 

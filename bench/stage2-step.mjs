@@ -1,7 +1,7 @@
 // Training steps of the transformer, condition and image tokens counted. Prints one JSON line a repeat; the peer is
 // peers/stage2_step.py.
 import { parseArgs } from "node:util";
-import { manualSeed, scope, setThreads, tuneProcess } from "@iqvae/torch";
+import { manualSeed, scope, setNumThreads, tuneProcess } from "@iqvae/torch";
 import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
 import { stage2Trainer } from "./trainers.mjs";
 
@@ -25,7 +25,7 @@ const { repeats, threads, inner, ...sizes } = Object.fromEntries(
   Object.entries(numbers).map(([name, text]) => [name, Number(text)]),
 );
 tuneProcess();
-setThreads(threads);
+setNumThreads(threads);
 manualSeed(0);
 const trainer = stage2Trainer({ precision, exposure, ...sizes });
 

@@ -2,7 +2,7 @@
 // direct algorithm, forward and backward) a second, against the fastest large product in the same process and precision.
 // Prints one JSON line a repeat, steps and products in turn.
 import { parseArgs } from "node:util";
-import { manualSeed, ops, scope, setThreads } from "@iqvae/torch";
+import { manualSeed, ops, scope, setNumThreads } from "@iqvae/torch";
 import { countOperations } from "../packages/iqvae/dist/plan/operations.js";
 import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
 import { randomRows, stage1Trainer, stage2Trainer } from "./trainers.mjs";
@@ -20,7 +20,7 @@ const { values } = parseArgs({
 });
 const { stage, precision } = values;
 const [batch, repeats, side] = [values.batch, values.repeats, values.side].map(Number);
-setThreads(Number(values.threads));
+setNumThreads(Number(values.threads));
 manualSeed(0);
 
 const trainer =

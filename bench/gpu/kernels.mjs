@@ -1,15 +1,5 @@
 // Every fused operator on the device, forward and backward, against the processor's kernel.
-import {
-  autocast,
-  Generator,
-  getRandomState,
-  manualSeed,
-  noGrad,
-  ops,
-  scope,
-  setRandomState,
-  tensor,
-} from "@iqvae/torch";
+import { autocast, Generator, getRngState, manualSeed, noGrad, ops, scope, setRngState, tensor } from "@iqvae/torch";
 import { CausalAttention } from "../../packages/iqvae/dist/models/attention.js";
 import { slicedAlong } from "../../packages/iqvae/dist/regularizer/sliced.js";
 import { check, device, expectNear, finish, on } from "./report.mjs";
@@ -135,9 +125,9 @@ check("generators", () =>
     const draw = () => aten.randn([5], { device }).to({ device: "cpu" }).toTypedArray().join();
     manualSeed(7);
     const first = draw();
-    const state = getRandomState(device);
+    const state = getRngState(device);
     const second = draw();
-    setRandomState(state, device);
+    setRngState(state, device);
     if (draw() !== second) throw new Error("another number after the state was put back");
     manualSeed(7);
     if (draw() !== first) throw new Error("another number after the same seed");

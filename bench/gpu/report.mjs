@@ -1,11 +1,11 @@
 // What the parts of `npm run gpu-check` share: the device, checks that go on after a failure, and one JSON line at the end.
 import { parseArgs } from "node:util";
-import { ops, setDefaultDevice, setThreads } from "@iqvae/torch";
+import { ops, setDefaultDevice, setNumThreads } from "@iqvae/torch";
 
 const { values } = parseArgs({ options: { device: { type: "string", default: "cuda:0" } } });
 /** The device that is checked; `cpu` tries the scripts out. */
 export const device = values.device;
-setThreads(4);
+setNumThreads(4);
 
 const checks = [];
 const figures = [];
@@ -44,7 +44,7 @@ export function on(where, body) {
 export function expectNear(what, actual, expected, most) {
   const [a, b] = [actual, expected].map((x) => x.detach().to({ device: "cpu", dtype: "float64" }));
   if (a.shape.join() !== b.shape.join()) throw new Error(`${what}: shape [${a.shape}] where [${b.shape}] was expected`);
-  if (a.numel === 0) return 0;
+  if (a.numel() === 0) return 0;
   const apart = a.sub(b).abs().max().item() / Math.max(1e-12, b.abs().max().item());
   if (!(apart <= most))
     throw new Error(`${what}: ${apart.toExponential(2)} of the largest value apart, ${most} allowed`);

@@ -34,7 +34,7 @@ export function goldenExample(): Promise<Example> {
     change: (transformer) =>
       noGrad(() => {
         [...transformer.stateDict().values()].forEach((weight, at) => {
-          const data = Float32Array.from({ length: weight.numel }, (_, i) => formula(i, at + 1));
+          const data = Float32Array.from({ length: weight.numel() }, (_, i) => formula(i, at + 1));
           weight.copy_(tensor(data, { shape: weight.shape }));
         });
       }),

@@ -29,7 +29,7 @@ export class CharacterModel extends torch.Module {
 /** A step on random pieces of the text `ids`; gives the loss in nats a character. */
 export const trainStep = (model, optimizer, ids) =>
   torch.scope(() => {
-    const starts = torch.ops.aten.randint(ids.numel - TOKENS, [BATCH, 1]);
+    const starts = torch.ops.aten.randint(ids.numel() - TOKENS, [BATCH, 1]);
     const pieces = ids.take(starts.add(torch.ops.aten.arange(TOKENS + 1))); // [B, T + 1]
     optimizer.zeroGrad();
     const logits = model.forward(pieces.slice(1, 0, TOKENS));

@@ -45,6 +45,7 @@ export async function installPrivately({
     if (packages.length === 0 && from !== null) {
       from = null; // where only the index that is set up can be reached
       packages = await downloads(python, from);
+      console.log(`${index} cannot be reached, so this is the usual build of PyTorch; on Linux that has CUDA.`);
     }
     console.log(`${describe(packages)} Free there: ${gigabytes(freeBytes(folder))}.`);
     if (!yes && !(await ask("Download and install it? [y/N] "))) {
@@ -143,7 +144,7 @@ function describe(packages) {
   const total = known.reduce((sum, bytes) => sum + bytes, 0);
   return (
     `PyTorch ${torch.version} and ${packages.length - 1} packages that it needs: ${gigabytes(total)} to download, ` +
-    "and at least twice as much on the disk."
+    "and about twice as much on the disk."
   );
 }
 

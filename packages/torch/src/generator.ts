@@ -22,7 +22,8 @@ export class Generator {
     return this.#index;
   }
 
-  seed(seed: number | bigint): this {
+  /** Starts anew from a seed. */
+  manualSeed(seed: number | bigint): this {
     native.seedGenerator(this.#index, BigInt(seed));
     return this;
   }
@@ -64,13 +65,13 @@ export function manualSeed(seed: number | bigint): void {
 }
 
 /** The state of a device's default generator. */
-export function getRandomState(device = "cpu"): Uint8Array {
+export function getRngState(device = "cpu"): Uint8Array {
   const state = new Tensor(native.generatorState(device));
   const bytes = state.read("uint8");
   state.dispose();
   return bytes;
 }
 
-export function setRandomState(state: Uint8Array, device = "cpu"): void {
+export function setRngState(state: Uint8Array, device = "cpu"): void {
   applyState(device, state);
 }

@@ -8,7 +8,7 @@ import "./methods.ts";
 
 export { supportsBfloat16 } from "./bfloat16.ts";
 export { builtLibrary } from "./built.ts";
-export { type Collated, collate } from "./data/collate.ts";
+export { type Collated, defaultCollate } from "./data/collate.ts";
 export { type BatchedDataset, DataLoader, type Dataset, type LoaderOptions, TensorDataset } from "./data/loader.ts";
 export { OperatorError } from "./dispatch.ts";
 export { GradientBuckets } from "./distributed/buckets.ts";
@@ -33,25 +33,36 @@ export { type Launch, launchOf } from "./distributed/launch.ts";
 export type { Device, DType, Layout, MemoryFormat, TypedArray, TypedArrayOf } from "./dtype.ts";
 export { ASIDE, checkWritable, explainWriting, FileReplacement, replaceFile, WriteError } from "./files.ts";
 export type { Namespaces } from "./generated/ops.ts";
-export { Generator, getRandomState, manualSeed, setRandomState } from "./generator.ts";
+export { Generator, getRngState, manualSeed, setRngState } from "./generator.ts";
 export { loadLibrary } from "./library.ts";
 export { metaBytes, peakMetaBytes } from "./meta.ts";
 export {
   autocast,
   cudaDeviceCount,
-  getThreads,
+  cudaIsAvailable,
+  getNumThreads,
   grad,
   inferenceMode,
   kernelBuild,
   liveTensors,
   noGrad,
-  setThreads,
+  setNumThreads,
   torchVersion,
 } from "./modes.ts";
 export { tuneProcess } from "./native.ts";
 export { type AttentionCall, type AttentionOptions, MultiheadAttention } from "./nn/attention.ts";
 export { Conv1d, Conv2d, type ConvOptions, ConvTranspose2d, type ConvTransposeOptions } from "./nn/conv.ts";
 export { Dropout, dropoutAdd, Embedding, Linear } from "./nn/layers.ts";
+export {
+  BCEWithLogitsLoss,
+  type ClassLossOptions,
+  CrossEntropyLoss,
+  type CrossEntropyOptions,
+  L1Loss,
+  type LossOptions,
+  MSELoss,
+  NLLLoss,
+} from "./nn/loss.ts";
 export { Module } from "./nn/module.ts";
 export { BatchNorm1d, BatchNorm2d, type BatchNormOptions, GroupNorm, groupNorm, LayerNorm } from "./nn/norm.ts";
 export { buffer, parameter } from "./nn/parameter.ts";
@@ -62,6 +73,7 @@ export { callOperator, hasOperator, ops } from "./ops.ts";
 export { Adam, type AdamOptions, AdamW, decayMatrices } from "./optim/adam.ts";
 export { clipGradNorm, clipGradNorm_ } from "./optim/clip.ts";
 export { Ema } from "./optim/ema.ts";
+export { CosineAnnealingLR, LambdaLR, LRScheduler, type Schedulable, StepLR } from "./optim/lr-scheduler.ts";
 export {
   Optimizer,
   type Parameters,

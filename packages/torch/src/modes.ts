@@ -74,17 +74,22 @@ export function grad(
 }
 
 /** The number of threads of one operator; the number of cores at the start. */
-export function setThreads(count: number): void {
+export function setNumThreads(count: number): void {
   native.setThreads(count);
 }
 
-export function getThreads(): number {
+export function getNumThreads(): number {
   return native.threads();
 }
 
 /** How many CUDA devices libtorch sees; 0 when it was built without CUDA. */
 export function cudaDeviceCount(): number {
   return native.cudaDevices();
+}
+
+/** Whether there is a CUDA device to compute on. */
+export function cudaIsAvailable(): boolean {
+  return cudaDeviceCount() > 0;
 }
 
 /** How many tensors are alive on the native side, for leak checks. */

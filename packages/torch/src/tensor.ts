@@ -78,8 +78,68 @@ export class Tensor implements Owned {
   }
 
   /** The number of elements. */
-  get numel(): number {
+  numel(): number {
     return this.shape.reduce((product, size) => product * size, 1);
+  }
+
+  /** The number of dimensions, as {@link ndim}. */
+  dim(): number {
+    return this.ndim;
+  }
+
+  /** All dimensions in reverse order; for a matrix, its transpose. A view. */
+  get T(): Tensor {
+    return this.numpy_T();
+  }
+
+  /** The last two dimensions swapped: the transposes of a batch of matrices. A view. */
+  get mT(): Tensor {
+    return this.transpose(-2, -1);
+  }
+
+  /** As float32. */
+  float(): Tensor {
+    return this.to("float32");
+  }
+
+  /** As float64. */
+  double(): Tensor {
+    return this.to("float64");
+  }
+
+  /** As float16. */
+  half(): Tensor {
+    return this.to("float16");
+  }
+
+  /** As bfloat16. */
+  bfloat16(): Tensor {
+    return this.to("bfloat16");
+  }
+
+  /** As int64. */
+  long(): Tensor {
+    return this.to("int64");
+  }
+
+  /** As int32. */
+  int(): Tensor {
+    return this.to("int32");
+  }
+
+  /** As bool: whether an element is not zero. */
+  bool(): Tensor {
+    return this.to("bool");
+  }
+
+  /** Copies to the CPU, unless it is there. */
+  cpu(): Tensor {
+    return this.to("cpu");
+  }
+
+  /** Copies to a CUDA device, unless it is there; without an index to the first. */
+  cuda(index = 0): Tensor {
+    return this.to(`cuda:${index}`);
   }
 
   get dtype(): DType {
@@ -133,7 +193,7 @@ export class Tensor implements Owned {
 
   /** The elements in row-major order, in a new typed array: one copy. */
   toTypedArray(): TypedArray {
-    const array = typedArrayFor(this.dtype, this.numel);
+    const array = typedArrayFor(this.dtype, this.numel());
     native.copyToTypedArray(this.handle, array);
     return array;
   }
@@ -142,7 +202,7 @@ export class Tensor implements Owned {
   read<D extends DType>(dtype: D): TypedArrayOf[D] {
     if (this.dtype !== dtype)
       throw new TypeError(`read("${dtype}") of a ${this.dtype} tensor; convert it first: x.to("${dtype}")`);
-    const array = typedArrayFor(dtype, this.numel);
+    const array = typedArrayFor(dtype, this.numel());
     native.copyToTypedArray(this.handle, array);
     return array;
   }
@@ -185,7 +245,7 @@ export class Tensor implements Owned {
   [Symbol.for("nodejs.util.inspect.custom")](depth: number, options: { depth?: number | null }): string {
     if (this.#handle < 0 || this.device === "meta") return this.toString();
     const level = (options.depth ?? Number.POSITIVE_INFINITY) - depth; // 0 at the top, NaN where there is no limit
-    if (depth < 0 || (level > 0 && this.numel > MOST_WITHIN)) return this.toString();
+    if (depth < 0 || (level > 0 && this.numel() > MOST_WITHIN)) return this.toString();
     const more = [this.device === "cpu" ? "" : this.device, this.requiresGrad ? "requiresGrad" : ""].filter(Boolean);
     const head = this.toString().replace(/\)$/, `${more.map((each) => `, ${each}`).join("")})`);
     try {

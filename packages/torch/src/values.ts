@@ -101,6 +101,6 @@ function layOut(nested: Shown, write: (value: Value) => string, indent: number):
 
 /** The values of a tensor as text; the corners alone where there are more than a thousand. */
 export function formatValues(x: Tensor): string {
-  const nested = scope(() => shown(x, x.numel <= MOST));
+  const nested = scope(() => shown(x, x.numel() <= MOST));
   return layOut(nested, writer(flat(nested)), 0);
 }

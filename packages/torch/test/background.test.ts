@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { getThreads, Linear, liveTensors, manualSeed, ops, type Tensor, tensor } from "@iqvae/torch";
+import { getNumThreads, Linear, liveTensors, manualSeed, ops, type Tensor, tensor } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 import { compiledChild } from "./children/compiled.ts";
 
@@ -15,10 +15,10 @@ describe("backwardAsync", () => {
     const bits = () => net.parameters().map(({ grad }) => [...grad!.read("float32")]);
     const expected = bits();
     net.zeroGrad();
-    const threads = getThreads();
+    const threads = getNumThreads();
     await loss().backwardAsync();
     expect(bits()).toEqual(expected);
-    expect(getThreads()).toBe(threads);
+    expect(getNumThreads()).toBe(threads);
   });
 
   test("takes a gradient, and keeps the graph when asked to", async () => {

@@ -4,7 +4,7 @@ import {
   grad,
   manualSeed,
   ops,
-  setThreads,
+  setNumThreads,
   supportsBfloat16,
   type Tensor,
   tensor,
@@ -84,7 +84,7 @@ test("autocast rounds as it does for libtorch's", () => {
 });
 
 test("equal bits at every run, and the gradient of a frozen weight is not computed", () => {
-  setThreads(2);
+  setNumThreads(2);
   const [x, weight] = [made([4, 16, 16, 16]), made([16, 16, 3, 3])];
   const run = () => {
     const y = fused.conv2d(x, weight, null, [1, 1], [1, 1]);

@@ -1,10 +1,10 @@
-import { dropoutAdd, getThreads, grad, manualSeed, ops, scope, setThreads, type Tensor } from "@iqvae/torch";
+import { dropoutAdd, getNumThreads, grad, manualSeed, ops, scope, setNumThreads, type Tensor } from "@iqvae/torch";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 
 const { aten } = ops;
-const threads = getThreads();
-afterEach(() => setThreads(threads));
+const threads = getNumThreads();
+afterEach(() => setNumThreads(threads));
 
 /** The mask that dropping ones shows: 1 where they are kept. */
 function maskOf(count: number, p: number): Float32Array {
@@ -102,7 +102,7 @@ describe("dropoutAdd", () => {
 
   test("repeats after the same seed, with any number of threads, and leaves the generator be at p = 0", () => {
     const draw = (count: number) => {
-      setThreads(count);
+      setNumThreads(count);
       manualSeed(5);
       scope(() => dropoutAdd(aten.ones([3]), null, 0));
       return maskOf(200_001, 0.3);

@@ -1,5 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { compiledChild } from "./children/compiled.ts";
 
@@ -18,4 +20,22 @@ test("the character model learns a text and writes in its letters, in less than 
   const written = stdout.slice(stdout.indexOf("\n", stdout.lastIndexOf(" nats")) + 1, -1);
   expect([...written]).toHaveLength(300);
   expect([...written].every((character) => source.includes(character))).toBe(true);
+});
+
+test("the classifier reads digits that it has not seen, also when it is loaded, in less than seventy lines", () => {
+  const example = compiledChild("../../examples/digits.mjs");
+  expect(readFileSync(example, "utf8").trimEnd().split("\n").length).toBeLessThan(70);
+  const folder = mkdtempSync(join(tmpdir(), "digits-"));
+  try {
+    const args = [example, "4", join(folder, "digits.safetensors")];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    const shares = [...stdout.matchAll(/accuracy ([\d.]+)/g)].map(([, share]) => Number(share));
+    expect(shares).toHaveLength(5);
+    expect(shares[3]).toBeGreaterThan(0.8); // one of ten by chance
+    expect(shares[4]).toBe(shares[3]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -38,7 +38,7 @@ export function checkLayer(
       const output = outputs[i]!;
       // Where bfloat16 cannot be relied on, autocast works in float32, which is within the tolerance, too.
       expectClose(output, supportsBfloat16() ? each : each.to("float32"), `${name}: output ${i}`, tolerance);
-      return output.to("float32").mul(ops.aten.arange(output.numel).cos().reshape(output.shape)).sum();
+      return output.to("float32").mul(ops.aten.arange(output.numel()).cos().reshape(output.shape)).sum();
     });
     losses.reduce((sum, loss) => sum.add(loss)).backward();
     const expected = golden.get("gradient") ?? new Map<string, Tensor>();

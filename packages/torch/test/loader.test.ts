@@ -1,7 +1,7 @@
 import {
-  collate,
   DataLoader,
   type Dataset,
+  defaultCollate,
   Generator,
   liveTensors,
   manualSeed,
@@ -68,7 +68,7 @@ describe("DataLoader", () => {
 
   test("leaves the tensors of the data set alone", () => {
     const dataset = [tensor([1]), tensor([2])];
-    const loader = new DataLoader(dataset, { collate: ([only]) => only! });
+    const loader = new DataLoader(dataset, { collateFn: ([only]) => only! });
     expect(Array.from(loader, (x) => x.item())).toEqual([1, 2]);
     expect(dataset.map(({ isReleased }) => isReleased)).toEqual([false, false]);
   });
@@ -116,21 +116,21 @@ describe("DataLoader", () => {
   });
 });
 
-describe("collate", () => {
+describe("defaultCollate", () => {
   test("stacks tensors and typed arrays, and makes tensors of numbers by their kind", () => {
     const kind = (x: Tensor) => [x.dtype, x.tolist()];
-    expect(kind(collate([tensor([1, 2]), tensor([3, 4])]))).toEqual([
+    expect(kind(defaultCollate([tensor([1, 2]), tensor([3, 4])]))).toEqual([
       "float32",
       [
         [1, 2],
         [3, 4],
       ],
     ]);
-    expect(kind(collate([Uint8Array.of(1), Uint8Array.of(2)]))).toEqual(["uint8", [[1], [2]]]);
-    expect(kind(collate([1, 2.5]))).toEqual(["float32", [1, 2.5]]);
-    expect(kind(collate([1n, 2n]))).toEqual(["int64", [1, 2]]);
-    expect(kind(collate([true, false]))).toEqual(["bool", [true, false]]);
-    const [pair, { deep }] = collate([
+    expect(kind(defaultCollate([Uint8Array.of(1), Uint8Array.of(2)]))).toEqual(["uint8", [[1], [2]]]);
+    expect(kind(defaultCollate([1, 2.5]))).toEqual(["float32", [1, 2.5]]);
+    expect(kind(defaultCollate([1n, 2n]))).toEqual(["int64", [1, 2]]);
+    expect(kind(defaultCollate([true, false]))).toEqual(["bool", [true, false]]);
+    const [pair, { deep }] = defaultCollate([
       [["a", 1], { deep: 2n }],
       [["b", 3], { deep: 4n }],
     ] as [[string, number], { deep: bigint }][]);
@@ -142,9 +142,9 @@ describe("collate", () => {
   });
 
   test("names what does not fit together", () => {
-    expect(() => collate([1, "a"])).toThrow(/number.*string/);
-    expect(() => collate([[1], [1, 2]])).toThrow(/array of 1.*array of 2/);
-    expect(() => collate([{ a: 1 }, { b: 1 }])).toThrow(/object of a.*object of b/);
-    expect(() => collate([{ a: { b: null } }])).toThrow(/a sample\.a\.b is null/);
+    expect(() => defaultCollate([1, "a"])).toThrow(/number.*string/);
+    expect(() => defaultCollate([[1], [1, 2]])).toThrow(/array of 1.*array of 2/);
+    expect(() => defaultCollate([{ a: 1 }, { b: 1 }])).toThrow(/object of a.*object of b/);
+    expect(() => defaultCollate([{ a: { b: null } }])).toThrow(/a sample\.a\.b is null/);
   });
 });

@@ -1,16 +1,16 @@
 import {
   autocast,
   Generator,
-  getRandomState,
-  getThreads,
+  getNumThreads,
+  getRngState,
   grad,
   hasOperator,
   inferenceMode,
   manualSeed,
   noGrad,
   ops,
-  setRandomState,
-  setThreads,
+  setNumThreads,
+  setRngState,
   supportsBfloat16,
   type Tensor,
   tensor,
@@ -214,17 +214,17 @@ describe("random numbers", () => {
   });
 
   test("equal seeds give equal bits whatever the thread count", () => {
-    const threads = getThreads();
+    const threads = getNumThreads();
     try {
       const runs = [1, 2, 3].map((count) => {
-        setThreads(count);
-        expect(getThreads()).toBe(count);
+        setNumThreads(count);
+        expect(getNumThreads()).toBe(count);
         const generator = new Generator(5);
         return Buffer.from(aten.randn([100_000], { generator }).add(0).read("float32").buffer);
       });
       for (const run of runs) expect(run.equals(runs[0]!)).toBe(true);
     } finally {
-      setThreads(threads);
+      setNumThreads(threads);
     }
   });
 
@@ -238,16 +238,16 @@ describe("random numbers", () => {
     expect([draw(generator), draw(generator)]).toEqual(next);
     const other = new Generator(99).setState(state);
     expect([draw(other), draw(other)]).toEqual(next);
-    expect(draw(other.seed(3))).toEqual(draw(new Generator(3)));
+    expect(draw(other.manualSeed(3))).toEqual(draw(new Generator(3)));
   });
 
   test("so can the default one's", () => {
     manualSeed(1);
     aten.rand([3]);
-    const state = getRandomState();
+    const state = getRngState();
     const next = values(aten.randn([4]));
     manualSeed(2);
-    setRandomState(state);
+    setRngState(state);
     expect(values(aten.randn([4]))).toEqual(next);
     expect(draw(new Generator(1))).not.toEqual(next);
   });
@@ -282,14 +282,14 @@ describe("random numbers", () => {
 });
 
 describe("threads", () => {
-  const before = getThreads();
-  afterEach(() => setThreads(before));
+  const before = getNumThreads();
+  afterEach(() => setNumThreads(before));
 
   test("are set and read; none at all is refused", () => {
-    setThreads(1);
-    expect(getThreads()).toBe(1);
-    expect(() => setThreads(0)).toThrow(/positive|Expected/);
-    expect(getThreads()).toBe(1);
+    setNumThreads(1);
+    expect(getNumThreads()).toBe(1);
+    expect(() => setNumThreads(0)).toThrow(/positive|Expected/);
+    expect(getNumThreads()).toBe(1);
   });
 });
 

@@ -122,7 +122,7 @@ describe("layers", () => {
     const within = (weight: Tensor, bound: number) => {
       const spread = weight.detach().div(bound).to("float64");
       expect(spread.abs().max().item()).toBeLessThanOrEqual(1);
-      expect(Math.abs(spread.square().mean().item() - 1 / 3)).toBeLessThan(1.2 / Math.sqrt(spread.numel));
+      expect(Math.abs(spread.square().mean().item() - 1 / 3)).toBeLessThan(1.2 / Math.sqrt(spread.numel()));
     };
     const grouped = new Conv2d(40, 30, 2, { groups: 5 });
     for (const each of [grouped.weight, grouped.bias!]) within(each, 1 / Math.sqrt(8 * 4));

@@ -218,8 +218,8 @@ describe("modules", () => {
     for (const weight of [linear.weight, linear.bias!, conv.weight, conv.bias!]) {
       const spread = weight.detach().mul(20).to("float64"); // both have 400 inputs, so that the bound is 1/20
       expect(spread.abs().max().item()).toBeLessThanOrEqual(1);
-      expect(Math.abs(spread.mean().item())).toBeLessThan(4 / Math.sqrt(3 * spread.numel));
-      expect(Math.abs(spread.square().mean().item() - 1 / 3)).toBeLessThan(1.2 / Math.sqrt(spread.numel));
+      expect(Math.abs(spread.mean().item())).toBeLessThan(4 / Math.sqrt(3 * spread.numel()));
+      expect(Math.abs(spread.square().mean().item() - 1 / 3)).toBeLessThan(1.2 / Math.sqrt(spread.numel()));
     }
     const norm = new GroupNorm(2, 4);
     expect([...norm.weight.read("float32"), ...norm.bias.read("float32")]).toEqual([1, 1, 1, 1, 0, 0, 0, 0]);

@@ -267,7 +267,7 @@ function check(name: string, call: Case, golden: GoldenCase): void {
 
 /** The scalar whose gradients the goldens hold. */
 function weighted(y: Tensor): Tensor {
-  return y.to("float32").mul(aten.arange(y.numel).cos().reshape(y.shape)).sum();
+  return y.to("float32").mul(aten.arange(y.numel()).cos().reshape(y.shape)).sum();
 }
 
 describe(`operators against PyTorch, forward and backward`, () => {

@@ -107,6 +107,7 @@ describe("installPrivately", () => {
     const { done } = install(false, "http://elsewhere");
     await done;
     expect(said).toContain("300 MB to download");
+    expect(said).toMatch(/http:\/\/elsewhere cannot be reached.*CUDA/);
   });
 
   test.each([

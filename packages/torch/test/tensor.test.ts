@@ -1,4 +1,5 @@
 import {
+  cudaIsAvailable,
   type DType,
   getDefaultDevice,
   ops,
@@ -36,7 +37,7 @@ const DTYPES = Object.keys(arrays) as DType[];
 describe("typed arrays in and out", () => {
   test.each(DTYPES)("%s keeps every bit", (dtype) => {
     const x = tensor(arrays[dtype] as TypedArray, { dtype, shape: [2, 3] });
-    expect([x.dtype, x.shape, x.strides, x.device, x.ndim, x.numel]).toEqual([dtype, [2, 3], [3, 1], "cpu", 2, 6]);
+    expect([x.dtype, x.shape, x.strides, x.device, x.ndim, x.numel()]).toEqual([dtype, [2, 3], [3, 1], "cpu", 2, 6]);
     expect(x.read(dtype)).toEqual(arrays[dtype]);
     expect(x.toTypedArray()).toEqual(arrays[dtype]);
   });
@@ -204,7 +205,7 @@ describe("memory", () => {
     const x = aten.ones([2, 3]);
     view(x).clone().zero_();
     expect(x.sum().item()).toBe(6);
-    const count = view(x).numel;
+    const count = view(x).numel();
     view(x).zero_();
     expect(x.sum().item()).toBe(6 - count);
   });
@@ -235,7 +236,7 @@ describe("memory", () => {
 
   test("empty tensors go everywhere", () => {
     const x = aten.zeros([0, 3]);
-    expect([x.numel, x.shape, [...x.read("float32")]]).toEqual([0, [0, 3], []]);
+    expect([x.numel(), x.shape, [...x.read("float32")]]).toEqual([0, [0, 3], []]);
     expect(x.sum().item()).toBe(0);
     expect(aten.cat([x, aten.ones([1, 3])]).shape).toEqual([1, 3]);
     expect(x.mm(aten.ones([3, 2])).shape).toEqual([0, 2]);
@@ -304,5 +305,49 @@ describe("devices", () => {
     const x: Tensor = tensor([1]);
     expect(x.to({ device: "meta" }).device).toBe("meta");
     expect(x.to({ device: "cpu", dtype: "float64" }).dtype).toBe("float64");
+  });
+});
+
+describe("what PyTorch has by names of its own", () => {
+  const x = tensor([
+    [1, 2.5, -3],
+    [0, 5, 6],
+  ]);
+
+  test("dtypes", () => {
+    const dtypes = {
+      float: "float32",
+      double: "float64",
+      half: "float16",
+      bfloat16: "bfloat16",
+      int: "int32",
+      long: "int64",
+      bool: "bool",
+    } as const;
+    for (const [name, dtype] of Object.entries(dtypes)) expect(x[name as keyof typeof dtypes]().dtype).toBe(dtype);
+    expect(x.long().tolist()).toEqual([
+      [1, 2, -3],
+      [0, 5, 6],
+    ]);
+    expect(x.bool().tolist()).toEqual([
+      [true, true, true],
+      [false, true, true],
+    ]);
+    expect(x.cpu().equal(x)).toBe(true);
+    if (!cudaIsAvailable()) expect(() => x.cuda()).toThrow(/cuda/i);
+  });
+
+  test("sizes and transposes", () => {
+    expect([x.dim(), x.numel(), x.ndim]).toEqual([2, 6, 2]);
+    expect(x.T.tolist()).toEqual([
+      [1, 0],
+      [2.5, 5],
+      [-3, 6],
+    ]);
+    const batch = ops.aten.randn([2, 3, 4]);
+    expect(batch.mT.shape).toEqual([2, 4, 3]);
+    expect(batch.mT.equal(batch.transpose(1, 2))).toBe(true);
+    batch.mT.select(0, 1).fill_(7); // a view
+    expect(batch.select(0, 1).eq(7).all().item()).toBe(1);
   });
 });

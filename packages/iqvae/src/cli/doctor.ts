@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { basename, join } from "node:path";
-import { cudaDeviceCount, getThreads, kernelBuild, torchVersion } from "@iqvae/torch";
+import { cudaDeviceCount, getNumThreads, kernelBuild, torchVersion } from "@iqvae/torch";
 import { Command } from "commander";
 import { cacheFolder, dataLicenses, dataPackages, missingData } from "../data/index.ts";
 import { convertedFile, PACKAGED_NETWORKS, type PackagedName } from "../metrics/index.ts";
@@ -65,7 +65,7 @@ function examine(): Finding[] {
     ["native addon", libraries.find((path) => basename(path) === "torch.node") ?? "unknown"],
     ["kernels", `${instructionSet} instructions, compiled by ${compiler}`],
     ["BLAS", blasOf(libraries)],
-    ["threads", String(getThreads())],
+    ["threads", String(getNumThreads())],
     ["processor", name],
     [
       "bfloat16",

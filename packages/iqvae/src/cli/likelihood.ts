@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { replaceFile, setThreads } from "@iqvae/torch";
+import { replaceFile, setNumThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { spreadRows } from "../data/index.ts";
 import { contactSheet, readImage, sheetSize } from "../media/index.ts";
@@ -36,7 +36,7 @@ export function likelihoodCommand(): Command {
       if (condition.length !== image.length)
         throw new Error(`Expected an --image for each --condition, got ${image.length} for ${condition.length}.`);
       const progress = consoleProgress(options);
-      if (threads !== undefined) setThreads(threads);
+      if (threads !== undefined) setNumThreads(threads);
       const run = openRun(path);
       const out = outputFile(options.out, join(run.samples, "likelihood.png"));
       const { size } = run.config.data;

@@ -1,4 +1,4 @@
-import { getThreads, setDefaultDevice, setThreads } from "@iqvae/torch";
+import { getNumThreads, setDefaultDevice, setNumThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { heldOutPart, type PairDataset, SCORED_PARTS, type ScoredPart } from "../data/index.ts";
 import {
@@ -61,7 +61,7 @@ export function metricsCommand(): Command {
     .action(async (path: string, _: unknown, command: Command) => {
       const options = optionsOf<MetricsCommandOptions>(command);
       const progress = consoleProgress(options);
-      setThreads(options.threads ?? threadsOfLibtorch());
+      setNumThreads(options.threads ?? threadsOfLibtorch());
       setDefaultDevice(options.device);
       const runs = [path, ...(options.against === undefined ? [] : [options.against])].map(openMeasured);
       const scores: RunScore[] = [];
@@ -85,7 +85,7 @@ export function metricsCommand(): Command {
 /** Whoever draws, libtorch measures. @throws Error where it is not there */
 function threadsOfLibtorch(): number {
   try {
-    return getThreads();
+    return getNumThreads();
   } catch (cause) {
     throw new Error(
       "Images are judged by networks that run on libtorch, also those of exported models, which are drawn without it " +

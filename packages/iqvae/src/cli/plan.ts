@@ -1,5 +1,5 @@
 import { availableParallelism, loadavg } from "node:os";
-import { getThreads, setThreads } from "@iqvae/torch";
+import { getNumThreads, setNumThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { type Config, loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { gigabytes, type Plan, plan, type StagePlan } from "../plan/plan.ts";
@@ -39,11 +39,11 @@ export function planCommand(): Command {
     .action((source: string, _: unknown, command: Command) => {
       const { set = [], measure, utilization, threads, gpus, bandwidth, json } = optionsOf<PlanOptions>(command);
       const progress = consoleProgress({ json });
-      if (threads !== undefined) setThreads(threads);
+      if (threads !== undefined) setNumThreads(threads);
       const config = loadConfig(source, set);
       const [load] = loadavg();
       const made = plan(config, { measure, utilization });
-      const circumstances = { threads: getThreads(), load: load!, cores: availableParallelism() };
+      const circumstances = { threads: getNumThreads(), load: load!, cores: availableParallelism() };
       const bus = bandwidth === undefined ? undefined : bandwidth * 1e9;
       const scaled = gpus === undefined ? undefined : scale(made, gpus, bus);
       const lines = describe(config, made, utilization, circumstances);

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { setDefaultDevice, setThreads } from "@iqvae/torch";
+import { setDefaultDevice, setNumThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { SCORED_PARTS, type ScoredPart } from "../data/index.ts";
 import { runAblation } from "../reproduce/ablation.ts";
@@ -64,7 +64,7 @@ function ablationCommand(): Command {
       const plan = { task, seeds, arms, budget: { regime, steps1, steps2, set }, out };
       const threads = options.threads ?? Math.max(1, Math.floor(availableParallelism() / jobs));
       // Runs are scored here, in the place of one that trains.
-      setThreads(threads);
+      setNumThreads(threads);
       setDefaultDevice(options.device);
       const interrupt = new Interrupt((signal) => {
         progress.tell("Stopping after the present steps, then saving.", { event: "stopping", signal });

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { SampleOptions } from "@iqvae/runtime";
-import { replaceFile, setDefaultDevice, setThreads } from "@iqvae/torch";
+import { replaceFile, setDefaultDevice, setNumThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { IMAGE_SIZES, type OpenRequest, spreadRows } from "../data/index.ts";
 import {
@@ -74,7 +74,7 @@ export function sampleCommand(): Command {
       const options = optionsOf<SampleCommandOptions>(command);
       const progress = consoleProgress(options);
       if (isExported(path)) return await drawExported(path, command, options, progress);
-      if (options.threads !== undefined) setThreads(options.threads);
+      if (options.threads !== undefined) setNumThreads(options.threads);
       setDefaultDevice(options.device);
       const run = openRun(path);
       const out = outputFile(options.out, join(run.samples, "sample.png"));

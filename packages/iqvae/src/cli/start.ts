@@ -2,7 +2,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { ModelError } from "@iqvae/runtime";
-import { checkWritable, replaceFile, setThreads } from "@iqvae/torch";
+import { checkWritable, replaceFile, setNumThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { type Config, loadConfig, withSettings } from "../config/index.ts";
 import { spreadRows } from "../data/index.ts";
@@ -47,7 +47,7 @@ export function startCommand(): Command {
       const progress = consoleProgress({ json });
       const files = { samples: resolve("samples.png"), page: resolve("report.html") };
       for (const file of Object.values(files)) checkWritable(file);
-      if (threads !== undefined) setThreads(threads);
+      if (threads !== undefined) setNumThreads(threads);
       const run = openOrCreate(preset, set ?? [], progress);
       if (!statusOf(run).finished) await drawAtOnce(preset, files.samples, progress);
       if (!statusOf(run).finished && !(await trainAttended(run, progress, { threads, goOn: "npm start" }))) return;

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { groupBackends, initProcessGroup, type Launch, launchOf, processGroup, setThreads } from "@iqvae/torch";
+import { groupBackends, initProcessGroup, type Launch, launchOf, processGroup, setNumThreads } from "@iqvae/torch";
 import { DivergedError } from "../run/loop.ts";
 import { type RunFolder, runOf } from "../run/run-folder.ts";
 import { FirstFailedError, Peers } from "../support/peers.ts";
@@ -39,7 +39,7 @@ export function joinPeers(device: string, threads: number | undefined): Peers | 
     nccl: device !== "cpu" && groupBackends().includes("nccl"),
   });
   const share = Math.max(1, Math.floor(availableParallelism() / launch.localSize));
-  if (threads === undefined && !process.env.OMP_NUM_THREADS) setThreads(share);
+  if (threads === undefined && !process.env.OMP_NUM_THREADS) setNumThreads(share);
   return new Peers(group);
 }
 

@@ -1,4 +1,4 @@
-import { replaceFile, setThreads, WriteError } from "@iqvae/torch";
+import { replaceFile, setNumThreads, WriteError } from "@iqvae/torch";
 import { report } from "../report/report.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
@@ -24,7 +24,7 @@ export async function trainAttended(
     goOn = `npx iqvae resume ${run.path}`,
   }: { threads?: number | undefined; peers?: Peers | undefined; goOn?: string },
 ): Promise<boolean> {
-  if (threads !== undefined) setThreads(threads);
+  if (threads !== undefined) setNumThreads(threads);
   const interrupt = new Interrupt((signal) => {
     const text = "Stopping after this step, then saving. A second Ctrl-C quits at once.";
     progress.tell(text, { event: "stopping", signal });

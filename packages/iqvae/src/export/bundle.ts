@@ -136,7 +136,7 @@ function weightsOf(
 }
 
 function parameterCount(stored: ReadonlyMap<string, Tensor>): number {
-  return [...stored].reduce((sum, [name, { numel }]) => (name.endsWith(SCALE) ? sum : sum + numel), 0);
+  return [...stored].reduce((sum, [name, each]) => (name.endsWith(SCALE) ? sum : sum + each.numel()), 0);
 }
 
 /** Fills a folder beside the one that is wanted, and renames it when it is whole. */

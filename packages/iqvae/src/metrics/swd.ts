@@ -204,7 +204,7 @@ function channelMoments(patches: Tensor, C: number): [Tensor, Tensor] {
   );
   const [mean, square] = sums
     .reduce((a, b) => a.add(b))
-    .div(patches.numel / C)
+    .div(patches.numel() / C)
     .unbind() as [Tensor, Tensor];
   return [mean, square.sub(mean.square()).sqrt()];
 }

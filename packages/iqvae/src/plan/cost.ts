@@ -53,7 +53,7 @@ function costOf(make: () => Trial, rows: number): StepCost {
     });
     // What is trained has a first moment.
     const trained = [...trainer.tensors()].filter(([name]) => name.endsWith(".first"));
-    const parameters = trained.reduce((sum, [, { numel }]) => sum + numel, 0);
+    const parameters = trained.reduce((sum, [, each]) => sum + each.numel(), 0);
     dispose();
     const processBytes = lastingBytes + HEAP * (peakBytes - lastingBytes);
     return { parameters, operations: forward + backward, lastingBytes, peakBytes, processBytes };

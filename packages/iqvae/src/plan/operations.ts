@@ -13,8 +13,8 @@ export interface Operations {
 /** Of each product: its operands among the arguments, and how many multiplications go into a value of the result. */
 const PRODUCTS: Readonly<Record<string, { operands: readonly [number, number]; inner(a: Tensor, b: Tensor): number }>> =
   {
-    "aten::conv2d": { operands: [0, 1], inner: (_, weight) => weight.numel / weight.shape[0]! },
-    "fused::conv2d": { operands: [0, 1], inner: (_, weight) => weight.numel / weight.shape[0]! },
+    "aten::conv2d": { operands: [0, 1], inner: (_, weight) => weight.numel() / weight.shape[0]! },
+    "fused::conv2d": { operands: [0, 1], inner: (_, weight) => weight.numel() / weight.shape[0]! },
     "aten::linear": { operands: [0, 1], inner: last },
     "aten::matmul": { operands: [0, 1], inner: last },
     "aten::mm": { operands: [0, 1], inner: last },
@@ -40,7 +40,7 @@ export function countOperations(body: () => void): Operations {
     const product = PRODUCTS[operator];
     if (product === undefined || !(result instanceof Tensor)) return;
     const [a, b] = product.operands.map((place) => given[place]) as [Tensor, Tensor];
-    const operations = 2 * result.numel * product.inner(a, b);
+    const operations = 2 * result.numel() * product.inner(a, b);
     counted.forward += operations;
     if (result.requiresGrad) counted.backward += operations * [a, b].filter((each) => each.requiresGrad).length;
   }, body);

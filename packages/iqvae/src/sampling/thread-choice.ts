@@ -1,14 +1,14 @@
-import { getThreads, setThreads } from "@iqvae/torch";
+import { getNumThreads, setNumThreads } from "@iqvae/torch";
 
 /** Does work on one thread, and then goes on with as many as before. */
 export function onOneThread<T>(work: () => T): T {
-  const threads = getThreads();
+  const threads = getNumThreads();
   if (threads === 1) return work();
-  setThreads(1);
+  setNumThreads(1);
   try {
     return work();
   } finally {
-    setThreads(threads);
+    setNumThreads(threads);
   }
 }
 
@@ -33,7 +33,7 @@ export class ThreadChoice {
   }
 
   run<T>(work: () => T): T {
-    if (getThreads() === 1) return work();
+    if (getNumThreads() === 1) return work();
     const way = this.#next();
     const start = this.#now();
     const result = way === 0 ? onOneThread(work) : work();

@@ -83,7 +83,7 @@ export class Peers {
    */
   beginStep(seed: number, stage: string, step: number): void {
     manualSeed(seedOf(seed, stage, step, this.rank));
-    this.shared.seed(seedOf(seed, stage, step));
+    this.shared.manualSeed(seedOf(seed, stage, step));
   }
 
   /**

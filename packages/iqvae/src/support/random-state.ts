@@ -1,19 +1,17 @@
-import { cudaDeviceCount, getRandomState, manualSeed, setRandomState } from "@iqvae/torch";
+import { cudaDeviceCount, getRngState, manualSeed, setRngState } from "@iqvae/torch";
 
 const devices = (): string[] => ["cpu", ...Array.from({ length: cudaDeviceCount() }, (_, i) => `cuda:${i}`)];
 
 /** The state of the default generator of each device, in base64. */
 export function randomStates(): Record<string, string> {
-  return Object.fromEntries(
-    devices().map((device) => [device, Buffer.from(getRandomState(device)).toString("base64")]),
-  );
+  return Object.fromEntries(devices().map((device) => [device, Buffer.from(getRngState(device)).toString("base64")]));
 }
 
 /** Puts the default generators back to what {@link randomStates} gave; devices that are not here any more are left out. */
 export function restoreRandomStates(states: Readonly<Record<string, string>>): void {
   const here = new Set(devices());
   for (const [device, state] of Object.entries(states)) {
-    if (here.has(device)) setRandomState(new Uint8Array(Buffer.from(state, "base64")), device);
+    if (here.has(device)) setRngState(new Uint8Array(Buffer.from(state, "base64")), device);
   }
 }
 

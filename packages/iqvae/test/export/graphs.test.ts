@@ -29,7 +29,7 @@ describe.each(CASES)("%s", (_, config) => {
       const apart = back(pixels!).to("int64").sub(wanted.to("int64")).abs();
       expect(apart.amax().item()).toBeLessThanOrEqual(1);
       off.bytes += apart.sum().item();
-      off.of += wanted.numel;
+      off.of += wanted.numel();
     }
     expect(off.bytes / off.of).toBeLessThanOrEqual(1e-4);
   });

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { getRandomState, liveTensors, type Module, scope, tensor, writeSafetensors } from "@iqvae/torch";
+import { getRngState, liveTensors, type Module, scope, tensor, writeSafetensors } from "@iqvae/torch";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import { openDataset } from "../../src/data/index.ts";
@@ -195,9 +195,9 @@ describe("networks that the program trains", () => {
   });
 
   test("leave the random numbers of others alone, and no tensor but the weights when they come from the cache", async () => {
-    const random = getRandomState();
+    const random = getRngState();
     const { network: trained } = await trainedNetwork(training("reader-leak"));
-    expect(getRandomState()).toEqual(random);
+    expect(getRngState()).toEqual(random);
     expect([...trained.namedParameters().values()].every((weight) => weight.grad === undefined)).toBe(true);
     const before = liveTensors();
     const { network } = await trainedNetwork(training("reader-leak"));

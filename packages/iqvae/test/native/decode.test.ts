@@ -1,4 +1,4 @@
-import { getThreads, manualSeed, ops, scope, setThreads, Tensor, tensor } from "@iqvae/torch";
+import { getNumThreads, manualSeed, ops, scope, setNumThreads, Tensor, tensor } from "@iqvae/torch";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeToken, packPanels } from "../../src/support/kernels.ts";
@@ -65,15 +65,15 @@ describe.each(PRECISIONS)("a token, weights and caches in %s", (precision) => {
   });
 
   test("has the same bits in any batch and on any number of threads", () => {
-    const threads = getThreads();
+    const threads = getNumThreads();
     try {
       scope(() => {
         const given = decoding(SIZES, precision)();
-        setThreads(1);
+        setNumThreads(1);
         const rows = Array.from({ length: SIZES.B }, (_, b) => part(given, b));
         const wanted = rows.map((row) => [bits(call(row)), ...[...row.keys, ...row.values].map(bits)]);
         for (const count of [1, 2, 3]) {
-          setThreads(count);
+          setNumThreads(count);
           const all = part(given, 0, SIZES.B);
           const logits = call(all);
           for (let b = 0; b < SIZES.B; b++) {
@@ -83,7 +83,7 @@ describe.each(PRECISIONS)("a token, weights and caches in %s", (precision) => {
         }
       });
     } finally {
-      setThreads(threads);
+      setNumThreads(threads);
     }
   });
 });

@@ -51,7 +51,7 @@ describe("stage 1", () => {
       const judge = new Discriminator(adversarial);
       const { parameters, lastingBytes } = stage1Cost(plain);
       expect(parameters).toBe(iqvae.parameterCount());
-      const buffers = [...iqvae.stateDict().values()].reduce((sum, { numel }) => sum + numel, 0) - parameters;
+      const buffers = [...iqvae.stateDict().values()].reduce((sum, each) => sum + each.numel(), 0) - parameters;
       expect(lastingBytes).toBe(12 * parameters + 4 * buffers);
       expect(stage1Cost(changed({ stage1: { adversarial } }, plain)).parameters).toBe(
         parameters + judge.parameterCount(),

@@ -1,6 +1,6 @@
 /* Trains the tiny trainer in the run folder that is named, from the compiled program, as a process that can be killed. */
 import { existsSync } from "node:fs";
-import { manualSeed, setThreads } from "@iqvae/torch";
+import { manualSeed, setNumThreads } from "@iqvae/torch";
 import { parseConfig, presets } from "../../dist/config/index.js";
 import { Loader } from "../../dist/data/loader.js";
 import { lockRun } from "../../dist/run/lock.js";
@@ -11,7 +11,7 @@ import { silent } from "../../dist/support/progress.js";
 import { ROWS, TinyTrainer } from "./tiny-trainer.mjs";
 
 const [path, steps = "120", pause = "1"] = process.argv.slice(2);
-setThreads(1);
+setNumThreads(1);
 const config = { ...presets.tiny, logEvery: 3, evaluateEvery: 4, checkpointEvery: 2 };
 const run = existsSync(`${path}/config.json`) ? openRun(path) : createRun(path, parseConfig(config, "test"));
 const unlock = lockRun(path);

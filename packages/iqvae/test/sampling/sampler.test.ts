@@ -1,12 +1,12 @@
 import type { SampleOptions } from "@iqvae/runtime";
 import {
-  getThreads,
+  getNumThreads,
   liveTensors,
   manualSeed,
   noGrad,
   ops,
   scope,
-  setThreads,
+  setNumThreads,
   type Tensor,
   tensor,
   unscoped,
@@ -159,13 +159,13 @@ test.each(["float32", "bfloat16"] as const)(
 );
 
 test("the logits of a condition have the same bits on any number of threads", () => {
-  const before = getThreads();
+  const before = getNumThreads();
   const wide = sharpModel(4, { ...SHAPE, conditionTokens: 64 }, { width: 192, heads: 6, layers: 2 });
   try {
     scope(() => {
       const own = ops.aten.randint(SHAPE.conditionCodes, [2, 64], { dtype: "int64" });
       const read = (threads: number): Tensor => {
-        setThreads(threads);
+        setNumThreads(threads);
         return noGrad(() => new CachedTransformer(wide, "float32").start(own, tensor(BigInt64Array.of(0n, 1n))).logits);
       };
       const one = read(1);
@@ -173,7 +173,7 @@ test("the logits of a condition have the same bits on any number of threads", ()
       for (const threads of [2, 3]) expect(read(threads).equal(one), `${threads} threads`).toBe(true);
     });
   } finally {
-    setThreads(before);
+    setNumThreads(before);
   }
 });
 

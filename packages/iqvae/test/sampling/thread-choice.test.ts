@@ -1,13 +1,13 @@
-import { getThreads, setThreads } from "@iqvae/torch";
+import { getNumThreads, setNumThreads } from "@iqvae/torch";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ThreadChoice } from "../../src/sampling/thread-choice.ts";
 
 let before = 0;
 beforeEach(() => {
-  before = getThreads();
-  setThreads(2);
+  before = getNumThreads();
+  setNumThreads(2);
 });
-afterEach(() => setThreads(before));
+afterEach(() => setNumThreads(before));
 
 /** Runs work that takes as long as `cost` says for the threads it has, and counts the threads that it had. */
 function count(pieces: number, cost: (threads: number, piece: number) => number): Record<number, number> {
@@ -16,10 +16,10 @@ function count(pieces: number, cost: (threads: number, piece: number) => number)
   const seen: Record<number, number> = {};
   for (let piece = 0; piece < pieces; piece++)
     choice.run(() => {
-      clock += cost(getThreads(), piece);
-      seen[getThreads()] = (seen[getThreads()] ?? 0) + 1;
+      clock += cost(getNumThreads(), piece);
+      seen[getNumThreads()] = (seen[getNumThreads()] ?? 0) + 1;
     });
-  expect(getThreads()).toBe(2);
+  expect(getNumThreads()).toBe(2);
   return seen;
 }
 
@@ -36,9 +36,9 @@ test("the choice follows a machine that becomes busy", () => {
 
 test("one thread is not measured, and a failure leaves the threads as they were", () => {
   const choice = new ThreadChoice(() => expect.fail("the clock was read"));
-  setThreads(1);
+  setNumThreads(1);
   expect(choice.run(() => "done")).toBe("done");
-  setThreads(2);
+  setNumThreads(2);
   const other = new ThreadChoice();
   const fail = (): never => {
     throw new Error("no");
@@ -46,5 +46,5 @@ test("one thread is not measured, and a failure leaves the threads as they were"
   for (let i = 0; i < 3; i++) expect(() => other.run(fail)).toThrow("no");
   other.run(() => 0);
   expect(() => other.run(fail)).toThrow("no");
-  expect(getThreads()).toBe(2);
+  expect(getNumThreads()).toBe(2);
 });

@@ -1,4 +1,4 @@
-import { getRandomState, manualSeed, noGrad, scope, setRandomState, type Tensor } from "@iqvae/torch";
+import { getRngState, manualSeed, noGrad, scope, setRngState, type Tensor } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 import type { PairDataset, PairSplit } from "../../src/data/index.ts";
 import { regularizerSchema } from "../../src/regularizer/index.ts";
@@ -117,12 +117,12 @@ test.each<[string, Changes]>([
   run(whole, 0, 32);
   const saved = noGrad(() => new Map([...whole.tensors()].map(([name, value]) => [name, value.detach().clone()])));
   const state = JSON.parse(JSON.stringify(whole.state())) as Record<string, unknown>;
-  const random = getRandomState();
+  const random = getRngState();
   run(whole, 32, 36);
   const resumed = trainer(over);
   run(resumed, 0, 3); // whatever it did before is gone
   resumed.restore(saved, state);
-  setRandomState(random);
+  setRngState(random);
   run(resumed, 32, 36);
   expect(bits(resumed.tensors())).toEqual(bits(whole.tensors()));
 });
@@ -131,11 +131,11 @@ describe("the terms of the image", () => {
   test("the discriminator is silent before its share of the steps, and heard after it", () => {
     const trained = trainer({ steps: 20, adversarial: { ...adversarial, startShare: 0.5 } });
     const plain = trainer({ steps: 20 });
-    const random = getRandomState();
+    const random = getRngState();
     for (let step = 0; step < 12; step++) {
-      setRandomState(random); // both draw the same; the discriminator's weights took random numbers of their own
+      setRngState(random); // both draw the same; the discriminator's weights took random numbers of their own
       const metrics = scope(() => trained.step(rows(step)));
-      setRandomState(random);
+      setRngState(random);
       const other = scope(() => plain.step(rows(step)));
       expect("discriminatorLoss" in metrics, `step ${step}`).toBe(step >= 10);
       if (step < 10) expect(metrics).toEqual(other);

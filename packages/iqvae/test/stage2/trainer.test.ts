@@ -1,14 +1,5 @@
 import { createHash } from "node:crypto";
-import {
-  getRandomState,
-  liveTensors,
-  manualSeed,
-  scope,
-  setRandomState,
-  type Tensor,
-  tensor,
-  unscoped,
-} from "@iqvae/torch";
+import { getRngState, liveTensors, manualSeed, scope, setRngState, type Tensor, tensor, unscoped } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 import { cachedSampler } from "../../src/sampling/sampler.ts";
 import { type Exposure, exposureSchema, type GumbelExposure, type Stage2Config } from "../../src/stage2/config.ts";
@@ -130,10 +121,10 @@ describe.each([
     run(first, 0, 5);
     const kept = new Map([...first.tensors()].map(([name, x]) => [name, unscoped(() => x.detach().clone())]));
     const state = JSON.parse(JSON.stringify(first.state())) as Record<string, unknown>;
-    const random = getRandomState();
+    const random = getRngState();
     const second = trainer(over, 99);
     second.restore(kept, state);
-    setRandomState(random);
+    setRngState(random);
     run(second, 5, 8);
     expect(bitsOf(second.tensors())).toEqual(bitsOf(whole.tensors()));
     expect(second.state()).toEqual(whole.state());
@@ -263,10 +254,10 @@ describe("leaving conditions out", () => {
       const subject = leavingOut(conditionDropout);
       manualSeed(3);
       run(subject, 0, 1);
-      return getRandomState();
+      return getRngState();
     };
     manualSeed(3);
-    const before = getRandomState();
+    const before = getRngState();
     expect(after(0)).toEqual(before);
     expect(after(0.1)).not.toEqual(after(0));
   });

@@ -3,7 +3,7 @@ import { ops } from "../ops.ts";
 import { isOptions } from "../resolve.ts";
 import { Tensor, tensor } from "../tensor.ts";
 
-/** What {@link collate} makes of samples of a type. */
+/** What {@link defaultCollate} makes of samples of a type. */
 export type Collated<T> = T extends Tensor | number | bigint | boolean | TypedArray
   ? Tensor
   : T extends string
@@ -20,7 +20,7 @@ export type Collated<T> = T extends Tensor | number | bigint | boolean | TypedAr
  *
  * @throws TypeError for samples of different kinds, and for what is none of these
  */
-export function collate<T>(samples: readonly T[]): Collated<T> {
+export function defaultCollate<T>(samples: readonly T[]): Collated<T> {
   return batchOf(samples, "a sample") as Collated<T>;
 }
 
@@ -36,7 +36,7 @@ function batchOf(samples: readonly unknown[], what: string): unknown {
   const [first] = samples;
   const kind = kindOf(first);
   const other = samples.find((sample) => kindOf(sample) !== kind);
-  if (other !== undefined) throw new TypeError(`collate: ${what} is ${kind}, and another is ${kindOf(other)}`);
+  if (other !== undefined) throw new TypeError(`defaultCollate: ${what} is ${kind}, and another is ${kindOf(other)}`);
   if (first instanceof Tensor) return ops.aten.stack(samples as Tensor[]);
   if (ArrayBuffer.isView(first)) return ops.aten.stack(samples.map((sample) => tensor(sample as TypedArray)));
   if (Array.isArray(first))
@@ -66,7 +66,5 @@ function batchOf(samples: readonly unknown[], what: string): unknown {
     case "boolean":
       return tensor(Uint8Array.from(samples as boolean[], Number), { dtype: "bool" });
   }
-  throw new TypeError(
-    `collate: ${what} is ${kind}, of which no batch can be made; give the loader a collate of your own`,
-  );
+  throw new TypeError(`defaultCollate: ${what} is ${kind}, of which no batch can be made; give the loader a collateFn`);
 }

@@ -3,7 +3,7 @@ import { ops } from "../ops.ts";
 import { type Owned, scope, scopeWithSurvivors, unscoped } from "../scope.ts";
 import { lateKind } from "../synchronous.ts";
 import { Tensor, tensor } from "../tensor.ts";
-import { type Collated, collate } from "./collate.ts";
+import { type Collated, defaultCollate } from "./collate.ts";
 
 /** Samples by number. An array is one, too. */
 export interface Dataset<T> {
@@ -54,8 +54,8 @@ export interface LoaderOptions<T, B> {
   readonly dropLast?: boolean;
   /** Decides the order; the default generator when not given. */
   readonly generator?: Generator;
-  /** Makes a batch of samples; {@link collate} when not given. */
-  readonly collate?: (samples: T[]) => B;
+  /** Makes a batch of samples; {@link defaultCollate} when not given. */
+  readonly collateFn?: (samples: T[]) => B;
 }
 
 type Samples<T> = Dataset<T> | readonly T[];
@@ -71,7 +71,7 @@ export class DataLoader<T, B = Collated<T>> {
   readonly #options: LoaderOptions<T, B>;
   readonly batchSize: number;
 
-  constructor(dataset: BatchedDataset<B>, options?: Omit<LoaderOptions<never, B>, "collate">);
+  constructor(dataset: BatchedDataset<B>, options?: Omit<LoaderOptions<never, B>, "collateFn">);
   constructor(dataset: Samples<T>, options?: LoaderOptions<T, B>);
   constructor(dataset: Samples<T> | BatchedDataset<B>, options: LoaderOptions<T, B> = {}) {
     const { batchSize = 1 } = options;
@@ -137,7 +137,7 @@ export class DataLoader<T, B = Collated<T>> {
 
   #together(samples: T[] | B): B {
     if (isBatched(this.#dataset)) return samples as B;
-    return (this.#options.collate ?? (collate as unknown as (samples: T[]) => B))(samples as T[]);
+    return (this.#options.collateFn ?? (defaultCollate as unknown as (samples: T[]) => B))(samples as T[]);
   }
 
   /** The numbers of each batch. */

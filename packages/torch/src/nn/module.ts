@@ -127,6 +127,6 @@ export abstract class Module {
 
   /** The number of trained values. */
   parameterCount(): number {
-    return this.parameters().reduce((sum, { numel }) => sum + numel, 0);
+    return this.parameters().reduce((sum, each) => sum + each.numel(), 0);
   }
 }

@@ -35,7 +35,7 @@ function writeTensor(file: FileReplacement, tensor: Tensor): void {
   noGrad(() =>
     scope(() => {
       const bytes = tensor.detach().to({ device: "cpu" }).contiguous().reshape([-1]).view("uint8");
-      const size = bytes.numel;
+      const size = bytes.numel();
       for (let position = 0; position < size; position += PIECE_BYTES)
         scope(() => {
           const part = bytes.slice(0, position, Math.min(position + PIECE_BYTES, size));

@@ -1,6 +1,6 @@
 // What a process has and does after an import, and after tuneProcess(); prints one JSON line.
 const libtorch = () => process.report.getReport().sharedObjects.some((path) => path.includes("libtorch"));
-const { getThreads, tensor, tuneProcess } = await import(process.argv[2]);
+const { getNumThreads, tensor, tuneProcess } = await import(process.argv[2]);
 const afterImport = { libtorch: libtorch(), environment: { ...process.env } };
 if (process.argv[3] === "tuned") tuneProcess();
 const afterTuning = libtorch();
@@ -10,7 +10,7 @@ console.log(
     afterImport,
     afterTuning,
     inUse: libtorch(),
-    threads: getThreads(),
+    threads: getNumThreads(),
     spins: process.env.GOMP_SPINCOUNT,
   }),
 );

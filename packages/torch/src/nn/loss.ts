@@ -1,0 +1,123 @@
+import { ops } from "../ops.ts";
+import type { Tensor } from "../tensor.ts";
+import { Module } from "./module.ts";
+
+/** The numbers that libtorch's schemas have for them. */
+const REDUCTIONS = { none: 0, mean: 1, sum: 2 } as const;
+
+/** What losses can be told. */
+export interface LossOptions {
+  /** What becomes of the losses of the elements. Default `"mean"`. */
+  readonly reduction?: "none" | "mean" | "sum";
+}
+
+/** @throws TypeError for a reduction that there is not */
+function reductionOf(name: string, { reduction = "mean" }: LossOptions): number {
+  if (!Object.hasOwn(REDUCTIONS, reduction))
+    throw new TypeError(`${name}: reduction must be "none", "mean" or "sum", but is ${JSON.stringify(reduction)}`);
+  return REDUCTIONS[reduction];
+}
+
+/** What {@link CrossEntropyLoss} and {@link NLLLoss} can be told. */
+export interface ClassLossOptions extends LossOptions {
+  /** A factor for each class, `[C]`. `"mean"` divides by the sum of the targets' factors. */
+  readonly weight?: Tensor;
+  /** A target that does not count. Default −100. */
+  readonly ignoreIndex?: number;
+}
+
+/** What {@link CrossEntropyLoss} can be told. */
+export interface CrossEntropyOptions extends ClassLossOptions {
+  /** The share of each target, in [0, 1], that is spread over all classes. Default 0. */
+  readonly labelSmoothing?: number;
+}
+
+/** The cross entropy of logits `[B, C, …]` and targets, in nats: classes as int64 `[B, …]`, or probabilities like the logits. */
+export class CrossEntropyLoss extends Module {
+  readonly weight: Tensor | null;
+  readonly #reduction: number;
+  readonly #ignoreIndex: number;
+  readonly #labelSmoothing: number;
+
+  constructor(options: CrossEntropyOptions = {}) {
+    super();
+    const { weight = null, ignoreIndex = -100, labelSmoothing = 0 } = options;
+    if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
+      throw new RangeError(`CrossEntropyLoss: labelSmoothing must be in [0, 1], but is ${labelSmoothing}`);
+    this.weight = weight;
+    this.#reduction = reductionOf("CrossEntropyLoss", options);
+    [this.#ignoreIndex, this.#labelSmoothing] = [ignoreIndex, labelSmoothing];
+  }
+
+  forward(logits: Tensor, target: Tensor): Tensor {
+    const settings = [this.#reduction, this.#ignoreIndex, this.#labelSmoothing] as const;
+    return ops.aten.cross_entropy_loss(logits, target, this.weight, ...settings);
+  }
+}
+
+/** The negative log likelihood of targets, int64 `[B, …]`, by logarithms of probabilities `[B, C, …]`. */
+export class NLLLoss extends Module {
+  readonly weight: Tensor | null;
+  readonly #reduction: number;
+  readonly #ignoreIndex: number;
+
+  constructor(options: ClassLossOptions = {}) {
+    super();
+    this.weight = options.weight ?? null;
+    this.#reduction = reductionOf("NLLLoss", options);
+    this.#ignoreIndex = options.ignoreIndex ?? -100;
+  }
+
+  forward(logProbabilities: Tensor, target: Tensor): Tensor {
+    return ops.aten.nll_loss_nd(logProbabilities, target, this.weight, this.#reduction, this.#ignoreIndex);
+  }
+}
+
+/** The squared difference of tensors of one shape. */
+export class MSELoss extends Module {
+  readonly #reduction: number;
+
+  constructor(options: LossOptions = {}) {
+    super();
+    this.#reduction = reductionOf("MSELoss", options);
+  }
+
+  forward(input: Tensor, target: Tensor): Tensor {
+    return ops.aten.mse_loss(input, target, this.#reduction);
+  }
+}
+
+/** The absolute difference of tensors of one shape. */
+export class L1Loss extends Module {
+  readonly #reduction: number;
+
+  constructor(options: LossOptions = {}) {
+    super();
+    this.#reduction = reductionOf("L1Loss", options);
+  }
+
+  forward(input: Tensor, target: Tensor): Tensor {
+    return ops.aten.l1_loss(input, target, this.#reduction);
+  }
+}
+
+/** The cross entropy of logits and probabilities of the same shape, each element a question of its own. */
+export class BCEWithLogitsLoss extends Module {
+  readonly weight: Tensor | null;
+  readonly posWeight: Tensor | null;
+  readonly #reduction: number;
+
+  /**
+   * @param options.weight a factor for each element
+   * @param options.posWeight a factor for what is true
+   */
+  constructor(options: LossOptions & { readonly weight?: Tensor; readonly posWeight?: Tensor } = {}) {
+    super();
+    [this.weight, this.posWeight] = [options.weight ?? null, options.posWeight ?? null];
+    this.#reduction = reductionOf("BCEWithLogitsLoss", options);
+  }
+
+  forward(logits: Tensor, target: Tensor): Tensor {
+    return ops.aten.binary_cross_entropy_with_logits(logits, target, this.weight, this.posWeight, this.#reduction);
+  }
+}

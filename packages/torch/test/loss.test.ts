@@ -1,0 +1,73 @@
+import {
+  BCEWithLogitsLoss,
+  CrossEntropyLoss,
+  L1Loss,
+  type Module,
+  MSELoss,
+  NLLLoss,
+  ops,
+  scope,
+  type Tensor,
+} from "@iqvae/torch";
+import { describe, expect, test } from "vitest";
+import { expectClose, readGoldens } from "./goldens.ts";
+
+const goldens = readGoldens("criteria.safetensors");
+
+type Criterion = Module & { forward(x: Tensor, target: Tensor): Tensor };
+const REDUCTIONS = ["none", "mean", "sum"] as const;
+
+const CASES: [name: string, make: (given: (name: string) => Tensor) => Criterion][] = [
+  ...[CrossEntropyLoss, NLLLoss, MSELoss, L1Loss, BCEWithLogitsLoss].flatMap((Loss) =>
+    REDUCTIONS.map((reduction): (typeof CASES)[number] => [
+      `${Loss.name} ${reduction}`,
+      () => new Loss(reduction === "mean" ? {} : { reduction }),
+    ]),
+  ),
+  [
+    "CrossEntropyLoss with all",
+    (given) => new CrossEntropyLoss({ weight: given("weight"), ignoreIndex: 2, labelSmoothing: 0.1 }),
+  ],
+  ["CrossEntropyLoss of planes", () => new CrossEntropyLoss()],
+  ["CrossEntropyLoss of probabilities", () => new CrossEntropyLoss()],
+  ["NLLLoss with all", (given) => new NLLLoss({ weight: given("weight"), ignoreIndex: 1 })],
+  [
+    "BCEWithLogitsLoss with all",
+    (given) => new BCEWithLogitsLoss({ weight: given("weight"), posWeight: given("posWeight") }),
+  ],
+];
+
+describe("losses against PyTorch", () => {
+  test("all that there are", () => {
+    const names = [...goldens.keys()].filter((name) => name.includes("Loss"));
+    expect(CASES.map(([name]) => name).sort()).toEqual(names.sort());
+  });
+
+  test.each(CASES)("%s", (name, make) => {
+    scope(() => {
+      const given = (what: string) => goldens.get(name)!.get("given")!.get(what)!;
+      const result = goldens.get(name)!.get("result")!;
+      const x = given("x").clone().requires_grad_();
+      const loss = make(given).forward(x, given("target"));
+      expectClose(loss, result.get("loss")!, "loss");
+      loss.mul(ops.aten.arange(loss.numel()).cos().reshape(loss.shape)).sum().backward();
+      expectClose(x.grad!, result.get("slope")!, "gradient");
+    });
+  });
+
+  test("a weight is a buffer, which moves with its module and is not trained", () => {
+    const weight = ops.aten.ones([4]);
+    const loss = new CrossEntropyLoss({ weight });
+    expect(loss.parameters()).toEqual([]);
+    expect([...loss.namedBuffers()]).toEqual([["weight", weight]]);
+  });
+
+  test("settings that mean nothing are errors", () => {
+    // @ts-expect-error there is no such reduction
+    expect(() => new MSELoss({ reduction: "average" })).toThrow(/MSELoss.*"none", "mean".*"average"/);
+    // @ts-expect-error nor is a property of all objects one
+    expect(() => new L1Loss({ reduction: "toString" })).toThrow(/L1Loss.*"toString"/);
+    for (const labelSmoothing of [-0.1, 1.1, Number.NaN])
+      expect(() => new CrossEntropyLoss({ labelSmoothing })).toThrow(/labelSmoothing.*\[0, 1\]/);
+  });
+});
