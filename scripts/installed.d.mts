@@ -17,3 +17,7 @@ export function nodeOf(version: string, folder: string): string;
 export function use(folder: string, node?: string): Used;
 export function checkTypes(folder: string): void;
 export function build(folder: string): string;
+export function pnpmOf(folder: string): string;
+export function installByPnpm(folder: string, pnpm: string, tarballs: Record<string, string>): void;
+export function buildByPnpm(folder: string, pnpm: string): string;
+export function runReadmes(folder: string, node: string, computes: boolean): Record<string, number>;

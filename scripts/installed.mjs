@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./step.mjs";
 
-/* Packages as they are after `npm install` in an empty folder. */
+/* Packages as they are after `npm install`, or pnpm's, in an empty folder. */
 
 /** @throws {Error} with what the command wrote, when it fails @returns {string} its standard output */
 export function run(folder, command, ...args) {
@@ -24,6 +24,36 @@ export function add(folder, ...packages) {
   run(folder, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", ...packages);
 }
 
+/** pnpm, from npm's package of that name, in a folder of its own. @returns {string} its script */
+export function pnpmOf(folder) {
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
+  run(folder, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "pnpm@10"); // the last for Node.js 20
+  return join(folder, "node_modules", "pnpm", "bin", "pnpm.cjs");
+}
+
+/**
+ * Installs tarballs in a new folder by pnpm, which gives each package only what it asks for, and runs no scripts.
+ * @param {Record<string, string>} tarballs by the names of their packages
+ */
+export function installByPnpm(folder, pnpm, tarballs) {
+  const files = Object.fromEntries(Object.entries(tarballs).map(([name, path]) => [name, `file:${path}`]));
+  // They ask for each other by versions that are not published yet.
+  const dependencies = { ...files, "@types/node": "20" };
+  const manifest = { private: true, type: "module", dependencies, pnpm: { overrides: files } };
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "package.json"), JSON.stringify(manifest));
+  run(
+    folder,
+    process.execPath,
+    pnpm,
+    "install",
+    "--no-frozen-lockfile",
+    "--store-dir",
+    join(folder, "..", "pnpm-store"),
+  );
+}
+
 /** The given version of Node.js, from npm's package of that name, in a folder of its own. @returns {string} its path */
 export function nodeOf(version, folder) {
   mkdirSync(folder, { recursive: true });
@@ -37,6 +67,12 @@ export function nodeOf(version, folder) {
 export function use(folder, node = process.execPath) {
   cpSync(join(root, "scripts/packages/use.mjs"), join(folder, "use.mjs"));
   return JSON.parse(run(folder, node, "use.mjs"));
+}
+
+/** Runs the code of the packages' READMEs. @returns {Record<string, number>} how many blocks of each */
+export function runReadmes(folder, node, computes) {
+  cpSync(join(root, "scripts/packages/readme.mjs"), join(folder, "readme.mjs"));
+  return JSON.parse(run(folder, node, "readme.mjs", ...(computes ? ["--native"] : [])));
 }
 
 /** Compiles a program that uses them, as Node.js finds types and as bundlers do. @throws {Error} what is wrong */
@@ -58,4 +94,9 @@ export function checkTypes(folder) {
 /** Builds the addon there, as its own message says. @returns {string} what was said */
 export function build(folder) {
   return run(folder, "npx", "@iqvae/torch");
+}
+
+/** The same where pnpm installed it. @returns {string} what was said */
+export function buildByPnpm(folder, pnpm) {
+  return run(folder, process.execPath, pnpm, "exec", "iqvae-torch");
 }

@@ -2,15 +2,27 @@ import { strictEqual } from "node:assert";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { add, build, checkTypes, install, nodeOf, use } from "./installed.mjs";
+import {
+  add,
+  build,
+  buildByPnpm,
+  checkTypes,
+  install,
+  installByPnpm,
+  nodeOf,
+  pnpmOf,
+  runReadmes,
+  use,
+} from "./installed.mjs";
 import { CODE, packAll } from "./pack.mjs";
 import { prebuild } from "./prebuild.mjs";
 import { step } from "./step.mjs";
 
 /*
- * `npm run test:packages`: the packages as tarballs, installed in an empty folder and used there with each version of Node.js that is
- * supported, without libtorch and data sets, then with the data sets and with prebuilt libraries, then with libraries that are built there. It takes minutes, and needs the network and, for the last step, libtorch and a
- * compiler; `--no-native` leaves that out.
+ * `npm run test:packages`: the packages as tarballs, installed in an empty folder by npm and in another by pnpm, and used there with each
+ * version of Node.js that is supported, the code of their READMEs too: without libtorch and data sets, then with the data sets and with
+ * prebuilt libraries, then with libraries that are built there. It takes minutes, and needs the network and, for the last steps, libtorch
+ * and a compiler; `--no-native` leaves those out.
  */
 
 const VERSIONS = ["20", "22", "24"];
@@ -24,9 +36,17 @@ try {
     return `${readdirSync(join(folder, "node_modules")).length} packages in an empty folder`;
   });
   await step("types", () => checkTypes(folder));
+  const strict = join(work, "pnpm");
+  let pnpm;
+  await step("pnpm", () => {
+    pnpm = pnpmOf(join(work, "of-pnpm"));
+    const named = Object.fromEntries(CODE.map((name) => [name === "iqvae" ? name : `@iqvae/${name}`, tarballs[name]]));
+    installByPnpm(strict, pnpm, named);
+    return checkTypes(strict);
+  });
   const drawn = new Set();
-  const check = (node, computes) => {
-    const used = use(folder, node);
+  const check = (node, computes, where = folder) => {
+    const used = use(where, node);
     drawn.add(used.drawn);
     strictEqual(used.sample, "PNG");
     strictEqual(used.served.png, "PNG");
@@ -34,11 +54,10 @@ try {
     strictEqual(used.served.title !== undefined, true, "the page has no title");
     if (computes) strictEqual(String(used.computed), "4,6");
     else strictEqual(String(used.computed).endsWith("run `npx @iqvae/torch`"), true, String(used.computed));
-    strictEqual(
-      used.scenes.includes(computes ? "18 pairs for training" : "npm install @iqvae/data"),
-      true,
-      used.scenes,
-    );
+    const paired = computes && where === folder; // where the data sets are
+    strictEqual(used.scenes.includes(paired ? "18 pairs for training" : "npm install @iqvae/data"), true, used.scenes);
+    const { iqvae, ...libraries } = runReadmes(where, node, computes);
+    strictEqual(`${iqvae}, ${Object.values(libraries)}`, `1, 1,${computes ? 1 : 0}`, "blocks of code in the READMEs");
     strictEqual(drawn.size, 1, "another version of Node.js draws another picture");
     return `Node.js ${used.node}${computes ? `, computes ${used.computed}` : ""}`;
   };
@@ -48,6 +67,7 @@ try {
       nodes.push(nodeOf(version, join(work, `node-${version}`)));
       return check(nodes.at(-1), false);
     });
+  for (const node of nodes) await step("by pnpm", () => check(node, false, strict));
   if (!process.argv.includes("--no-native")) {
     await step("data sets", () => add(folder, tarballs.data));
     const prebuilt = await prebuild(join(work, "prebuilt"));
@@ -55,6 +75,8 @@ try {
     for (const node of nodes) await step("with libtorch", () => check(node, true));
     await step("npx @iqvae/torch", () => build(folder).trim().split("\n").length.toString().concat(" libraries"));
     for (const node of nodes) await step("with libtorch", () => check(node, true));
+    await step("by pnpm", () => `${buildByPnpm(strict, pnpm).trim().split("\n").length} libraries`);
+    for (const node of nodes) await step("by pnpm", () => check(node, true, strict));
   }
 } catch (error) {
   console.error(`\n${error.message}`);
