@@ -25,7 +25,7 @@ export function privateEnvironment(env = process.env) {
  * @param {string | null} [options.index] the package index; `null` for the one that is set up
  * @param {(question: string) => Promise<boolean>} [options.ask]
  * @returns {Promise<boolean>} whether it was installed
- * @throws {Error} where there is no Python for it, or with the last words of what failed; nothing is left behind then
+ * @throws {Error} where there is no Python for it, or no room, or with the last words of what failed; nothing is left behind then
  */
 export async function installPrivately({
   yes,
@@ -47,7 +47,13 @@ export async function installPrivately({
       packages = await downloads(python, from);
       console.log(`${index} cannot be reached, so this is the usual build of PyTorch; on Linux that has CUDA.`);
     }
-    console.log(`${describe(packages)} Free there: ${gigabytes(freeBytes(folder))}.`);
+    const free = freeBytes(folder);
+    console.log(`${describe(packages)} Free there: ${gigabytes(free)}.`);
+    const needed = ON_DISK * (totalOf(packages) ?? 0);
+    if (needed > free)
+      throw new Error(
+        `PyTorch needs about ${gigabytes(needed)} there. Make room, set XDG_DATA_HOME to a folder of a larger disk, or name a libtorch by LIBTORCH.`,
+      );
     if (!yes && !(await ask("Download and install it? [y/N] "))) {
       rmSync(folder, { recursive: true, force: true });
       return false;
@@ -136,12 +142,20 @@ async function sizeOf(url) {
   }
 }
 
+/** How many times the size of the download the installed packages have: 1.8 for PyTorch 2.15 with CUDA. */
+const ON_DISK = 2;
+
+/** The bytes to download, where all sizes are known. */
+function totalOf(packages) {
+  const known = packages.flatMap(({ bytes }) => bytes ?? []);
+  return known.length < packages.length ? undefined : known.reduce((sum, bytes) => sum + bytes, 0);
+}
+
 function describe(packages) {
   const torch = packages.find(({ name }) => name === "torch");
-  const known = packages.flatMap(({ bytes }) => bytes ?? []);
-  if (torch === undefined || known.length < packages.length)
+  const total = totalOf(packages);
+  if (torch === undefined || total === undefined)
     return "How large the download is could not be learned: PyTorch for the CPU has some hundred megabytes, with CUDA some gigabytes.";
-  const total = known.reduce((sum, bytes) => sum + bytes, 0);
   return (
     `PyTorch ${torch.version} and ${packages.length - 1} packages that it needs: ${gigabytes(total)} to download, ` +
     "and about twice as much on the disk."

@@ -102,6 +102,14 @@ describe("installPrivately", () => {
     });
   });
 
+  test("downloads nothing that the disk has no room for", async () => {
+    fakePython(["torch-900000000000000.whl"]);
+    const { asked, done } = install(true);
+    await expect(done).rejects.toThrow(/about 1800000\.0 GB.*XDG_DATA_HOME/);
+    expect(asked).toEqual([]);
+    expect(existsSync(folder())).toBe(false);
+  });
+
   test("takes the index that is set up where the one for processors cannot be reached", async () => {
     fakePython(["torch-300000000.whl"], { reachable: "elsewhere" });
     const { done } = install(false, "http://elsewhere");
