@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { basename, join, resolve, sep } from "node:path";
+import { basename, dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { distributedBuild, isDistributed } from "./distributed.mjs";
 import { locateLibtorch } from "./locate-libtorch.mjs";
@@ -83,7 +83,13 @@ export async function buildNative({
   const objects = sources.map((source) => {
     // What only some files need must not have all others compiled anew.
     const { flags = [], headers = [] } = (isDistributed(basename(source)) && distributed) || {};
-    const own = hash(shared, basename(source), read(source), ...flags, ...headers.map((header) => read(header)));
+    const own = hash(
+      shared,
+      basename(source),
+      ...withParts(source),
+      ...flags,
+      ...headers.map((header) => read(header)),
+    );
     return { source, flags, object: join(folder, "objects", `${basename(source)}-${own}.o`) };
   });
   const missing = objects.filter(({ object }) => !existsSync(object));
@@ -103,6 +109,13 @@ export async function buildNative({
   }
   select(build, library);
   return { library, info, compiled: missing.map(({ source }) => basename(source)) };
+}
+
+/** A source and those that it includes, which are compiled as one. */
+function withParts(source) {
+  const text = read(source);
+  const parts = [...text.matchAll(/^#include "(.+\.cc)"$/gm)];
+  return [text, ...parts.flatMap(([, part]) => withParts(join(dirname(source), part)))];
 }
 
 async function compileOne(command, flags, source, object) {

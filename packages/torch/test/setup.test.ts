@@ -221,6 +221,16 @@ describe("buildNative", () => {
     expect((await buildNative(options)).compiled).toEqual(["one.cc", "two.cc"]);
   });
 
+  test("compiles a source with those that it includes, and anew when one of them changes", async () => {
+    const options = project();
+    write(join(temp, "native/all.cc"), '#include "parts/part.cc"\n');
+    write(join(temp, "native/parts/part.cc"), "int part() { return 3; }\n");
+    expect((await buildNative(options)).compiled).toEqual(["all.cc", "one.cc", "two.cc"]);
+    expect((await buildNative(options)).compiled).toEqual([]);
+    write(join(temp, "native/parts/part.cc"), "int part() { return 33; }\n");
+    expect((await buildNative(options)).compiled).toEqual(["all.cc"]);
+  });
+
   test("keeps the addons of two libraries apart", async () => {
     const options = project();
     const first = await buildNative(options);
