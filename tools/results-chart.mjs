@@ -2,51 +2,51 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /*
- * Draws docs/images/results.svg from the tables of docs/data: `node tools/results-chart.mjs`. A dot is the mean change against the arm
- * without a regularizer, seed by seed; a line reaches one standard deviation of the three seeds to either side.
+ * Draws docs/images/results.svg from the tables of docs/data: `node tools/results-chart.mjs`. A dot is the mean change against
+ * independent quantization, seed by seed; a line is its 95 % interval.
  */
 
 const ARMS = {
-  "+ variational regularizer": "regularizer as described",
-  "+ regularizer + Gumbel sampling": "the same with Gumbel sampling",
-  "+ Gumbel sampling alone": "Gumbel sampling alone",
-  "regularizer moves the condition alone": "moves the condition's encoder",
-  "regularizer moves the image alone": "moves the image's encoder",
+  "regularizer as described: moves both encoders": "as described",
+  "regularizer as described, Gumbel sampling: the paper's method": "the same, Gumbel sampling",
+  "moves the image alone": "image alone moves",
+  "moves the image alone, pairs within an image": "the same, pairs in an image",
 };
+const STEPS = [150, 300, 600];
 const TASKS = [
-  { name: "emoji from edges (edge F1)", file: "emoji-edges", fidelity: "edge F1", color: "#3b82c4", dy: -5 },
-  { name: "faces from maps (mIoU)", file: "faces-semantic", fidelity: "mIoU", color: "#d9822b", dy: 5 },
+  { name: "faces from maps (mIoU)", file: "faces-semantic-core", fidelity: "mIoU", color: "#d9822b", dy: -4 },
+  { name: "emoji from edges (edge F1)", file: "emoji-edges-core", fidelity: "edge F1", color: "#3b82c4", dy: 4 },
 ];
-const BLOCKS = [
-  { title: "without a perceptual term", suffix: "", arms: Object.keys(ARMS) },
-  {
-    title: "with a perceptual term",
-    suffix: "-perceptual",
-    arms: Object.keys(ARMS).filter((arm) => !arm.includes("condition")),
-  },
-];
+const ABOVE_FLOOR = (judge) => `Fréchet distance, total (${judge}`;
 const PANELS = [
-  { title: "Fréchet distance (← better)", row: "Fréchet distance (", x: 245, low: -15, high: 30 },
-  { title: "fidelity to the condition (better →)", row: null, x: 555, low: -6, high: 9 },
+  { title: "by a network (← better)", row: ABOVE_FLOOR("attributes"), x: 240, low: -40, high: 40, tick: 20 },
+  { title: "by gradients (← better)", row: ABOVE_FLOOR("gradients"), x: 455, low: -20, high: 20, tick: 10 },
+  { title: "fidelity (better →)", row: null, x: 670, low: -8, high: 8, tick: 4 },
 ];
-const [WIDTH, PANEL, ROW] = [850, 270, 30];
+const [WIDTH, PANEL, ROW] = [870, 170, 22];
 
-/** `{ mean, deviation }` of each arm's change in percent, out of a table that `iqvae reproduce` wrote. */
-export function changes(markdown, rowStart) {
+/** `{ mean, low, high }` of each arm's change in percent after some steps, out of a table that `iqvae reproduce` wrote. */
+export function changes(markdown, steps, rowStart) {
   const found = new Map();
-  let arms = [];
-  for (const line of markdown.split("\n").filter((text) => text.startsWith("|"))) {
-    const [label, ...cells] = line
-      .split("|")
-      .slice(1, -1)
-      .map((cell) => cell.trim());
-    if (label === "") arms = cells;
-    if (!label.startsWith(rowStart) || !arms[0].startsWith("independent")) continue;
-    cells.forEach((cell, at) => {
-      const [, mean, deviation] = /\(([+−][\d.]+) % ± ([\d.]+)\)/.exec(cell) ?? [];
-      if (mean !== undefined)
-        found.set(arms[at], { mean: Number(mean.replace("−", "-")), deviation: Number(deviation) });
-    });
+  for (const section of markdown
+    .split(/^## /m)
+    .filter((text) => text.split("\n")[0].endsWith(`: ${steps} steps of stage 2`))) {
+    let arms = [];
+    for (const line of section.split("\n").filter((text) => text.startsWith("|"))) {
+      const [label, ...cells] = line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim());
+      if (label === "") arms = cells;
+      // Of a total, what lies above its floor.
+      if (!label.startsWith(rowStart) || (label.includes("total") && !label.includes("above its floor"))) continue;
+      cells.forEach((cell, at) => {
+        const numbers = /\(([+−][\d.]+) % \[([+−][\d.]+), ([+−][\d.]+)\]\)/.exec(cell)?.slice(1);
+        if (numbers === undefined) return;
+        const [mean, low, high] = numbers.map((number) => Number(number.replace("−", "-")));
+        found.set(arms[at], { mean, low, high });
+      });
+    }
   }
   return found;
 }
@@ -56,37 +56,34 @@ export function chart(read) {
   const parts = [];
   const text = (x, y, words, attributes = "") => parts.push(`<text x="${x}" y="${y}" ${attributes}>${words}</text>`);
   TASKS.forEach(({ name, color }, at) => {
-    parts.push(`<circle cx="${255 + 250 * at}" cy="16" r="4.5" fill="${color}"/>`);
-    text(265 + 250 * at, 20, name);
+    parts.push(`<circle cx="${260 + 230 * at}" cy="16" r="4.5" fill="${color}"/>`);
+    text(270 + 230 * at, 20, name);
   });
   for (const { title, x } of PANELS) text(x + PANEL / 2, 44, title, 'text-anchor="middle" class="strong"');
-  let y = 62;
-  const top = y - 6;
-  for (const { title, suffix, arms } of BLOCKS) {
-    text(8, y + 10, title, 'class="strong"');
-    y += 24;
-    for (const arm of arms) {
-      text(18, y + 14, ARMS[arm]);
+  let y = 58;
+  const top = y;
+  for (const [arm, title] of Object.entries(ARMS)) {
+    text(8, y + 15 + ROW, title);
+    for (const steps of STEPS) {
+      text(222, y + 15, steps, 'text-anchor="end" class="tick"');
       for (const { row, x, low, high } of PANELS) {
-        const at = (value) => (x + ((value - low) / (high - low)) * PANEL).toFixed(1);
+        const at = (value) => (x + ((Math.min(high, Math.max(low, value)) - low) / (high - low)) * PANEL).toFixed(1);
         for (const { file, fidelity, color, dy } of TASKS) {
-          const change = changes(read(`${file}${suffix}.md`), row ?? fidelity).get(arm);
+          const change = changes(read(`${file}.md`), steps, row ?? fidelity).get(arm);
           if (change === undefined) continue;
-          const { mean, deviation } = change;
-          const cy = y + 10 + dy;
+          const cy = y + 11 + dy;
           parts.push(
-            `<path d="M${at(mean - deviation)} ${cy}H${at(mean + deviation)}" stroke="${color}" stroke-width="2"/>`,
-            `<circle cx="${at(mean)}" cy="${cy}" r="4" fill="${color}"/>`,
+            `<path d="M${at(change.low)} ${cy}H${at(change.high)}" stroke="${color}" stroke-width="2"/>`,
+            `<circle cx="${at(change.mean)}" cy="${cy}" r="3.5" fill="${color}"/>`,
           );
         }
       }
       y += ROW;
     }
-    y += 6;
+    y += 8;
   }
-  const axes = PANELS.flatMap(({ x, low, high }) => {
-    const step = high - low > 20 ? 15 : 3;
-    const ticks = Array.from({ length: Math.round((high - low) / step) + 1 }, (_, i) => low + i * step);
+  const axes = PANELS.flatMap(({ x, low, high, tick }) => {
+    const ticks = Array.from({ length: Math.round((high - low) / tick) + 1 }, (_, i) => low + i * tick);
     return ticks.flatMap((value) => {
       const at = x + ((value - low) / (high - low)) * PANEL;
       return [
@@ -100,7 +97,8 @@ export function chart(read) {
     ".grid{stroke:#d0d7de}.zero{stroke:#57606a;stroke-width:1.5}" +
     "@media(prefers-color-scheme:dark){text{fill:#e6edf3}.grid{stroke:#30363d}.zero{stroke:#9da7b3}}";
   const label =
-    "Changes of the Fréchet distance and of fidelity against training without a regularizer, mean and deviation of three seeds";
+    "Changes of the Fréchet distance above its floor and of fidelity against independent quantization after 150, 300 and 600 " +
+    "steps of stage 2, means and 95 % intervals of five seeds";
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y + 26}" width="${WIDTH}" height="${y + 26}" role="img" aria-label="${label}">` +
     `<style>${style}</style>\n${[...axes, ...parts].join("\n")}\n</svg>\n`

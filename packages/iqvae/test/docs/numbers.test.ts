@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { chart } from "../../../../tools/results-chart.mjs";
+import { changes, chart } from "../../../../tools/results-chart.mjs";
 import { read } from "./documents.ts";
 
 /* Figures that stand in two places are those of one source. */
@@ -23,6 +23,51 @@ it("docs/models.md has the figures of the cards", () => {
     const loss = Number.isNaN(stored) ? held("nats a token, in training") : stored;
     expect(loss.toFixed(digits(nats!)), `${name}, nats`).toBe(nats);
     expect(held("reconstruction of images, PSNR").toFixed(digits(psnr!)), `${name}, PSNR`).toBe(psnr);
+  }
+});
+
+const ARMS = {
+  "as described, both encoders": "regularizer as described: moves both encoders",
+  "with Gumbel sampling (the paper's method)": "regularizer as described, Gumbel sampling: the paper's method",
+  "moves the image alone": "moves the image alone",
+  "the same, pairs within an image": "moves the image alone, pairs within an image",
+};
+const COLUMNS = [
+  ["Fréchet distance, total (attributes", "Fréchet distance, total (attributes"],
+  ["Fréchet distance, total (gradients", "Fréchet distance, total (gradients"],
+  ["mIoU", "edge F1"],
+  ["bits an image token", "bits an image token"],
+];
+
+it("docs/results.md has the changes of five seeds, bold where an interval excludes 0", () => {
+  const signed = (value: number, digits: number) =>
+    Number(value.toFixed(digits)) === 0 ? "0" : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
+  const bound = (value: number, digits: number) => Number(value.toFixed(digits)).toFixed(digits).replace("-", "−");
+  const rows = read("docs/results.md").split("\n");
+  for (const [title, arm] of Object.entries(ARMS)) {
+    const cells = rows
+      .find((row) => row.startsWith(`| ${title} |`))!
+      .split("|")
+      .slice(2);
+    COLUMNS.forEach((names, column) => {
+      const said = cells[column]!.trim().split("; ");
+      ["faces-semantic-core", "emoji-edges-core"].forEach((file, task) => {
+        const change = changes(read(`docs/data/${file}.md`), 600, names[task]!).get(arm)!;
+        const plain = said[task]!.replaceAll("*", "");
+        const digits = /\.(\d)/.exec(plain.split(" ")[0]!) ? 1 : 0;
+        const [mean, interval] = [/^\S+/.exec(plain)![0], /\[.*\]/.exec(plain)?.[0]];
+        expect(mean, `${title}, ${file}, ${names[task]}`).toBe(signed(change.mean, digits));
+        if (interval !== undefined) {
+          const fraction = interval.includes(".") ? 1 : 0;
+          expect(interval, `${title}, ${file}, ${names[task]}`).toBe(
+            `[${bound(change.low, fraction)}, ${bound(change.high, fraction)}]`.replaceAll("[−0,", "[0,"),
+          );
+        }
+        expect(said[task]!.startsWith("**"), `${title}, ${file}, ${names[task]}: bold`).toBe(
+          change.low > 0 || change.high < 0,
+        );
+      });
+    });
   }
 });
 
