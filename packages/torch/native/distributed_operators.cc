@@ -18,6 +18,8 @@ using namespace distributed;
 #ifdef HAS_C10D
 
 void check_arguments(const char* op, at::TensorList tensors, bool written) {
+  // The threads of c10d are not in it, and may not write to what is made in it.
+  TORCH_CHECK(!c10::InferenceMode::is_enabled(), op, " cannot exchange tensors in inferenceMode: call it outside, or use noGrad");
   for (const Tensor& tensor : tensors) {
     TORCH_CHECK(tensor.layout() == at::kStrided, op, " expects dense tensors, but got the layout ", tensor.layout());
     if (written) kernels::check_writable(op, tensor);

@@ -44,6 +44,7 @@ describe("several processes", () => {
       const { plain, reduced, alike, none, factors, own, failures, ...values } = others;
       expect(values).toEqual({
         size,
+        refused: expect.stringMatching(/all_reduce_ .*inferenceMode/),
         sum: [total, 2 * total, 3 * total],
         turned: [total, 3 * total, 2 * total, 4 * total],
         whole: [total - size, size],

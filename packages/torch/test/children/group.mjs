@@ -33,8 +33,15 @@ const scenarios = {
     ];
     broadcast(sent, 1);
     const gathered = allGather(tensor([[rank, 7]])).map(numbers);
+    let refused = "";
+    try {
+      torch.inferenceMode(() => allReduce(tensor([1])));
+    } catch ({ message }) {
+      refused = message;
+    }
     barrier();
     say({
+      refused,
       sum: numbers(sum),
       turned: numbers(turned),
       whole: numbers(whole),
