@@ -100,8 +100,8 @@ function scale({ stage1, stage2 }: Plan, gpus: number, bus: number | undefined):
 
 function describeScaling({ stage1, stage2 }: Plan, { scaling1, scaling2 }: Scaled): string[] {
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
-  const cells = ({ allReduce, flat, overlapped }: Scaling) => [inUnits(allReduce), percent(flat), percent(overlapped)];
-  const heads = ["all-reduce", "efficiency", "if overlapped"];
+  const cells = ({ allReduce, efficiency, flat }: Scaling) => [inUnits(allReduce), percent(efficiency), percent(flat)];
+  const heads = ["all-reduce", "efficiency", "unhidden"];
   const rows = [
     ["GPUs", ...heads.map((head) => `${head} 1`), ...heads.map((head) => `${head} 2`)],
     ...scaling1.map((one, i) => [String(one.gpus), ...cells(one), ...cells(scaling2[i]!)]),

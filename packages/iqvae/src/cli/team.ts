@@ -2,8 +2,9 @@ import { availableParallelism } from "node:os";
 import { groupBackends, initProcessGroup, type Launch, launchOf, processGroup, setNumThreads } from "@iqvae/torch";
 import { DivergedError } from "../run/loop.ts";
 import { type RunFolder, runOf } from "../run/run-folder.ts";
-import { FirstFailedError, Peers } from "../support/peers.ts";
+import { Peers } from "../support/peers.ts";
 import { type Progress, silent } from "../support/progress.ts";
+import { OtherFailedError } from "../support/turns.ts";
 
 /* The processes of one training: those that `--processes` starts, or a launcher such as torchrun. */
 
@@ -70,5 +71,5 @@ export function voiceOf(peers: Peers | undefined, progress: Progress): Progress 
 /** Whether the first process has said the same already. */
 export function isSaid(error: unknown): boolean {
   const rank = processGroup()?.rank ?? 0;
-  return rank > 0 && (error instanceof FirstFailedError || error instanceof DivergedError);
+  return rank > 0 && (error instanceof OtherFailedError || error instanceof DivergedError);
 }

@@ -7,8 +7,8 @@ const LATENCY_A_DOUBLING = 35e-6;
 const STRAGGLING_A_DOUBLING = 0.004;
 /** Of a step, the way back, during which gradients become known. */
 const BACKWARD_SHARE = 2 / 3;
-/** Gradients that wait for each other before they are sent; the last such part can hide behind nothing. */
-const BUCKET_BYTES = 50e6;
+/** Gradients that wait for each other before they are sent, in `GradientBuckets`; the last such part can hide behind nothing. */
+const BUCKET_BYTES = 25 * 2 ** 20;
 const FLOAT_BYTES = 4;
 
 /** What a training of a number of GPUs is expected to take, each with the batch that one GPU has alone. */
@@ -16,10 +16,10 @@ export interface Scaling {
   readonly gpus: number;
   /** Seconds of the reduction of all gradients. */
   readonly allReduce: number;
-  /** Pairs or sequences a second, as a share of `gpus` times those of one: one reduction after the way back, as it is built. */
+  /** Pairs or sequences a second, as a share of `gpus` times those of one: the reduction travels behind the way back, as it is built. */
+  readonly efficiency: number;
+  /** The same, where nothing hides: one reduction after the way back. */
   readonly flat: number;
-  /** The same, were the reduction hidden behind the way back. */
-  readonly overlapped: number;
 }
 
 /**
@@ -43,10 +43,10 @@ export function scaling(
   const last = moved(Math.min(bytes, BUCKET_BYTES)) + latency;
   const exposed = Math.max(last, allReduce - BACKWARD_SHARE * step);
   const share = (waits: number) => step / (step + waits + straggling);
-  return { gpus, allReduce, flat: share(allReduce), overlapped: share(gpus === 1 ? 0 : exposed) };
+  return { gpus, allReduce, efficiency: share(gpus === 1 ? 0 : exposed), flat: share(allReduce) };
 }
 
-/** Bytes that several processes need beside those of one: all gradients once more, as one message. */
+/** Bytes that several processes need at most beside those of one: the buckets of all gradients, which stay from step to step. */
 export function reductionBytes({ parameters }: { readonly parameters: number }): number {
   return FLOAT_BYTES * parameters;
 }

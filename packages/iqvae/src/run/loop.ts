@@ -1,9 +1,10 @@
 import { GroupError, SafetensorsError, scope, type Tensor, torchVersion, WriteError } from "@iqvae/torch";
 import type { Loader, LoaderState } from "../data/index.ts";
 import type { Interrupt } from "../support/interrupt.ts";
-import { onFirst, type Peers } from "../support/peers.ts";
+import type { Peers } from "../support/peers.ts";
 import type { Progress } from "../support/progress.ts";
 import { restoreRandomStates, withOwnRandomness } from "../support/random-state.ts";
+import { onFirst } from "../support/share.ts";
 import type { Stage, Trainer } from "../support/trainer.ts";
 import { type Basis, expectBasis } from "./basis.ts";
 import {

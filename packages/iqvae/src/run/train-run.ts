@@ -16,8 +16,9 @@ import { tokensOf } from "../stage2/tokens.ts";
 import { Stage2Trainer } from "../stage2/trainer.ts";
 import { makeFolder } from "../support/files.ts";
 import { type Interrupt, InterruptedError, interruptible } from "../support/interrupt.ts";
-import { onFirst, type Peers } from "../support/peers.ts";
+import type { Peers } from "../support/peers.ts";
 import { type Progress, silent } from "../support/progress.ts";
+import { firstOfMachine, onFirst } from "../support/share.ts";
 import { basisOf, expectSameConfig, PAIRS, TOKENS } from "./basis.ts";
 import { listCheckpoints, readCheckpoint } from "./checkpoint.ts";
 import { lockRun } from "./lock.ts";
@@ -70,10 +71,15 @@ async function trainAlone(run: RunFolder, context: TrainingContext): Promise<"fi
     unlock = lockRun(run.path);
   });
   try {
-    return await trainLocked(run, peers === undefined || peers.isFirst ? context : { ...context, progress: silent });
+    return await trainLocked(run, peers === undefined ? context : together(context, peers));
   } finally {
     unlock();
   }
+}
+
+/** Of several processes one speaks, and all stop when one is asked to. */
+function together(context: TrainingContext, peers: Peers): TrainingContext {
+  return { ...context, interrupt: peers.wish, ...(!peers.isFirst && { progress: silent }) };
 }
 
 /** @throws RangeError when processes cannot share the batches of a configuration evenly */
@@ -92,7 +98,7 @@ async function trainLocked(run: RunFolder, context: TrainingContext): Promise<"f
   run.log.mirror(events);
   try {
     const open = () => openData(run.config.data, interruptible(context.progress, context.interrupt));
-    const dataset = await (peers?.firstOfMachine(open) ?? open());
+    const dataset = await firstOfMachine(peers, open);
     try {
       expectBothParts(dataset);
       // All that training looks at is of this part: losses, pictures, and so the choice of weights.
@@ -181,7 +187,7 @@ async function trainStage1(
   const { config } = run;
   const { peers } = context;
   const open = () => openPerceptualNetwork(config, preparation);
-  const network = await (peers?.firstOfMachine(open) ?? open());
+  const network = await firstOfMachine(peers, open);
   // Each stage has a seed of its own, so that the second begins alike whether or not the first was interrupted.
   manualSeed(config.seed);
   const distance = network === null ? undefined : perceptualLoss(network);
@@ -200,7 +206,9 @@ async function trainStage1(
       events?.picture("stage1", step, "reconstructions", picture);
     },
   });
-  return outcome === "interrupted" ? undefined : modelOf(trainer);
+  if (outcome === "interrupted") return undefined;
+  peers?.releaseGradients();
+  return modelOf(trainer);
 }
 
 /** Releases all but the model: moments, gradients and discriminator are several times its size, and stage 2 trains for hours. */

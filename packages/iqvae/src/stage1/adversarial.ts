@@ -1,4 +1,4 @@
-import { AdamW, grad, noGrad, ops, type Tensor } from "@iqvae/torch";
+import { AdamW, type GradientBuckets, grad, noGrad, ops, type Tensor } from "@iqvae/torch";
 import { Discriminator } from "../models/discriminator.ts";
 import type { Peers } from "../support/peers.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
@@ -45,19 +45,19 @@ export class AdversarialLoss {
   readonly #discriminator: Discriminator;
   readonly #optimizer: AdamW;
   #steps = 0;
-  readonly #parameters: readonly Tensor[];
   readonly #peers: Pick<Peers, "mean"> | undefined;
+  readonly #gradients: GradientBuckets | undefined;
 
   /**
    * Weights are drawn from the default random generator.
    *
-   * @param peers with them the adaptive weight is that of the batch of all
+   * @param peers with them the adaptive weight, and what is learned, are those of the batch of all
    */
-  constructor(config: AdversarialConfig, peers?: Pick<Peers, "mean">) {
+  constructor(config: AdversarialConfig, peers?: Pick<Peers, "mean" | "gradientsOf">) {
     this.#config = config;
     this.#peers = peers;
     this.#discriminator = new Discriminator(config);
-    this.#parameters = [...this.#discriminator.namedParameters().values()];
+    this.#gradients = peers?.gradientsOf(this.#discriminator.namedParameters().values());
     this.#optimizer = new AdamW(this.#discriminator.namedParameters(), { betas: BETAS, weightDecay: 0 });
   }
 
@@ -94,6 +94,7 @@ export class AdversarialLoss {
 
     const discriminatorLoss = hingeLoss(this.#judge(real, cast), fakeLogits);
     this.#optimizer.zeroGrad();
+    this.#gradients?.arm();
     discriminatorLoss.backward();
 
     return {
@@ -106,13 +107,9 @@ export class AdversarialLoss {
     };
   }
 
-  /** The gradients of the turn. */
-  get gradients(): Tensor[] {
-    return this.#parameters.flatMap((parameter) => parameter.grad ?? []);
-  }
-
-  /** Learns from the turn. @param schedule what the discriminator's peak rate is multiplied with */
+  /** Learns from the turn; a turn that loses another process has not happened. @param schedule what the discriminator's peak rate is multiplied with */
   learn(schedule: number): void {
+    this.#gradients?.finish();
     this.#optimizer.lr = this.#config.rate * schedule;
     this.#optimizer.step();
     this.#steps += 1;

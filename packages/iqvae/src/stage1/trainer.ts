@@ -1,11 +1,22 @@
-import { AdamW, clipGradNorm, decayMatrices, noGrad, ops, scope, type Tensor, warmupCosine } from "@iqvae/torch";
+import {
+  AdamW,
+  clipGradNorm,
+  decayMatrices,
+  type GradientBuckets,
+  noGrad,
+  ops,
+  scope,
+  type Tensor,
+  warmupCosine,
+} from "@iqvae/torch";
 import { type Condition, conditionFor, meanFidelity } from "../conditions/index.ts";
 import { batchTensors, type PairDataset, type PairSplit, spreadRows } from "../data/index.ts";
 import { IqVae, toUnitRange, type VqAutoencoder } from "../models/iqvae.ts";
 import { countCodes, type Quantizer, type QuantizerMode, usageOf } from "../models/quantizer.ts";
-import { type Peers, shareOut } from "../support/peers.ts";
+import type { Peers } from "../support/peers.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
 import { RunningMeans } from "../support/running-means.ts";
+import { shareOut } from "../support/share.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
 import type { StepMetrics, Trainer } from "../support/trainer.ts";
 import { AdversarialLoss, type AdversarialTerm } from "./adversarial.ts";
@@ -73,6 +84,7 @@ export class Stage1Trainer implements Trainer {
   readonly #metrics: RunningMeans;
   #steps = 0;
   readonly #peers: Peers | undefined;
+  readonly #gradients: GradientBuckets | undefined;
 
   /** Weights are drawn from the default random generator. @throws Error for a perceptual term without a distance */
   constructor({ config, precision, dataset, distance, peers }: Stage1Options) {
@@ -93,6 +105,7 @@ export class Stage1Trainer implements Trainer {
     this.#optimizer = new AdamW(decayMatrices(this.#parameters, WEIGHT_DECAY), { betas: BETAS });
     this.#adversarial = adversarial ? new AdversarialLoss(adversarial, peers) : null;
     this.#peers = peers;
+    this.#gradients = peers?.gradientsOf(this.#parameters.values());
     if (peers !== undefined) for (const quantizer of this.#quantizers) quantizer.joinPeers(peers);
     this.#metrics = new RunningMeans(this.model.image.decoder.head.weight.device);
   }
@@ -123,6 +136,7 @@ export class Stage1Trainer implements Trainer {
     // What only the way back needs is then held by the graph alone, which lets go of it as it goes.
     const { loss, parts, image } = scope(() => this.#forward(images, rasters, mode));
     const adversarial = this.#adversarialTerm(image);
+    this.#gradients?.arm();
     (adversarial === null ? loss : loss.add(adversarial.term)).backward();
     const means = this.#reduce({ loss, ...parts, ...adversarial?.parts });
     // Nothing is changed before this line: a step that loses another process has not happened.
@@ -139,9 +153,11 @@ export class Stage1Trainer implements Trainer {
   /** With peers: the means over all of them of gradients, of what the codebooks learn, and of the figures. */
   #reduce(figures: Figures): Figures {
     if (this.#peers === undefined) return figures;
-    const gradients = [...this.#parameters.values()].flatMap((parameter) => parameter.grad ?? []);
-    const pending = this.#quantizers.flatMap((quantizer) => quantizer.pending);
-    return this.#peers.reduce([...gradients, ...(this.#adversarial?.gradients ?? []), ...pending], figures) as Figures;
+    this.#gradients?.finish();
+    return this.#peers.reduce(
+      this.#quantizers.flatMap((quantizer) => quantizer.pending),
+      figures,
+    ) as Figures;
   }
 
   /** The discriminator's turn, once it has joined. The logged loss is without its part, whose value means nothing. */

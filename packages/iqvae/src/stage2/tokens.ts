@@ -37,7 +37,7 @@ async function tokensOfAll(encoding: Encoding, peers: Peers): Promise<TokenSplit
   const { model, dataset, path, source } = encoding;
   const known = peers.isFirst ? readTokens(encoding) : undefined;
   const isKnown = peers.any(known !== undefined);
-  const own = known ?? (isKnown ? nothingOf(model, dataset) : await encode(encoding));
+  const own = known ?? (isKnown ? nothingOf(model, dataset) : await peers.untilStopped(() => encode(encoding)));
   // What others have is zero here.
   const summed = (tokens: TokenArray) =>
     scope(() => {

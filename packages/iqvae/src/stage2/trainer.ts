@@ -3,6 +3,7 @@ import {
   clipGradNorm,
   decayMatrices,
   Ema,
+  type GradientBuckets,
   noGrad,
   ops,
   scope,
@@ -11,9 +12,10 @@ import {
   warmupCosine,
 } from "@iqvae/torch";
 import { imageSurprise, Transformer, tokenCrossEntropy } from "../models/transformer.ts";
-import { type Peers, shareOut } from "../support/peers.ts";
+import type { Peers } from "../support/peers.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
 import { RunningMeans } from "../support/running-means.ts";
+import { shareOut } from "../support/share.ts";
 import { below, prefixed } from "../support/tensor-names.ts";
 import type { StepMetrics, Trainer } from "../support/trainer.ts";
 import { type Stage2Config, transformerConfig } from "./config.ts";
@@ -55,6 +57,7 @@ export class Stage2Trainer implements Trainer {
   readonly #near: Tensor | undefined;
   readonly #metrics: RunningMeans;
   readonly #peers: Peers | undefined;
+  readonly #gradients: GradientBuckets | undefined;
   #step = 0;
 
   /** Weights are drawn from the default random generator. @throws RangeError when the splits do not fit each other, or are empty */
@@ -68,6 +71,7 @@ export class Stage2Trainer implements Trainer {
     this.#train = train;
     this.#validation = validation;
     this.#parameters = model.namedParameters();
+    this.#gradients = peers?.gradientsOf(this.#parameters.values());
     this.#optimizer = new AdamW(decayMatrices(this.#parameters, config.weightDecay), { betas: BETAS });
     this.#ema = new Ema(this.#parameters);
     this.#device = model.positions.device;
@@ -99,8 +103,8 @@ export class Stage2Trainer implements Trainer {
 
   /** With peers: the means over all of them of gradients and figures. Nothing of the trainer is changed before. */
   #reduce<K extends string>(figures: Record<K, Tensor>): Record<K, Tensor> {
-    const gradients = [...this.#parameters.values()].flatMap((parameter) => parameter.grad ?? []);
-    return this.#peers?.reduce(gradients, figures) ?? figures;
+    this.#gradients?.finish();
+    return this.#peers?.reduce([], figures) ?? figures;
   }
 
   /** Adds up the gradients of all parts of the batch; every part weighs as much as it has rows. */
@@ -112,6 +116,7 @@ export class Stage2Trainer implements Trainer {
         const { conditions, images } = this.#train.batch(rows, this.#device);
         const loss = scope(() => this.#loss(this.#dropConditions(conditions), images));
         const part = loss.mul(rows.length / indices.length);
+        if (start + rows.length === indices.length) this.#gradients?.arm();
         part.backward();
         return part.detach();
       });

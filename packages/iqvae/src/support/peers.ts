@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { hostname } from "node:os";
 import { deserialize, serialize } from "node:v8";
 import {
   allGather,
@@ -7,27 +6,19 @@ import {
   allReduceMean,
   broadcast,
   Generator,
+  GradientBuckets,
   GroupError,
   manualSeed,
   noGrad,
   ops,
   type ProcessGroup,
   scope,
-  storeGet,
-  storeSet,
   type Tensor,
   tensor,
 } from "@iqvae/torch";
 import { type Interrupt, InterruptedError } from "./interrupt.ts";
 import { RunningMeans } from "./running-means.ts";
-
-/** Rank 0 failed at what it does for all, and has said why. */
-export class FirstFailedError extends Error {
-  override readonly name = "FirstFailedError";
-}
-
-/** How often those who wait for another process look. */
-const LOOK_EVERY_MS = 100;
+import { messageOf, OtherFailedError, Turns } from "./turns.ts";
 
 /**
  * The processes that train a run together, as one of them sees it. A training of one process has none.
@@ -37,18 +28,18 @@ const LOOK_EVERY_MS = 100;
 export class Peers {
   readonly rank: number;
   readonly size: number;
-  readonly #group: ProcessGroup;
   #interrupt: Pick<Interrupt, "requested"> = { requested: false };
   /** Random numbers that are the same on all ranks; seeded anew by {@link beginStep}. */
   readonly shared = new Generator(0);
+  readonly #buckets: GradientBuckets[] = [];
   #stops: RunningMeans | undefined;
   #stopping = false;
-  #waits = 0;
+  readonly #turns: Turns;
 
   constructor(group: ProcessGroup) {
-    this.#group = group;
     this.rank = group.rank;
     this.size = group.size;
+    this.#turns = new Turns(group, () => this.#interrupt.requested);
   }
 
   /** Wishes of this process to stop are wishes of all from now on, who hear of them with the next {@link reduce}. */
@@ -139,6 +130,18 @@ export class Peers {
     );
   }
 
+  /** Gradients of parameters that become means over all ranks while the way back computes those that are left. */
+  gradientsOf(parameters: Iterable<Tensor>): GradientBuckets {
+    const buckets = new GradientBuckets(parameters);
+    this.#buckets.push(buckets);
+    return buckets;
+  }
+
+  /** Lets go of all {@link gradientsOf}: of a stage that is trained. */
+  releaseGradients(): void {
+    for (const buckets of this.#buckets.splice(0)) buckets.dispose();
+  }
+
   /** What each rank has, in their order; plain values, arrays of numbers among them. */
   gather<T>(value: T): T[] {
     const bytes = Uint8Array.from(serialize(value));
@@ -151,6 +154,18 @@ export class Peers {
     });
   }
 
+  /** Runs `body` on all ranks. @throws InterruptedError on all when it does on any, as it may where it looks at {@link wish} */
+  async untilStopped<T>(body: () => Promise<T>): Promise<T> {
+    let own: { value: T } | undefined;
+    try {
+      own = { value: await body() };
+    } catch (error) {
+      if (!(error instanceof InterruptedError)) throw error;
+    }
+    if (this.any(own === undefined)) throw new InterruptedError("asked to stop");
+    return own!.value;
+  }
+
   /** Whether it is so on any rank. */
   any(here: boolean): boolean {
     return this.gather(here).includes(true);
@@ -159,80 +174,52 @@ export class Peers {
   /**
    * What rank 0 makes of `body`, which only it runs; a copy of it on the others.
    *
-   * @throws what `body` throws, on rank 0; FirstFailedError with its message on the others
+   * @throws what `body` throws, on rank 0; OtherFailedError with its message on the others
    */
   async onFirst<T>(body: () => T | Promise<T>): Promise<T> {
-    let own: { value: T } | { error: unknown } | undefined;
-    if (this.isFirst) {
-      try {
-        own = { value: await body() };
-      } catch (error) {
-        own = { error };
-      }
-    }
-    const told = own && ("error" in own ? { error: messageOf(own.error) } : { value: own.value });
-    const [outcome] = this.gather(told ?? {}) as [{ value: T } | { error: string }];
-    if (own !== undefined && "error" in own) throw own.error;
-    if (own !== undefined) return own.value;
-    if ("error" in outcome) throw new FirstFailedError(`Rank 0 failed: ${outcome.error}`);
-    return outcome.value;
+    const [own, all] = await this.#together(async () => (this.isFirst ? await body() : undefined));
+    return this.isFirst ? (own as T) : (all[0] as T);
   }
 
   /**
-   * Runs `body` on one process of each machine, and after it on the others, who then find what it made. They wait however long it takes.
+   * What `body` makes of all items, of which each rank is given every N-th; all get all, in their order.
    *
-   * @throws InterruptedError when this process is asked to stop while it waits
+   * @throws what `body` throws, on the first rank where it does; OtherFailedError with its message on the others
    */
+  async share<T, R>(items: readonly T[], body: (own: T[]) => R[] | Promise<R[]>): Promise<R[]> {
+    const { rank, size } = this;
+    const own = items.filter((_, i) => i % size === rank);
+    const [, parts] = await this.#together(async () => (own.length === 0 ? [] : await body(own)));
+    return items.map((_, i) => parts[i % size]![Math.floor(i / size)]!);
+  }
+
+  /** Runs `body` on all ranks. @returns what it made here, and on each; no rank waits for one where it failed */
+  async #together<T>(body: () => Promise<T>): Promise<[own: T, all: T[]]> {
+    let own: { value: T } | { error: unknown };
+    try {
+      own = { value: await body() };
+    } catch (error) {
+      // The group is of no use any more.
+      if (error instanceof GroupError) throw error;
+      own = { error };
+    }
+    const all = this.gather("error" in own ? { error: messageOf(own.error) } : { value: own.value });
+    const failed = all.findIndex((one) => "error" in one);
+    if (failed === this.rank && "error" in own) throw own.error;
+    if (failed >= 0) throw new OtherFailedError(`Rank ${failed} failed: ${(all[failed] as { error: string }).error}`);
+    return [(own as { value: T }).value, all.map((one) => (one as { value: T }).value)];
+  }
+
+  /** Runs `body` on one process of each machine, and after it on the others; see {@link Turns.firstOfMachine}. */
   async firstOfMachine<T>(body: () => Promise<T>): Promise<T> {
-    const key = `machine ${hostname()} ${this.#waits++}`;
-    if (this.#group.localRank === 0) {
-      storeSet(`${key} begun`, String(process.pid));
-      try {
-        const made = await body();
-        storeSet(key, "");
-        return made;
-      } catch (error) {
-        storeSet(key, messageOf(error));
-        throw error;
-      }
-    }
-    for (let outcome = storeGet(key); ; outcome = storeGet(key)) {
-      if (outcome === "") return await body();
-      if (outcome !== undefined) throw new FirstFailedError(`The first process of this machine failed: ${outcome}`);
-      if (this.#interrupt.requested) throw new InterruptedError("asked to stop");
-      const pid = storeGet(`${key} begun`);
-      if (pid !== undefined && !lives(Number(pid)) && storeGet(key) === undefined)
-        throw new GroupError(
-          `Rank ${this.rank} of ${this.size} waited for process ${pid} of this machine, which has ended.`,
-        );
-      await new Promise((done) => setTimeout(done, LOOK_EVERY_MS));
-    }
+    return await this.#turns.firstOfMachine(body);
+  }
+
+  /** Whether any process was asked to stop, for work beside training that looks up from time to time. */
+  get wish(): Pick<Interrupt, "requested"> {
+    return this.#turns.wish;
   }
 }
-
-/** What is done by the first of several processes, and is true for all; see {@link Peers.onFirst}. */
-export async function onFirst<T>(peers: Peers | undefined, body: () => T | Promise<T>): Promise<T> {
-  return peers === undefined ? await body() : await peers.onFirst(body);
-}
-
-/** What `body` makes of each item, in their order. With peers, every rank does a part of them, and all get all. */
-export function shareOut<T, R>(peers: Peers | undefined, items: readonly T[], body: (item: T) => R): R[] {
-  if (peers === undefined) return items.map(body);
-  const { rank, size } = peers;
-  const parts = peers.gather(items.filter((_, i) => i % size === rank).map(body));
-  return items.map((_, i) => parts[i % size]![Math.floor(i / size)]!);
-}
-
-function lives(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** 63 bits that are decided by all parts. */
 function seedOf(...parts: readonly (string | number)[]): bigint {

@@ -18,15 +18,22 @@ export const SET = settings.flatMap((setting) => ["--set", setting]);
 
 /** A workspace with trainings in two processes. */
 export class GroupRuns extends Workspace {
-  train(name: string) {
-    return this.start("train", "tiny", "--name", name, "--processes", "2", "--json", ...SET);
+  train(name: string, env: NodeJS.ProcessEnv = {}) {
+    const args = ["train", "tiny", "--name", name, "--processes", "2", "--json", ...SET];
+    return this.startBy([process.execPath], args, env);
   }
 
-  /** Starts a training and waits until stage 2 is under way and has a checkpoint. */
-  async underWay(name: string) {
-    const started = this.train(name);
-    await started.said('"event":"checkpoint","stage":"stage2"');
+  /** Starts a training and waits until it says something: by default, until stage 2 is under way and has a checkpoint. */
+  async underWay(name: string, { env, until = '"event":"checkpoint","stage":"stage2"' }: UnderWay = {}) {
+    const started = this.train(name, env);
+    await started.said(until);
     return { ...started, ranks: ranksOf(started.child.pid!) };
+  }
+
+  /** Goes on with a run where no file may become larger than so many kilobytes, as on a disk that is full. */
+  resumeLimited(name: string, kilobytes: number) {
+    const limited = ["sh", "-c", `ulimit -f ${2 * kilobytes}; exec "$@"`, "sh", process.execPath];
+    return this.startBy(limited, ["resume", `runs/${name}`, "--json"]).ended;
   }
 
   folder(name: string): string {
@@ -49,8 +56,13 @@ export class GroupRuns extends Workspace {
   }
 }
 
+interface UnderWay {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly until?: string;
+}
+
 /** Process numbers of the ranks that a process has started, in their order. */
-function ranksOf(pid: number): number[] {
+export function ranksOf(pid: number): number[] {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
   const rankOf = (child: number) =>
     Number(/(?:^|\0)RANK=(\d+)/.exec(readFileSync(`/proc/${child}/environ`, "utf8"))![1]);

@@ -31,9 +31,14 @@ export class Workspace {
 
   /** Starts the program; `ended` resolves when it is over. */
   start(...args: string[]) {
-    const child = spawn(process.execPath, [program, ...args], {
+    return this.startBy([process.execPath], args);
+  }
+
+  /** The same by another command, and with more variables. */
+  startBy([command, ...before]: readonly string[], args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    const child = spawn(command!, [...before, program, ...args], {
       cwd: this.path,
-      env: this.env,
+      env: { ...this.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     const text = { out: "", err: "" };

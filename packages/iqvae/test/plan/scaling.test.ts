@@ -6,7 +6,7 @@ const stage = { parameters: 306e6, h100: 0.1 };
 
 describe("the model of many GPUs", () => {
   test("has one GPU at its own pace", () => {
-    expect(scaling(stage, 1)).toEqual({ gpus: 1, allReduce: 0, flat: 1, overlapped: 1 });
+    expect(scaling(stage, 1)).toEqual({ gpus: 1, allReduce: 0, flat: 1, efficiency: 1 });
   });
 
   test("is a ring: 2·(N−1)/N of all bytes over the bus, by hand", () => {
@@ -23,12 +23,12 @@ describe("the model of many GPUs", () => {
 
   test("hides what fits behind the way back, but for the last part", () => {
     for (const gpus of [2, 8, 64, 1024]) {
-      const { flat, overlapped } = scaling(stage, gpus);
-      expect(overlapped).toBeGreaterThan(flat);
-      expect(overlapped).toBeLessThan(1);
+      const { flat, efficiency } = scaling(stage, gpus);
+      expect(efficiency).toBeGreaterThan(flat);
+      expect(efficiency).toBeLessThan(1);
     }
     // A bus so slow that most of the reduction is in nobody's shade: two thirds of the step are hidden.
-    const { allReduce, overlapped } = scaling(stage, 2, 1e9);
-    expect(overlapped).toBeCloseTo(0.1 / (0.1 + allReduce - 0.2 / 3 + 0.0004), 5);
+    const { allReduce, efficiency } = scaling(stage, 2, 1e9);
+    expect(efficiency).toBeCloseTo(0.1 / (0.1 + allReduce - 0.2 / 3 + 0.0004), 5);
   });
 });
