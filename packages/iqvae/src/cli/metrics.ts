@@ -15,8 +15,23 @@ import { type ExportedModel, isExported, openExported } from "../run/exported.ts
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import type { Progress } from "../support/progress.ts";
+import { firstOfMachine, onFirst } from "../support/share.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, DEVICE, device, numberAbove, oneOf, optionsOf, PART, THREADS, threads, whole } from "./options.ts";
+import { argumentsForEach, runLocally, startsOthers } from "./local-processes.ts";
+import {
+  collect,
+  DEVICE,
+  device,
+  numberAbove,
+  oneOf,
+  optionsOf,
+  PART,
+  PROCESSES,
+  THREADS,
+  threads,
+  whole,
+} from "./options.ts";
+import { joinPeers, voiceOf } from "./team.ts";
 
 interface MetricsCommandOptions {
   readonly against?: string;
@@ -33,6 +48,7 @@ interface MetricsCommandOptions {
   readonly part: ScoredPart;
   readonly threads?: number;
   readonly device: string;
+  readonly processes?: number;
 }
 
 export function metricsCommand(): Command {
@@ -57,20 +73,24 @@ export function metricsCommand(): Command {
     .option(...PART, oneOf(SCORED_PARTS), "report")
     .option(...THREADS, threads)
     .option(...DEVICE, device, "cpu")
+    .option(...PROCESSES, threads)
     .addHelpText("after", `\n${weightsHelp()}`)
     .action(async (path: string, _: unknown, command: Command) => {
       const options = optionsOf<MetricsCommandOptions>(command);
-      const progress = consoleProgress(options);
+      const runs = [path, ...(options.against === undefined ? [] : [options.against])].map(openMeasured);
+      if (startsOthers(options.processes)) return await runLocally(options.processes, argumentsForEach());
       setNumThreads(options.threads ?? threadsOfLibtorch());
       setDefaultDevice(options.device);
-      const runs = [path, ...(options.against === undefined ? [] : [options.against])].map(openMeasured);
+      const peers = joinPeers(options.device, options.threads);
+      const progress = voiceOf(peers, consoleProgress(options));
       const scores: RunScore[] = [];
       for (const run of runs) {
-        const wanted = await optionsFor(run, runs, options, progress);
+        const wanted = await firstOfMachine(peers, () => optionsFor(run, runs, options, progress));
         const unusable = (message: string) => progress.tell(message, { event: "warning", message });
-        const stored = scores[0] === undefined ? undefined : readScore(run.path, unusable);
-        if (stored !== undefined && scores[0] !== undefined && comparable(stored, scores[0])) scores.push(stored);
-        else scores.push(await scored(run, wanted));
+        const first = scores[0];
+        const stored = await onFirst(peers, () => first && readScore(run.path, unusable));
+        if (stored !== undefined && first !== undefined && comparable(stored, first)) scores.push(stored);
+        else scores.push(await scored(run, { ...wanted, peers }));
       }
       const [first, second] = scores as [RunScore, RunScore?];
       if (second !== undefined && !comparable(first, second))
@@ -104,7 +124,7 @@ function openMeasured(path: string): Measured {
 
 async function scored(run: Measured, options: ScoreOptions): Promise<RunScore> {
   const score = "loadModels" in run ? await scoreRun(run, options) : await scoreExported(run, options);
-  writeScore(run.path, score);
+  await onFirst(options.peers, () => writeScore(run.path, score));
   return score;
 }
 

@@ -37,10 +37,10 @@ const THREADS_A_CORE = 4;
 /** A parser of numbers of threads, or of processes: some may share a core, but not any number. */
 export const threads = whole(1, THREADS_A_CORE * Math.max(cpus().length, availableParallelism()));
 
-/** What commands that train say of the number of processes. */
+/** What commands say that share their work among processes. */
 export const PROCESSES = [
   "--processes <count>",
-  "processes to train with on this machine; those that torchrun or Slurm started join by themselves (default: 1)",
+  "processes of this machine that share the work; those that torchrun or Slurm started join by themselves (default: 1)",
 ] as const;
 
 /** A parser of numbers above `above`, up to `most`. */

@@ -1,4 +1,5 @@
 import type { Tensor } from "@iqvae/torch";
+import type { Peers } from "../support/peers.ts";
 import { featuresOf } from "./image-figures.ts";
 import type { ImageSet } from "./image-set.ts";
 import type { Judge } from "./plain-judges.ts";
@@ -9,9 +10,15 @@ export class FeatureStore implements Disposable {
   readonly #lasting = new Set<ImageSet>();
   readonly #longer: FeatureStore | undefined;
 
-  /** @param longer a store that lives longer, which keeps the features of some sets: see {@link keep} */
-  constructor(longer?: FeatureStore) {
+  readonly #peers: Peers | undefined;
+
+  /**
+   * @param longer a store that lives longer, which keeps the features of some sets: see {@link keep}
+   * @param peers those who compute them together
+   */
+  constructor(longer?: FeatureStore, peers?: Peers) {
     this.#longer = longer;
+    this.#peers = peers;
   }
 
   /** From now on, shorter-lived stores leave the features of this set to this one. */
@@ -28,7 +35,7 @@ export class FeatureStore implements Disposable {
     if (this.#longer?.keeps(images)) return this.#longer.of(judge, images);
     const ofJudge = this.#kept.get(judge) ?? new Map<ImageSet, Tensor>();
     this.#kept.set(judge, ofJudge);
-    const features = ofJudge.get(images) ?? featuresOf(judge, images);
+    const features = ofJudge.get(images) ?? featuresOf(judge, images, this.#peers);
     ofJudge.set(images, features);
     return features;
   }

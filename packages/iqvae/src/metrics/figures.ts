@@ -1,6 +1,7 @@
 import { conditionLength } from "../conditions/index.ts";
 import type { OpenTraits, PairDataset } from "../data/index.ts";
 import type { FeatureNetwork } from "../features/network.ts";
+import type { Peers } from "../support/peers.ts";
 import { calibration } from "./calibration/calibrate.ts";
 import type { Calibration } from "./calibration/spread.ts";
 import type { Clock } from "./clock.ts";
@@ -29,11 +30,12 @@ export interface Subject {
   readonly clock: Clock;
   readonly features: FeatureStore;
   readonly truths: Pick<Truths, "diversity" | "swd" | "calibration">;
+  readonly peers?: Peers | undefined;
 }
 
 /** Fréchet distance, precision, recall and diversity under each network. */
 export async function networkFigures(subject: Subject, networks: readonly FeatureNetwork[]): Promise<Figure[]> {
-  const { drawn, real, samples, clock, truths } = subject;
+  const { drawn, real, samples, clock, truths, peers } = subject;
   const figures: Figure[] = [];
   for (const network of networks) {
     const features = await clock.time(`features ${network.name}`, () => ({
@@ -69,8 +71,8 @@ export async function networkFigures(subject: Subject, networks: readonly Featur
     if (name.startsWith("inception")) continue;
     const own = real.isOfConditions ? real.own : undefined;
     const spread = await clock.time(`diversity ${name}`, () => ({
-      of: meanDiversity(network, drawn, samples),
-      best: own === undefined ? null : (truths.diversity.get(name) ?? meanDiversity(network, own, samples)),
+      of: meanDiversity(network, drawn, samples, peers),
+      best: own === undefined ? null : (truths.diversity.get(name) ?? meanDiversity(network, own, samples, peers)),
     }));
     if (spread.best !== null) truths.diversity.set(name, spread.best);
     figures.push({

@@ -1,9 +1,11 @@
-import { ops, scope, type Tensor } from "@iqvae/torch";
+import { scope, type Tensor, tensor } from "@iqvae/torch";
 import type { FeatureNetwork } from "../features/network.ts";
+import type { Peers } from "../support/peers.ts";
 import { inPlainMode } from "../support/precision.ts";
+import { shareOut } from "../support/share.ts";
 import { diversity } from "./diversity.ts";
 import { frechetDistance } from "./frechet.ts";
-import { forEachBatch, type ImageSet, pixelsOf } from "./image-set.ts";
+import { type ImageSet, pixelsOf } from "./image-set.ts";
 import { momentsOf } from "./moments.ts";
 import { type PrecisionRecall, precisionRecall } from "./precision-recall.ts";
 
@@ -14,21 +16,22 @@ export interface FeatureFigures extends PrecisionRecall {
   readonly frechet: number;
 }
 
-/** The feature vectors of all images, float32 `[count, D]` on the CPU. */
+/** The feature vectors of all images, float32 `[count, D]` on the CPU. With peers, each computes those of some batches. */
 export function featuresOf(
   network: Pick<FeatureNetwork, "dims" | "features">,
   images: ImageSet,
-  onProgress: (share: number) => void = () => {},
+  peers?: Peers,
 ): Tensor {
-  const out = ops.aten.empty([images.count, network.dims], { device: "cpu" });
-  inPlainMode(() =>
-    forEachBatch(images, BATCH, (pixels, first) => {
-      const last = first + pixels.shape[0]!;
-      out.slice(0, first, last).copy_(network.features(pixels));
-      onProgress(last / images.count);
-    }),
-  );
-  return out;
+  const starts = Array.from({ length: Math.ceil(images.count / BATCH) }, (_, i) => i * BATCH);
+  const parts = shareOut(peers, starts, (first) => {
+    const last = Math.min(first + BATCH, images.count);
+    return inPlainMode(() => scope(() => network.features(pixelsOf(images, first, last)).read("float32")));
+  });
+  const all = new Float32Array(images.count * network.dims);
+  parts.forEach((part, i) => {
+    all.set(part, i * BATCH * network.dims);
+  });
+  return tensor(all, { shape: [images.count, network.dims], device: "cpu" });
 }
 
 /** The Fréchet distance of features `[N, D]` and `[M, D]`. */
@@ -49,16 +52,15 @@ const DIVERSE_CONDITIONS = 200;
  *
  * @param images `samples` images of each condition, one condition after the other
  */
-export function meanDiversity(network: FeatureNetwork, images: ImageSet, samples: number): number {
+export function meanDiversity(network: FeatureNetwork, images: ImageSet, samples: number, peers?: Peers): number {
   const conditions = images.count / samples;
   const chosen = Math.min(conditions, DIVERSE_CONDITIONS);
-  let sum = 0;
-  inPlainMode(() => {
-    for (let i = 0; i < chosen; i++) {
-      // Spread over all, since neighbors may be alike.
-      const condition = Math.floor((i * conditions) / chosen);
-      sum += scope(() => diversity(network, pixelsOf(images, condition * samples, (condition + 1) * samples)));
-    }
-  });
-  return sum / chosen;
+  // Spread over all, since neighbors may be alike.
+  const spread = Array.from({ length: chosen }, (_, i) => Math.floor((i * conditions) / chosen));
+  const each = shareOut(peers, spread, (condition) =>
+    inPlainMode(() =>
+      scope(() => diversity(network, pixelsOf(images, condition * samples, (condition + 1) * samples))),
+    ),
+  );
+  return each.reduce((sum, one) => sum + one, 0) / chosen;
 }

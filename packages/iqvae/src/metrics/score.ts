@@ -8,7 +8,9 @@ import type { Models } from "../run/restore.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
+import type { Peers } from "../support/peers.ts";
 import { type Progress, silent } from "../support/progress.ts";
+import { firstOfMachine, share } from "../support/share.ts";
 import { Clock } from "./clock.ts";
 import { FeatureStore } from "./feature-store.ts";
 import { fidelityOf } from "./fidelity/fidelity.ts";
@@ -49,6 +51,8 @@ export interface ScoreOptions {
   /** How well images follow conditions. Default: {@link fidelityOf} the run's data. */
   readonly fidelity?: Fidelity;
   readonly progress?: Progress;
+  /** The processes that draw and measure together, if there are several: each calls with its own, and all get the score. */
+  readonly peers?: Peers | undefined;
 }
 
 /** Held-out pairs that reconstruction and likelihood are measured on. */
@@ -136,18 +140,19 @@ type Measured = Pick<RunFolder, "path"> & { readonly config: JudgedConfig };
 
 /** @param contenders of one run, so that their stages 1 are equal */
 async function scoreAll(run: Measured, contenders: readonly Contender[], options: ScoreOptions): Promise<RunScore[]> {
-  const { samples, seed, progress = silent } = options;
+  const { samples, seed, progress = silent, peers } = options;
   const { config } = run;
   const part = options.part ?? "report";
-  const all = await openData(config.data, progress);
+  const all = await firstOfMachine(peers, () => openData(config.data, progress));
   using own = new Truths();
   const truths = options.truths ?? own;
-  using features = new FeatureStore(truths.features);
+  using features = new FeatureStore(truths.features, peers);
   try {
     const dataset = heldOutPart(all, part);
     const rows = spreadRows(dataset.validation, options.conditions);
-    const networks = options.networks ?? [await openFeatureNetwork(defaultJudge(dataset, [config]), { progress })];
-    const fidelity = options.fidelity ?? (await fidelityOf(all, { progress }));
+    const judge = () => openFeatureNetwork(defaultJudge(dataset, [config]), { progress });
+    const networks = options.networks ?? [await firstOfMachine(peers, judge)];
+    const fidelity = options.fidelity ?? (await firstOfMachine(peers, () => fidelityOf(all, { progress })));
     const ids = rows.map((row) => dataset.validation.ids[row]!);
     const clock = new Clock(progress);
     const chosen = `${dataset.key}, ${part}, ${ids.length} conditions × ${samples}, seed ${seed}`;
@@ -168,7 +173,7 @@ async function scoreAll(run: Measured, contenders: readonly Contender[], options
         sets ??= await clock.time("reconstructions", () => tripleTruth({ truth, samples, reconstruct }));
       }
       const drawn = await clock.time("drawing", () => drawAll(contender, dataset, rows, options, progress));
-      const subject: Subject = { dataset, rows, samples, seed, drawn, real, heldOut, clock, features, truths };
+      const subject: Subject = { dataset, rows, samples, seed, drawn, real, heldOut, clock, features, truths, peers };
       scores.push(await scoreOf({ run, part, ids, sets, networks, fidelity, trained: own, subject, options }));
     }
     return scores;
@@ -239,28 +244,33 @@ async function scoreOf(scoring: Scoring): Promise<RunScore> {
   };
 }
 
-/** Conditions that are drawn at once, so that progress is seen. */
-const CONDITIONS_AT_ONCE = 16;
+/** Images that are drawn at once, about: as many as the sampler predicts side by side. */
+const IMAGES_AT_ONCE = 32;
 
 async function drawAll(
   contender: Contender,
   { validation, size }: PairDataset,
   rows: readonly number[],
-  { samples, seed, sampling = {} }: ScoreOptions,
+  { samples, seed, sampling = {}, peers }: ScoreOptions,
   progress: Progress,
 ): Promise<ImageSet> {
-  const total = rows.length * samples;
-  const images: Uint8Array[] = [];
-  progress.begin("drawing images", total, 0);
-  for (let first = 0; first < rows.length; first += CONDITIONS_AT_ONCE) {
-    const some = rows.slice(first, first + CONDITIONS_AT_ONCE);
-    const { conditions } = validation.batch(some);
-    const length = conditions.length / some.length;
-    const rasters = some.map((_, i) => conditions.subarray(i * length, (i + 1) * length));
-    const onProgress = (share: number) => progress.update(Math.floor((first + share * some.length) * samples));
-    images.push(...(await contender.draw(rasters, { ...sampling, samples, seed, onProgress })).flat());
-    await new Promise(setImmediate);
-  }
-  progress.end();
-  return joinImages(images, size);
+  const together = Math.max(1, Math.floor(IMAGES_AT_ONCE / samples));
+  const starts = Array.from({ length: Math.ceil(rows.length / together) }, (_, i) => i * together);
+  // Whole batches, so that the number of processes changes no product of matrices.
+  const images = await share(peers, starts, async (own) => {
+    const drawn: Uint8Array[][] = [];
+    progress.begin("drawing images", own.length * together * samples, 0);
+    for (const [i, first] of own.entries()) {
+      const some = rows.slice(first, first + together);
+      const { conditions } = validation.batch(some);
+      const length = conditions.length / some.length;
+      const rasters = some.map((_, i) => conditions.subarray(i * length, (i + 1) * length));
+      const onProgress = (share: number) => progress.update(Math.floor((i * together + share * some.length) * samples));
+      drawn.push((await contender.draw(rasters, { ...sampling, samples, seed, onProgress })).flat());
+      await new Promise(setImmediate);
+    }
+    progress.end();
+    return drawn;
+  });
+  return joinImages(images.flat(), size);
 }

@@ -1,29 +1,63 @@
-import { existsSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
+import { runGroup } from "../../../torch/test/group-processes.ts";
+import type { Figure } from "../../src/metrics/run-score.ts";
 import { GroupRuns, SET, STEPS } from "./group-runs.ts";
 
+const SCORES = fileURLToPath(new URL("score-child.mjs", import.meta.url));
 const runs = new GroupRuns();
 afterAll(() => runs.remove());
 
 describe("a training in two processes", () => {
-  test("stops at Ctrl-C, and goes on in one process, which says that this is not to the bit", async () => {
+  test("stops at Ctrl-C, says once that the disk is full, and goes on in one process, which is not to the bit", async () => {
     const { child, ended } = await runs.underWay("resized");
     child.kill("SIGINT");
     expect((await ended).code).toBe(130);
-    const { code, out } = await runs.run("resume", "runs/resized");
+    const before = runs.steps("resized");
+    // Between the sizes of what both stages write. Two processes have trained it, so two go on.
+    const full = await runs.resumeLimited("resized", 400);
+    expect([full.code, full.err]).toEqual([1, ""]);
+    expect(full.out.split('"event":"error"')).toHaveLength(2);
+    expect(full.out).toMatch(/EFBIG.*stage2-\d+.*npx iqvae resume runs\/resized/);
+    expect(runs.steps("resized")).toEqual(before);
+    const { code, out } = await runs.run("resume", "runs/resized", "--processes", "1");
     expect(code).toBe(0);
     expect(out).toMatch(/was trained in 2 processes and goes on in one process/);
     expect(runs.steps("resized")).toEqual([STEPS[0], STEPS[1]]);
   });
 
-  test("that cannot write says so once, and ends", async () => {
-    const { ended } = await runs.underWay("unwritable");
-    renameSync(runs.folder("unwritable"), `${runs.folder("unwritable")}-before`);
-    writeFileSync(runs.folder("unwritable"), "a file is in the way");
+  test("draws and measures in two processes what one does", async () => {
+    const drawn = async (...more: string[]) => {
+      const out = runs.at(`${more.length}.png`);
+      const wanted = ["--index", "0", "--index", "1", "--index", "2", "--count", "2"];
+      expect(await runs.run("sample", "resized", ...wanted, "--out", out, ...more)).toMatchObject({ code: 0, err: "" });
+      return readFileSync(out).toString("base64");
+    };
+    const two = ["--processes", "2"];
+    expect(await drawn(...two)).toBe(await drawn());
+    const measured = async (size: number) => {
+      const ended = await runGroup(size, [SCORES, runs.at("runs", "resized")], () => runs.env);
+      const [figures, ...others] = ended.map(({ said }) => said[0] as Figure[]);
+      for (const other of others) expect(other).toEqual(figures);
+      return figures!;
+    };
+    const [shared, alone] = [await measured(2), await measured(1)];
+    expect(shared.map(({ key }) => key)).toEqual(alone.map(({ key }) => key));
+    for (const [i, { value, key }] of shared.entries()) expect(value, key).toBeCloseTo(alone[i]!.value, 6);
+  });
+
+  test("stops at once, all of it, when one is asked to while data are drawn", async () => {
+    const { ranks, ended } = await runs.underWay("early", {
+      until: "drawing faces",
+      env: { IQVAE_CACHE: runs.at("empty") },
+    });
+    process.kill(ranks[1]!, "SIGTERM");
     const { code, out, err } = await ended;
-    expect([code, err]).toEqual([1, ""]);
-    expect(out.split('"event":"error"').length).toBe(2);
-    expect(readdirSync(`${runs.folder("unwritable")}-before`)).toContain("stage1-00000006.json");
+    expect([code, err]).toEqual([143, ""]);
+    expect(out).not.toContain('"event":"error"');
+    expect(out).toContain('"event":"interrupted"');
+    expect(runs.steps("early")).toEqual([undefined, undefined]);
   });
 
   test("refuses a batch that cannot be shared evenly before it makes a folder, and names the nearest", async () => {
