@@ -8,7 +8,7 @@ import { convertedFile, PACKAGED_NETWORKS, type PackagedName } from "../metrics/
 import { processor } from "../support/processor.ts";
 import { VERSION } from "../support/version.ts";
 import { groupInWords, groupSpeed } from "./group-speed.ts";
-import { runLocally, startsOthers, withoutProcesses } from "./local-processes.ts";
+import { argumentsForEach, runLocally, startsOthers } from "./local-processes.ts";
 import { DEVICE, device, optionsOf, PROCESSES, threads } from "./options.ts";
 import { joinPeers } from "./team.ts";
 
@@ -25,8 +25,7 @@ export function doctorCommand(): Command {
       const { json, group, processes, device } = optionsOf<{ group?: boolean; processes?: number; device: string }>(
         command,
       );
-      if (group === true && startsOthers(processes))
-        return await runLocally(processes, withoutProcesses(process.argv.slice(2)));
+      if (group === true && startsOthers(processes)) return await runLocally(processes, argumentsForEach());
       const findings = group === true ? timeGroup(device) : examine();
       const width = Math.max(...findings.map(([what]) => what.length));
       for (const [what, found] of findings) {

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -17,29 +17,7 @@ const SAVING_MS = 120_000;
  * @param args the command and its arguments
  */
 export async function runLocally(processes: number, args: readonly string[]): Promise<void> {
-  const port = await freePort();
-  const threads = process.env.OMP_NUM_THREADS || String(Math.max(1, Math.floor(availableParallelism() / processes)));
-  const common = {
-    WORLD_SIZE: String(processes),
-    LOCAL_WORLD_SIZE: String(processes),
-    MASTER_ADDR: "127.0.0.1",
-    MASTER_PORT: String(port),
-  };
-  const children = Array.from({ length: processes }, (_, rank) =>
-    spawn(process.execPath, [PROGRAM, ...args], {
-      // Groups of their own: Ctrl-C reaches this process alone, which passes it on; two signals would end them unsaved.
-      detached: true,
-      env: {
-        ...process.env,
-        ...common,
-        RANK: String(rank),
-        LOCAL_RANK: String(rank),
-        OMP_NUM_THREADS: threads,
-        [MARK]: "1",
-      },
-      stdio: [rank === 0 ? "inherit" : "ignore", "inherit", "inherit", "ipc"],
-    }),
-  );
+  const children = await startRanks(processes, args, { cores: availableParallelism(), output: "inherit" });
   const passOn = (signal: NodeJS.Signals) => {
     for (const child of children) child.kill(signal);
   };
@@ -74,6 +52,37 @@ export async function runLocally(processes: number, args: readonly string[]): Pr
   if (failed !== undefined) process.exitCode = failed;
 }
 
+/** Starts the ranks of a group on this machine, which share `cores` of it. */
+export async function startRanks(
+  processes: number,
+  args: readonly string[],
+  { cores, output }: { readonly cores: number; readonly output: "inherit" | "pipe" },
+): Promise<ChildProcess[]> {
+  const port = await freePort();
+  const threads = process.env.OMP_NUM_THREADS || String(Math.max(1, Math.floor(cores / processes)));
+  const common = {
+    WORLD_SIZE: String(processes),
+    LOCAL_WORLD_SIZE: String(processes),
+    MASTER_ADDR: "127.0.0.1",
+    MASTER_PORT: String(port),
+    OMP_NUM_THREADS: threads,
+    [MARK]: "1",
+  };
+  return Array.from({ length: processes }, (_, rank) =>
+    spawn(process.execPath, [PROGRAM, ...args], {
+      // Groups of their own: Ctrl-C reaches this process alone, which passes it on; two signals would end them unsaved.
+      detached: true,
+      env: { ...process.env, ...common, RANK: String(rank), LOCAL_RANK: String(rank) },
+      stdio: [rank === 0 && output === "inherit" ? "inherit" : "ignore", output, output, "ipc"],
+    }),
+  );
+}
+
+/** Whether this is one of several processes that something has started. */
+export function isLaunched(): boolean {
+  return launchOf().size > 1;
+}
+
 /** Whether this process only starts others. */
 export function startsOthers(processes: number | undefined): processes is number {
   if (processes === undefined) return false;
@@ -85,8 +94,8 @@ export function startsOthers(processes: number | undefined): processes is number
   return size === 1 && processes > 1;
 }
 
-/** Arguments for the processes that are started. */
-export function withoutProcesses(args: readonly string[]): string[] {
+/** The arguments of this process, for each of those that it starts in its place. */
+export function argumentsForEach(args: readonly string[] = process.argv.slice(2)): string[] {
   return args.filter((arg, i) => !/^--processes(=|$)/.test(arg) && args[i - 1] !== "--processes");
 }
 

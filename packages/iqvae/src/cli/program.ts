@@ -20,6 +20,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   doctor: async () => (await import("./doctor.ts")).doctorCommand(),
 };
 
+/** What the program calls itself by: helps nobody who reads the list. */
+const HIDDEN: typeof COMMANDS = {
+  "time-steps": async () => (await import("./time-steps.ts")).timeStepsCommand(),
+};
+
 /**
  * The command line; nothing runs before it is given arguments to parse.
  *
@@ -36,7 +41,8 @@ export async function createProgram(args: readonly string[] = []): Promise<Comma
 
   // No option before a command's name takes a value.
   const name = args.find((argument) => !argument.startsWith("-")) ?? "";
-  const commands = Object.hasOwn(COMMANDS, name) ? [COMMANDS[name]!] : Object.values(COMMANDS);
+  const asked = { ...COMMANDS, ...HIDDEN };
+  const commands = Object.hasOwn(asked, name) ? [asked[name]!] : Object.values(COMMANDS);
   for (const load of commands) program.addCommand(await load());
   return program;
 }

@@ -2,14 +2,17 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { setDefaultDevice, setNumThreads } from "@iqvae/torch";
 import { Command } from "commander";
+import type { Config } from "../config/index.ts";
 import { SCORED_PARTS, type ScoredPart } from "../data/index.ts";
 import { runAblation } from "../reproduce/ablation.ts";
 import { ARM_NAMES, type ArmName, armsOf, COMPARISON_NAMES, type ComparisonName } from "../reproduce/arms.ts";
 import { startChild } from "../reproduce/child.ts";
 import { REGIME_NAMES, type RegimeName, TASK_NAMES, type TaskName } from "../reproduce/tasks.ts";
 import type { TrainingOptions } from "../reproduce/train-runs.ts";
-import { RUNS } from "../run/run-folder.ts";
+import { openRun, RUNS, type RunFolder } from "../run/run-folder.ts";
 import { Interrupt } from "../support/interrupt.ts";
+import type { Progress } from "../support/progress.ts";
+import { chooseProcesses, timeApart } from "./choose-processes.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, DEVICE, device, oneOf, optionsOf, PART, THREADS, threads, whole } from "./options.ts";
 
@@ -70,8 +73,12 @@ function ablationCommand(): Command {
         progress.tell("Stopping after the present steps, then saving.", { event: "stopping", signal });
       });
       try {
-        const start: TrainingOptions["start"] = (path, onEvent) =>
-          startChild(["resume", path, "--device", options.device], threads, onEvent);
+        const choose = processChooser(options, threads, progress);
+        const start: TrainingOptions["start"] = async (path, onEvent) => {
+          const processes = await choose(openRun(path));
+          const args = ["resume", path, "--device", options.device, "--processes", String(processes)];
+          return startChild(args, Math.max(1, Math.floor(threads / processes)), onEvent);
+        };
         const part = options.scores ? options.part : null;
         const outcome = await runAblation(plan, { jobs, progress, interrupt, start, part, train });
         if (outcome === "interrupted") {
@@ -87,6 +94,17 @@ function ablationCommand(): Command {
         interrupt.close();
       }
     });
+}
+
+/** How many processes a run trains in; measured once for all, which are of equal sizes. */
+function processChooser({ device, threads }: AblationOptions, cores: number, progress: Progress) {
+  const times = new Map<number, ReturnType<typeof timeApart>>();
+  const time = (config: Config, processes: number) => {
+    const known = times.get(processes) ?? timeApart(config, processes, cores);
+    times.set(processes, known);
+    return known;
+  };
+  return (run: RunFolder) => chooseProcesses(run.config, { device, threads }, progress, { run, cores, time });
 }
 
 function listOf<T>(parse: (text: string) => T): (text: string) => T[] {

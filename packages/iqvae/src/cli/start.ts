@@ -16,8 +16,10 @@ import { openData } from "../run/train-run.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import { LIMITS } from "../serve/limits.ts";
 import type { Progress } from "../support/progress.ts";
+import { chooseProcesses } from "./choose-processes.ts";
 import { consoleProgress } from "./console.ts";
 import { fitted, stepSeconds } from "./fit-to-machine.ts";
+import { runLocally } from "./local-processes.ts";
 import { collect, optionsOf, THREADS, threads } from "./options.ts";
 import { sampleExported } from "./sample-exported.ts";
 import { page } from "./serve.ts";
@@ -50,12 +52,25 @@ export function startCommand(): Command {
       if (threads !== undefined) setNumThreads(threads);
       const run = openOrCreate(preset, set ?? [], progress);
       if (!statusOf(run).finished) await drawAtOnce(preset, files.samples, progress);
-      if (!statusOf(run).finished && !(await trainAttended(run, progress, { threads, goOn: "npm start" }))) return;
+      if (!(await trained(run, { threads, json }, progress))) return;
       await drawAll(run, files, progress);
       const paints = !json && process.stdin.isTTY && process.stdout.isTTY && page() !== undefined;
       if (paints) await paint(run, progress);
       else progress.tell("Paint:   npm run studio", { event: "paint", command: "npm run studio" });
     });
+}
+
+/** Trains what is left, in this process or in several. @returns whether it is finished */
+async function trained(
+  run: RunFolder,
+  { threads, json }: { readonly threads: number | undefined; readonly json: boolean },
+  progress: Progress,
+): Promise<boolean> {
+  if (statusOf(run).finished) return true;
+  const processes = await chooseProcesses(run.config, { device: "cpu", threads }, progress, { run });
+  if (processes === 1) return await trainAttended(run, progress, { threads, goOn: "npm start" });
+  await runLocally(processes, ["resume", run.path, ...(json ? ["--json"] : [])]);
+  return statusOf(run).finished;
 }
 
 /** Opens the studio with the models that come with the program, and the one of the run, under a name that none of them has. */

@@ -3,12 +3,14 @@ import { setDefaultDevice } from "@iqvae/torch";
 import { Command } from "commander";
 import { loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { expectSameConfig } from "../run/basis.ts";
-import { createRun, freeRunPath, openRun, RUNS } from "../run/run-folder.ts";
+import { createRun, freeRunPath, openRun, RUNS, type RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { expectShares } from "../run/train-run.ts";
-import { onFirst } from "../support/peers.ts";
+import type { Progress } from "../support/progress.ts";
+import { onFirst } from "../support/share.ts";
+import { type Asked, chooseProcesses } from "./choose-processes.ts";
 import { consoleProgress } from "./console.ts";
-import { runLocally, startsOthers, withoutProcesses } from "./local-processes.ts";
+import { argumentsForEach, isLaunched, runLocally, startsOthers } from "./local-processes.ts";
 import { collect, DEVICE, device, optionsOf, PROCESSES, THREADS, threads } from "./options.ts";
 import { joinPeers, openTogether, voiceOf } from "./team.ts";
 import { trainAttended } from "./training.ts";
@@ -34,13 +36,13 @@ export function trainCommand(): Command {
       const { name, set, threads, device, processes, json } = optionsOf<TrainOptions>(command);
       const load = () =>
         loadConfig(source, [...(set ?? []), ...(name === undefined ? [] : [`name=${JSON.stringify(name)}`])]);
-      if (startsOthers(processes)) {
-        load(); // Complains once.
-        return await runLocally(processes, withoutProcesses(process.argv.slice(2)));
-      }
+      const speaker = consoleProgress({ json });
+      // Of several, one complains, and only the first needs to have the file.
+      const count = isLaunched() ? processes : await chooseProcesses(load(), { device, processes, threads }, speaker);
+      if (startsOthers(count)) return await runLocally(count, argumentsForEach());
       setDefaultDevice(device);
       const peers = joinPeers(device, threads);
-      const progress = voiceOf(peers, consoleProgress({ json }));
+      const progress = voiceOf(peers, speaker);
       const run = await openTogether(peers, () => {
         const path = name === undefined ? undefined : `${RUNS}/${name}`;
         if (path !== undefined && wasRestarted() && existsSync(path)) return openRun(path);
@@ -66,13 +68,13 @@ export function resumeCommand(): Command {
     .option(...PROCESSES, threads)
     .action(async (path: string, _: unknown, command: Command) => {
       const { threads, device, processes, json } = optionsOf<TrainOptions>(command);
-      if (startsOthers(processes)) {
-        expectSameConfig(openRun(path)); // Complains once.
-        return await runLocally(processes, withoutProcesses(process.argv.slice(2)));
-      }
+      const speaker = consoleProgress({ json });
+      const asked = { device, processes, threads };
+      const count = isLaunched() ? processes : await processesOf(openRun(path), asked, speaker);
+      if (startsOthers(count)) return await runLocally(count, argumentsForEach());
       setDefaultDevice(device);
       const peers = joinPeers(device, threads);
-      const progress = voiceOf(peers, consoleProgress({ json }));
+      const progress = voiceOf(peers, speaker);
       const run = await openTogether(peers, () => openRun(path));
       const { stage, step, steps, finished } = await onFirst(peers, () => {
         expectSameConfig(run);
@@ -90,6 +92,12 @@ export function resumeCommand(): Command {
         progress.tell(done, { event: "finished", run: run.path, report: run.report });
       }
     });
+}
+
+/** In how many processes a run goes on. */
+async function processesOf(run: RunFolder, asked: Asked, progress: Progress): Promise<number | undefined> {
+  expectSameConfig(run);
+  return statusOf(run).finished ? 1 : await chooseProcesses(run.config, asked, progress, { run });
 }
 
 /** Whether torchrun has started this process anew, after one was lost: then the run is there, and it goes on. */

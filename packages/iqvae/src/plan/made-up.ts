@@ -12,6 +12,7 @@ import { perceptualLoss } from "../stage1/perceptual.ts";
 import { Stage1Trainer } from "../stage1/trainer.ts";
 import { TokenPairs } from "../stage2/token-pairs.ts";
 import { Stage2Trainer } from "../stage2/trainer.ts";
+import type { Peers } from "../support/peers.ts";
 import type { Trainer } from "../support/trainer.ts";
 
 /** A trainer that is given the right shapes and no data: a step of it costs what a real one does. */
@@ -22,7 +23,7 @@ export interface Trial {
 }
 
 /** Stage 1. Its discriminator joins at the first step, and at the second k-means places the codes. */
-export function stage1Trial(config: Config): Trial {
+export function stage1Trial(config: Config, peers?: Peers): Trial {
   const { stage1, precision } = config;
   const { perceptual, adversarial } = stage1;
   const look = perceptual === null ? null : madeUpNetwork(perceptual.network.kind);
@@ -31,12 +32,13 @@ export function stage1Trial(config: Config): Trial {
     precision,
     dataset: madeUpDataset(config),
     distance: look === null ? undefined : perceptualLoss(look.network),
+    peers,
   });
   return trialOf(trainer, look?.weights);
 }
 
 /** Stage 2 on sequences of one token. */
-export function stage2Trial(config: Config): Trial {
+export function stage2Trial(config: Config, peers?: Peers): Trial {
   const { stage2, precision, stage1, data } = config;
   const model = new IqVae(stage1.model, conditionFor(conditionSpec(data), data.size));
   const shape = model.tokenShape(data.size);
@@ -45,7 +47,7 @@ export function stage2Trial(config: Config): Trial {
   const count = stage2.batch * stage2.accumulate;
   const tokens = (each: number) => new Uint16Array(count * each);
   const pairs = new TokenPairs(shape, tokens(shape.conditionTokens), tokens(shape.imageTokens));
-  const trainer = new Stage2Trainer({ config: stage2, precision, train: pairs, validation: pairs, codebook });
+  const trainer = new Stage2Trainer({ config: stage2, precision, train: pairs, validation: pairs, codebook, peers });
   codebook.dispose();
   return trialOf(trainer);
 }

@@ -13,7 +13,7 @@ export interface TrainingOptions {
   readonly progress: Progress;
   readonly interrupt: Pick<Interrupt, "requested">;
   /** Starts `iqvae resume PATH`. */
-  readonly start: (path: string, onEvent: (event: ProgressEvent) => void) => Child;
+  readonly start: (path: string, onEvent: (event: ProgressEvent) => void) => Child | Promise<Child>;
   /** Called when a run is trained, also when it was before. Its place among the processes is free only afterward. */
   readonly trained?: (run: PlannedRun) => Promise<void>;
 }
@@ -49,7 +49,7 @@ export async function trainRuns(
   const training = async (run: PlannedRun): Promise<void> => {
     const folder = prepareRun(run);
     if (statusOf(folder).finished) return;
-    const child = start(run.path, (event) => {
+    const child = await start(run.path, (event) => {
       steps.set(run, stepsAt(run, event) ?? steps.get(run)!);
       progress.update(sum());
     });
