@@ -2,8 +2,11 @@ import { native } from "../native.ts";
 import type { Tensor } from "../tensor.ts";
 import { collective, processGroup } from "./group.ts";
 
-/** As PyTorch's: long enough for the bandwidth of a network, short enough that the first is under way early. */
-const BUCKET_BYTES = 25 * 2 ** 20;
+/**
+ * Long enough for the bandwidth of what they travel by, short enough that the first is under way early: by NCCL as PyTorch's, by Gloo some
+ * milliseconds of a loopback.
+ */
+const BUCKET_BYTES = { cpu: 4 * 2 ** 20, others: 25 * 2 ** 20 };
 
 /**
  * The gradients of parameters, which become means over all ranks: few long messages, each sent as soon as the backward pass has all that goes
@@ -22,12 +25,14 @@ export class GradientBuckets {
 
   /**
    * @param parameters float32 leaves, the same list on all ranks
-   * @param options.bytes about how many bytes a message has
+   * @param options.bytes about how many bytes a message has; default: 4 MiB on the CPU, else 25
    */
-  constructor(parameters: Iterable<Tensor>, { bytes = BUCKET_BYTES }: { bytes?: number } = {}) {
+  constructor(parameters: Iterable<Tensor>, { bytes }: { bytes?: number } = {}) {
     if ((processGroup()?.size ?? 1) === 1) return;
-    const handles = [...parameters].map(({ handle }) => handle).reverse();
-    this.#buckets = native.createBuckets(handles, bytes);
+    const all = [...parameters].reverse();
+    const usual = all[0]?.device === "cpu" ? BUCKET_BYTES.cpu : BUCKET_BYTES.others;
+    const handles = all.map(({ handle }) => handle);
+    this.#buckets = native.createBuckets(handles, bytes ?? usual);
     registry.register(this, this.#buckets, this);
   }
 
@@ -39,7 +44,7 @@ export class GradientBuckets {
   /**
    * Waits until the gradients are the means over all ranks. A parameter that has none keeps none; it must have none on all ranks.
    *
-   * @throws GroupError as every collective; OperatorError-like for other parameters, or other gradients, on other ranks
+   * @throws GroupError as every collective; Error for other parameters, or other gradients, on other ranks
    */
   finish(): void {
     const buckets = this.#buckets;
