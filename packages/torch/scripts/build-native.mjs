@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { availableParallelism } from "node:os";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { distributedBuild, isDistributed } from "./distributed.mjs";
+import { DISTRIBUTED, distributedBuild } from "./distributed.mjs";
 import { locateLibtorch } from "./locate-libtorch.mjs";
 import { findCompiler, flagsFor, runCaptured } from "./toolchain.mjs";
 
@@ -77,12 +77,10 @@ export async function buildNative({
   const compile = [...flags.compile, `-I${ownSources}`];
   const shared = hash(compiler.version, libtorch.version, ...compile, ...headers.map((header) => read(header)));
   const sources = named(native, ".cc");
-  const distributed = sources.some((source) => isDistributed(basename(source)))
-    ? distributedBuild(libtorch, native)
-    : undefined;
+  const distributed = sources.includes(join(native, DISTRIBUTED)) ? distributedBuild(libtorch, native) : undefined;
   const objects = sources.map((source) => {
-    // What only some files need must not have all others compiled anew.
-    const { flags = [], headers = [] } = (isDistributed(basename(source)) && distributed) || {};
+    // What only one file needs must not have all others compiled anew.
+    const { flags = [], headers = [] } = (basename(source) === DISTRIBUTED && distributed) || {};
     const own = hash(
       shared,
       basename(source),

@@ -1,19 +1,19 @@
 import { closeSync, existsSync, openSync, readdirSync, readSync } from "node:fs";
 import { join, resolve } from "node:path";
 
-/** Whether a source needs c10d, libtorch's groups of processes. @param {string} name */
-export const isDistributed = (name) => /^distributed(_\w+)?\.cc$/.test(name);
+/** The one source that needs c10d, libtorch's groups of processes. */
+export const DISTRIBUTED = "distributed.cc";
 
 const suffix = process.platform === "darwin" ? "dylib" : "so";
 
 /**
- * What {@link isDistributed} sources are compiled with: `HAS_C10D` where the library has c10d with Gloo, and `HAS_NCCL` where it has NCCL and the headers
- * that this takes are there. Without the first they are compiled all the same, and the operators say that they cannot work: a library that
+ * What `distributed.cc` is compiled with: `HAS_C10D` where the library has c10d with Gloo, and `HAS_NCCL` where it has NCCL and the headers
+ * that this takes are there. Without the first it is compiled all the same, and its operators say that they cannot work: a library that
  * lacks a symbol could not be loaded at all.
  *
  * @param {import("./locate-libtorch.mjs").Libtorch} libtorch
  * @param {string} native the folder of the sources, with stand-ins for Gloo's headers
- * @returns {{ flags: string[], headers: string[] }} `headers` are those files that they depend on and others do not
+ * @returns {{ flags: string[], headers: string[] }} `headers` are those files that it depends on and others do not
  */
 export function distributedBuild(libtorch, native) {
   const headers = ["gloo", "distributed"].flatMap((folder) =>

@@ -81,7 +81,7 @@ export interface Native {
   threads(): number;
   cudaDevices(): number;
   loadLibrary(path: string): void;
-  /** Names with commas between; see `native/distributed.cc`. */
+  /** Names with commas between; see `native/distributed/group.cc`. */
   readonly groupBackends: string;
   joinGroup(
     address: string,
@@ -96,7 +96,7 @@ export interface Native {
   leaveGroup(): void;
   storeSet(key: string, text: string): void;
   storeGet(key: string): string | undefined;
-  /** Numbers of buckets of gradients; see `native/distributed_buckets.cc`. */
+  /** Numbers of buckets of gradients; see `native/distributed/buckets.cc`. */
   createBuckets(parameters: readonly number[], bytes: number): number;
   armBuckets(buckets: number): void;
   finishBuckets(buckets: number): void;
