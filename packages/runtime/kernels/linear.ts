@@ -19,12 +19,18 @@ const ROW: usize = 64;
 export function linear(
   x: usize, rows: i32, inputs: i32, w: usize, bias: usize, y: usize, outputs: i32, then: i32,
 ): void {
+  panels(x, rows, inputs, w, bias, y, <usize>outputs << 2, outputs, then);
+}
+
+/** `linear` for `left` outputs of rows that are `down` bytes apart. Each output is a sum in the order of the inputs, however many rows there are. */
+export function panels(
+  x: usize, rows: i32, inputs: i32, w: usize, bias: usize, y: usize, down: usize, left: i32, then: i32,
+): void {
   const across = <usize>inputs << 2;
-  const down = <usize>outputs << 2;
-  for (let first = 0; first < outputs; first += 16) {
-    const left = outputs - first;
+  const panel = <usize>inputs * ROW;
+  for (let odd = false; left > 0; left -= 16, odd = !odd) {
     let from = x;
-    let to = y + (<usize>first << 2);
+    let to = y;
     let r = 0;
     for (; r + 4 <= rows; r += 4) {
       four(from, across, w, bias, to, down, left, then);
@@ -37,9 +43,11 @@ export function linear(
       from += across << 1;
       to += down << 1;
     }
-    if (r < rows) one(from, across, w, bias, to, left, then);
-    w += <usize>inputs * ROW;
+    // One row takes two panels at once; of a last one without a second it stores the first half.
+    if (r < rows && !odd) one(from, across, w, left > 16 ? panel : 0, bias, to, left, then);
+    w += panel;
     bias += ROW;
+    y += ROW;
   }
 }
 
@@ -62,41 +70,38 @@ function putFew(y: usize, value: v128, left: i32, then: i32): void {
   if (left > 2) store<f32>(y, f32x4.extract_lane(out, 2) + (then == ADD ? load<f32>(y, 8) : 0), 8);
 }
 
-/** One row by 16 outputs. Two sets of sums, so that additions need not wait for one another. */
-function one(x: usize, across: usize, w: usize, bias: usize, y: usize, left: i32, then: i32): void {
+/** One row by 32 outputs of two panels, `second` bytes apart: enough sums that additions need not wait for one another. */
+function one(x: usize, across: usize, w: usize, second: usize, bias: usize, y: usize, left: i32, then: i32): void {
+  const further = second > 0 ? <usize>64 : 0;
   let a0 = v128.load(bias);
   let a1 = v128.load(bias, 16);
   let a2 = v128.load(bias, 32);
   let a3 = v128.load(bias, 48);
-  let b0 = splat(0);
-  let b1 = b0;
-  let b2 = b0;
-  let b3 = b0;
-  const end = x + across;
-  for (const pairs = end - 4; x < pairs; x += 8) {
+  let b0 = v128.load(bias + further);
+  let b1 = v128.load(bias + further, 16);
+  let b2 = v128.load(bias + further, 32);
+  let b3 = v128.load(bias + further, 48);
+  for (const end = x + across; x < end; x += 4) {
     const u = v128.load_splat<f32>(x);
     a0 = madd(u, v128.load(w), a0);
     a1 = madd(u, v128.load(w, 16), a1);
     a2 = madd(u, v128.load(w, 32), a2);
     a3 = madd(u, v128.load(w, 48), a3);
-    const v = v128.load_splat<f32>(x, 4);
-    b0 = madd(v, v128.load(w, 64), b0);
-    b1 = madd(v, v128.load(w, 80), b1);
-    b2 = madd(v, v128.load(w, 96), b2);
-    b3 = madd(v, v128.load(w, 112), b3);
-    w += 2 * ROW;
+    const v = w + second;
+    b0 = madd(u, v128.load(v), b0);
+    b1 = madd(u, v128.load(v, 16), b1);
+    b2 = madd(u, v128.load(v, 32), b2);
+    b3 = madd(u, v128.load(v, 48), b3);
+    w += ROW;
   }
-  if (x < end) {
-    const u = v128.load_splat<f32>(x);
-    a0 = madd(u, v128.load(w), a0);
-    a1 = madd(u, v128.load(w, 16), a1);
-    a2 = madd(u, v128.load(w, 32), a2);
-    a3 = madd(u, v128.load(w, 48), a3);
-  }
-  put(y, f32x4.add(a0, b0), left, then);
-  put(y + 16, f32x4.add(a1, b1), left - 4, then);
-  put(y + 32, f32x4.add(a2, b2), left - 8, then);
-  put(y + 48, f32x4.add(a3, b3), left - 12, then);
+  put(y, a0, left, then);
+  put(y + 16, a1, left - 4, then);
+  put(y + 32, a2, left - 8, then);
+  put(y + 48, a3, left - 12, then);
+  put(y + 64, b0, left - 16, then);
+  put(y + 80, b1, left - 20, then);
+  put(y + 96, b2, left - 24, then);
+  put(y + 112, b3, left - 28, then);
 }
 
 /** Two rows by 16 outputs. */

@@ -110,8 +110,12 @@ export function toFloat32(weight: Weight): Float32Array {
   switch (weight.type) {
     case "f32":
       return weight.data;
-    case "f16":
-      return Float32Array.from(weight.data, halfToFloat);
+    case "f16": {
+      const { data } = weight;
+      const values = new Float32Array(data.length);
+      for (let i = 0; i < data.length; i++) values[i] = halfToFloat(data[i]!);
+      return values;
+    }
     case "int8": {
       const { data, scales } = weight;
       const row = data.length / scales.length;

@@ -12,6 +12,19 @@ export interface Kernels {
     outputs: number,
     then: number,
   ): void;
+  linear16(
+    x: number,
+    rows: number,
+    inputs: number,
+    w: number,
+    bias: number,
+    y: number,
+    outputs: number,
+    then: number,
+    scratch: number,
+    keep: number,
+    lift: number,
+  ): void;
   linear8(
     x: number,
     rows: number,
@@ -129,6 +142,11 @@ export class Arena {
   /** The bytes at an address; valid until more is allocated. */
   bytes(at: number, length: number): Int8Array {
     return new Int8Array(this.#memory.buffer, at, length);
+  }
+
+  /** The numbers of 16 bits at an address; valid until more is allocated. */
+  halves(at: number, length: number): Uint16Array {
+    return new Uint16Array(this.#memory.buffer, at, length);
   }
 
   /** Room with these numbers. */

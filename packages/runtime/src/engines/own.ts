@@ -5,7 +5,7 @@ import { toFloat32, type Weights } from "../weights.ts";
 import { networkOf } from "./convolutions.ts";
 import type { DrawnModel, Engine } from "./engine.ts";
 import { Arena } from "./memory.ts";
-import { Product } from "./products.ts";
+import { bytesOf, Product } from "./products.ts";
 import { CachedTransformer } from "./transformer.ts";
 
 /**
@@ -14,8 +14,8 @@ import { CachedTransformer } from "./transformer.ts";
  * @param weights are copied: they may go afterward
  */
 export async function ownEngine(model: DrawnModel, weights: Weights): Promise<Engine> {
-  const numbers = [...weights.values()].reduce((sum, { data }) => sum + data.length, 0);
-  const arena = await Arena.create(4 * numbers * 1.1 + 2 ** 20);
+  const bytes = [...weights.values()].reduce((sum, weight) => sum + bytesOf(weight), 0);
+  const arena = await Arena.create(1.1 * bytes + 2 ** 20);
   return new OwnEngine(arena, model, weights);
 }
 

@@ -3,11 +3,19 @@ import { type Arena, THEN } from "./memory.ts";
 
 /** Outputs that a kernel computes side by side. */
 const PANEL = 16;
+/** The same with weights of 16 bits. */
+const WIDE = 32;
+
+/** What `linear16` wants to be told: see there. */
+const [KEEP, LIFT] = [0x8fffe000, 0x2000];
 
 /** What is done with a product: see {@link THEN}. */
 type Then = (typeof THEN)[keyof typeof THEN];
 
-/** `[rows, inputs]` → `[rows, outputs]`, with weights in the kernels' memory: those of 8 bits as such, others as float32. */
+/**
+ * `[rows, inputs]` → `[rows, outputs]`, with weights in the kernels' memory: those of 8 and 16 bits as such, others as float32. Those of
+ * 16 bits become float32 where the kernel does not pay, in convolutions, whose many rows share what is unpacked.
+ */
 export class Product {
   readonly inputs: number;
   readonly outputs: number;
@@ -23,6 +31,7 @@ export class Product {
     const added = padded(arena, bias && toFloat32(bias), this.outputs);
     const { kernels } = arena;
     const { inputs, outputs } = this;
+    const halves = weight.type === "f16" && staysHalf(weight) ? enlarged(weight.data) : undefined;
     if (weight.type === "int8") {
       const w = packBytes(arena, weight.data, [outputs, inputs], order);
       const scales = padded(arena, weight.scales, outputs);
@@ -32,6 +41,13 @@ export class Product {
         const mark = arena.mark;
         const scratch = arena.allocate(rows * (4 * Math.ceil(inputs / 8) + 1));
         kernels.linear8(x, rows, inputs, w, scales, added, y, outputs, then, most, scratch);
+        arena.free(mark);
+      };
+    } else if (halves !== undefined) {
+      const w = packHalves(arena, halves, [outputs, inputs]);
+      this.#run = (x, y, rows, then) => {
+        const mark = arena.mark;
+        kernels.linear16(x, rows, inputs, w, added, y, outputs, then, arena.allocate(WIDE * inputs), KEEP, LIFT);
         arena.free(mark);
       };
     } else {
@@ -51,9 +67,18 @@ export class Product {
   }
 }
 
+function staysHalf({ type, shape }: Weight): boolean {
+  return type === "f16" && shape.length === 2;
+}
+
+/** What a weight takes in the kernels' memory, but for what panels are filled up with. */
+export function bytesOf(weight: Weight): number {
+  return weight.type === "int8" || staysHalf(weight) ? weight.data.byteLength : 4 * weight.data.length;
+}
+
 /** Numbers filled up with 0 to whole panels. */
 function padded(arena: Arena, numbers: Float32Array | undefined, outputs: number): number {
-  const length = Math.ceil(outputs / PANEL) * PANEL;
+  const length = Math.ceil(outputs / WIDE) * WIDE;
   const at = arena.allocate(length);
   arena
     .floats(at, length)
@@ -75,6 +100,36 @@ function packFloats(
   for (let o = 0; o < outputs; o++) {
     const to = Math.floor(o / PANEL) * inputs * PANEL + (o % PANEL);
     for (let i = 0; i < inputs; i++) packed[to + i * PANEL] = values[o * inputs + (order?.[i] ?? i)]!;
+  }
+  return at;
+}
+
+/** Halves 2¹⁰ times as large, none of which is subnormal; `undefined` if they do not fit. */
+function enlarged(halves: Uint16Array): Uint16Array | undefined {
+  const large = new Uint16Array(halves.length);
+  for (let i = 0; i < halves.length; i++) {
+    const [sign, magnitude] = [halves[i]! & 0x8000, halves[i]! & 0x7fff];
+    if (magnitude >= 21 << 10) return undefined;
+    if (magnitude >= 1 << 10) large[i] = sign | (magnitude + (10 << 10));
+    else if (magnitude === 0) large[i] = sign;
+    else {
+      // A whole number of 2⁻²⁴, of which the highest bit becomes the exponent.
+      const digits = 31 - Math.clz32(magnitude);
+      large[i] = sign | ((digits << 10) + (magnitude << (10 - digits)));
+    }
+  }
+  return large;
+}
+
+/** `[outputs, inputs]` → `[⌈outputs/32⌉, inputs, 32]`, each eight outputs in the order 0, 4, 1, 5, 2, 6, 3, 7 */
+function packHalves(arena: Arena, halves: Uint16Array, [outputs, inputs]: readonly [number, number]): number {
+  const length = Math.ceil(outputs / WIDE) * inputs * WIDE;
+  const at = arena.allocate(length / 2);
+  const packed = arena.halves(at, length).fill(0);
+  for (let o = 0; o < outputs; o++) {
+    const place = (o & 24) + 2 * (o & 3) + ((o >> 2) & 1);
+    const to = Math.floor(o / WIDE) * inputs * WIDE + place;
+    for (let i = 0; i < inputs; i++) packed[to + i * WIDE] = halves[o * inputs + i]!;
   }
   return at;
 }
