@@ -12,16 +12,16 @@ function dot(a: usize, b: usize, bytes: usize): f32 {
   return rest;
 }
 
-/** The products of a vector with four others, `stride` apart, with sums in the order of `dot`. */
+/** The products of a vector with four others, one after the other, with sums in the order of `dot`. */
 @inline
-function dots(a: usize, b: usize, stride: usize, bytes: usize): v128 {
+function dots(a: usize, b: usize, bytes: usize): v128 {
   let t0 = splat(0);
   let t1 = t0;
   let t2 = t0;
   let t3 = t0;
-  const second = b + stride;
-  const third = second + stride;
-  const fourth = third + stride;
+  const second = b + bytes;
+  const third = second + bytes;
+  const fourth = third + bytes;
   for (let i: usize = 0; i < bytes; i += 16) {
     const x = v128.load(a + i);
     t0 = madd(x, v128.load(b + i), t0);
@@ -35,15 +35,15 @@ function dots(a: usize, b: usize, stride: usize, bytes: usize): v128 {
 }
 
 /** Products of the query with keys, times the scale, to `scores`; gives the largest of them and of `most`. */
-function score(q: usize, k: usize, n: i32, stride: usize, bytes: usize, scale: f32, scores: usize, most: f32): f32 {
+function score(q: usize, k: usize, n: i32, bytes: usize, scale: f32, scores: usize, most: f32): f32 {
   let j = 0;
   if ((bytes & 15) == 0) {
     let high = splat(most);
     for (; j + 4 <= n; j += 4) {
-      const values = f32x4.mul(dots(q, k, stride, bytes), splat(scale));
+      const values = f32x4.mul(dots(q, k, bytes), splat(scale));
       v128.store(scores, values);
       high = f32x4.max(high, values);
-      k += stride << 2;
+      k += bytes << 2;
       scores += 16;
     }
     most = max(
@@ -55,7 +55,7 @@ function score(q: usize, k: usize, n: i32, stride: usize, bytes: usize, scale: f
     const value = dot(q, k, bytes) * scale;
     store<f32>(scores, value);
     most = max(most, value);
-    k += stride;
+    k += bytes;
     scores += 4;
   }
   return most;
@@ -128,21 +128,22 @@ function mix(out: usize, v: usize, n: i32, stride: usize, weights: usize, lanes:
  * One query attends to `n1` positions and then to `n2` others, in all heads.
  *
  * @param q, out `[heads · depth]`
- * @param k1, v1, k2, v2 rows of `heads · depth` numbers
+ * @param k1, v1, k2, v2 rows of `depth` numbers, head after head: `[heads, …, depth]`, so that what a head reads lies together
+ * @param across1, across2 bytes from one head's rows to the next one's
  * @param scores room for `n1 + n2` numbers and three more
  */
 export function attend(
-  q: usize, out: usize, k1: usize, v1: usize, n1: i32, k2: usize, v2: usize, n2: i32, heads: i32, depth: i32, scores: usize,
+  q: usize, out: usize, k1: usize, v1: usize, n1: i32, across1: usize, k2: usize, v2: usize, n2: i32, across2: usize,
+  heads: i32, depth: i32, scores: usize,
 ): void {
   const n = n1 + n2;
   const bytes = <usize>depth << 2;
-  const stride = bytes * <usize>heads;
   const scale: f32 = <f32>1 / sqrt<f32>(<f32>depth);
   const second = scores + (<usize>n1 << 2);
   const end = scores + (<usize>n << 2);
   for (let head = 0; head < heads; head++) {
-    let most = score(q, k1, n1, stride, bytes, scale, scores, -Infinity as f32);
-    most = score(q, k2, n2, stride, bytes, scale, second, most);
+    let most = score(q, k1, n1, bytes, scale, scores, -Infinity as f32);
+    most = score(q, k2, n2, bytes, scale, second, most);
     // What stands behind the last is −∞ as good as, and adds nothing.
     v128.store(end, splat(-1e30));
     let total = splat(0);
@@ -158,22 +159,40 @@ export function attend(
     for (; i + 16 <= depth; i += 16) {
       const at = <usize>i << 2;
       for (let lane: usize = 0; lane < 64; lane += 16) v128.store(out + at + lane, splat(0));
-      mixWide(out + at, v1 + at, n1, stride, scores);
-      mixWide(out + at, v2 + at, n2, stride, second);
+      mixWide(out + at, v1 + at, n1, bytes, scores);
+      mixWide(out + at, v2 + at, n2, bytes, second);
     }
     for (; i < depth; i += 4) {
       const at = <usize>i << 2;
       const lanes = min(4, depth - i);
       for (let lane = 0; lane < lanes; lane++) store<f32>(out + at + (<usize>lane << 2), 0);
-      mix(out + at, v1 + at, n1, stride, scores, lanes);
-      mix(out + at, v2 + at, n2, stride, second, lanes);
+      mix(out + at, v1 + at, n1, bytes, scores, lanes);
+      mix(out + at, v2 + at, n2, bytes, second, lanes);
     }
     q += bytes;
     out += bytes;
-    k1 += bytes;
-    k2 += bytes;
-    v1 += bytes;
-    v2 += bytes;
+    k1 += across1;
+    k2 += across2;
+    v1 += across1;
+    v2 += across2;
+  }
+}
+
+/**
+ * Puts the key and the value of one token where `attend` looks for them.
+ *
+ * @param kv `[2, heads, depth]`
+ * @param keys, values where the first head's go; those of the next one go `across` bytes further on
+ */
+export function remember(kv: usize, keys: usize, values: usize, across: usize, heads: i32, depth: i32): void {
+  const bytes = <usize>depth << 2;
+  const width = bytes * <usize>heads;
+  for (let head = 0; head < heads; head++) {
+    memory.copy(keys, kv, bytes);
+    memory.copy(values, kv + width, bytes);
+    kv += bytes;
+    keys += across;
+    values += across;
   }
 }
 

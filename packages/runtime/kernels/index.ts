@@ -1,5 +1,5 @@
 // AssemblyScript. The kernels' door: plain functions on one memory, which is the caller's.
-export { attend, layerNorm } from "./attention";
+export { attend, layerNorm, remember } from "./attention";
 export { linear } from "./linear";
 export { linear16 } from "./linear16";
 export { linear8 } from "./linear8";

@@ -44,13 +44,16 @@ export interface Kernels {
     k1: number,
     v1: number,
     n1: number,
+    across1: number,
     k2: number,
     v2: number,
     n2: number,
+    across2: number,
     heads: number,
     depth: number,
     scores: number,
   ): void;
+  remember(kv: number, keys: number, values: number, across: number, heads: number, depth: number): void;
   layerNorm(x: number, y: number, weight: number, bias: number, rows: number, width: number, epsilon: number): void;
   gather(
     x: number,
@@ -154,12 +157,6 @@ export class Arena {
     const at = this.allocate(numbers.length);
     this.floats(at, numbers.length).set(numbers);
     return at;
-  }
-
-  /** Copies numbers from one address to another. */
-  copy(from: number, to: number, length: number): void {
-    const bytes = new Uint8Array(this.#memory.buffer);
-    bytes.copyWithin(to, from, from + 4 * length);
   }
 }
 

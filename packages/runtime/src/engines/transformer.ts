@@ -18,21 +18,22 @@ interface Block {
   readonly contract: Product;
 }
 
-/** Addresses of keys and values of one layer, rows of `width` numbers. */
+/** Addresses of keys and values of one layer, for each of the `H` heads rows of `D` numbers. */
 interface Cache {
-  /** Those of each condition, `[N, P, width]`. */
+  /** Those of each condition, `[N, H, P, D]`. */
   readonly prefixKeys: number;
   readonly prefixValues: number;
-  /** Those of each sequence's own tokens, `[S, T − 1, width]`. */
+  /** Those of each sequence's own tokens, `[S, H, T − 1, D]`. */
   readonly keys: number;
   readonly values: number;
 }
 
-/** Addresses of keys and values that are attended to, and of how many positions. */
+/** Addresses of keys and values that are attended to, of how many positions, and for how many there is room. */
 interface Past {
   readonly keys: number;
   readonly values: number;
   readonly count: number;
+  readonly room: number;
 }
 
 /** A batch under way. */
@@ -147,15 +148,12 @@ export class CachedTransformer {
       const [keys, values] = [caches[i]!.prefixKeys + offset, caches[i]!.prefixValues + offset];
       this.#normalize(x, h, block.norm1, P);
       block.qkv.run(h, qkv, P);
-      for (let p = 0; p < P; p++) {
-        arena.copy(qkv + 4 * (3 * p + 1) * C, keys + 4 * p * C, C);
-        arena.copy(qkv + 4 * (3 * p + 2) * C, values + 4 * p * C, C);
-      }
+      for (let p = 0; p < P; p++) this.#remember(qkv + 12 * p * C, { keys, values, count: p, room: P });
       // Of the last layer only the last output counts.
       const first = i === this.#blocks.length - 1 ? P - 1 : 0;
       const rows = P - first;
       for (let p = first; p < P; p++) {
-        const before = { keys, values, count: p + 1 };
+        const before = { keys, values, count: p + 1, room: P };
         this.#attend(qkv + 12 * p * C, h + 4 * p * C, before, { ...before, count: 0 }, scores);
       }
       const [from, rest] = [h + 4 * first * C, x + 4 * first * C];
@@ -189,10 +187,10 @@ export class CachedTransformer {
         const own = 4 * place * (T - 1) * C;
         const shared = 4 * sequences.of[place]! * P * C;
         const q = qkv + 12 * s * C;
-        arena.copy(q + 4 * C, keys + own + 4 * t * C, C);
-        arena.copy(q + 8 * C, values + own + 4 * t * C, C);
-        const prefix = { keys: prefixKeys + shared, values: prefixValues + shared, count: P };
-        this.#attend(q, h + 4 * s * C, prefix, { keys: keys + own, values: values + own, count: t + 1 }, scores);
+        const past = { keys: keys + own, values: values + own, count: t, room: T - 1 };
+        this.#remember(q, past);
+        const prefix = { keys: prefixKeys + shared, values: prefixValues + shared, count: P, room: P };
+        this.#attend(q, h + 4 * s * C, prefix, { ...past, count: t + 1 }, scores);
       }
       block.project.run(h, x, S, THEN.add);
       this.#normalize(x, h, block.norm2, S);
@@ -223,7 +221,16 @@ export class CachedTransformer {
   #attend(q: number, out: number, first: Past, second: Past, scores: number): void {
     const { keys: k1, values: v1, count: n1 } = first;
     const { keys: k2, values: v2, count: n2 } = second;
-    this.#arena.kernels.attend(q, out, k1, v1, n1, k2, v2, n2, this.#heads, this.#width / this.#heads, scores);
+    const D = this.#width / this.#heads;
+    const [across1, across2] = [4 * first.room * D, 4 * second.room * D];
+    this.#arena.kernels.attend(q, out, k1, v1, n1, across1, k2, v2, n2, across2, this.#heads, D, scores);
+  }
+
+  /** Appends the key and the value of a token, which follow its query, to those that are there. */
+  #remember(query: number, { keys, values, count, room }: Past): void {
+    const [C, H] = [this.#width, this.#heads];
+    const D = C / H;
+    this.#arena.kernels.remember(query + 4 * C, keys + 4 * count * D, values + 4 * count * D, 4 * room * D, H, D);
   }
 
   #normalize(x: number, y: number, { weight, bias }: LayerNorm, rows: number): void {
