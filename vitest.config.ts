@@ -29,16 +29,18 @@ const alone = ["packages", "apps"]
 
 /** Files that take longest, which begin first, so that no worker is left with one at the end. */
 const LONGEST = [
-  "cli/cli",
-  "stage1/trainer",
-  "cli/sample-ways",
-  "cli/killed",
-  "browser/chromium",
-  "run/loop",
-  "runtime/test/own",
-  "cli/output",
   "metrics/follow",
+  "iqvae/test/packages",
+  "cli/killed",
+  "stage1/trainer",
+  "cli/serve",
+  "runtime/test/onnx",
+  "browser/chromium",
+  "bench/scripts",
+  "cli/processes-killed",
+  "stage2/trainer",
   "studio/test/keep",
+  "plan/memory",
 ].map((name) => `/${name}.test.ts`);
 
 class LongestFirst extends BaseSequencer {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { listCheckpoints } from "../../src/run/checkpoint.ts";
@@ -34,6 +34,8 @@ test(`iqvae start, killed ${KILLS} times by SIGKILL and started again, ends in t
   expect(result("tiny")).toEqual(result("undisturbed"));
   // The kills must have hit different moments, or nothing was shown.
   expect(stands.size).toBeGreaterThan(6);
+  const left = readdirSync(workspace.at("runs/tiny/checkpoints"));
+  expect(left.filter((name) => name.endsWith(".part"))).toEqual([]);
 });
 
 /** The newest checkpoint of each stage. */

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -88,45 +88,16 @@ describe("an interrupted training", () => {
   });
 });
 
-describe("a process that is killed", () => {
+// By SIGKILL: see cli/killed.test.ts.
+describe("a process that is asked to stop, or locked out", () => {
   const start = (...args: string[]) => {
     const process_ = spawn(process.execPath, [child, ...args], { stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
     for (const stream of [process_.stdout, process_.stderr]) stream.on("data", (data) => (output += data));
-    const training = new Promise<void>((done) => process_.stdout.once("data", () => done()));
     const ended = once(process_, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
-    /** Resolves when so many steps were made. */
-    const stepped = (steps: number) =>
-      new Promise<void>((done) => {
-        process_.stdout.on("data", () => void (output.split("step ").length > steps && done()));
-      });
-    return { process: process_, training, stepped, ended, output: () => output };
+    const training = Promise.race([once(process_.stdout, "data"), ended]);
+    return { process: process_, training, ended, output: () => output };
   };
-
-  test("20 times by SIGKILL at random moments ends in the same bits as one left alone", async () => {
-    const undisturbed = join(temporaryFolder(), "undisturbed");
-    const [code] = await start(undisturbed).ended;
-    expect(code).toBe(0);
-
-    const path = join(temporaryFolder(), "killed");
-    const steps: number[] = [];
-    for (let kill = 0; kill < 20; kill++) {
-      const run = start(path);
-      // By steps and not by time alone, so that the kills spread over a training of any speed.
-      await Promise.race([run.stepped(Math.floor(Math.random() * 9)), run.ended]);
-      await new Promise((done) => setTimeout(done, Math.random() * 10));
-      run.process.kill("SIGKILL");
-      await run.ended;
-      steps.push(listCheckpoints(join(path, "checkpoints"), "stage1")[0]?.step ?? 0);
-    }
-    const last = start(path);
-    await last.ended;
-    expect(last.output()).toContain("finished");
-    expect(bits(path)).toEqual(bits(undisturbed));
-    // The kills have to hit the middle of the training, or nothing was shown.
-    expect(new Set(steps).size).toBeGreaterThan(4);
-    expect(readdirSync(join(path, "checkpoints")).filter((name) => name.endsWith(".part"))).toEqual([]);
-  });
 
   test("by SIGINT saves first, exits with 130, and goes on to the same bits", async () => {
     const undisturbed = join(temporaryFolder(), "undisturbed");
