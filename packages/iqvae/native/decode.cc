@@ -6,10 +6,10 @@
 // Every row is summed in the same order whatever stands beside it: a sequence comes out equal to the bit in any batch.
 #include "history.h"
 #include "loops_decode.h"
+#include "panels.h"
 #include "parallel.h"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -23,25 +23,11 @@ using namespace kernels;
 
 constexpr int64_t kOfLayer = 12;  // weights of a layer
 
-// A product by panels (see pack_panels).
-template <typename T>
-struct Product {
-  const T* panels;
-  const float* bias;
-  int64_t inputs, outputs;
-
-  void operator()(const float* x, int64_t rows, float* out) const {
-    for (int64_t first = 0; first < outputs; first += kPanel)
-      multiply<T>(x, panels + first * inputs, bias == nullptr ? nullptr : bias + first, rows, inputs, outputs, std::min(kPanel, outputs - first),
-                  out + first);
-  }
-};
-
 struct Norm {
   const float *weight, *bias;
 };
 
-// Keys are kept as [·, heads, features, time], values as [·, heads, time, features].
+// Keys are kept in blocks of moments (see kKeys), values as [·, heads, time, features].
 template <typename T>
 struct Layer {
   Norm norm1, norm2;
@@ -73,9 +59,10 @@ void attend(const Network<T>& net, const Layer<T>& layer, int64_t begin, int64_t
   const int64_t D = s.features, C = s.heads * D;
   for (int64_t h = 0; h < s.heads; ++h)
     for (int64_t r = 0; r < rows; ++r) {
-      const int64_t shared = (net.prefix_of[begin + r] * s.heads + h) * D * s.prefix, own = ((begin + r) * s.heads + h) * D * s.capacity;
-      best<attend_one<T>>(room.wide + r * 3 * C + h * D, layer.prefix_k + shared, layer.prefix_v + shared, layer.own_k + own, layer.own_v + own,
-                          room.mixed + r * C + h * D, s, room.scores, room.q);
+      const int64_t shared = net.prefix_of[begin + r] * s.heads + h, own = (begin + r) * s.heads + h;
+      kernels::attend<T>(room.wide + r * 3 * C + h * D, layer.prefix_k + shared * s.room_of_keys(s.prefix), layer.prefix_v + shared * D * s.prefix,
+                         layer.own_k + own * s.room_of_keys(s.capacity), layer.own_v + own * D * s.capacity, room.mixed + r * C + h * D, s,
+                         room.scores, room.q);
     }
 }
 
@@ -102,15 +89,6 @@ void run(const Network<T>& net, int64_t begin, int64_t rows, const Room& room, f
   net.head(room.h, rows, logits);
 }
 
-bool is_flat(const Tensor& tensor, at::ScalarType type) {
-  return tensor.is_cpu() && tensor.is_contiguous() && tensor.scalar_type() == type && !tensor.is_neg();
-}
-
-void check_panels(const Tensor& panels, int64_t inputs, int64_t outputs, const char* what) {
-  TORCH_CHECK(panels.dim() == 3 && panels.size(0) == (outputs + kPanel - 1) / kPanel && panels.size(1) == inputs && panels.size(2) == kPanel,
-              "decode_token expects panels [ceil(", outputs, "/32), ", inputs, ", 32] for ", what, ", but got ", panels.sizes());
-}
-
 // The shapes of everything, so that no thread reads past an end.
 void check_shapes(const Tensor& x, at::TensorList weights, at::TensorList prefix_k, at::TensorList prefix_v, at::TensorList own_k,
                   at::TensorList own_v, const Tensor& of, int64_t position, int64_t codes) {
@@ -120,9 +98,11 @@ void check_shapes(const Tensor& x, at::TensorList weights, at::TensorList prefix
                   static_cast<int64_t>(prefix_v.size()) == L && static_cast<int64_t>(own_v.size()) == L,
               "decode_token expects for each layer ", kOfLayer, " weights and 4 caches, and 3 weights more, but got ", weights.size(), " weights and ",
               prefix_k.size(), ", ", prefix_v.size(), ", ", own_k.size(), ", ", own_v.size(), " caches");
-  TORCH_CHECK(own_k[0].dim() == 4 && prefix_k[0].dim() == 4, "decode_token expects caches of 4 dimensions");
-  const int64_t B = x.size(0), C = x.size(1), H = own_k[0].size(1), D = own_k[0].size(2), S = own_k[0].size(3), N = prefix_k[0].size(0),
-                P = prefix_k[0].size(3), hidden = weights[9].numel();
+  TORCH_CHECK(own_v[0].dim() == 4 && prefix_v[0].dim() == 4, "decode_token expects values of 4 dimensions, but got own_v ", own_v[0].sizes(),
+              " and prefix_v ", prefix_v[0].sizes());
+  const int64_t B = x.size(0), C = x.size(1), H = own_v[0].size(1), S = own_v[0].size(2), D = own_v[0].size(3), N = prefix_v[0].size(0),
+                P = prefix_v[0].size(2), hidden = weights[9].numel();
+  const auto blocks = [](int64_t moments) { return (moments + kKeys - 1) / kKeys; };
   TORCH_CHECK(C == H * D && C > 0 && of.dim() == 1 && of.size(0) == B && of.scalar_type() == at::kLong, "decode_token: x ", x.sizes(),
               ", caches of ", H, " heads of ", D, " features, and of ", of.sizes(), " (", of.scalar_type(), ") do not belong together");
   TORCH_CHECK(position >= 0 && position < S, "decode_token: position ", position, " lies outside the cache of ", S);
@@ -134,32 +114,41 @@ void check_shapes(const Tensor& x, at::TensorList weights, at::TensorList prefix
     for (const int64_t i : {0, 1, 5, 6, 7, 11}) vector(at + i, C);
     vector(at + 3, 3 * C);
     vector(at + 9, hidden);
-    check_panels(weights[at + 2], C, 3 * C, "queries, keys and values");
-    check_panels(weights[at + 4], C, C, "the projection");
-    check_panels(weights[at + 8], C, hidden, "the expansion");
-    check_panels(weights[at + 10], hidden, C, "the contraction");
-    TORCH_CHECK(own_k[l].sizes() == at::IntArrayRef({B, H, D, S}) && own_v[l].sizes() == at::IntArrayRef({B, H, S, D}) &&
-                    prefix_k[l].sizes() == at::IntArrayRef({N, H, D, P}) && prefix_v[l].sizes() == at::IntArrayRef({N, H, P, D}),
+    check_panels("decode_token", weights[at + 2], C, 3 * C, "queries, keys and values");
+    check_panels("decode_token", weights[at + 4], C, C, "the projection");
+    check_panels("decode_token", weights[at + 8], C, hidden, "the expansion");
+    check_panels("decode_token", weights[at + 10], hidden, C, "the contraction");
+    TORCH_CHECK(own_k[l].sizes() == at::IntArrayRef({B, H, blocks(S), D, kKeys}) && own_v[l].sizes() == at::IntArrayRef({B, H, S, D}) &&
+                    prefix_k[l].sizes() == at::IntArrayRef({N, H, blocks(P), D, kKeys}) && prefix_v[l].sizes() == at::IntArrayRef({N, H, P, D}),
                 "decode_token: the caches of layer ", l, ", prefix_k ", prefix_k[l].sizes(), ", prefix_v ", prefix_v[l].sizes(), ", own_k ",
                 own_k[l].sizes(), " and own_v ", own_v[l].sizes(), ", do not belong together");
   }
   vector(L * kOfLayer, C);
   vector(L * kOfLayer + 1, C);
-  check_panels(weights[L * kOfLayer + 2], C, codes, "the codes");
+  check_panels("decode_token", weights[L * kOfLayer + 2], C, codes, "the codes");
 }
 
-// Own caches are written, so each needs memory of its own. By storages and not pair by pair: this is asked for every token.
+// Own caches are written, so each needs memory of its own. Sorted and not pair by pair: this is asked for every token.
 void check_apart(at::TensorList own_k, at::TensorList own_v, const std::vector<Tensor>& read) {
-  const auto memory = [](const Tensor& tensor) { return tensor.storage().unsafeGetStorageImpl(); };
-  std::vector<const void*> written;
+  using Range = std::pair<const char*, const char*>;
+  const auto memory = [](const Tensor& tensor) {
+    const auto* begin = static_cast<const char*>(tensor.data_ptr());
+    return Range{begin, begin + tensor.nbytes()};
+  };
+  std::vector<Range> written;
   for (const at::TensorList& list : {own_k, own_v})
     for (const Tensor& each : list) {
       kernels::check_writable("decode_token", each);
       if (each.numel() > 0) written.push_back(memory(each));
     }
   std::sort(written.begin(), written.end());
-  bool apart = std::adjacent_find(written.begin(), written.end()) == written.end();
-  for (const Tensor& each : read) apart = apart && !std::binary_search(written.begin(), written.end(), memory(each));
+  bool apart = true;
+  for (size_t i = 1; i < written.size(); ++i) apart = apart && written[i - 1].second <= written[i].first;
+  for (const Tensor& each : read) {
+    const Range range = memory(each);
+    const auto after = std::upper_bound(written.begin(), written.end(), range, [](const Range& a, const Range& b) { return a.first < b.second; });
+    if (each.numel() > 0 && after != written.end()) apart = apart && range.second <= after->first;
+  }
   TORCH_CHECK(apart, "decode_token writes into each own cache, so that each needs memory of its own");
 }
 
@@ -169,7 +158,7 @@ void check_memory(const Tensor& x, at::TensorList weights, at::TensorList prefix
   const auto type = own_k[0].scalar_type();
   TORCH_CHECK(type == at::kFloat || type == at::kBFloat16, "decode_token expects caches in float32 or bfloat16, but got ", type);
   bool fits = is_flat(x, at::kFloat) && of.is_cpu() && of.is_contiguous();
-  for (const Tensor& each : weights) fits = fits && is_flat(each, each.dim() == 3 ? type : at::kFloat);
+  for (const Tensor& each : weights) fits = fits && is_flat(each, each.dim() == 4 ? type : at::kFloat);
   for (const at::TensorList& list : {prefix_k, prefix_v, own_k, own_v})
     for (const Tensor& each : list) fits = fits && is_flat(each, type);
   TORCH_CHECK(fits, "decode_token works on the CPU, with contiguous tensors: x, norms and biases in float32, panels and caches in one dtype");
@@ -185,14 +174,14 @@ Network<T> network_of(at::TensorList weights, at::TensorList prefix_k, at::Tenso
   const auto floats = [&](int64_t i) { return static_cast<const float*>(weights[i].data_ptr()); };
   const auto norm = [&](int64_t i) { return Norm{floats(i), floats(i + 1)}; };
   const auto cache = [](const Tensor& tensor) { return static_cast<T*>(tensor.data_ptr()); };
-  const auto product = [&](int64_t i) { return Product<T>{cache(weights[i]), floats(i + 1), weights[i].size(1), weights[i + 1].numel()}; };
+  const auto product = [&](int64_t i) { return Product<T>{cache(weights[i]), floats(i + 1), weights[i].size(2), weights[i + 1].numel()}; };
   Network<T> net;
   for (int64_t l = 0, at = 0; l < static_cast<int64_t>(own_k.size()); ++l, at += kOfLayer)
     net.layers.push_back({norm(at), norm(at + 6), product(at + 2), product(at + 4), product(at + 8), product(at + 10), cache(prefix_k[l]),
                           cache(prefix_v[l]), cache(own_k[l]), cache(own_v[l])});
   const Tensor& head = weights[weights.size() - 1];
   net.norm = norm(weights.size() - 3);
-  net.head = {cache(head), nullptr, head.size(1), codes};
+  net.head = {cache(head), nullptr, head.size(2), codes};
   net.prefix_of = of.data_ptr<int64_t>();
   net.sizes = sizes;
   net.hidden = weights[9].numel();
@@ -203,7 +192,8 @@ Network<T> network_of(at::TensorList weights, at::TensorList prefix_k, at::Tenso
 template <typename T>
 void run_all(const Network<T>& net, const Tensor& x, Tensor& logits) {
   const int64_t B = x.size(0), C = x.size(1), codes = logits.size(1), wide = std::max(net.hidden, 3 * C), each = 4 * C + wide;
-  const int64_t past = net.sizes.prefix + net.sizes.position + 1 + net.sizes.features;
+  // Scores are written by blocks, so the last one may reach beyond the last moment.
+  const int64_t past = net.sizes.prefix + net.sizes.position + kKeys + net.sizes.features;
   const Tensor room = at::empty({B, each + past}, x.options());
   float* memory = room.data_ptr<float>();
   const float* in = x.data_ptr<float>();
@@ -235,7 +225,7 @@ Tensor decode_token(const Tensor& x, at::TensorList weights, at::TensorList pref
     const int64_t place = of.data_ptr<int64_t>()[b];
     TORCH_CHECK(place >= 0 && place < prefixes, "decode_token: sequence ", b, " names prefix ", place, " of ", prefixes);
   }
-  const Sizes sizes{own_k[0].size(1), own_k[0].size(2), prefix_k[0].size(3), own_k[0].size(3), position};
+  const Sizes sizes{own_v[0].size(1), own_v[0].size(3), prefix_v[0].size(2), own_v[0].size(2), position};
   Tensor logits = at::empty({x.size(0), codes}, x.options());
   if (own_k[0].scalar_type() == at::kFloat)
     run_all(network_of<float>(weights, prefix_k, prefix_v, own_k, own_v, of, sizes, codes, eps), x, logits);
@@ -246,14 +236,6 @@ Tensor decode_token(const Tensor& x, at::TensorList weights, at::TensorList pref
   return logits;
 }
 
-// A weight [O, I] as panels [⌈O/32⌉, I, 32]; the last is filled up with zeros.
-Tensor pack_panels(const Tensor& weight) {
-  TORCH_CHECK(weight.dim() == 2, "pack_panels expects a weight [O, I], but got ", weight.sizes());
-  const int64_t panels = (weight.size(0) + kPanel - 1) / kPanel;
-  const Tensor padded = at::cat({weight, weight.new_zeros({panels * kPanel - weight.size(0), weight.size(1)})});
-  return padded.reshape({panels, kPanel, weight.size(1)}).transpose(1, 2).contiguous();
-}
-
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(iqvae, m) {
@@ -261,5 +243,4 @@ TORCH_LIBRARY_FRAGMENT(iqvae, m) {
       "decode_token(Tensor x, Tensor[] weights, Tensor[] prefix_k, Tensor[] prefix_v, Tensor(a!)[] own_k, Tensor(b!)[] own_v, Tensor of, "
       "int position, int codes, float eps) -> Tensor",
       decode_token);
-  m.def("pack_panels(Tensor weight) -> Tensor", pack_panels);
 }

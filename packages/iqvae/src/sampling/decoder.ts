@@ -1,7 +1,15 @@
 import { type LayerNorm, type Linear, ops, scope, type Tensor } from "@iqvae/torch";
 import { attend, splitHeads } from "../models/attention.ts";
 import type { Block, Transformer } from "../models/transformer.ts";
-import { type DecodeCaches, decodeToken, packPanels } from "../support/kernels.ts";
+import {
+  blockedShape,
+  blockKeys,
+  type DecodeCaches,
+  decodeToken,
+  inLargePages,
+  packPanels,
+  panelLinear,
+} from "../support/kernels.ts";
 import { onOneThread, ThreadChoice } from "./thread-choice.ts";
 
 /** The dtype of weights and cache, and so of what is read for every token; activations and logits stay in float32. */
@@ -16,6 +24,7 @@ interface Layer {
   readonly norm2: LayerNorm;
   readonly qkv: Product;
   readonly project: Product;
+  /** GELU included. */
   readonly expand: Product;
   readonly contract: Product;
 }
@@ -35,20 +44,23 @@ export class CachedTransformer {
   readonly #packed: readonly Tensor[] | null;
   readonly #threads = new ThreadChoice();
 
-  /** @param fused tokens by the fused kernel of the CPU, else by libtorch's operators, as on other devices */
+  /** @param fused by the fused kernels of the CPU, else by libtorch's operators, as on other devices */
   constructor(model: Transformer, precision: SamplingPrecision, fused: boolean = model.head.weight.device === "cpu") {
     this.#model = model;
     this.#precision = precision;
+    const panels = fused ? panelsOf(model, precision) : null;
+    const product = (layer: Linear, gelu = false): Product =>
+      panels === null ? plainProduct(layer, precision, gelu) : panelProduct(layer, panels.get(layer)!, gelu);
     this.#layers = model.blocks.map(({ norm1, attention, norm2, expand, contract }) => ({
       norm1,
       norm2,
-      qkv: product(attention.qkv, precision),
-      project: product(attention.project, precision),
-      expand: product(expand, precision),
-      contract: product(contract, precision),
+      qkv: product(attention.qkv),
+      project: product(attention.project),
+      expand: product(expand, true),
+      contract: product(contract),
     }));
-    this.#head = product(model.head, precision);
-    this.#packed = fused ? packed(model, precision) : null;
+    this.#head = product(model.head);
+    this.#packed = panels === null ? null : inOrder(model, panels);
   }
 
   /**
@@ -62,41 +74,55 @@ export class CachedTransformer {
     const [N] = conditions.shape as [number];
     const [B] = of.shape as [number];
     const [H, D] = [config.heads, config.width / config.heads];
-    const room = { dtype: this.#precision, device: conditions.device };
     const capacity = Math.max(1, tokens.imageTokens - 1);
-    // One by one and on one thread, since the bits of a large product depend on how many rows and threads it has. A token takes
-    // so much longer to draw than to read that little is lost, and nothing waits for threads on a busy machine.
-    const read = Array.from({ length: N }, (_, i) =>
-      scope(() => onOneThread(() => this.#read(conditions.slice(0, i, i + 1)))),
-    );
-    const caches = {
-      prefixKeys: this.#layers.map((_, i) => ops.aten.cat(read.map((each) => each.keys[i]!))),
-      prefixValues: this.#layers.map((_, i) => ops.aten.cat(read.map((each) => each.values[i]!))),
-      keys: this.#layers.map(() => ops.aten.zeros([B, H, D, capacity], room)),
-      values: this.#layers.map(() => ops.aten.zeros([B, H, capacity, D], room)),
-    };
-    return { caches, of, logits: ops.aten.cat(read.map((each) => each.logits)).index_select(0, of) };
+    const fused = this.#packed !== null;
+    // One by one where the bits of a large product depend on how many rows it has.
+    const parts = fused ? [conditions] : Array.from({ length: N }, (_, i) => conditions.slice(0, i, i + 1));
+    return scope(() => {
+      const read = parts.map((part) => this.#read(part));
+      const nothing = ops.aten.zeros([], { dtype: this.#precision, device: conditions.device });
+      const prefixes = (of: "keys" | "values") =>
+        this.#layers.map((_, i) => ops.aten.cat(read.map((each) => each[of][i]!)));
+      const own = (shape: readonly number[]) => this.#layers.map(() => nothing.expand([...shape]));
+      const values = [B, H, capacity, D];
+      const keys = fused ? blockedShape(values) : [B, H, D, capacity];
+      const lists = [prefixes("keys"), prefixes("values"), own(keys), own(values)];
+      const room = fused ? inLargePages(lists.flat()) : lists.flat().map((each) => each.contiguous());
+      const [prefixKeys, prefixValues, ownKeys, ownValues] = lists.map((_, i) =>
+        room.slice(i * this.#layers.length, (i + 1) * this.#layers.length),
+      ) as [Tensor[], Tensor[], Tensor[], Tensor[]];
+      const caches = { prefixKeys, prefixValues, keys: ownKeys, values: ownValues };
+      return { caches, of, logits: ops.aten.cat(read.map((each) => each.logits)).index_select(0, of) };
+    });
   }
 
-  /** One condition, `[1, P]`: keys and values of all layers, and the logits of image token 0. */
-  #read(condition: Tensor): { keys: Tensor[]; values: Tensor[]; logits: Tensor } {
+  /** Conditions `[N, P]`: keys and values of all layers, and the logits of image token 0. */
+  #read(conditions: Tensor): { keys: Tensor[]; values: Tensor[]; logits: Tensor } {
     const { config, positions, conditionEmbedding, norm } = this.#model;
-    const P = condition.shape[1]!;
+    const P = conditions.shape[1]!;
     const [keys, values]: [Tensor[], Tensor[]] = [[], []];
-    let x = conditionEmbedding.forward(condition).add(positions.slice(0, 0, P)); // [1, P, C]
+    let x = conditionEmbedding.forward(conditions).add(positions.slice(0, 0, P)); // [N, P, C]
     this.#layers.forEach((layer, i) => {
-      const [q, k, v] = splitHeads(layer.qkv(layer.norm1.forward(x)), config.heads).map((part) =>
-        part.to(this.#precision),
-      ) as [Tensor, Tensor, Tensor]; // [1, H, P, D]
-      keys.push(k.transpose(2, 3).contiguous());
-      values.push(v.contiguous());
+      const qkv = layer.qkv(layer.norm1.forward(x));
+      const [q, k, v] = splitHeads(qkv, config.heads).map((part) => part.to(this.#precision)) as [
+        Tensor,
+        Tensor,
+        Tensor,
+      ]; // [N, H, P, D]
+      keys.push(this.#packed === null ? k.transpose(2, 3) : blockKeys(k));
+      values.push(v);
       const first = i === this.#layers.length - 1 ? P - 1 : 0; // of the last layer only the last output counts
-      const mixed = attend(q.slice(2, first), k, v)
-        .transpose(1, 2)
-        .reshape([1, P - first, config.width]);
+      const mixed = this.#packed === null ? joined(attend(q.slice(2, first), k, v)) : this.#attend(qkv, first);
       x = after(layer, x.slice(1, first), mixed);
     });
     return { keys, values, logits: this.#head(norm.forward(x.select(1, 0))) };
+  }
+
+  /** Every head on a thread of its own: a single one could be shared by threads, and its bits depend on how many. */
+  #attend(qkv: Tensor, first: number): Tensor {
+    const { heads } = this.#model.config;
+    const mix = () => ops.fused.causal_attention(qkv, heads, first);
+    return heads === 1 ? onOneThread(mix) : mix();
   }
 
   /**
@@ -126,7 +152,7 @@ export class CachedTransformer {
       const allKeys = ops.aten.cat([caches.prefixKeys[i]!.index_select(0, of), keys.slice(3, 0, t + 1)], 3);
       const allValues = ops.aten.cat([caches.prefixValues[i]!.index_select(0, of), values.slice(2, 0, t + 1)], 2);
       const scores = q.div(Math.sqrt(q.shape[3]!)).to(this.#precision).matmul(allKeys);
-      const mixed = scores.softmax(-1).matmul(allValues).transpose(1, 2).reshape(x.shape);
+      const mixed = joined(scores.softmax(-1).matmul(allValues));
       x = after(layer, x, mixed);
     });
     return this.#head(norm.forward(x.select(1, 0)));
@@ -142,23 +168,49 @@ export interface Decoding {
   readonly logits: Tensor;
 }
 
+/** Heads side by side: `[B, H, n, D]` → `[B, n, C]`. */
+function joined(mixed: Tensor): Tensor {
+  const [B, H, n, D] = mixed.shape as [number, number, number, number];
+  return mixed.transpose(1, 2).reshape([B, n, H * D]);
+}
+
 /** The rest of a layer, once attention has mixed the values. */
 function after({ project, norm2, expand, contract }: Layer, x: Tensor, mixed: Tensor): Tensor {
   const attended = x.add(project(mixed));
-  return attended.add(contract(ops.aten.gelu(expand(norm2.forward(attended)))));
+  return attended.add(contract(expand(norm2.forward(attended))));
 }
 
-function product(layer: Linear, precision: SamplingPrecision): Product {
+function plainProduct(layer: Linear, precision: SamplingPrecision, gelu: boolean): Product {
   const weight = layer.weight.detach().to(precision);
   const bias = layer.bias?.detach().to(precision) ?? null;
-  return (x) => ops.aten.linear(x.to(precision), weight, bias).to("float32");
+  const product: Product = (x) => ops.aten.linear(x.to(precision), weight, bias).to("float32");
+  return gelu ? (x) => ops.aten.gelu(product(x)) : product;
+}
+
+function panelProduct(layer: Linear, panels: Tensor, gelu: boolean): Product {
+  const bias = layer.bias?.detach() ?? null;
+  const outputs = layer.weight.shape[0]!;
+  return (x) => panelLinear(x.contiguous(), panels, bias, { outputs, gelu });
+}
+
+const productsOf = ({ attention, expand, contract }: Block): Linear[] => [
+  attention.qkv,
+  attention.project,
+  expand,
+  contract,
+];
+
+/** All weights in panels, in the order in which a token goes through them. */
+function panelsOf({ blocks, head }: Transformer, precision: SamplingPrecision): Map<Linear, Tensor> {
+  const layers = [...blocks.flatMap(productsOf), head];
+  const panels = scope(() => inLargePages(layers.map((layer) => packPanels(layer.weight.detach().to(precision)))));
+  return new Map(layers.map((layer, i) => [layer, panels[i]!]));
 }
 
 /** The weights in the order and form of {@link decodeToken}. */
-function packed({ blocks, norm, head }: Transformer, precision: SamplingPrecision): Tensor[] {
-  const panels = (layer: Linear): Tensor => packPanels(layer.weight.detach().to(precision));
+function inOrder({ blocks, norm, head }: Transformer, panels: ReadonlyMap<Linear, Tensor>): Tensor[] {
   const linear = (layer: Linear): Tensor[] => [
-    panels(layer),
+    panels.get(layer)!,
     layer.bias?.detach() ?? ops.aten.zeros([layer.weight.shape[0]!]),
   ];
   const affine = ({ weight, bias }: LayerNorm): Tensor[] => [weight.detach(), bias.detach()];
@@ -170,5 +222,5 @@ function packed({ blocks, norm, head }: Transformer, precision: SamplingPrecisio
     ...linear(expand),
     ...linear(contract),
   ];
-  return [...blocks.flatMap(ofBlock), ...affine(norm), panels(head)];
+  return [...blocks.flatMap(ofBlock), ...affine(norm), panels.get(head)!];
 }

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { builtLibrary, callOperator, loadLibrary, type Tensor } from "@iqvae/torch";
+import { builtLibrary, callOperator, loadLibrary, ops, type Tensor } from "@iqvae/torch";
 
 /* The method's own operators, in C++ (packages/iqvae/native), with types. */
 
@@ -56,8 +56,8 @@ export interface DecodeCaches {
  * @param weights for each layer the normalization before attention (weight, bias), panels and bias of queries, keys and values and
  *   of the projection, the normalization before the perceptron, panels and bias of its two layers; then the last normalization and
  *   the panels of the head. Norms and biases are float32; panels come from {@link packPanels}, in the dtype of the caches
- * @param caches of each layer, float32 or bfloat16: keys of the prefix `[N, H, D, P]`, its values `[N, H, P, D]`, own keys
- *   `[B, H, D, capacity]`, own values `[B, H, capacity, D]`
+ * @param caches of each layer, float32 or bfloat16: keys of the prefix as {@link blockKeys} makes them of `[N, H, P, D]`, its values
+ *   `[N, H, P, D]`, own keys of `[B, H, capacity, D]` in the same form, own values `[B, H, capacity, D]`
  * @param of int64 `[B]`: the prefix of each sequence
  * @param codes rows of the head
  * @returns the logits, float32 `[B, codes]`
@@ -74,7 +74,47 @@ export function decodeToken(
   return call("iqvae::decode_token", x, weights, ...caches, of, position, codes, eps) as Tensor;
 }
 
-/** A weight `[O, I]` as panels `[⌈O/32⌉, I, 32]` for {@link decodeToken}. */
+/** A weight `[O, I]` as panels `[⌈O/32⌉, 2, I, 16]` for {@link decodeToken} and {@link panelLinear}. */
 export function packPanels(weight: Tensor): Tensor {
   return call("iqvae::pack_panels", weight) as Tensor;
+}
+
+/**
+ * A product of many rows on the CPU. Unlike those of a BLAS, a row has the same bits among any others and on any number of threads.
+ *
+ * @param x float32 `[…, I]`
+ * @param panels from {@link packPanels}, float32 or bfloat16
+ * @param bias float32 `[outputs]`
+ * @param options.gelu whether the exact GELU follows
+ * @returns float32 `[…, outputs]`
+ */
+export function panelLinear(
+  x: Tensor,
+  panels: Tensor,
+  bias: Tensor | null,
+  { outputs, gelu }: { readonly outputs: number; readonly gelu: boolean },
+): Tensor {
+  return call("iqvae::panel_linear", x, panels, bias, outputs, gelu) as Tensor;
+}
+
+/** Moments of a block of keys. */
+const BLOCK = 32;
+
+/** The shape of the keys of `T` moments in blocks, from `[…, T, D]`. */
+export function blockedShape(shape: readonly number[]): number[] {
+  const [T, D] = shape.slice(-2) as [number, number];
+  return [...shape.slice(0, -2), Math.ceil(T / BLOCK), D, BLOCK];
+}
+
+/** Keys `[…, T, D]` as blocks `[…, ⌈T/32⌉, D, 32]`, a view where `T` is a multiple of 32; else the last is filled up with zeros. */
+export function blockKeys(keys: Tensor): Tensor {
+  const [T, D] = keys.shape.slice(-2) as [number, number];
+  const blocks = Math.ceil(T / BLOCK);
+  const padded = ops.aten.constant_pad_nd(keys, [0, 0, 0, blocks * BLOCK - T]);
+  return padded.reshape([...keys.shape.slice(0, -2), blocks, BLOCK, D]).transpose(-2, -1);
+}
+
+/** Copies of tensors of one dtype, one after the other in one block of memory, which Linux may hold in large pages. */
+export function inLargePages(tensors: readonly Tensor[]): Tensor[] {
+  return call("iqvae::in_large_pages", tensors) as Tensor[];
 }

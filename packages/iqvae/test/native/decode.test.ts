@@ -1,7 +1,7 @@
 import { getNumThreads, manualSeed, ops, scope, setNumThreads, Tensor, tensor } from "@iqvae/torch";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeToken, packPanels } from "../../src/support/kernels.ts";
+import { decodeToken, inLargePages, packPanels, panelLinear } from "../../src/support/kernels.ts";
 import { type Decoding, decodedPlainly, decoding, type Sizes } from "./decoding.ts";
 
 const randn = (...shape: number[]): Tensor => ops.aten.randn(shape);
@@ -88,6 +88,44 @@ describe.each(PRECISIONS)("a token, weights and caches in %s", (precision) => {
   });
 });
 
+test.each(PRECISIONS)(
+  "products of rows have the same bits in any batch and on any number of threads, in %s",
+  (precision) => {
+    const threads = getNumThreads();
+    try {
+      scope(() => {
+        const [x, weight, bias] = [randn(5, 70, 40), randn(45, 40), randn(45)];
+        const panels = packPanels(weight.to(precision));
+        for (const gelu of [false, true]) {
+          const linear = (rows: Tensor) => panelLinear(rows, panels, bias, { outputs: 45, gelu });
+          setNumThreads(1);
+          const wanted = Array.from({ length: 5 }, (_, b) => bits(linear(x.slice(0, b, b + 1))));
+          for (const count of [1, 2, 3]) {
+            setNumThreads(count);
+            const all = linear(x);
+            expect(wanted.map((_, b) => bits(all.slice(0, b, b + 1)))).toEqual(wanted);
+          }
+        }
+      });
+    } finally {
+      setNumThreads(threads);
+    }
+  },
+);
+
+test("copies in large pages share no memory, of many sizes and none", () => {
+  scope(() => {
+    const given = [randn(3), randn(1000, 700), randn(0, 2), randn(5, 5)];
+    const copies = inLargePages(given);
+    for (const [i, copy] of copies.entries()) {
+      copy.fill_(i);
+      expect(copies.slice(i + 1).every((later, j) => later.equal(given[i + 1 + j]!))).toBe(true);
+    }
+    expect(copies.map((copy) => copy.sum().item())).toEqual([0, 700_000, 0, 75]);
+    expect(() => inLargePages([randn(2), randn(2).to("bfloat16")])).toThrow("bfloat16");
+  });
+});
+
 test("only the place of the token is written", () => {
   scope(() => {
     const given = { ...decoding(SIZES, "float32")(), position: 4 };
@@ -95,7 +133,7 @@ test("only the place of the token is written", () => {
     call(given);
     for (let l = 0; l < SIZES.L; l++)
       for (let t = 0; t < SIZES.S; t++) {
-        expect(given.keys[l]!.select(3, t).equal(before.keys[l]!.select(3, t)), `keys at ${t}`).toBe(t !== 4);
+        expect(given.keys[l]!.select(4, t).equal(before.keys[l]!.select(4, t)), `keys at ${t}`).toBe(t !== 4);
         expect(given.values[l]!.select(2, t).equal(before.values[l]!.select(2, t)), `values at ${t}`).toBe(t !== 4);
       }
   });
@@ -138,7 +176,7 @@ test("says what does not fit", () => {
     wrong({ x: randn(7, 23) }).toThrow("x [7, 23], caches of 2 heads of 12 features");
     wrong({ of: tensor(BigInt64Array.of(0n, 1n, 2n, 3n, 0n, 0n, 0n)) }).toThrow("sequence 3 names prefix 3 of 3");
     wrong({ weights: given.weights.with(10, packPanels(randn(24, 51))) }).toThrow(
-      "panels [ceil(24/32), 50, 32] for the contraction, but got [1, 51, 32]",
+      "panels [ceil(24/32), 2, 50, 16] for the contraction, but got [1, 2, 51, 16]",
     );
     wrong({ values: [given.values[0]!.slice(0, 1)] }).toThrow("own_v [6, 2, 6, 12]");
     wrong({ keys: [] }).toThrow("decode_token expects for each layer 12 weights and 4 caches");
@@ -151,7 +189,13 @@ test("refuses caches that share memory, with one another or with what is read", 
     const given = decoding({ ...SIZES, L: 2, N: 7, P: 6 }, "float32")();
     const wrong = (change: Partial<Decoding>) => expect(() => call({ ...given, ...change }));
     wrong({ keys: [given.keys[0]!, given.keys[0]!] }).toThrow("memory of its own");
-    wrong({ values: given.keys.map((each) => each.view([7, 2, 6, 12])) }).toThrow("memory of its own");
+    const shared = given.keys.map((each) =>
+      each
+        .view([-1])
+        .slice(0, 0, 7 * 2 * 6 * 12)
+        .view([7, 2, 6, 12]),
+    );
+    wrong({ values: shared }).toThrow("memory of its own");
     wrong({ prefixKeys: given.prefixKeys.with(1, given.keys[0]!) }).toThrow("memory of its own");
     expect(call(given).shape).toEqual([7, 45]);
   });

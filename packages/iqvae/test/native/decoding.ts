@@ -1,6 +1,6 @@
 import { ops, type Tensor, tensor } from "@iqvae/torch";
 import { wave } from "../../../torch/test/kernels-contract.ts";
-import { packPanels } from "../../src/support/kernels.ts";
+import { blockedShape, blockKeys, packPanels } from "../../src/support/kernels.ts";
 
 const { aten } = ops;
 
@@ -36,9 +36,9 @@ export const decoding =
     return {
       x: wave([B, C], 0.1),
       weights: [...Array.from({ length: L }, layer).flat(), vector(C), vector(C), panels(codes, C)],
-      prefixKeys: each(N, H, D, P),
+      prefixKeys: each(N, H, P, D).map((keys) => blockKeys(keys).contiguous()),
       prefixValues: each(N, H, P, D),
-      keys: each(B, H, D, S),
+      keys: each(...blockedShape([B, H, S, D])),
       values: each(B, H, S, D),
       of: tensor(BigInt64Array.from({ length: B }, (_, b) => BigInt(b % Math.max(N, 1)))),
       position: Math.floor(S / 2),
@@ -48,17 +48,21 @@ export const decoding =
   };
 
 /** The weight that panels were made of. */
-const unpacked = (panels: Tensor, outputs: number): Tensor =>
+export const unpacked = (panels: Tensor, outputs: number): Tensor =>
   panels
-    .transpose(1, 2)
-    .reshape([panels.shape[0]! * 32, panels.shape[1]!])
+    .transpose(2, 3)
+    .reshape([panels.shape[0]! * 32, panels.shape[2]!])
     .slice(0, 0, outputs);
+
+/** The keys `[·, H, T, D]` that blocks hold. */
+const unblocked = (blocks: Tensor): Tensor => blocks.transpose(3, 4).flatten(2, 3);
 
 /** The same from plain operators: logits, keys, values. The own caches are written. */
 export function decodedPlainly(given: Decoding): Tensor[] {
   const { x, weights, prefixKeys, prefixValues, keys, values, of, position, codes, eps } = given;
   const [B, C] = x.shape as [number, number];
-  const [, H, D] = keys[0]!.shape as [number, number, number];
+  const [, H, , D] = values[0]!.shape as [number, number, number, number];
+  const P = prefixValues[0]?.shape[2] ?? 0;
   let at = 0;
   const normal = (input: Tensor): Tensor => aten.layer_norm(input, [C], weights[at++]!, weights[at++]!, eps);
   const linear = (input: Tensor, outputs?: number): Tensor => {
@@ -69,15 +73,18 @@ export function decodedPlainly(given: Decoding): Tensor[] {
   let stream = x;
   keys.forEach((own, l) => {
     const [q, k, v] = linear(normal(stream)).reshape([B, 3, H, D]).unbind(1) as [Tensor, Tensor, Tensor];
-    own.select(3, position).copy_(k);
+    own
+      .select(2, Math.floor(position / 32))
+      .select(3, position % 32)
+      .copy_(k);
     values[l]!.select(2, position).copy_(v);
-    const all = (prefix: Tensor, past: Tensor, time: number) =>
-      aten.cat([prefix.index_select(0, of), past.slice(time, 0, position + 1)], time);
+    const all = (prefix: Tensor, past: Tensor) =>
+      aten.cat([prefix.slice(2, 0, P).index_select(0, of), past.slice(2, 0, position + 1)], 2);
     const scores = q
       .unsqueeze(2)
       .div(Math.sqrt(D))
-      .matmul(all(prefixKeys[l]!, own, 3));
-    const mixed = scores.softmax(-1).matmul(all(prefixValues[l]!, values[l]!, 2));
+      .matmul(all(unblocked(prefixKeys[l]!), unblocked(own)).transpose(2, 3));
+    const mixed = scores.softmax(-1).matmul(all(prefixValues[l]!, values[l]!));
     stream = stream.add(linear(mixed.reshape([B, C])));
     stream = stream.add(linear(linear(normal(stream)).gelu()));
   });

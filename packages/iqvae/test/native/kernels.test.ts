@@ -2,8 +2,8 @@ import { ops } from "@iqvae/torch";
 import { native } from "../../../torch/src/native.ts";
 import { describeKernels, type Kernel, wave } from "../../../torch/test/kernels-contract.ts";
 import { matchingCosts } from "../../src/regularizer/sliced.ts";
-import { loadKernels } from "../../src/support/kernels.ts";
-import { decodedPlainly, decoding } from "./decoding.ts";
+import { loadKernels, packPanels } from "../../src/support/kernels.ts";
+import { decodedPlainly, decoding, unpacked } from "./decoding.ts";
 
 const { aten } = ops;
 
@@ -32,8 +32,32 @@ const kernels: Readonly<Record<string, Kernel>> = {
       const [O, I] = weight.shape;
       const panels = Math.ceil(O / 32);
       const padded = aten.cat([weight, weight.new_zeros([panels * 32 - O, I])]);
-      return [padded.reshape([panels, 32, I]).transpose(1, 2)];
+      return [padded.reshape([panels, 2, 16, I]).transpose(2, 3)];
     },
+  },
+  "iqvae::panel_linear": {
+    sizes: [
+      { shape: [3, 70, 5], outputs: 33, gelu: true },
+      { shape: [2, 16], outputs: 1, gelu: false },
+      { shape: [0, 4], outputs: 3, gelu: false },
+    ].map(({ shape, outputs, gelu }) => () => ({
+      x: wave(shape),
+      panels: packPanels(wave([outputs, shape.at(-1)!], 2)),
+      bias: gelu ? wave([outputs], 3) : null,
+      outputs,
+      gelu,
+    })),
+    compose: ({ x, panels, bias, outputs, gelu }) => {
+      const product = aten.linear(x, unpacked(panels, outputs), bias);
+      return [gelu ? product.gelu() : product];
+    },
+  },
+  "iqvae::in_large_pages": {
+    sizes: [
+      () => ({ tensors: [wave([2, 3]), wave([0, 4]), wave([]), wave([700, 1000])] }),
+      () => ({ tensors: [wave([5])] }),
+    ],
+    compose: ({ tensors }) => tensors,
   },
   "iqvae::sliced_gw": {
     sizes: [

@@ -29,9 +29,9 @@ int main() {
     return out;
   });
   const Sizes s{1, 13, 20, 10, 6};
-  const Floats qkv = check::noise(3 * 13, 4), keys = check::noise(13 * 20, 5), values = check::noise(13 * 20, 6);
-  check::agree<attend_one<float>>("attend_one", 1e-5, [&](auto f) {
-    Floats own_keys = check::noise(13 * 10, 7), own_values = check::noise(13 * 10, 8), out(13), scores(27), q(13);
+  const Floats qkv = check::noise(3 * 13, 4), keys = check::noise(13 * kKeys, 5), values = check::noise(13 * 20, 6);
+  check::agree<attend_one<16, float>, attend_one<8, float>, attend_one<4, float>>("attend_one", 1e-5, [&](auto f) {
+    Floats own_keys = check::noise(13 * kKeys, 7), own_values = check::noise(13 * 10, 8), out(13), scores(20 + kKeys), q(13);
     f(qkv.data(), keys.data(), values.data(), own_keys.data(), own_values.data(), out.data(), s, scores.data(), q.data());
     return out;
   });

@@ -41,8 +41,30 @@ export function filterLogits(logits: Float32Array, options: DrawOptions): number
   if (temperature !== 1) for (let i = 0; i < logits.length; i++) logits[i]! /= temperature;
   const k = Math.min(topK, logits.length);
   if (k === logits.length && topP === 1) return -Infinity;
-  const ascending = Float32Array.from(logits).sort();
-  return topP === 1 ? ascending[logits.length - k]! : nucleusFloor(ascending, k, topP);
+  return topP === 1 ? kthLargest(logits.slice(), k) : nucleusFloor(logits.slice().sort(), k, topP);
+}
+
+/** The `k`-th largest of numbers, which it reorders: Hoare's selection, where sorting would order all the codes. */
+function kthLargest(numbers: Float32Array, k: number): number {
+  let low = 0;
+  let high = numbers.length - 1;
+  while (low < high) {
+    const pivot = numbers[(low + high) >> 1]!;
+    let i = low;
+    let j = high;
+    while (i <= j) {
+      while (numbers[i]! > pivot) i++;
+      while (numbers[j]! < pivot) j--;
+      if (i > j) break;
+      const greater = numbers[j]!;
+      numbers[j--] = numbers[i]!;
+      numbers[i++] = greater;
+    }
+    if (k - 1 <= j) high = j;
+    else if (k - 1 >= i) low = i;
+    else break; // between both parts, all equal to the pivot
+  }
+  return numbers[k - 1]!;
 }
 
 /** The smallest logit of the nucleus among the `k` largest: a code is in it while those before it have not reached `topP`. */

@@ -22,6 +22,21 @@ describe("candidates by hand", () => {
     expect(kept(logits, { topK: 99 })).toEqual([0, 1, 2, 3, 4]);
   });
 
+  test("top-k of any logits, equal ones among them, keeps what sorting puts first", () => {
+    const few = fc.array(fc.constantFrom(-2, 0, 0.5, 3), { minLength: 2, maxLength: 40 });
+    const many = fc.array(fc.float({ noNaN: true }), { minLength: 2, maxLength: 80 });
+    fc.assert(
+      fc.property(fc.oneof(few, many), fc.nat(), (values, place) => {
+        const topK = 1 + (place % (values.length - 1));
+        const sorted = Float32Array.from(values).sort().reverse();
+        const given = Float32Array.from(values);
+        expect(filterLogits(given, { topK })).toBe(sorted[topK - 1]);
+        expect(given).toEqual(Float32Array.from(values));
+      }),
+      { seed: 1 },
+    );
+  });
+
   test("top-p: the code that reaches it is in", () => {
     expect(kept(logits, { topP: 0.39 })).toEqual([1]);
     expect(kept(logits, { topP: 0.41 })).toEqual([1, 3]);

@@ -1,0 +1,124 @@
+// Weights in panels, and products of many rows by them; decode.cc has those of one token.
+#include "history.h"
+#include "loops_decode.h"
+#include "panels.h"
+#include "parallel.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <torch/library.h>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+#include <vector>
+
+namespace {
+
+using at::Tensor;
+using namespace kernels;
+
+// A weight [O, I] as panels [⌈O/32⌉, 2, I, 16]; the last is filled up with zeros.
+Tensor pack_panels(const Tensor& weight) {
+  TORCH_CHECK(weight.dim() == 2, "pack_panels expects a weight [O, I], but got ", weight.sizes());
+  const int64_t panels = (weight.size(0) + kPanel - 1) / kPanel;
+  const Tensor padded = at::cat({weight, weight.new_zeros({panels * kPanel - weight.size(0), weight.size(1)})});
+  return padded.reshape({panels, kPanel / kHalf, kHalf, weight.size(1)}).transpose(2, 3).contiguous();
+}
+
+// So many rows go through a panel while it is in the cache of the processor.
+constexpr int64_t kRows = 64;
+
+template <typename T>
+void multiply_by_panels(const Tensor& x, const Tensor& panels, const Tensor& bias, int64_t outputs, bool gelu, Tensor& out) {
+  const int64_t inputs = panels.size(2), rows = out.numel() / std::max<int64_t>(outputs, 1);
+  const Product<T> product{static_cast<const T*>(panels.data_ptr()), bias.defined() ? bias.data_ptr<float>() : nullptr, inputs, outputs};
+  const float* in = x.data_ptr<float>();
+  float* result = out.data_ptr<float>();
+  const int64_t blocks = (rows + kRows - 1) / kRows, count = product.count();
+  parallel_for(0, blocks * count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i / count * kRows, panel = i % count, some = std::min(kRows, rows - first);
+      float* to = result + first * outputs;
+      product.multiply_by(panel, in + first * inputs, some, to);
+      for (int64_t r = 0; gelu && r < some; ++r)
+        best<gelu_in_place>(to + r * outputs + panel * kPanel, std::min(kPanel, outputs - panel * kPanel));
+    }
+  });
+}
+
+// x [·, I] times a weight [outputs, I] in panels, plus a bias, then GELU if it is asked for. The work is shared out to threads by
+// rows and outputs: a row has the same bits among any others and on any number of threads, unlike those of a BLAS.
+Tensor panel_linear(const Tensor& x, const Tensor& panels, const c10::optional<Tensor>& given, int64_t outputs, bool gelu) {
+  const Tensor bias = or_none(given);
+  TORCH_CHECK(x.dim() > 0 && outputs >= 0, "panel_linear expects x [..., I] and outputs of at least 0, but got ", x.sizes(), " and ", outputs);
+  check_panels("panel_linear", panels, x.size(-1), outputs, "x and outputs");
+  TORCH_CHECK(!bias.defined() || (bias.dim() == 1 && bias.size(0) == outputs), "panel_linear expects a bias [", outputs, "], but got ", bias.sizes());
+  const auto type = panels.scalar_type();
+  TORCH_CHECK((type == at::kFloat || type == at::kBFloat16) && is_flat(panels, type) && is_flat(x, at::kFloat) &&
+                  (!bias.defined() || is_flat(bias, at::kFloat)),
+              "panel_linear works on the CPU, with contiguous tensors: x and bias in float32, panels in float32 or bfloat16");
+  check_constant("panel_linear", {x, panels, bias});
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes.back() = outputs;
+  Tensor out = at::empty(sizes, x.options());
+  if (type == at::kFloat)
+    multiply_by_panels<float>(x, panels, bias, outputs, gelu, out);
+  else
+    multiply_by_panels<Bf16>(x, panels, bias, outputs, gelu, out);
+  return out;
+}
+
+constexpr int64_t kPage = int64_t{1} << 21, kLine = 64;
+
+// Memory of its own, which the system may hold in large pages: that is decided when a page is written for the first time, so none of
+// the allocator's, which may have been. What is smaller than a page, and where there are none, is ordinary memory.
+Tensor block_of(int64_t elements, const at::TensorOptions& options) {
+#ifdef __linux__
+  const int64_t bytes = elements * static_cast<int64_t>(options.dtype().itemsize());
+  if (options.device().is_cpu() && bytes >= kPage) {
+    const size_t all = bytes + kPage;
+    void* memory = mmap(nullptr, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory != MAP_FAILED) {
+      madvise(memory, all, MADV_HUGEPAGE);  // a hint: a system without large pages says no
+      const auto first = (reinterpret_cast<uintptr_t>(memory) + kPage - 1) / kPage * kPage;
+      return at::from_blob(reinterpret_cast<void*>(first), {elements}, [memory, all](void*) { munmap(memory, all); }, options);
+    }
+  }
+#endif
+  return at::empty({elements}, options);
+}
+
+// Copies of all tensors, one after the other in one block of memory, which the system may hold in large pages: what is read from its
+// beginning to its end, again and again, then takes less time, since fewer addresses are looked up.
+std::vector<Tensor> in_large_pages(at::TensorList tensors) {
+  std::vector<Tensor> copies;
+  if (tensors.empty()) return copies;
+  check_one_device("in_large_pages", tensors);
+  check_constant("in_large_pages", tensors);
+  const auto room = [](const Tensor& tensor) { return (tensor.numel() + kLine - 1) / kLine * kLine; };
+  int64_t total = 0;
+  for (const Tensor& each : tensors) {
+    TORCH_CHECK(each.scalar_type() == tensors[0].scalar_type() && each.layout() == at::kStrided,
+                "in_large_pages expects dense tensors of one dtype, but got ", each.scalar_type(), " (", each.layout(), ") beside ",
+                tensors[0].scalar_type());
+    total += room(each);
+  }
+  const Tensor block = block_of(total, tensors[0].options());
+  int64_t at = 0;
+  for (const Tensor& each : tensors) {
+    copies.push_back(block.narrow(0, at, each.numel()).view(each.sizes()).copy_(each));
+    at += room(each);
+  }
+  return copies;
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(iqvae, m) {
+  m.def("pack_panels(Tensor weight) -> Tensor", pack_panels);
+  m.def("panel_linear(Tensor x, Tensor panels, Tensor? bias, int outputs, bool gelu) -> Tensor", panel_linear);
+  m.def("in_large_pages(Tensor[] tensors) -> Tensor[]", in_large_pages);
+}
