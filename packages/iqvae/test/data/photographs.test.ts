@@ -19,7 +19,7 @@ it("has a row in THIRD_PARTY.md and a section in docs/data.md for each", () => {
     expect(each.sha256).toMatch(/^[0-9a-f]{64}$/);
   }
   for (const name of names) {
-    expect(sections).toMatch(new RegExp(`^##+ \`${name}\`$`, "m"));
+    expect(sections).toMatch(new RegExp(`^(?:\\*\\*\`${name}\`\\*\\*:|##+ .*\`${name}\`)`, "m"));
     expect(sections).toContain(`| \`${name}\` |`);
   }
 });
