@@ -5,7 +5,8 @@ import { GroupRuns, ranksOf, SET } from "./group-runs.ts";
 /** Of the PyTorch 2 that is in the path, or that the variable names: that of 1.13 has no such options. */
 const TORCHRUN = process.env.TORCHRUN ?? "torchrun";
 const isThere = String(spawnSync(TORCHRUN, ["--help"]).stdout).includes("--nproc-per-node");
-if (!isThere) console.warn(`torchrun is not tested: there is no ${TORCHRUN} of PyTorch 2. Name one by the variable TORCHRUN.`);
+if (!isThere)
+  console.warn(`torchrun is not tested: there is no ${TORCHRUN} of PyTorch 2. Name one by the variable TORCHRUN.`);
 
 const runs = new GroupRuns();
 afterAll(() => runs.remove());
