@@ -53,6 +53,12 @@ const sampling = {
   cachedOnOne: tuned("peers/sample.py", { mode: ["cached"], precision: PRECISIONS, threads: ["1"] }),
 };
 
+/** One command serves both stages. */
+const processes = {
+  alone: { script: "processes.mjs" },
+  busy: { script: "processes.mjs", busy: true },
+};
+
 const DEFAULT = "PyTorch, float32, default allocator";
 const BEST = `PyTorch with either allocator and BLAS${PRECISIONS.length > 1 ? ", in either precision" : ""}`;
 
@@ -193,6 +199,21 @@ export const BENCHES = [
     ours: { script: "group-step.mjs" },
     theirs: [],
   },
+  ...[
+    { name: "processes-1", metric: "stage1Gain", least: 1 },
+    { name: "processes-2", metric: "stage2Gain", least: 1.1 },
+    { name: "processes-1-busy", metric: "stage1Gain", least: 2, busy: true },
+    { name: "processes-2-busy", metric: "stage2Gain", least: 2, busy: true },
+  ].map(({ name, metric, least, busy = false }) => ({
+    name,
+    peer: `of one process of all threads${busy ? ", both beside a busy process" : ""}`,
+    metric,
+    unit: "",
+    better: "more",
+    least,
+    ours: busy ? processes.busy : processes.alone,
+    theirs: [],
+  })),
 ];
 
 /** A training step against PyTorch as users run it, at its best, and against a current one, eager and compiled. */
