@@ -63,16 +63,18 @@ export function splitHeads(qkv: Tensor, heads: number): [Tensor, Tensor, Tensor]
 export function attend(q: Tensor, k: Tensor, v: Tensor): Tensor {
   const [B, H, n, D] = q.shape as [number, number, number, number];
   const T = k.shape[2]!;
-  const device = q.device;
-  const mask = causalMask(T, q.dtype, device).slice(0, T - n, T); // [n, T]
-  if (device.startsWith("cuda") && hasOperator("aten::scaled_dot_product_attention")) {
-    const given = n === T ? [null, 0, true] : [mask, 0, false];
+  // The last position looks at all.
+  const mask = n === 1 ? null : causalMask(T, q.dtype, q.device).slice(0, T - n, T); // [n, T]
+  if (q.device.startsWith("cuda") && hasOperator("aten::scaled_dot_product_attention")) {
+    const given = n === T && n > 1 ? [null, 0, true] : [mask, 0, false];
     return callOperator("aten::scaled_dot_product_attention", q, k, v, ...given) as Tensor;
   }
-  const keys = k.reshape([B * H, T, D]).transpose(1, 2);
-  const scores = ops.aten.baddbmm(mask.expand([B * H, n, T]), q.reshape([B * H, n, D]), keys, {
-    alpha: 1 / Math.sqrt(D),
-  });
+  const [queries, keys] = [q.reshape([B * H, n, D]), k.reshape([B * H, T, D]).transpose(1, 2)];
+  const alpha = 1 / Math.sqrt(D);
+  const scores =
+    mask === null
+      ? queries.mul(alpha).bmm(keys)
+      : ops.aten.baddbmm(mask.expand([B * H, n, T]), queries, keys, { alpha });
   return scores
     .softmax(-1)
     .bmm(v.reshape([B * H, T, D]))

@@ -83,15 +83,15 @@ export class CachedTransformer {
       const nothing = ops.aten.zeros([], { dtype: this.#precision, device: conditions.device });
       const prefixes = (of: "keys" | "values") =>
         this.#layers.map((_, i) => ops.aten.cat(read.map((each) => each[of][i]!)));
-      const own = (shape: readonly number[]) => this.#layers.map(() => nothing.expand([...shape]));
       const values = [B, H, capacity, D];
-      const keys = fused ? blockedShape(values) : [B, H, D, capacity];
-      const lists = [prefixes("keys"), prefixes("values"), own(keys), own(values)];
-      const room = fused ? inLargePages(lists.flat()) : lists.flat().map((each) => each.contiguous());
-      const [prefixKeys, prefixValues, ownKeys, ownValues] = lists.map((_, i) =>
-        room.slice(i * this.#layers.length, (i + 1) * this.#layers.length),
-      ) as [Tensor[], Tensor[], Tensor[], Tensor[]];
-      const caches = { prefixKeys, prefixValues, keys: ownKeys, values: ownValues };
+      const own = (shape: readonly number[]) => this.#layers.map(() => nothing.expand([...shape]));
+      const caches = fused
+        ? cachesOf(inLargePages([prefixes("keys"), prefixes("values"), own(blockedShape(values)), own(values)].flat()))
+        : {
+            ...NO_PREFIX,
+            keys: whole(prefixes("keys"), of, own(values)),
+            values: whole(prefixes("values"), of, own(values)),
+          };
       return { caches, of, logits: ops.aten.cat(read.map((each) => each.logits)).index_select(0, of) };
     });
   }
@@ -109,7 +109,7 @@ export class CachedTransformer {
         Tensor,
         Tensor,
       ]; // [N, H, P, D]
-      keys.push(this.#packed === null ? k.transpose(2, 3) : blockKeys(k));
+      keys.push(this.#packed === null ? k : blockKeys(k));
       values.push(v);
       const first = i === this.#layers.length - 1 ? P - 1 : 0; // of the last layer only the last output counts
       const mixed = this.#packed === null ? joined(attend(q.slice(2, first), k, v)) : this.#attend(qkv, first);
@@ -135,25 +135,22 @@ export class CachedTransformer {
     const { imageEmbedding, positions, tokens, norm } = this.#model;
     const x = ops.aten.embedding(imageEmbedding.weight, token).add(positions.select(0, tokens.conditionTokens + t)); // [B, C]
     const packed = this.#packed;
-    if (packed === null) return this.#plain(caches, of, x, t);
+    if (packed === null) return this.#plain(caches, x, t);
     const sizes = { codes: tokens.imageCodes, eps: norm.eps };
     return this.#threads.run(() => decodeToken(x, packed, caches, of, t, sizes));
   }
 
-  /** The same from libtorch's operators. */
-  #plain(caches: DecodeCaches, of: Tensor, embedded: Tensor, t: number): Tensor {
-    const { config, norm } = this.#model;
+  /** The same from libtorch's operators, as few as can be: a GPU waits for each. */
+  #plain({ keys, values }: DecodeCaches, embedded: Tensor, t: number): Tensor {
+    const { config, tokens, norm } = this.#model;
+    const at = tokens.conditionTokens + t;
     let x = embedded.unsqueeze(1); // [B, 1, C]
     this.#layers.forEach((layer, i) => {
       const [q, k, v] = splitHeads(layer.qkv(layer.norm1.forward(x)), config.heads) as [Tensor, Tensor, Tensor]; // [B, H, 1, D]
-      const [keys, values] = [caches.keys[i]!, caches.values[i]!];
-      keys.select(3, t).copy_(k.select(2, 0));
-      values.select(2, t).copy_(v.select(2, 0));
-      const allKeys = ops.aten.cat([caches.prefixKeys[i]!.index_select(0, of), keys.slice(3, 0, t + 1)], 3);
-      const allValues = ops.aten.cat([caches.prefixValues[i]!.index_select(0, of), values.slice(2, 0, t + 1)], 2);
-      const scores = q.div(Math.sqrt(q.shape[3]!)).to(this.#precision).matmul(allKeys);
-      const mixed = joined(scores.softmax(-1).matmul(allValues));
-      x = after(layer, x, mixed);
+      keys[i]!.select(2, at).copy_(k.select(2, 0));
+      values[i]!.select(2, at).copy_(v.select(2, 0));
+      const upTo = (all: readonly Tensor[]) => all[i]!.slice(2, 0, at + 1);
+      x = after(layer, x, joined(attend(q.to(this.#precision), upTo(keys), upTo(values))));
     });
     return this.#head(norm.forward(x.select(1, 0)));
   }
@@ -166,6 +163,22 @@ export interface Decoding {
   readonly of: Tensor;
   /** Logits of image token 0, float32 `[B, imageCodes]`. */
   readonly logits: Tensor;
+}
+
+/** Of a decoder without the fused kernel, whose rows follow those of the condition. */
+const NO_PREFIX = { prefixKeys: [], prefixValues: [] } as const;
+
+/** Those of each sequence's condition `[N, H, P, D]`, and room for its own: `[B, H, P + capacity, D]`, layer by layer. */
+function whole(prefixes: readonly Tensor[], of: Tensor, own: readonly Tensor[]): Tensor[] {
+  return prefixes.map((prefix, i) => ops.aten.cat([prefix.index_select(0, of), own[i]!], 2));
+}
+
+/** Four lists of a layer each, one after the other. */
+function cachesOf(all: readonly Tensor[]): DecodeCaches {
+  const [prefixKeys, prefixValues, keys, values] = [0, 1, 2, 3].map((part) =>
+    all.slice((part * all.length) / 4, ((part + 1) * all.length) / 4),
+  ) as [Tensor[], Tensor[], Tensor[], Tensor[]];
+  return { prefixKeys, prefixValues, keys, values };
 }
 
 /** Heads side by side: `[B, H, n, D]` → `[B, n, C]`. */
