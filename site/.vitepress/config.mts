@@ -17,6 +17,8 @@ export default defineConfig({
   description: "Paint a map and get many different pictures of it: image generators trained and run in TypeScript",
   base,
   srcDir: join(built, "pages"),
+  // The studio brings cards of models, which are files there.
+  srcExclude: ["public/**"],
   outDir: join(built, "site"),
   cacheDir: join(built, "cache"),
   // Anchors as GitHub makes them, for which the links are written.
