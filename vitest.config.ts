@@ -7,15 +7,15 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const root = fileURLToPath(new URL(".", import.meta.url));
 const source = (path: string) => join(root, path);
 
+const setup = "packages/torch/test/setup";
 const include = ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"];
 
 /**
- * What a process has once: a file that says one of these words, or is of the package that owns them, gets a process of its own.
- * The others share one for each worker, since to start one and load libtorch takes longer than many files do; the modules are
- * loaded anew for each file all the same (`setup-process.ts`).
+ * What a process has once: a file that says one of these words gets a process of its own. The others share one for each worker, and
+ * the modules in it: to start one, and to load libtorch and the modules, takes longer than many files do.
  */
 const OF_THE_PROCESS =
-  /\bvi\.|liveTensors|metaBytes|memoryUsage|loadLibrary|chdir|process\.(env\.|emit)|setNumThreads|setDefaultDevice|contract\.ts/;
+  /\bvi\.|liveTensors|metaBytes|memoryUsage|loadLibrary|chdir|process\.(env\.|emit)|setNumThreads|setDefaultDevice|initProcessGroup|contract\.ts/;
 const alone = ["packages", "apps"]
   .flatMap((folder) =>
     readdirSync(join(root, folder)).flatMap((name) => {
@@ -24,7 +24,7 @@ const alone = ["packages", "apps"]
       return readdirSync(join(root, tests), { recursive: true, encoding: "utf8" }).map((file) => join(tests, file));
     }),
   )
-  .filter((file) => file.endsWith(".test.ts") && !file.startsWith(join("packages", "torch")))
+  .filter((file) => file.endsWith(".test.ts"))
   .filter((file) => OF_THE_PROCESS.test(readFileSync(join(root, file), "utf8")));
 
 /** Files that take longest, which begin first, so that no worker is left with one at the end. */
@@ -32,15 +32,18 @@ const LONGEST = [
   "metrics/follow",
   "iqvae/test/packages",
   "cli/killed",
+  "cli/processes-killed",
   "stage1/trainer",
+  "cli/processes",
+  "bench/scripts",
+  "browser/chromium",
   "cli/serve",
   "runtime/test/onnx",
-  "browser/chromium",
-  "bench/scripts",
-  "cli/processes-killed",
   "stage2/trainer",
   "studio/test/keep",
   "plan/memory",
+  "torch/test/distributed",
+  "torch/test/compilers",
 ].map((name) => `/${name}.test.ts`);
 
 class LongestFirst extends BaseSequencer {
@@ -60,7 +63,6 @@ export default defineConfig({
     },
   },
   test: {
-    setupFiles: ["packages/torch/test/setup-process.ts"],
     pool: "forks",
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
@@ -70,8 +72,11 @@ export default defineConfig({
     testTimeout: 600_000,
     hookTimeout: 600_000,
     projects: [
-      { extends: true, test: { name: "alone", include: ["packages/torch/test/**/*.test.ts", ...alone] } },
-      { extends: true, test: { name: "together", include, exclude: ["packages/torch/**", ...alone], isolate: false } },
+      { extends: true, test: { name: "alone", include: alone, setupFiles: [`${setup}-alone.ts`] } },
+      {
+        extends: true,
+        test: { name: "together", include, exclude: alone, isolate: false, setupFiles: [`${setup}-together.ts`] },
+      },
     ],
   },
 });

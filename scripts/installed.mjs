@@ -21,7 +21,7 @@ export function install(folder, ...packages) {
 
 /** Installs more packages in a folder that has some. */
 export function add(folder, ...packages) {
-  run(folder, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", ...packages);
+  run(folder, "npm", "install", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts", ...packages);
 }
 
 /** pnpm, from npm's package of that name, in a folder of its own. @returns {string} its script */

@@ -97,9 +97,9 @@ const bits = (tensors: ReadonlyMap<string, Tensor>): Map<string, string> =>
   new Map([...tensors].map(([name, value]) => [name, Buffer.from(value.toTypedArray().buffer).toString("base64")]));
 
 test("learns to draw squares, with codebooks that are in use", () => {
-  const trained = trainer({ model: modelOf(2) });
+  const trained = trainer({ model: modelOf(2), steps: 200 });
   const before = trained.evaluate();
-  run(trained, 0, 300);
+  run(trained, 0, 200);
   const after = trained.evaluate();
   expect(after.imageMse!).toBeLessThan(before.imageMse! / 10);
   expect(after.conditionAccuracy!).toBeGreaterThan(0.98);
