@@ -1,4 +1,4 @@
-// What two processes of one thread gain over one process of two in a training step of each stage, as `train` measures it before it chooses.
+// What processes of one thread gain over one process of as many threads in a training step of each stage, as `train` measures it before it chooses.
 // Prints one JSON line a pair.
 import { parseArgs } from "node:util";
 import { timeApart } from "../packages/iqvae/dist/cli/choose-processes.js";

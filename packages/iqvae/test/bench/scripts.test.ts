@@ -18,6 +18,7 @@ const SCRIPTS: readonly [script: string, figure: string, flags: readonly string[
   ["gw-sliced.mjs", "seconds", []],
   ["regularizer-share.mjs", "share", ["--repeats", "1"]],
   ["metrics.mjs", "processor seconds", ["--images", "32", "--size", "32", "--pairs", "100"]],
+  ["processes.mjs", "stage1Gain", ["--threads", "2", "--repeats", "1", "--preset", "tiny"]],
   ["plan-step.mjs", "ratio", ["--preset", "tiny", "--steps", "1"]],
 ];
 

@@ -17,6 +17,7 @@ const SMALL = [
 ];
 const STEPS: readonly [name: string, stage: 1 | 2, settings: readonly string[]][] = [
   ["stage 1", 1, ["stage1.perceptual=null", "stage1.adversarial=null"]],
+  ["stage 1 with VGG-16", 1, ["stage1.adversarial=null"]],
   ["stage 1 with all losses", 1, []],
   ["stage 2", 2, []],
 ];
