@@ -36,6 +36,14 @@ describe("a training process", () => {
   });
 });
 
+test("signals that come while it computes are heard, break nothing, and reach its children", () => {
+  const out = execFileSync(process.execPath, [compiledChild("signals.mjs")], { encoding: "utf8" });
+  const { heard, equal, blocked } = JSON.parse(out) as { heard: number; equal: boolean; blocked: string };
+  expect(equal).toBe(true);
+  expect(heard).toBeGreaterThan(20);
+  expect(Number.parseInt(blocked, 16)).toBe(0);
+});
+
 describe("worker threads", () => {
   test("have tensors of their own and may be terminated at work", async () => {
     const script = compiledChild("worker.mjs");

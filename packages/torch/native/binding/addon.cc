@@ -1,4 +1,5 @@
 // Entry of the addon: one state an environment; what the addon was built with; settings of the process.
+#include "signals.h"
 #include "simd.h"
 #include "state.h"
 
@@ -42,6 +43,7 @@ napi_value keep_large_blocks(napi_env env, napi_callback_info) {
 
 napi_value init(napi_env env, napi_value exports) {
   return guarded(env, [&] {
+    keep_signals_away();
     auto owned = std::make_unique<State>();
     check(napi_set_instance_data(env, owned.get(), [](napi_env, void* data, void*) { delete static_cast<State*>(data); }, nullptr), env);
     State* state = owned.release();

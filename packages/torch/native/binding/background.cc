@@ -1,5 +1,6 @@
 // Backward passes on another thread, so that JavaScript's own goes on: it answers requests, say, while a model trains.
 #include "parallel.h"
+#include "signals.h"
 #include "state.h"
 
 #include <torch/csrc/autograd/autograd.h>
@@ -20,6 +21,7 @@ struct Pass {
 void run(napi_env, void* data) {
   Pass& pass = *static_cast<Pass*>(data);
   try {
+    keep_signals_away();
     kernels::set_threads(pass.threads);  // every thread of the system counts its own
     torch::autograd::backward(pass.outputs, pass.gradients, pass.retain_graph, false);
   } catch (const c10::Error& error) {
