@@ -4,12 +4,11 @@ import { parseArgs } from "node:util";
 import { manualSeed, ops, setNumThreads, tuneProcess } from "@iqvae/torch";
 import { Transformer } from "../packages/iqvae/dist/models/transformer.js";
 import { cachedSampler, uncachedSampler } from "../packages/iqvae/dist/sampling/sampler.js";
-import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
 
 const { values } = parseArgs({
   options: {
     mode: { type: "string", default: "cached" },
-    precision: { type: "string", default: fastPrecision() },
+    precision: { type: "string", default: "float32" },
     repeats: { type: "string", default: "3" },
     threads: { type: "string", default: "2" },
     batch: { type: "string", default: "8" },

@@ -28,13 +28,14 @@ export function torchEngine(models: DrawingModels): Engine {
 class TorchEngine implements Engine {
   readonly name = "libtorch";
   readonly #models: DrawingModels;
+  readonly #precision: Precision;
   readonly #decoder: CachedTransformer;
   #decoding: Decoding | undefined;
 
   constructor(models: DrawingModels) {
     this.#models = models;
-    const precision = samplingPrecision(models.precision);
-    this.#decoder = inPlainMode(() => unscoped(() => new CachedTransformer(models.transformer, precision)));
+    this.#precision = samplingPrecision(models.precision);
+    this.#decoder = inPlainMode(() => unscoped(() => new CachedTransformer(models.transformer, this.#precision)));
   }
 
   encode(planes: Float32Array): Int32Array {
@@ -109,6 +110,6 @@ class TorchEngine implements Engine {
 
   /** As `ImageGenerator` runs it. */
   #convolve<T>(body: () => T): T {
-    return scope(() => inferenceMode(() => inPrecision(this.#models, body)));
+    return scope(() => inferenceMode(() => inPrecision({ precision: this.#precision }, body)));
   }
 }

@@ -6,7 +6,7 @@ import { type ConditionSpec, conditionSpec } from "../data/index.ts";
 import type { PartialImage } from "../media/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import type { Transformer } from "../models/transformer.ts";
-import { inPrecision, samplingPrecision } from "../support/precision.ts";
+import { inPrecision, type Precision, samplingPrecision } from "../support/precision.ts";
 import { checkPartial, givenTokens, withGivenPixels, withoutHole } from "./completion.ts";
 import { type Likelihood, likelihoods, tokenSurprise } from "./likelihood.ts";
 import type { TokenSampler } from "./options.ts";
@@ -187,7 +187,11 @@ export class ImageGenerator implements Disposable {
   }
 
   #sampler(): TokenSampler {
-    return cachedSampler(this.#transformer, { precision: samplingPrecision(this.config.precision) });
+    return cachedSampler(this.#transformer, { precision: this.#precision });
+  }
+
+  get #precision(): Precision {
+    return samplingPrecision(this.config.precision);
   }
 
   /** Condition tokens, int64 `[N, conditionTokens]`. */
@@ -224,7 +228,7 @@ export class ImageGenerator implements Disposable {
   }
 
   #run<T>(body: () => T): T {
-    return scope(() => inferenceMode(() => inPrecision(this.config, body)));
+    return scope(() => inferenceMode(() => inPrecision({ precision: this.#precision }, body)));
   }
 }
 
