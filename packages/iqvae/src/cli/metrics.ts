@@ -1,6 +1,7 @@
 import { getNumThreads, setDefaultDevice, setNumThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { heldOutPart, type PairDataset, SCORED_PARTS, type ScoredPart } from "../data/index.ts";
+import { recordScore } from "../export/bundle.ts";
 import {
   type FeatureNetwork,
   type FeatureNetworkSpec,
@@ -14,6 +15,7 @@ import { scoreTable } from "../metrics/table.ts";
 import { type ExportedModel, isExported, openExported } from "../run/exported.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
+import { samplingOptions } from "../sampling/generator.ts";
 import type { Progress } from "../support/progress.ts";
 import { firstOfMachine, onFirst } from "../support/share.ts";
 import { consoleProgress } from "./console.ts";
@@ -38,10 +40,10 @@ interface MetricsCommandOptions {
   readonly count: number;
   readonly samples: number;
   readonly seed: number;
-  readonly temperature: number;
+  readonly temperature?: number;
   readonly topK?: number;
-  readonly topP: number;
-  readonly guidance: number;
+  readonly topP?: number;
+  readonly guidance?: number;
   readonly judge?: readonly JudgeName[];
   readonly inception?: string;
   readonly vgg?: string;
@@ -59,10 +61,10 @@ export function metricsCommand(): Command {
     .option("--count <images>", "images to draw in all", whole(8), 1000)
     .option("--samples <images>", "images for each held-out condition, if there are enough conditions", whole(2), 8)
     .option("--seed <number>", "equal seeds draw equal images", whole(0), 0)
-    .option("--temperature <number>", "below 1 safer, above 1 more varied", numberAbove(0), 1)
+    .option("--temperature <number>", "below 1 safer, above 1 more varied", numberAbove(0))
     .option("--top-k <count>", "draw among the likeliest codes only", whole(1))
-    .option("--top-p <share>", "draw among the likeliest codes that reach this probability", numberAbove(0, 1), 1)
-    .option("--guidance <scale>", "above 1 follows the condition more closely, and varies less", numberAbove(0), 1)
+    .option("--top-p <share>", "draw among the likeliest codes that reach this probability", numberAbove(0, 1))
+    .option("--guidance <scale>", "above 1 follows the condition more closely, and varies less", numberAbove(0))
     .option(
       "--judge <name>",
       `network to measure with in place of the usual one, ${JUDGE_NAMES.join(", ")}; may be given several times`,
@@ -74,7 +76,10 @@ export function metricsCommand(): Command {
     .option(...THREADS, threads)
     .option(...DEVICE, device, "cpu")
     .option(...PROCESSES, threads)
-    .addHelpText("after", `\n${weightsHelp()}`)
+    .addHelpText(
+      "after",
+      `\nWhat is not said of the drawing is as the configuration of the first run says.\n\n${weightsHelp()}`,
+    )
     .action(async (path: string, _: unknown, command: Command) => {
       const options = optionsOf<MetricsCommandOptions>(command);
       const runs = [path, ...(options.against === undefined ? [] : [options.against])].map(openMeasured);
@@ -124,7 +129,10 @@ function openMeasured(path: string): Measured {
 
 async function scored(run: Measured, options: ScoreOptions): Promise<RunScore> {
   const score = "loadModels" in run ? await scoreRun(run, options) : await scoreExported(run, options);
-  await onFirst(options.peers, () => writeScore(run.path, score));
+  await onFirst(options.peers, () => {
+    writeScore(run.path, score);
+    if (!("loadModels" in run)) recordScore(run.path, score);
+  });
   return score;
 }
 
@@ -139,6 +147,9 @@ async function optionsFor(
   dataset.close();
   // The names of pairs stay at hand.
   const { length } = heldOutPart(dataset, part).validation;
+  const asked = Object.fromEntries(
+    Object.entries({ temperature, topK, topP, guidance }).filter(([, value]) => value !== undefined),
+  );
   const conditions = Math.min(length, Math.ceil(count / samples));
   return {
     conditions,
@@ -147,7 +158,7 @@ async function optionsFor(
     seed,
     networks: await networksFor(dataset, runs, files, progress),
     progress,
-    sampling: { temperature, topP, guidance, ...(topK === undefined ? {} : { topK }) },
+    sampling: { ...samplingOptions(runs[0]!.config), ...asked },
   };
 }
 

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import { type FileEntry, MODEL_FILE, WEIGHTS_FILE, type WeightType } from "@iqvae/runtime";
 import { ASIDE, explainWriting, replaceFile, scope, type Tensor, writeSafetensors } from "@iqvae/torch";
 import { type PairDataset, spreadRows } from "../data/index.ts";
-import { readScore } from "../metrics/index.ts";
+import { type RunScore, readScore } from "../metrics/index.ts";
 import { bestCheckpoint, describeCheckpoint, listCheckpoints } from "../run/checkpoint.ts";
 import { readMetrics } from "../run/metrics-log.ts";
 import type { RunFolder } from "../run/run-folder.ts";
@@ -13,7 +13,7 @@ import { trainedSeconds } from "../run/tensorboard/duration.ts";
 import { openData } from "../run/train-run.ts";
 import { makeFolder, removeAbandoned } from "../support/files.ts";
 import { type Progress, silent } from "../support/progress.ts";
-import { type CardFacts, card } from "./card.ts";
+import { type CardFacts, card, withScore } from "./card.ts";
 import { type Description, describeModel } from "./describe.ts";
 import { SCALE } from "./graph.ts";
 import { GRAPHS } from "./graphs.ts";
@@ -78,6 +78,16 @@ export async function exportRun(
   } finally {
     for (const tensor of stored.values()) tensor.dispose();
   }
+}
+
+/** Writes into the card of an exported model what `iqvae metrics` measured. A folder without a card stays as it is. */
+export function recordScore(folder: string, score: RunScore): void {
+  const [path, described] = [join(folder, CARD), join(folder, MODEL_FILE)];
+  if (!existsSync(path)) return;
+  replaceFile(path, withScore(readFileSync(path, "utf8"), score));
+  const { files, ...model } = JSON.parse(readFileSync(described, "utf8")) as { files: Record<string, FileEntry> };
+  const written = { ...files, [CARD]: filesIn(folder)[CARD] };
+  replaceFile(described, `${JSON.stringify({ ...model, files: written }, null, 1)}\n`);
 }
 
 /** Held-out conditions in Base64; none where the data are no longer there. */

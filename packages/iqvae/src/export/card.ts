@@ -173,14 +173,22 @@ function roundingRows(rounding: RoundingCost | undefined): string[][] {
   ];
 }
 
-function scoreOf(score: RunScore | undefined): string {
+/** How the part of a card begins that {@link scoreOf} writes; it ends where the next section begins. */
+const SCORE = /(?:Drawn images were not measured|`npx iqvae metrics`:)[\s\S]*?(?=\n\n## )/;
+
+/** A card with other figures of what the stored weights draw; as it is where it has no place for them. */
+export function withScore(text: string, score: RunScore): string {
+  return text.replace(SCORE, () => scoreOf(score, "as stored here"));
+}
+
+function scoreOf(score: RunScore | undefined, weights = "as trained"): string {
   if (score === undefined)
     return "Drawn images were not measured: `npx iqvae metrics` had not been run when this was exported.";
   const { settings, figures } = score;
   const { conditions, samples, seed, part, temperature, topK, topP, guidance } = settings;
   const how =
     `\`npx iqvae metrics\`: ${conditions} held-out conditions × ${samples} images, part \`${part}\`, seed ${seed}, temperature ${temperature}, ` +
-    `top-k ${topK ?? "off"}, top-p ${topP}, guidance ${guidance}; of the weights as trained.`;
+    `top-k ${topK ?? "off"}, top-p ${topP}, guidance ${guidance}; of the weights ${weights}.`;
   const digits = (value: number | null) => (value === null ? "–" : value.toPrecision(4));
   const rows = figures.map(({ label, value, real, better }) => [
     `${label}${better === null ? "" : better === "lower" ? " ↓" : " ↑"}`,

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { MODEL_FILE } from "@iqvae/runtime";
 import { z } from "zod";
+import { samplingSchema } from "../config/schema.ts";
 import { type DataConfig, dataSchema } from "../data/index.ts";
 import { perceptualNetwork } from "../stage1/config.ts";
 
@@ -9,15 +10,17 @@ import { perceptualNetwork } from "../stage1/config.ts";
 const about = z.object({
   data: z.unknown().optional(),
   perceptual: perceptualNetwork.nullable().default(null).catch(null),
+  sampling: samplingSchema.prefault({}),
 });
 
 /** A model that `iqvae export` wrote, with what it was trained on. */
 export interface ExportedModel {
   /** The folder. */
   readonly path: string;
-  /** As far as it tells: its data set, and the network of its perceptual loss. */
+  /** As far as it tells: its data set, the network of its perceptual loss, and how it draws. */
   readonly config: {
     readonly data: DataConfig;
+    readonly sampling: z.output<typeof samplingSchema>;
     readonly stage1: { readonly perceptual: { readonly network: z.output<typeof perceptualNetwork> } | null };
   };
 }
@@ -34,13 +37,13 @@ export function isExported(folder: string): boolean {
  * @throws RangeError where it does not come with its data, or this version does not have the data set
  */
 export function openExported(path: string, instead: string): ExportedModel {
-  const { data, perceptual } = about.parse(JSON.parse(readFileSync(join(path, MODEL_FILE), "utf8")));
+  const { data, perceptual, sampling } = about.parse(JSON.parse(readFileSync(join(path, MODEL_FILE), "utf8")));
   if (data === undefined) throw new RangeError(`${path} was trained on data that it does not come with. ${instead}`);
   const known = dataSchema.safeParse(data);
   if (known.success)
     return {
       path,
-      config: { data: known.data, stage1: { perceptual: perceptual && { network: perceptual } } },
+      config: { data: known.data, sampling, stage1: { perceptual: perceptual && { network: perceptual } } },
     };
   throw new RangeError(
     `${join(path, MODEL_FILE)} names a data set that this version does not have, ${JSON.stringify(data)}. ${instead}`,

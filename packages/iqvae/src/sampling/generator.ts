@@ -35,8 +35,7 @@ export class ImageGenerator implements Disposable {
 
   /** How images are drawn where the configuration is asked, to be passed on to {@link draw} and the others, which do not. */
   get sampling(): SampleOptions {
-    const { topK, ...rest } = this.config.sampling;
-    return topK === null ? rest : { ...rest, topK };
+    return samplingOptions(this.config);
   }
 
   /** Both models, to be measured. */
@@ -230,6 +229,11 @@ export class ImageGenerator implements Disposable {
   #run<T>(body: () => T): T {
     return scope(() => inferenceMode(() => inPrecision({ precision: this.#precision }, body)));
   }
+}
+
+/** How a configuration says that images are drawn, as options of {@link ImageGenerator.draw}. */
+export function samplingOptions({ sampling: { topK, ...rest } }: Pick<Config, "sampling">): SampleOptions {
+  return topK === null ? rest : { ...rest, topK };
 }
 
 interface PixelSize {

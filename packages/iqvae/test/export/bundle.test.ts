@@ -2,12 +2,13 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseBundle, readWeights } from "@iqvae/runtime";
+import { type FileEntry, parseBundle, readWeights } from "@iqvae/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseConfig, presets } from "../../src/config/index.ts";
 import { openDataset, spreadRows } from "../../src/data/index.ts";
-import { exportRun } from "../../src/export/bundle.ts";
+import { exportRun, recordScore } from "../../src/export/bundle.ts";
 import { trainingCommand } from "../../src/export/command.ts";
+import type { RunScore } from "../../src/metrics/index.ts";
 import { bestCheckpoint, describeCheckpoint } from "../../src/run/checkpoint.ts";
 import { createRun, openRun, type RunFolder } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
@@ -113,6 +114,38 @@ test("the card says what the files of the run say", async () => {
   expect(card).toContain(`stage 2, transformer | ${step} |`);
   expect(card).not.toMatch(/undefined|NaN|\[object/);
   expect(card).toContain(trainingCommand(run.config) ?? "config.json");
+});
+
+test("what is measured later stands in the card in place of what stood there, and model.json knows the card", async () => {
+  await exportRun(run, at("measured"), "f16");
+  const read = (name: string) => readFileSync(join(at("measured"), name), "utf8");
+  const before = read("README.md");
+  const score = (temperature: number, value: number) =>
+    ({
+      settings: { conditions: 5, samples: 8, seed: 0, part: "report", temperature, topK: null, topP: 1, guidance: 1 },
+      figures: [{ key: "swd", label: "SWD", value, real: 0.25, better: "lower" }],
+    }) as unknown as RunScore;
+  recordScore(at("measured"), score(0.75, 0.125));
+  recordScore(at("measured"), score(0.5, 0.375));
+  const after = read("README.md");
+  expect(after).toContain("5 held-out conditions × 8 images");
+  expect(after).toContain("temperature 0.5, top-k off, top-p 1, guidance 1; of the weights as stored here.");
+  expect(after).toContain("| SWD ↓ | 0.3750 | 0.2500 |");
+  expect(after).not.toMatch(/not measured|0\.1250/);
+  const [head, ...rest] = ["Drawn images", "\n\n## Limits"].map((part) => before.indexOf(part));
+  expect(after.startsWith(before.slice(0, head))).toBe(true);
+  expect(after.endsWith(before.slice(rest[0]))).toBe(true);
+  const { files } = JSON.parse(read("model.json")) as { files: Record<string, FileEntry> };
+  expect(files["README.md"]).toEqual({
+    bytes: Buffer.byteLength(after),
+    sha256: createHash("sha256").update(after).digest("hex"),
+  });
+  const weights = readFileSync(join(at("measured"), "model.safetensors"));
+  expect(files["model.safetensors"]!.sha256).toBe(createHash("sha256").update(weights).digest("hex"));
+
+  rmSync(join(at("measured"), "README.md"));
+  recordScore(at("measured"), score(1, 1));
+  expect(existsSync(join(at("measured"), "README.md"))).toBe(false);
 });
 
 test("a folder that is there is not touched", async () => {
