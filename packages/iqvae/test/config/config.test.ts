@@ -327,3 +327,26 @@ test("a run can have a name of 250 bytes", () => {
   createRun(join(folder, name), loadConfig("tiny", [`name=${name}`]));
   expect(openRun(join(folder, name)).config.name).toBe(name);
 });
+
+describe("the arm of the ablation that a preset trains", () => {
+  const ofWords = ["words", "speech"];
+  const ours = Object.keys(presets).filter((name) => name !== "tiny" && !name.startsWith("paper-"));
+
+  test.each(ours)("%s: as docs/results.md says", (name) => {
+    const { stage1, stage2 } = parseConfig(presets[name as keyof typeof presets], name);
+    expect(stage2.exposure.kind).toBe("teacher");
+    const within = { estimator: "paired", weight: 0.2, gradient: "image", pairs: "image" };
+    const onAnyGrid = { estimator: "sliced", weight: 0.2, gradient: "both" };
+    expect(stage1.regularizer).toMatchObject(ofWords.includes(name) ? onAnyGrid : within);
+  });
+
+  test("the paper's presets train the paper's method", () => {
+    const paper = Object.keys(presets).filter((name) => name.startsWith("paper-"));
+    expect(paper.length).toBeGreaterThan(1);
+    for (const name of paper) {
+      const { stage1, stage2 } = parseConfig(presets[name as keyof typeof presets], name);
+      expect(stage2.exposure.kind, name).toBe("gumbel");
+      expect(stage1.regularizer, name).toMatchObject({ gradient: "both" });
+    }
+  });
+});
