@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { launchOf } from "@iqvae/torch";
+import { EXIT_CODES } from "../support/interrupt.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../bin/iqvae.mjs", import.meta.url));
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -18,8 +19,13 @@ const SAVING_MS = 120_000;
  */
 export async function runLocally(processes: number, args: readonly string[]): Promise<void> {
   const children = await startRanks(processes, args, { cores: availableParallelism(), output: "inherit" });
-  const passOn = (signal: NodeJS.Signals) => {
+  let asked: (typeof SIGNALS)[number] | undefined;
+  const killAll = (signal: NodeJS.Signals) => {
     for (const child of children) child.kill(signal);
+  };
+  const passOn = (signal: NodeJS.Signals) => {
+    asked ??= signal as (typeof SIGNALS)[number];
+    killAll(signal);
   };
   for (const signal of SIGNALS) process.on(signal, passOn);
   let failed: number | undefined;
@@ -38,7 +44,7 @@ export async function runLocally(processes: number, args: readonly string[]): Pr
               if (rank === 0) clearTimeout(end);
               if (rank === 0 || end === undefined)
                 end = setTimeout(
-                  () => passOn("SIGKILL"),
+                  () => killAll("SIGKILL"),
                   children[0]!.exitCode === null && children[0]!.signalCode === null ? SAVING_MS : GRACE_MS,
                 );
             }
@@ -49,7 +55,19 @@ export async function runLocally(processes: number, args: readonly string[]): Pr
   );
   clearTimeout(end);
   for (const signal of SIGNALS) process.off(signal, passOn);
-  if (failed !== undefined) process.exitCode = failed;
+  if (failed !== undefined) process.exitCode = exitCodeOf(failed, asked);
+}
+
+/**
+ * Of a process whose ranks have ended. A rank may have heard of the signal from another before it came by itself, and ends as after
+ * SIGTERM then.
+ *
+ * @param failed the code of the first rank that did not end well
+ * @param asked the signal that was passed on to them
+ */
+export function exitCodeOf(failed: number, asked: (typeof SIGNALS)[number] | undefined): number {
+  const stopped = SIGNALS.some((signal) => EXIT_CODES[signal] === failed);
+  return asked !== undefined && stopped ? EXIT_CODES[asked] : failed;
 }
 
 /** Starts the ranks of a group on this machine, which share `cores` of it. */

@@ -4,7 +4,7 @@ import type { Progress } from "./progress.ts";
 export type StopReason = "SIGINT" | "SIGTERM" | "SIGHUP" | "output";
 
 /** The exit codes that shells expect: 128 and the number of the signal. A closed pipe counts as SIGPIPE. */
-const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGPIPE: 141 } as const;
+export const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129, SIGPIPE: 141 } as const;
 
 /**
  * Handles SIGINT (Ctrl-C), SIGTERM, SIGHUP (the terminal was closed) and the loss of standard output. The first asks the loop to

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { exitCodeOf } from "../../src/cli/local-processes.ts";
 import { takeOwnDevice } from "../../src/cli/team.ts";
 
 /** What CUDA_VISIBLE_DEVICES is after it was `before`, in process 2 of 4 on a machine. */
@@ -24,4 +25,15 @@ describe("the CUDA device of a process", () => {
     takeOwnDevice(alone);
     expect(alone).toEqual({});
   });
+});
+
+test.each([
+  [143, "SIGINT", 130], // a rank heard of Ctrl-C from another first
+  [130, "SIGINT", 130],
+  [130, "SIGTERM", 143],
+  [143, "SIGHUP", 129],
+  [1, "SIGINT", 1], // what could not be saved stays a failure
+  [143, undefined, 143], // a rank was asked by itself
+] as const)("ranks that end with %i, asked by %s: exit code %i", (failed, asked, code) => {
+  expect(exitCodeOf(failed, asked)).toBe(code);
 });
