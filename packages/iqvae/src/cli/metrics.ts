@@ -24,6 +24,7 @@ import {
   collect,
   DEVICE,
   device,
+  drawingAsked,
   numberAbove,
   oneOf,
   optionsOf,
@@ -55,7 +56,9 @@ interface MetricsCommandOptions {
 
 export function metricsCommand(): Command {
   return new Command("metrics")
-    .description("measure what a run or an exported model draws, and write metrics.json into its folder")
+    .description(
+      "measure what a run or an exported model draws, and write metrics.json into its folder, and the figures into an exported model's card",
+    )
     .argument("<run>", "a run folder, its name in runs/, or a folder that iqvae export wrote")
     .option("--against <run>", "another of them to show beside it; it is measured too unless it was in the same way")
     .option("--count <images>", "images to draw in all", whole(8), 1000)
@@ -140,25 +143,22 @@ async function scored(run: Measured, options: ScoreOptions): Promise<RunScore> {
 async function optionsFor(
   run: Measured,
   runs: readonly Measured[],
-  { count, samples, seed, temperature, topK, topP, guidance, part, ...files }: MetricsCommandOptions,
+  { count, samples, seed, part, ...rest }: MetricsCommandOptions,
   progress: Progress,
 ): Promise<ScoreOptions> {
   const dataset = await openData(run.config.data, progress);
   dataset.close();
   // The names of pairs stay at hand.
   const { length } = heldOutPart(dataset, part).validation;
-  const asked = Object.fromEntries(
-    Object.entries({ temperature, topK, topP, guidance }).filter(([, value]) => value !== undefined),
-  );
   const conditions = Math.min(length, Math.ceil(count / samples));
   return {
     conditions,
     part,
     samples: Math.max(samples, Math.ceil(count / conditions)),
     seed,
-    networks: await networksFor(dataset, runs, files, progress),
+    networks: await networksFor(dataset, runs, rest, progress),
     progress,
-    sampling: { ...samplingOptions(runs[0]!.config), ...asked },
+    sampling: { ...samplingOptions(runs[0]!.config), ...drawingAsked(rest) },
   };
 }
 

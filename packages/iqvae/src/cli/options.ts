@@ -1,5 +1,6 @@
 import { availableParallelism, cpus } from "node:os";
 import { dirname } from "node:path";
+import type { SampleOptions } from "@iqvae/runtime";
 import { checkWritable, cudaDeviceCount, torchVersion } from "@iqvae/torch";
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
@@ -92,6 +93,14 @@ export function device(text: string): string {
 export function collect<T>(parse: (text: string) => T): (text: string, before: T[] | undefined) => T[] {
   return (text, before) => [...(before ?? []), parse(text)];
 }
+
+/** How a command was asked to draw; all else is as the model's configuration says. */
+export function drawingAsked({ temperature, topK, topP, guidance }: DrawingOptions): DrawingOptions {
+  const given = Object.entries({ temperature, topK, topP, guidance }).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given);
+}
+
+type DrawingOptions = Pick<SampleOptions, "temperature" | "topK" | "topP" | "guidance">;
 
 /**
  * The file that a command is to write: the one that was asked for, or the usual one.

@@ -17,6 +17,7 @@ import {
   collect,
   DEVICE,
   device,
+  drawingAsked,
   numberAbove,
   optionsOf,
   outputFile,
@@ -145,11 +146,8 @@ async function drawExported(
   tellDrawn(progress, out, conditions, options.count);
 }
 
-/** What was asked for; all else is as the model's configuration says. */
-function samplingOf({ count, seed, temperature, topK, topP, guidance }: SampleCommandOptions): SampleOptions {
-  const wanted = { temperature, topK, topP, guidance };
-  const given = Object.entries(wanted).filter(([, value]) => value !== undefined);
-  return { samples: count, seed, ...Object.fromEntries(given) };
+function samplingOf({ count, seed, ...options }: SampleCommandOptions): SampleOptions {
+  return { samples: count, seed, ...drawingAsked(options) };
 }
 
 function amount(count: number, thing: string): string {
