@@ -6,6 +6,7 @@ import { manualSeed, scope, setNumThreads, tuneProcess } from "@iqvae/torch";
 import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
 import { randomRows, stage1Trainer } from "./trainers.mjs";
 
+tuneProcess();
 const { values } = parseArgs({
   options: {
     precision: { type: "string", default: fastPrecision() },
@@ -16,7 +17,6 @@ const { values } = parseArgs({
   },
 });
 const [batch, steps, warmup] = [values.batch, values.steps, values.warmup].map(Number);
-tuneProcess();
 setNumThreads(Number(values.threads));
 manualSeed(0);
 const trainer = stage1Trainer({ precision: values.precision });

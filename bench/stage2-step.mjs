@@ -5,6 +5,7 @@ import { manualSeed, scope, setNumThreads, tuneProcess } from "@iqvae/torch";
 import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
 import { stage2Trainer } from "./trainers.mjs";
 
+tuneProcess();
 const { values } = parseArgs({
   options: {
     precision: { type: "string", default: fastPrecision() },
@@ -24,7 +25,6 @@ const { precision, exposure, ...numbers } = values;
 const { repeats, threads, inner, ...sizes } = Object.fromEntries(
   Object.entries(numbers).map(([name, text]) => [name, Number(text)]),
 );
-tuneProcess();
 setNumThreads(threads);
 manualSeed(0);
 const trainer = stage2Trainer({ precision, exposure, ...sizes });

@@ -2,11 +2,12 @@
 // direct algorithm, forward and backward) a second, against the fastest large product in the same process and precision.
 // Prints one JSON line a repeat, steps and products in turn.
 import { parseArgs } from "node:util";
-import { manualSeed, ops, scope, setNumThreads } from "@iqvae/torch";
+import { manualSeed, ops, scope, setNumThreads, tuneProcess } from "@iqvae/torch";
 import { countOperations } from "../packages/iqvae/dist/plan/operations.js";
 import { fastPrecision } from "../packages/iqvae/dist/support/precision.js";
 import { randomRows, stage1Trainer, stage2Trainer } from "./trainers.mjs";
 
+tuneProcess();
 const { values } = parseArgs({
   options: {
     stage: { type: "string", default: "1" },

@@ -1,6 +1,7 @@
 // Convolutions with kernels of 3 × 3, stride 1 and padding 1 in float32, by Winograd's F(2×2, 3×3) (Lavin & Gray 2016, "Fast
 // Algorithms for Convolutional Neural Networks"): 16 multiplications for 4 outputs where 36 are usual, forward and backward. Tiles
 // are transformed in the cache, and the products are those of oneDNN's `sgemm`. oneDNN's own Winograd needs AVX-512.
+#include "conv_shares.h"
 #include "history.h"
 #include "loops_conv.h"
 #include "parallel.h"
@@ -166,11 +167,22 @@ bool is_float(const Tensor& tensor) {
   return tensor.is_cpu() && tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided && !tensor.is_neg();
 }
 
+// Whether the way back will ask for the weights' gradient, as a sum over several images, on several threads.
+bool takes_shares(const Tensor& x, const Tensor& weight) {
+  return at::GradMode::is_enabled() && weight.requires_grad() && is_float(weight) && weight.dim() == 4 && x.is_cpu() && x.dim() == 4 &&
+         x.is_floating_point() && x.size(0) > 1 && at::get_num_threads() > 1 && kernels::autocast_type() == at::kBFloat16;
+}
+
 // libtorch's conv2d, by Winograd's algorithm where that is the faster one.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const c10::optional<Tensor>& bias, at::IntArrayRef stride, at::IntArrayRef padding) {
   kernels::check_one_device("conv2d", {x, weight, kernels::or_none(bias)});
   const bool same = stride == at::IntArrayRef({1, 1}) && padding == at::IntArrayRef({1, 1});
-  const bool rounded = c10::impl::tls_local_dispatch_key_set().included_.has(c10::DispatchKey::AutocastCPU);
+  const bool rounded = !c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::AutocastCPU);
+  if (rounded && takes_shares(x, weight)) {
+    const Tensor planes = at::autocast::cached_cast(at::kBFloat16, x, c10::DeviceType::CPU);
+    c10::impl::ExcludeDispatchKeyGuard plain(c10::DispatchKey::AutocastCPU);
+    return kernels::ConvolutionByShares::apply(planes, weight, bias, stride, padding);
+  }
   const bool fused = dnnl_sgemm != nullptr && same && !rounded && is_float(x) && is_float(weight) && x.dim() == 4 && weight.dim() == 4 &&
                      weight.size(2) == 3 && weight.size(3) == 3 && weight.size(1) == x.size(1) && weight.size(1) >= kLeastChannels &&
                      weight.size(0) >= kLeastChannels && x.numel() > 0 &&

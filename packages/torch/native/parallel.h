@@ -54,4 +54,16 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, const F& f) {
   f(begin, end);
 }
 
+// Within a part of `parallel_for` whose work calls libtorch's operators: they, and oneDNN, must not count on more threads.
+class SingleThread {
+ public:
+  SingleThread() : before_(at::get_num_threads()) {  // libtorch sets its own number when a thread first asks
+    omp_set_num_threads(1);
+  }
+  ~SingleThread() { omp_set_num_threads(before_); }
+
+ private:
+  const int before_;
+};
+
 }  // namespace kernels

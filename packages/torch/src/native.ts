@@ -142,14 +142,25 @@ const SPIN_COUNT = "1000";
  * - Operators run on as many threads as there are cores, or as `OMP_NUM_THREADS` says, or the first number of its list. libtorch
  *   would start with what OpenMP counts, which in a container is often one. Of what is no number of threads, or more than four
  *   a core, there is a warning, and it is not followed: so many would wait for each other, or could not be started at all.
- * - Threads that wait for work spin for a short time only, where libtorch is not loaded yet: on a machine that others use too,
- *   spinning takes from the thread that is waited for. `GOMP_SPINCOUNT` is left alone if it is set.
+ * - Threads that wait for work spin for a short time only: on a machine that others use too, spinning takes from the thread that is
+ *   waited for, and a training is many times slower. `GOMP_SPINCOUNT` is left alone if it is set. Once libtorch is loaded
+ *   it is too late for this, and there is a warning.
  */
 export function tuneProcess(): void {
   if (tuned) return;
   tuned = true;
-  process.env.GOMP_SPINCOUNT ??= SPIN_COUNT;
-  if (addon !== undefined) tune(addon);
+  if (addon !== undefined) {
+    if (process.env.GOMP_SPINCOUNT === undefined) warnOfSpinning();
+    tune(addon);
+  } else process.env.GOMP_SPINCOUNT ??= SPIN_COUNT;
+}
+
+function warnOfSpinning(): void {
+  process.emitWarning(
+    "tuneProcess() was called after libtorch was loaded, so its threads spin while they wait, and are slow beside other work; " +
+      `call it before the first operator, or set GOMP_SPINCOUNT=${SPIN_COUNT} in the environment`,
+    { code: "TORCH_SPINS" },
+  );
 }
 
 function tune(addon: Native): void {

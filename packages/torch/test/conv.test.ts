@@ -76,11 +76,84 @@ test("other kernels, strides, paddings, types and few channels go to libtorch", 
   expect(() => fused.conv2d(aten.randn([1, 16, 4, 4]), aten.randn([16, 17, 3, 3]), null, [1, 1], [1, 1])).toThrow(/17/);
 });
 
-test("autocast rounds as it does for libtorch's", () => {
-  const conv = new Conv2d(16, 16, 3);
-  const x = aten.randn([1, 16, 4, 4]);
-  const y = autocast({ dtype: "bfloat16" }, () => conv.forward(x));
-  expect(y.dtype).toBe(supportsBfloat16() ? "bfloat16" : "float32");
+/** Kernel, stride, padding. */
+const KERNELS = [
+  [3, 1, 1],
+  [4, 2, 1],
+  [1, 1, 0],
+] as const;
+
+test.each(KERNELS)(
+  "autocast rounds as it does for libtorch's: kernel %i, stride %i, padding %i",
+  (side, stride, padding) => {
+    const conv = new Conv2d(16, 16, side, { stride, padding });
+    const x = aten.randn([2, 16, 4, 4]);
+    const theirs = () => aten.conv2d(x, conv.weight, conv.bias, [stride, stride], [padding, padding]);
+    for (const threads of [1, 2]) {
+      setNumThreads(threads);
+      const [y, expected] = autocast({ dtype: "bfloat16" }, () => [conv.forward(x), theirs()]);
+      expect(y!.dtype).toBe(supportsBfloat16() ? "bfloat16" : "float32");
+      expect(worst(y!.to("float32"), expected!.to("float32")), `${threads} threads`).toBeLessThan(1e-5);
+    }
+  },
+);
+
+describe("in bfloat16 on two threads", () => {
+  const rounded = <T>(body: () => T): T => autocast({ dtype: "bfloat16" }, body);
+  const float = (tensors: readonly (Tensor | null)[]) => tensors.map((each) => each!.to("float32"));
+
+  test.skipIf(!supportsBfloat16()).each(KERNELS)(
+    "gradients of weights are the sum of those of the halves of a batch, in float32: kernel %i, stride %i, padding %i",
+    (side, stride, padding) => {
+      const [x, slope] = [made([5, 16, 8, 8]), aten.randn([5, 24, 8 / stride, 8 / stride])];
+      const [weight, bias] = [made([24, 16, side, side]), aten.randn([24]).requires_grad_()];
+      const inputs = [x, weight, bias];
+      const gradients = (threads: number, first: number, last: number) => {
+        setNumThreads(threads);
+        const part = x.slice(0, first, last);
+        const y = rounded(() => fused.conv2d(part, weight, bias, [stride, stride], [padding, padding]));
+        return float(
+          grad(
+            [
+              y
+                .to("float32")
+                .mul(slope.slice(0, first, last))
+                .sum(),
+            ],
+            inputs,
+          ),
+        );
+      };
+      const [whole, upper, lower, alone] = [
+        gradients(2, 0, 5),
+        gradients(1, 0, 2),
+        gradients(1, 2, 5),
+        gradients(1, 0, 5),
+      ];
+      for (const i of [1, 2]) expect(worst(whole[i]!, upper[i]!.add(lower[i]!)), `gradient ${i}`).toBe(0);
+      expect(worst(whole[0]!, alone[0]!)).toBe(0);
+    },
+  );
+
+  test("a second derivative, and what nobody asks for", () => {
+    setNumThreads(2);
+    const [x, weight] = [made([2, 16, 4, 4]), made([16, 16, 3, 3])];
+    const penalty = (conv: typeof fused.conv2d) => {
+      const y = rounded(() => conv(x, weight, null, [1, 1], [1, 1])).to("float32");
+      const [slope] = grad([y.square().sum()], [x], { createGraph: true });
+      return grad([slope!.square().sum()], [weight])[0]!;
+    };
+    const [ours, theirs] = [penalty(fused.conv2d), penalty(aten.conv2d as typeof fused.conv2d)];
+    // One sum is rounded where the other is not.
+    expect(worst(ours, theirs) / Number(theirs.abs().max().item())).toBeLessThan(2 ** -7);
+    const planes = x.detach();
+    rounded(() => fused.conv2d(planes, weight, null, [1, 1], [1, 1]))
+      .sum()
+      .backward();
+    expect(planes.grad).toBeUndefined();
+    expect(weight.grad?.shape).toEqual(weight.shape);
+    expect(() => rounded(() => fused.conv2d(x, made([16, 17, 3, 3]), null, [1, 1], [1, 1]))).toThrow(/17/);
+  });
 });
 
 test("equal bits at every run, and the gradient of a frozen weight is not computed", () => {

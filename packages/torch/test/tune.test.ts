@@ -48,6 +48,14 @@ describe("tuneProcess", () => {
     expect(run("", {}).told.spins).toBeUndefined();
   });
 
+  test("warns where libtorch is loaded already, so that nobody thinks its threads are told", () => {
+    const late = run("late", {});
+    expect(late.stderr).toContain("TORCH_SPINS");
+    expect([late.told.spins, late.told.threads]).toEqual([undefined, availableParallelism()]);
+    for (const quiet of [run("late", { GOMP_SPINCOUNT: "7" }), run("tuned", {})])
+      expect(quiet.stderr).not.toContain("TORCH_SPINS");
+  });
+
   test("takes all cores, or what OMP_NUM_THREADS says", () => {
     expect(run("tuned", {}).told.threads).toBe(availableParallelism());
     expect(run("tuned", { OMP_NUM_THREADS: "3" }).told.threads).toBe(3);
