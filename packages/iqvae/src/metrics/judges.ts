@@ -1,5 +1,6 @@
 import type { Config } from "../config/index.ts";
 import type { PairDataset } from "../data/index.ts";
+import { isPhotographs } from "../data/photographs.ts";
 import { ATTRIBUTE_SETS } from "../features/attribute-labels.ts";
 import { LITE0_FEATURES } from "../features/efficientnet.ts";
 import { lossNetworkSpec, nameOf } from "../features/loss-network.ts";
@@ -68,8 +69,9 @@ export function expectImpartial(
 }
 
 /**
- * The network that judges runs on a data set where nothing else is said: that of the attributes of the set itself; of `emoji`, or
- * else of `faces`, where it has none, for what is made of emoji and as a stand-in for the rest. Those that are in the loss of one of the runs are passed over.
+ * The network that judges runs on a data set where nothing else is said: for photographs that come with packages `efficientnet-lite0`,
+ * which is fetched; else that of the attributes of the set itself; of `emoji`, or else of `faces`, where it has none, for what is made of
+ * emoji and as a stand-in for the rest. Those that are in the loss of one of the runs are passed over.
  *
  * @throws Error when all are
  */
@@ -77,6 +79,7 @@ export function defaultJudge(
   { name, size }: Pick<PairDataset, "name" | "size">,
   configs: readonly JudgedConfig[],
 ): FeatureNetworkSpec {
+  if (isPhotographs(name)) return { kind: "efficientnet-lite0" };
   const sets = [...new Set([ATTRIBUTE_SETS.find((set) => set === name) ?? "emoji", "emoji", "faces"] as const)];
   const specs = sets.map((set) => ({ kind: "attributes", set, size }) as const);
   const judge = specs.find((spec) => !configs.some((config) => isOwn(config, nameOf(spec))));
