@@ -6,7 +6,6 @@ import { fastPrecision } from "../support/precision.ts";
 import { positive } from "../support/schema.ts";
 
 /** How images are drawn where nothing else is asked for, and what an exported model says of it. */
-/** How images are drawn where nothing else is asked for. */
 export const samplingSchema = z.strictObject({
   /** Below 1 safer, above 1 more varied. */
   temperature: z.number().gt(0).default(1),

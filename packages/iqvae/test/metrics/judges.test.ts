@@ -60,7 +60,8 @@ test("scoring refuses such a judge before it draws or fetches anything", async (
 
 test("the usual judge is passed over where it is in the loss of one of the runs", () => {
   const [faces, emoji, hands] = (["faces", "emoji", "hands"] as const).map((name) => ({ name, size: 32 }) as const);
-  const sets = (data: Parameters<typeof defaultJudge>[0], ...configs: (typeof none)[]) => defaultJudge(data, configs);
+  const sets = (data: Parameters<typeof defaultJudge>[0] | undefined, ...configs: (typeof none)[]) =>
+    defaultJudge(data!, configs);
   expect(sets(faces, none, hed, vgg, other)).toEqual({ kind: "attributes", set: "faces", size: 32 });
   expect(sets(faces, none, own)).toEqual({ kind: "attributes", set: "emoji", size: 32 });
   for (const data of [emoji, hands]) expect(sets(data, none)).toMatchObject({ set: "emoji" });
