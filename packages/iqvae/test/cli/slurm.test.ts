@@ -1,0 +1,44 @@
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
+import { afterAll, expect, test } from "vitest";
+import { GroupRuns, SET, STEPS } from "./group-runs.ts";
+
+/** A cluster that has two processors free on this machine, and a `scontrol` to be asked by. */
+const JOB = `iqvae-test-${process.pid}`;
+const SRUN = ["srun", "--nodes=1", "--ntasks=2", "--cpus-per-task=1", `--job-name=${JOB}`];
+const isThere = String(spawnSync("sinfo", ["--noheader", "--states=idle"], { timeout: 10_000 }).stdout).trim() !== "";
+if (!isThere) console.warn("Slurm is not tested: there is no idle node.");
+
+const runs = new GroupRuns();
+afterAll(() => runs.remove());
+
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return String(port);
+}
+
+async function bySlurm(...args: string[]) {
+  const env = { MASTER_ADDR: "127.0.0.1", MASTER_PORT: await freePort() };
+  return runs.startBy([...SRUN, process.execPath], [...args, "--json"], env);
+}
+
+test.skipIf(!isThere)(
+  "Slurm's SIGTERM stops a training of two tasks, which goes on to the bits of two processes",
+  async () => {
+    const { said, ended } = await bySlurm("train", "tiny", "--name", "stopped", ...SET);
+    await said('"event":"checkpoint","stage":"stage2"');
+    // As `--signal` of a job does; srun itself would kill its tasks.
+    spawnSync("scancel", ["--signal=TERM", `--name=${JOB}`]);
+    const { code, out } = await ended;
+    expect(code).toBe(143);
+    expect(out).toContain('"event":"interrupted"');
+    expect(runs.steps("stopped")[1]).toBeLessThan(STEPS[1]);
+    expect((await (await bySlurm("resume", "runs/stopped")).ended).code).toBe(0);
+    expect(await runs.train("undisturbed").ended).toMatchObject({ code: 0, err: "" });
+    expect(runs.result("stopped")).toEqual(runs.result("undisturbed"));
+  },
+);
