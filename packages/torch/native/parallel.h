@@ -57,12 +57,15 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, const F& f) {
 // Within a part of `parallel_for` whose work calls libtorch's operators: they, and oneDNN, must not count on more threads.
 class SingleThread {
  public:
-  SingleThread() : before_(at::get_num_threads()) {  // libtorch sets its own number when a thread first asks
-    omp_set_num_threads(1);
-  }
-  ~SingleThread() { omp_set_num_threads(before_); }
+  SingleThread() : before_(at::get_num_threads()) { set(1); }  // libtorch sets its own number when a thread first asks
+  ~SingleThread() { set(before_); }
 
  private:
+  static void set(int threads) {
+#ifdef __linux__
+    omp_set_num_threads(threads);
+#endif
+  }
   const int before_;
 };
 

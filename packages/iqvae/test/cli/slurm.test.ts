@@ -1,14 +1,20 @@
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
+import { hostname } from "node:os";
 import { afterAll, expect, test } from "vitest";
 import { GroupRuns, SET, STEPS } from "./group-runs.ts";
 
-/** A cluster that has two processors free on this machine, and a `scontrol` to be asked by. */
+/** This machine as a node: workspaces of tests are on no other. */
+const NODE = hostname().split(".")[0]!;
 const JOB = `iqvae-test-${process.pid}`;
-const SRUN = ["srun", "--nodes=1", "--ntasks=2", "--cpus-per-task=1", `--job-name=${JOB}`];
-const isThere = String(spawnSync("sinfo", ["--noheader", "--states=idle"], { timeout: 10_000 }).stdout).trim() !== "";
-if (!isThere) console.warn("Slurm is not tested: there is no idle node.");
+const SRUN = ["srun", "--nodes=1", "--ntasks=2", "--cpus-per-task=1", `--job-name=${JOB}`, `--nodelist=${NODE}`];
+const idle = spawnSync("sinfo", ["--noheader", "--states=idle", "--Node", "--format=%N"], {
+  encoding: "utf8",
+  timeout: 10_000,
+});
+const isThere = (idle.stdout ?? "").split("\n").includes(NODE);
+if (!isThere) console.warn("Slurm is not tested: this machine is not an idle node of it.");
 
 const runs = new GroupRuns();
 afterAll(() => runs.remove());
