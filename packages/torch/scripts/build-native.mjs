@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { availableParallelism } from "node:os";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { CUDA, cudaBuild } from "./cuda.mjs";
 import { DISTRIBUTED, distributedBuild } from "./distributed.mjs";
 import { locateLibtorch } from "./locate-libtorch.mjs";
 import { findCompiler, flagsFor, runCaptured } from "./toolchain.mjs";
@@ -30,6 +31,8 @@ const isInstalled = packageRoot.split(sep).includes("node_modules");
 const TO_INSTALL =
   "Install one (Debian, Ubuntu: apt-get install libtorch-dev libopenblas0; elsewhere: npx @iqvae/torch setup)";
 const hash = (...parts) => createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 12);
+
+const OWN_FLAGS = { [DISTRIBUTED]: distributedBuild, [CUDA]: cudaBuild };
 
 /** Of one core, about; most of it is libtorch's headers. */
 const SECONDS_A_FILE = 15;
@@ -77,10 +80,9 @@ export async function buildNative({
   const compile = [...flags.compile, `-I${ownSources}`];
   const shared = hash(compiler.version, libtorch.version, ...compile, ...headers.map((header) => read(header)));
   const sources = named(native, ".cc");
-  const distributed = sources.includes(join(native, DISTRIBUTED)) ? distributedBuild(libtorch, native) : undefined;
   const objects = sources.map((source) => {
     // What only one file needs must not have all others compiled anew.
-    const { flags = [], headers = [] } = (basename(source) === DISTRIBUTED && distributed) || {};
+    const { flags = [], headers = [] } = OWN_FLAGS[basename(source)]?.(libtorch, native) ?? {};
     const own = hash(
       shared,
       basename(source),

@@ -1,5 +1,6 @@
 import { closeSync, existsSync, openSync, readdirSync, readSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
+import { cudaHeaderFlags } from "./cuda.mjs";
 
 /** The one source that needs c10d, libtorch's groups of processes. */
 export const DISTRIBUTED = "distributed.cc";
@@ -34,16 +35,13 @@ function hasGloo({ includeDirs, libDirs }) {
 }
 
 /** @returns {string[]} nothing where NCCL, or one of the headers that its own include, is missing */
-function ncclFlags({ includeDirs, libDirs, cuda }) {
+function ncclFlags(libtorch) {
+  const { includeDirs, libDirs, cuda } = libtorch;
   if (!cuda || !existsSync(join(includeDirs[0], C10D, "ProcessGroupNCCL.hpp"))) return [];
-  const beside = resolve(includeDirs[0], "..", "..", "nvidia");
-  const packages = existsSync(beside) ? readdirSync(beside).map((name) => join(beside, name, "include")) : [];
-  const places = [...includeDirs, ...packages, "/usr/local/cuda/include", "/usr/include"];
-  const found = ["nccl.h", "crt/host_config.h"].map((header) => places.find((dir) => existsSync(join(dir, header))));
-  if (found.includes(undefined)) return [];
-  if (!exports(join(libDirs[0], `libtorch_cuda.${suffix}`), "c10d16ProcessGroupNCCLC1E")) return [];
-  const more = [...new Set(found)].filter((dir) => !includeDirs.includes(dir) && dir !== "/usr/include");
-  return ["-DHAS_NCCL", ...more.flatMap((dir) => ["-isystem", dir])];
+  const headers = cudaHeaderFlags(libtorch, ["nccl.h", "crt/host_config.h", "nv/target"]);
+  if (headers === undefined || !exports(join(libDirs[0], `libtorch_cuda.${suffix}`), "c10d16ProcessGroupNCCLC1E"))
+    return [];
+  return ["-DHAS_NCCL", ...headers];
 }
 
 const BLOCK = 1 << 24;

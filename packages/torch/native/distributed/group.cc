@@ -93,8 +93,8 @@ napi_value join_group(napi_env env, napi_callback_info info) {
       nccl->timeout = timeout;
       made->nccl = c10::make_intrusive<c10d::ProcessGroupNCCL>(c10::make_intrusive<c10d::PrefixStore>("nccl", made->store), made->rank, made->size, nccl);
 #else
-      TORCH_CHECK(false, "the addon was built without NCCL: it needs a libtorch with CUDA, and the headers nccl.h and crt/host_config.h "
-                         "(pip install nvidia-nccl-cu13 nvidia-cuda-crt, or a CUDA toolkit), then npm run setup");
+      TORCH_CHECK(false, "the addon was built without NCCL: it needs a libtorch with CUDA, and the headers nccl.h, crt/host_config.h and nv/target "
+                         "(pip install nvidia-nccl-cu13 nvidia-cuda-crt nvidia-cuda-cccl, or a CUDA toolkit), then npm run setup");
 #endif
     }
     current() = made.release();

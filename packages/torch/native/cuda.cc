@@ -1,0 +1,2 @@
+// What needs CUDA's headers, compiled as one file, as binding.cc, and with flags of its own: see scripts/cuda.mjs.
+#include "cuda/graph.cc"
