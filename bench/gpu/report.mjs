@@ -10,13 +10,15 @@ setNumThreads(4);
 const checks = [];
 const figures = [];
 
-/** Runs `body`; an error is a failed check. What it gives is noted with the check. */
+/** Runs `body`; an error is a failed check. What it gives is noted with the check. @returns whether it passed */
 export function check(name, body) {
   const begin = performance.now();
   try {
     checks.push({ name, ok: true, ...body(), ms: Math.round(performance.now() - begin) });
+    return true;
   } catch (error) {
     checks.push({ name, ok: false, error: String(error?.stack ?? error).slice(0, 1500) });
+    return false;
   }
 }
 

@@ -1,5 +1,5 @@
 // Steps a second of both stages at growing batches with the share of the measured peak of bfloat16 products, and sampling.
-import { ops, scope } from "@iqvae/torch";
+import { cudaGraphsAreAvailable, ops, scope } from "@iqvae/torch";
 import { parseConfig, presets } from "../../packages/iqvae/dist/config/index.js";
 import { Transformer } from "../../packages/iqvae/dist/models/transformer.js";
 import { stage1Cost, stage2Cost } from "../../packages/iqvae/dist/plan/cost.js";
@@ -23,7 +23,7 @@ figure("operators a second, an addition of one number", () =>
   }),
 );
 
-const batches = { start: [32, 256], faces: [16, 64, 256], "paper-ade20k": [4, 16] };
+const batches = { start: [32, 256], faces: [16, 64, 256], "paper-ade20k": [4, 16, 32, 64] };
 if (device === "cpu") for (const name of Object.keys(batches)) batches[name] = name === "start" ? [4] : [];
 for (const [name, sizes] of Object.entries(batches))
   for (const batch of sizes)
@@ -55,20 +55,26 @@ for (const [name, sizes] of Object.entries(batches))
         });
       });
 
-for (const count of device === "cpu" ? [2] : [64, 512])
-  figure(`sampling, 64 tokens, 6 layers of 192, ${count} images`, () =>
-    on(device, () =>
-      scope(() => {
-        const shape = { conditionCodes: 512, imageCodes: 1024, conditionTokens: 64, imageTokens: 64 };
-        const model = new Transformer({ layers: 6, width: 192, heads: 6, dropout: 0 }, shape);
-        const conditions = ops.aten.zeros([count, 64], { dtype: "int64" });
-        const seconds = secondsOf(() => scope(() => void cachedSampler(model).sample(conditions, { seed: 1 })), {
-          count: 1,
-          warmup: 1,
-        });
-        return { "images/s": count / seconds, "tokens/s": (64 * count) / seconds };
-      }),
-    ),
-  );
+/** With graphs and without: what the usual recorder would be is `undefined`. */
+const recorders = cudaGraphsAreAvailable()
+  ? { "CUDA graphs": undefined, "calls for each token": null }
+  : { calls: null };
+for (const [way, recorder] of Object.entries(recorders))
+  for (const count of device === "cpu" ? [2] : [1, 64, 512])
+    figure(`sampling, 64 tokens, 6 layers of 192, ${count} images, ${way}`, () =>
+      on(device, () =>
+        scope(() => {
+          const shape = { conditionCodes: 512, imageCodes: 1024, conditionTokens: 64, imageTokens: 64 };
+          const model = new Transformer({ layers: 6, width: 192, heads: 6, dropout: 0 }, shape);
+          const conditions = ops.aten.zeros([count, 64], { dtype: "int64" });
+          const sampler = cachedSampler(model, { recorder });
+          const seconds = secondsOf(() => scope(() => void sampler.sample(conditions, { seed: 1 })), {
+            count: 2,
+            warmup: 1,
+          });
+          return { "images/s": count / seconds, "tokens/s": (64 * count) / seconds };
+        }),
+      ),
+    );
 
 finish();

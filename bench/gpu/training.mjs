@@ -1,5 +1,5 @@
 // Both trainers on the device: equal weights take equal steps on the processor, a restored state goes on, and samplers agree.
-import { manualSeed, ops, scope } from "@iqvae/torch";
+import { CudaGraph, cudaGraphsAreAvailable, manualSeed, ops, scope } from "@iqvae/torch";
 import { conditionFor } from "../../packages/iqvae/dist/conditions/index.js";
 import { IqVae } from "../../packages/iqvae/dist/models/iqvae.js";
 import { Transformer } from "../../packages/iqvae/dist/models/transformer.js";
@@ -148,5 +148,28 @@ for (const sampler of [cachedSampler, uncachedSampler])
       return { equal };
     }),
   );
+
+if (cudaGraphsAreAvailable()) {
+  check("a graph does its work again with other values, after a body that cannot be recorded", () =>
+    on(device, () => {
+      const [x, y] = [ops.aten.ones([1000]), ops.aten.zeros([1000])];
+      let refused = false;
+      try {
+        new CudaGraph(device, () => void x.sum().item());
+      } catch {
+        refused = true;
+      }
+      if (!refused) throw new Error("a graph that reads a number was recorded");
+      const graph = new CudaGraph(device, () => void y.copy_(x.mul(2).add(1)));
+      const seen = [1, 5].map((value) => {
+        x.fill_(value);
+        graph.replay();
+        return y.sum().item() / 1000;
+      });
+      graph.dispose();
+      if (seen.join() !== "3,11") throw new Error(`it gave ${seen}, not 3 and 11`);
+    }),
+  );
+}
 
 finish();

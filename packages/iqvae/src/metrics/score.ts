@@ -1,4 +1,5 @@
 import { type DrawOptions, ImageGenerator as PlainGenerator, type SampleOptions } from "@iqvae/runtime";
+import { getDefaultDevice } from "@iqvae/torch";
 import type { Config } from "../config/index.ts";
 import { heldOutPart, type PairDataset, type ScoredPart, spreadRows } from "../data/index.ts";
 import type { FeatureNetwork } from "../features/network.ts";
@@ -8,6 +9,7 @@ import type { Models } from "../run/restore.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
+import { sequencesAtOnce } from "../sampling/options.ts";
 import type { Peers } from "../support/peers.ts";
 import { type Progress, silent } from "../support/progress.ts";
 import { firstOfMachine, share } from "../support/share.ts";
@@ -244,9 +246,6 @@ async function scoreOf(scoring: Scoring): Promise<RunScore> {
   };
 }
 
-/** Images that are drawn at once, about: as many as the sampler predicts side by side. */
-const IMAGES_AT_ONCE = 32;
-
 async function drawAll(
   contender: Contender,
   { validation, size }: PairDataset,
@@ -254,7 +253,7 @@ async function drawAll(
   { samples, seed, sampling = {}, peers }: ScoreOptions,
   progress: Progress,
 ): Promise<ImageSet> {
-  const together = Math.max(1, Math.floor(IMAGES_AT_ONCE / samples));
+  const together = Math.max(1, Math.floor(sequencesAtOnce(getDefaultDevice()) / samples));
   const starts = Array.from({ length: Math.ceil(rows.length / together) }, (_, i) => i * together);
   // Whole batches, so that the number of processes changes no product of matrices.
   const images = await share(peers, starts, async (own) => {

@@ -3,7 +3,7 @@ import { toUnitRange } from "../models/iqvae.ts";
 import { seededRandom } from "../support/random.ts";
 import { forEachBatch, type ImageSet } from "./image-set.ts";
 import { laplacianLevel } from "./pyramid.ts";
-import { wasserstein1 } from "./wasserstein.ts";
+import { sortedWasserstein1, wasserstein1 } from "./wasserstein.ts";
 
 /** Side of a patch, patches of an image at each level, random directions (Karras et al. 2018, § 5). */
 const PATCH = 7;
@@ -93,7 +93,7 @@ function randomDirections(dims: number, count: number, random: () => number): Te
   const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
   const values = Float64Array.from({ length: dims * count }, normal);
   return scope(() => {
-    const raw = tensor(values, { shape: [dims, count], device: "cpu" });
+    const raw = tensor(values, { shape: [dims, count] });
     return raw.div(ops.aten.linalg_vector_norm(raw, 2, [0], true));
   });
 }
@@ -104,7 +104,7 @@ function levelPatches(
   { level, levels, side, positions }: { level: number; levels: number; side: number; positions: Int32Array },
 ): Tensor {
   const each = positions.length / images.count;
-  const out = ops.aten.empty([images.count * each, 3 * PATCH * PATCH], { device: "cpu" });
+  const out = ops.aten.empty([images.count * each, 3 * PATCH * PATCH]);
   forEachBatch(images, BATCH, (pixels, first) => {
     const B = pixels.shape[0]!;
     const chosen = laplacianLevel(toUnitRange(pixels).contiguous(), level, levels);
@@ -147,25 +147,35 @@ export function patchDistances(
   directions: Tensor,
   onProgress: (share: number) => void = () => {},
 ): number[] {
-  const N = reference.shape[0]!;
   const L = directions.shape[1]!;
   const projections = [reference, ...sets].map((patches) => projection(patches, directions));
   const sums = sets.map(() => 0);
   for (let first = 0; first < L; first += DIRECTIONS_AT_ONCE) {
     const last = Math.min(first + DIRECTIONS_AT_ONCE, L);
-    const projected = projections.map((project) => scope(() => project(first, last).read("float32")));
-    for (let row = 0; row < last - first; row++) {
-      const [own, ...others] = projected.map((all) => all.subarray(row * N, (row + 1) * N)) as [
-        Float32Array,
-        ...Float32Array[],
-      ];
-      wasserstein1(own, others).forEach((distance, i) => {
-        sums[i]! += distance;
-      });
-    }
+    const parts = scope(() => {
+      const [own, ...others] = projections.map((project) => project(first, last)) as [Tensor, ...Tensor[]];
+      return reference.device === "cpu" ? wasserstein1OfRows(own, others) : sortedWasserstein1(own, others);
+    });
+    parts.forEach((distances, i) => {
+      for (const distance of distances) sums[i]! += distance;
+    });
     onProgress(last / L);
   }
   return sums.map((sum) => sum / L);
+}
+
+/** Distances of each row, by set. */
+function wasserstein1OfRows(reference: Tensor, samples: readonly Tensor[]): Float64Array[] {
+  const [R, N] = reference.shape as [number, number];
+  const all = [reference, ...samples].map((numbers) => numbers.read("float32"));
+  const distances = samples.map(() => new Float64Array(R));
+  for (let row = 0; row < R; row++) {
+    const [own, ...others] = all.map((numbers) => numbers.subarray(row * N, (row + 1) * N));
+    wasserstein1(own!, others).forEach((distance, i) => {
+      distances[i]![row] = distance;
+    });
+  }
+  return distances;
 }
 
 /**

@@ -1,3 +1,5 @@
+import { ops, type Tensor } from "@iqvae/torch";
+
 /** Bins of a histogram: its counts stay in the processor's second cache. */
 const BINS = 1 << 16;
 
@@ -34,6 +36,21 @@ export function wasserstein1(reference: Float32Array, samples: readonly Float32A
     }
     return (area * width) / sample.length;
   });
+}
+
+/**
+ * The same of each row by sorting, as a GPU does fastest: exact, and nothing but the distances is copied to the processor.
+ *
+ * @param reference float32 `[R, N]`
+ * @param samples of the same shape
+ * @returns of each sample the distances of its rows, `[R]`
+ */
+export function sortedWasserstein1(reference: Tensor, samples: readonly Tensor[]): Float64Array[] {
+  const sorted = (numbers: Tensor): Tensor => ops.aten.sort(numbers, 1)[0];
+  const own = sorted(reference);
+  return samples.map((sample) =>
+    sorted(sample).sub_(own).abs_().mean([1], false, { dtype: "float64" }).read("float64"),
+  );
 }
 
 function binsOf(all: readonly Float32Array[]): { low: number; width: number } {

@@ -61,14 +61,19 @@ export function splitHeads(qkv: Tensor, heads: number): [Tensor, Tensor, Tensor]
 
 /** Attention of the last `n` of `T` positions: `q [B, H, n, D]`, `k` and `v` `[B, H, T, D]` → `[B, H, n, D]`. */
 export function attend(q: Tensor, k: Tensor, v: Tensor): Tensor {
+  const n = q.shape[2]!;
+  const T = k.shape[2]!;
+  if (n === T && n > 1 && isFused(q))
+    return callOperator("aten::scaled_dot_product_attention", q, k, v, null, 0, true) as Tensor;
+  // The last position looks at all.
+  return attendWhere(q, k, v, n === 1 ? null : causalMask(T, q.dtype, q.device).slice(0, T - n, T));
+}
+
+/** The same with an additive mask `[n, T]` of the queries' dtype, or none. */
+export function attendWhere(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null): Tensor {
   const [B, H, n, D] = q.shape as [number, number, number, number];
   const T = k.shape[2]!;
-  // The last position looks at all.
-  const mask = n === 1 ? null : causalMask(T, q.dtype, q.device).slice(0, T - n, T); // [n, T]
-  if (q.device.startsWith("cuda") && hasOperator("aten::scaled_dot_product_attention")) {
-    const given = n === T && n > 1 ? [null, 0, true] : [mask, 0, false];
-    return callOperator("aten::scaled_dot_product_attention", q, k, v, ...given) as Tensor;
-  }
+  if (isFused(q)) return callOperator("aten::scaled_dot_product_attention", q, k, v, mask, 0, false) as Tensor;
   const [queries, keys] = [q.reshape([B * H, n, D]), k.reshape([B * H, T, D]).transpose(1, 2)];
   const alpha = 1 / Math.sqrt(D);
   const scores =
@@ -79,4 +84,9 @@ export function attend(q: Tensor, k: Tensor, v: Tensor): Tensor {
     .softmax(-1)
     .bmm(v.reshape([B * H, T, D]))
     .view([B, H, n, D]);
+}
+
+/** Whether libtorch has one operator for all of it. */
+function isFused({ device }: Tensor): boolean {
+  return device.startsWith("cuda") && hasOperator("aten::scaled_dot_product_attention");
 }

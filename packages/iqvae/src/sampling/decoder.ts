@@ -10,6 +10,15 @@ import {
   packPanels,
   panelLinear,
 } from "../support/kernels.ts";
+import {
+  type Place,
+  placeAt,
+  placeOf,
+  type Recorder,
+  type Recording,
+  recordingFor,
+  usualRecorder,
+} from "./recording.ts";
 import { onOneThread, ThreadChoice } from "./thread-choice.ts";
 
 /** The dtype of weights and cache, and so of what is read for every token; activations and logits stay in float32. */
@@ -43,11 +52,22 @@ export class CachedTransformer {
   /** What the fused kernel takes; `null` without it. */
   readonly #packed: readonly Tensor[] | null;
   readonly #threads = new ThreadChoice();
+  readonly #recorder: Recorder | null;
 
-  /** @param fused by the fused kernels of the CPU, else by libtorch's operators, as on other devices */
-  constructor(model: Transformer, precision: SamplingPrecision, fused: boolean = model.head.weight.device === "cpu") {
+  /**
+   * @param options.fused by the fused kernels of the CPU, else by libtorch's operators, as on other devices
+   * @param options.recorder what records the operators of a token; `null`: they are called for each
+   */
+  constructor(
+    model: Transformer,
+    precision: SamplingPrecision,
+    options: { readonly fused?: boolean; readonly recorder?: Recorder | null } = {},
+  ) {
+    const { device } = model.head.weight;
+    const { fused = device === "cpu", recorder = usualRecorder(device) } = options;
     this.#model = model;
     this.#precision = precision;
+    this.#recorder = recorder;
     const panels = fused ? panelsOf(model, precision) : null;
     const product = (layer: Linear, gelu = false): Product =>
       panels === null ? plainProduct(layer, precision, gelu) : panelProduct(layer, panels.get(layer)!, gelu);
@@ -76,8 +96,9 @@ export class CachedTransformer {
     const [H, D] = [config.heads, config.width / config.heads];
     const capacity = Math.max(1, tokens.imageTokens - 1);
     const fused = this.#packed !== null;
-    // One by one where the bits of a large product depend on how many rows it has.
-    const parts = fused ? [conditions] : Array.from({ length: N }, (_, i) => conditions.slice(0, i, i + 1));
+    const onGpu = conditions.device.startsWith("cuda");
+    // One by one where the bits of a large product depend on how many rows it has; a GPU would wait for each.
+    const parts = fused || onGpu ? [conditions] : Array.from({ length: N }, (_, i) => conditions.slice(0, i, i + 1));
     return scope(() => {
       const read = parts.map((part) => this.#read(part));
       const nothing = ops.aten.zeros([], { dtype: this.#precision, device: conditions.device });
@@ -92,7 +113,8 @@ export class CachedTransformer {
             keys: whole(prefixes("keys"), of, own(values)),
             values: whole(prefixes("values"), of, own(values)),
           };
-      return { caches, of, logits: ops.aten.cat(read.map((each) => each.logits)).index_select(0, of) };
+      const logits = ops.aten.cat(read.map((each) => each.logits)).index_select(0, of);
+      return { caches, of, logits, recorded: this.#recorder && recordingFor(of, logits) };
     });
   }
 
@@ -129,28 +151,45 @@ export class CachedTransformer {
    * Feeds image token `t` of every sequence.
    *
    * @param token int64 `[B]`
-   * @returns the logits of image token `t + 1`, float32 `[B, imageCodes]`
+   * @returns the logits of image token `t + 1`, float32 `[B, imageCodes]`; on a GPU they are overwritten by the next call
    */
-  next({ caches, of }: Decoding, token: Tensor, t: number): Tensor {
+  next({ caches, of, recorded }: Decoding, token: Tensor, t: number): Tensor {
     const { imageEmbedding, positions, tokens, norm } = this.#model;
-    const x = ops.aten.embedding(imageEmbedding.weight, token).add(positions.select(0, tokens.conditionTokens + t)); // [B, C]
+    const at = tokens.conditionTokens + t;
+    if (recorded !== null) return this.#replayed(caches, recorded, token, at);
+    const x = ops.aten.embedding(imageEmbedding.weight, token).add(positions.select(0, at)); // [B, C]
     const packed = this.#packed;
-    if (packed === null) return this.#plain(caches, x, t);
+    if (packed === null) return this.#plain(x, placeAt(caches, at));
     const sizes = { codes: tokens.imageCodes, eps: norm.eps };
     return this.#threads.run(() => decodeToken(x, packed, caches, of, t, sizes));
   }
 
+  /** Lets go of what a batch has that is not a tensor. */
+  end({ recorded }: Decoding): void {
+    recorded?.graph?.dispose();
+  }
+
+  /** The same as one launch, whose calls were recorded with the first token. */
+  #replayed(caches: DecodeCaches, recorded: Recording, token: Tensor, at: number): Tensor {
+    recorded.token.copy_(token);
+    recorded.at.fill_(at);
+    recorded.graph ??= this.#recorder!(token.device, () => {
+      const { imageEmbedding, positions } = this.#model;
+      const x = ops.aten.embedding(imageEmbedding.weight, recorded.token).add(positions.index_select(0, recorded.at));
+      recorded.logits.copy_(this.#plain(x, placeOf(caches, recorded.at)));
+    });
+    recorded.graph.replay();
+    return recorded.logits;
+  }
+
   /** The same from libtorch's operators, as few as can be: a GPU waits for each. */
-  #plain({ keys, values }: DecodeCaches, embedded: Tensor, t: number): Tensor {
-    const { config, tokens, norm } = this.#model;
-    const at = tokens.conditionTokens + t;
+  #plain(embedded: Tensor, place: Place): Tensor {
+    const { config, norm } = this.#model;
     let x = embedded.unsqueeze(1); // [B, 1, C]
     this.#layers.forEach((layer, i) => {
       const [q, k, v] = splitHeads(layer.qkv(layer.norm1.forward(x)), config.heads) as [Tensor, Tensor, Tensor]; // [B, H, 1, D]
-      keys[i]!.select(2, at).copy_(k.select(2, 0));
-      values[i]!.select(2, at).copy_(v.select(2, 0));
-      const upTo = (all: readonly Tensor[]) => all[i]!.slice(2, 0, at + 1);
-      x = after(layer, x, joined(attend(q.to(this.#precision), upTo(keys), upTo(values))));
+      const [key, value] = [k.to(this.#precision), v.to(this.#precision)];
+      x = after(layer, x, joined(place.attend(i, q.to(this.#precision), key, value)));
     });
     return this.#head(norm.forward(x.select(1, 0)));
   }
@@ -163,6 +202,8 @@ export interface Decoding {
   readonly of: Tensor;
   /** Logits of image token 0, float32 `[B, imageCodes]`. */
   readonly logits: Tensor;
+  /** Where the operators of a token are recorded. */
+  readonly recorded: Recording | null;
 }
 
 /** Of a decoder without the fused kernel, whose rows follow those of the condition. */

@@ -77,6 +77,7 @@ class TorchEngine implements Engine {
           caches: { ...caches, keys: kept(caches.keys), values: kept(caches.values) },
           of: of.index_select(0, rows),
           logits: logits.index_select(0, rows),
+          recorded: null,
         };
       });
       const { caches, of, logits } = before;

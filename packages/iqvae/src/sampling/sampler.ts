@@ -3,27 +3,40 @@ import { ops, scope, type Tensor } from "@iqvae/torch";
 import type { Transformer } from "../models/transformer.ts";
 import { inPlainMode } from "../support/precision.ts";
 import { CachedTransformer, type SamplingPrecision } from "./decoder.ts";
-import type { SequenceShape, TokenSampler } from "./options.ts";
+import { type SequenceShape, sequencesAtOnce, type TokenSampler } from "./options.ts";
+import type { Recorder } from "./recording.ts";
 import { integers, plainOptions, readConditions } from "./tokens.ts";
 
-/** From the number `t` of the next token, the token before it and all tokens `[S, t]` before it to its logits, float32 `[S, K]`. */
-export type NextLogits = (t: number, last: Tensor | undefined, before: Tensor) => Tensor;
+/** Predicts the tokens of a batch of sequences, one after the other. */
+export interface Predictor {
+  /** From the number `t` of the next token, the token before it and all tokens `[S, t]` before it to its logits, float32 `[S, K]`. */
+  logits(t: number, last: Tensor | undefined, before: Tensor): Tensor;
+  /** Called when the batch is done, if there is anything to let go of. */
+  end?(): void;
+}
 
 /** A way to predict, given the conditions `[N, conditionTokens]` and each sequence's place among them, int64 `[S]`. */
-export type Prepare = (conditions: Tensor, of: Tensor) => NextLogits;
+export type Prepare = (conditions: Tensor, of: Tensor) => Predictor;
 
 /**
  * Samples with a cache of keys and values.
  *
  * @param options.precision what weights and cache are kept in. `float32` (default) draws the tokens of {@link uncachedSampler};
  *   `bfloat16` reads half as much for every token, which is most of the time, and rounds the weights.
+ * @param options.recorder as {@link CachedTransformer} takes it: `null` for operators that are called for each token on a GPU, too
  */
-export function cachedSampler(model: Transformer, options: { precision?: SamplingPrecision } = {}): TokenSampler {
+export function cachedSampler(
+  model: Transformer,
+  { precision = "float32", recorder }: { precision?: SamplingPrecision; recorder?: Recorder | null | undefined } = {},
+): TokenSampler {
   return samplerOf(model, model.tokens, () => {
-    const decoder = new CachedTransformer(model, options.precision ?? "float32");
+    const decoder = new CachedTransformer(model, precision, recorder === undefined ? {} : { recorder });
     return (conditions, of) => {
       const decoding = decoder.start(conditions, of);
-      return (t, last) => (last === undefined ? decoding.logits : decoder.next(decoding, last, t - 1));
+      return {
+        logits: (t, last) => (last === undefined ? decoding.logits : decoder.next(decoding, last, t - 1)),
+        end: () => decoder.end(decoding),
+      };
     };
   });
 }
@@ -32,7 +45,7 @@ export function cachedSampler(model: Transformer, options: { precision?: Samplin
 export function uncachedSampler(model: Transformer): TokenSampler {
   return samplerOf(model, model.tokens, () => (conditions, of) => {
     const own = conditions.index_select(0, of);
-    return (t, _, before) => model.forward(own, before).select(1, t).to("float32");
+    return { logits: (t, _, before) => model.forward(own, before).select(1, t).to("float32") };
   });
 }
 
@@ -54,7 +67,8 @@ export function samplerOf(model: Transformer, shape: SequenceShape, begin: () =>
           scope(() => {
             const { device } = conditions;
             const rows = readConditions(conditions, shape);
-            const drawing = sampleTokens(counts, rows, plainOptions(options, shape, rows.length));
+            const { batch = sequencesAtOnce(device) } = options;
+            const drawing = sampleTokens(counts, rows, plainOptions({ ...options, batch }, shape, rows.length));
             let step = drawing.next();
             const prepare = begin();
             while (!step.done) {
@@ -77,18 +91,22 @@ function answerBatch(
   device: string,
 ): IteratorResult<Question, Int32Array[]> {
   const { conditions, of } = first.sequences;
-  const predict = prepare(ops.aten.stack(conditions.map((tokens) => integers(tokens, device))), integers(of, device));
-  let question = first;
-  for (;;) {
-    const { t, last, drawn } = question;
-    const logits = scope(() => {
-      const before = integers(drawn, device, [of.length, drawn.length / of.length]).slice(1, 0, t);
-      return predict(t, t === 0 ? undefined : integers(last, device), before)
-        .contiguous()
-        .read("float32");
-    });
-    const step = drawing.next(logits);
-    if (step.done || step.value.t === 0) return step;
-    question = step.value;
+  const predictor = prepare(ops.aten.stack(conditions.map((tokens) => integers(tokens, device))), integers(of, device));
+  try {
+    for (let question = first; ; ) {
+      const { t, last, drawn } = question;
+      const logits = scope(() => {
+        const before = integers(drawn, device, [of.length, drawn.length / of.length]).slice(1, 0, t);
+        return predictor
+          .logits(t, t === 0 ? undefined : integers(last, device), before)
+          .contiguous()
+          .read("float32");
+      });
+      const step = drawing.next(logits);
+      if (step.done || step.value.t === 0) return step;
+      question = step.value;
+    }
+  } finally {
+    predictor.end?.();
   }
 }

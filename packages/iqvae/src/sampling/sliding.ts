@@ -32,13 +32,14 @@ export function slidingSampler(model: Transformer, trained: Grids, wanted: Grids
   const shape = { conditionTokens: area(wanted.condition), imageTokens: area(wanted.image) };
   return samplerOf(model, shape, () => (conditions, of) => {
     const own = conditions.index_select(0, of); // [B, conditionTokens of the large grid]
-    return (t, _, before) => {
+    const logits = (t: number, _: unknown, before: Tensor) => {
       const { image, condition, local } = windowAt(t, trained, wanted);
       const seen = select(own, 1, cells(condition, trained.condition, wanted.condition));
       // Those before t in the window are before t in the whole grid, too: they are drawn already.
       const drawn = select(before, 1, cells(image, trained.image, wanted.image).slice(0, local));
       return model.forward(seen, drawn).select(1, local).to("float32");
     };
+    return { logits };
   });
 }
 

@@ -7,7 +7,7 @@ import { MomentsStream, momentsOf } from "../../src/metrics/moments.ts";
 import { precisionRecall } from "../../src/metrics/precision-recall.ts";
 import { laplacianLevel } from "../../src/metrics/pyramid.ts";
 import { cutPatches, patchDistances, type SlicedWasserstein, slicedWasserstein } from "../../src/metrics/swd.ts";
-import { wasserstein1 } from "../../src/metrics/wasserstein.ts";
+import { sortedWasserstein1, wasserstein1 } from "../../src/metrics/wasserstein.ts";
 import { seededRandom } from "../../src/support/random.ts";
 import { golden, numbers, relativeError } from "./goldens.ts";
 
@@ -156,6 +156,15 @@ describe("sliced Wasserstein distance", () => {
         const all = [...a, ...b];
         const bin = (Math.max(...all) - Math.min(...all)) / 2 ** 16;
         expect(Math.abs(wasserstein1(a, [b])[0]! - exact)).toBeLessThanOrEqual(1.01 * bin + 1e-9);
+        // A second row must not be mixed with the first, nor a sample with another.
+        const rows = (first: Float32Array) =>
+          tensor(Float32Array.of(...first, ...a), { shape: [2, a.length], device: "cpu" });
+        const [same, other] = scope(() => sortedWasserstein1(rows(a), [rows(a), rows(b)])) as [
+          Float64Array,
+          Float64Array,
+        ];
+        expect([...same, other[1]]).toEqual([0, 0, 0]);
+        expect(other[0]).toBeCloseTo(exact, 4);
       }),
     );
     const random = seededRandom("wasserstein");

@@ -11,9 +11,10 @@ import {
   tensor,
   unscoped,
 } from "@iqvae/torch";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { CachedTransformer } from "../../src/sampling/decoder.ts";
 import type { TokenSampler } from "../../src/sampling/options.ts";
+import type { Recorder } from "../../src/sampling/recording.ts";
 import { cachedSampler, uncachedSampler } from "../../src/sampling/sampler.ts";
 import { drawn, SHAPE, sharpModel } from "./support.ts";
 
@@ -137,24 +138,31 @@ describe.each(["float32", "bfloat16"] as const)(
 );
 
 test.each(["float32", "bfloat16"] as const)(
-  "%s: libtorch's operators, as on other devices, agree with the kernel",
+  "%s: libtorch's operators, called or recorded as on a GPU, agree with the kernel",
   (precision) => {
+    const dispose = vi.fn();
+    const recorder: Recorder = vi.fn((_, body) => ({ replay: body, dispose }));
     noGrad(() =>
       scope(() => {
         const of = tensor(BigInt64Array.of(1n, 0n, 3n));
-        const decoders = [true, false].map((fused) => new CachedTransformer(model, precision, fused));
+        const ways = [{}, { fused: false }, { fused: false, recorder }];
+        const decoders = ways.map((options) => new CachedTransformer(model, precision, options));
         const decodings = decoders.map((decoder) => decoder.start(conditions, of));
         for (let t = 0; t < 5; t++) {
           const token = tensor(BigInt64Array.of(BigInt(t), BigInt(2 * t), 7n));
-          const [kernel, plain] = decoders.map((decoder, i) => decoder.next(decodings[i]!, token, t)) as [
-            Tensor,
-            Tensor,
-          ];
-          const apart = kernel.sub(plain).abs().max().item() / plain.abs().max().item();
-          expect(apart, `token ${t}`).toBeLessThan(precision === "float32" ? 1e-5 : 0.05);
+          const [kernel, ...others] = decoders.map((decoder, i) => decoder.next(decodings[i]!, token, t));
+          for (const [i, other] of others.entries()) {
+            const apart = kernel!.sub(other).abs().max().item() / kernel!.abs().max().item();
+            expect(apart, `token ${t}, way ${i + 1}`).toBeLessThan(precision === "float32" ? 1e-5 : 0.05);
+          }
         }
+        decodings.forEach((decoding, i) => {
+          decoders[i]!.end(decoding);
+        });
       }),
     );
+    expect(recorder).toHaveBeenCalledOnce();
+    expect(dispose).toHaveBeenCalledOnce();
   },
 );
 
