@@ -1,4 +1,5 @@
 import { type Config, ConfigError, type ConfigInput, parseConfig, withSettings } from "../config/index.ts";
+import type { LossNetwork } from "../features/loss-network.ts";
 import type { JudgeName } from "../metrics/judges.ts";
 import { ARMS, type ArmName } from "./arms.ts";
 
@@ -64,6 +65,11 @@ export const REGIMES = {
     perceptual: false,
   },
   core: { config: CORE, perceptual: true },
+  /** Stage 2 sees a thousand pairs again and again, as with a photographic set of the paper's size, and may learn them by heart. */
+  few: {
+    config: { ...CORE, stage2: { ...CORE.stage2, pairs: 1000, steps: 1500 }, keepAt: [300, 750, 1500] },
+    perceptual: true,
+  },
 } as const satisfies Record<string, Regime>;
 
 export type RegimeName = keyof typeof REGIMES;
@@ -72,8 +78,8 @@ export const REGIME_NAMES = Object.keys(REGIMES) as RegimeName[];
 /** A data set and condition to ask the questions on. */
 interface Task {
   readonly data: ConfigInput["data"];
-  /** The set whose network of attributes the perceptual term takes: another than the data, so that the own one can judge. */
-  readonly loss: "emoji" | "faces";
+  /** What the perceptual term takes. Of attributes those of another set than the data, so that the own ones can judge. */
+  readonly loss: LossNetwork;
   /** Who looks at samples, since no loss has seen it. */
   readonly judge: JudgeName;
 }
@@ -82,18 +88,18 @@ interface Task {
 export const TASKS = {
   "faces-semantic": {
     data: { name: "faces", condition: "semantic", size: 32, count: 12_000 },
-    loss: "emoji",
+    loss: { kind: "attributes", set: "emoji" },
     judge: "attributes-faces",
   },
   "emoji-edges": {
     data: { name: "emoji", condition: "edges", size: 32 },
-    loss: "faces",
+    loss: { kind: "attributes", set: "faces" },
     judge: "attributes-emoji",
   },
   /** Photographs, which a network of drawings could not judge. */
   "earth-semantic": {
     data: { name: "earth", condition: "semantic", size: 32 },
-    loss: "emoji",
+    loss: { kind: "hed-vgg16" },
     judge: "efficientnet-lite0",
   },
 } as const satisfies Record<string, Task>;
@@ -146,7 +152,7 @@ function shared(task: TaskName, { regime, steps1, steps2, set = [] }: Budget): C
     ...set,
   ];
   const { config, perceptual } = REGIMES[regime];
-  const network = { kind: "attributes", set: TASKS[task].loss } as const;
+  const network = TASKS[task].loss;
   const stage1 = { ...config.stage1, perceptual: perceptual ? { weight: 0.1, network } : null };
   return withSettings({ ...config, stage1, name: task, data: TASKS[task].data }, settings, task);
 }

@@ -8,6 +8,7 @@ import {
   type OpenRequest,
   openDataset,
   type PairDataset,
+  spreadRows,
 } from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import { openPerceptualNetwork, perceptualLoss } from "../stage1/perceptual.ts";
@@ -150,12 +151,15 @@ async function trainStages(
   if (model === undefined || (peers?.any(interrupt.requested) ?? interrupt.requested)) return "interrupted";
 
   const weights = await onFirst(peers, () => stage1Weights(run));
-  const tokens = await encodeData({ run, model, dataset, weights, peers }, preparation);
+  const { train: all, validation } = await encodeData({ run, model, dataset, weights, peers }, preparation);
+  const { pairs: most } = config.stage2;
+  const pairs = most === null ? all : all.only(spreadRows(dataset.train, most));
   manualSeed(config.seed + 1);
   const trainer = new Stage2Trainer({
     config: config.stage2,
     precision: config.precision,
-    ...tokens,
+    train: pairs,
+    validation,
     codebook: model.image.quantizer.codebook,
     peers,
   });
@@ -163,11 +167,11 @@ async function trainStages(
     run,
     stage: "stage2",
     trainer,
-    loader: new Loader(dataset.train.length, config.seed + 1),
+    loader: new Loader(pairs.count, config.seed + 1),
     steps: config.stage2.steps,
     rows: config.stage2.batch * config.stage2.accumulate,
     keepAt: config.keepAt,
-    basis: { ...basisOf(config, "stage2"), [PAIRS]: dataset.train.length, [TOKENS]: weights },
+    basis: { ...basisOf(config, "stage2"), [PAIRS]: pairs.count, [TOKENS]: weights },
     ...context,
     draw: async (step) => {
       const picture = await drawSamples(run, { iqvae: model, trainer }, dataset, step);

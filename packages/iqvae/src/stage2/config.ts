@@ -78,6 +78,8 @@ export const stage2Schema = z.strictObject({
   exposure: exposureSchema,
   /** The number of steps that the schedules are laid out for. */
   steps: positive,
+  /** The most training pairs to learn from, spread over all that there are; `null`: all. Stage 1 sees all in any case. */
+  pairs: positive.nullable().default(null),
   /** Sequences of one pass. */
   batch: positive,
   /** Passes whose gradients make one step. */

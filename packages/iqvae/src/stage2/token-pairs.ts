@@ -26,6 +26,22 @@ export class TokenPairs {
       );
   }
 
+  /** Some of the rows, in the order given, as pairs of their own. */
+  only(indices: ArrayLike<number>): TokenPairs {
+    const taken = (table: TokenArray, width: number, codes: number): TokenArray => {
+      const out = tokenArray(indices.length * width, codes);
+      for (let i = 0; i < indices.length; i++)
+        out.set(table.subarray(indices[i]! * width, (indices[i]! + 1) * width), i * width);
+      return out;
+    };
+    const { conditionTokens, conditionCodes, imageTokens, imageCodes } = this.shape;
+    return new TokenPairs(
+      this.shape,
+      taken(this.conditions, conditionTokens, conditionCodes),
+      taken(this.images, imageTokens, imageCodes),
+    );
+  }
+
   /** The chosen rows as int64 tensors: `conditions [B, conditionTokens]`, `images [B, imageTokens]`. */
   batch(indices: ArrayLike<number>, device?: string): { conditions: Tensor; images: Tensor } {
     const { conditionTokens, imageTokens } = this.shape;

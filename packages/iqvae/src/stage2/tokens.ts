@@ -1,13 +1,21 @@
 import { existsSync } from "node:fs";
-import { inferenceMode, readSafetensors, scope, type Tensor, tensor, writeSafetensors } from "@iqvae/torch";
+import {
+  getDefaultDevice,
+  inferenceMode,
+  readSafetensors,
+  scope,
+  type Tensor,
+  tensor,
+  writeSafetensors,
+} from "@iqvae/torch";
 import { batchTensors, type PairDataset, type PairSplit } from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import type { Peers } from "../support/peers.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
 import { type TokenArray, TokenPairs, tokenArray } from "./token-pairs.ts";
 
-/** Pairs encoded between two looks at Ctrl-C: more would make large models deaf, and be hardly faster. */
-const BATCH = 16;
+/** Pairs encoded between two looks at Ctrl-C: more would make large models deaf, and be faster on a GPU alone. */
+const batchSize = (): number => (getDefaultDevice().startsWith("cuda") ? 128 : 16);
 const SPLITS = ["train", "validation"] as const;
 
 /** Both splits of a data set as tokens. */
@@ -94,18 +102,19 @@ async function encode({ precision, model, dataset, onProgress, peers }: Encoding
   const { rank, size } = peers ?? { rank: 0, size: 1 };
   const total = dataset.train.length + dataset.validation.length;
   const shape = model.tokenShape(dataset.size);
+  const batch = batchSize();
   let done = 0;
   const encodeSplit = async (split: PairSplit) => {
     const conditions = tokenArray(split.length * shape.conditionTokens, shape.conditionCodes);
     const images = tokenArray(split.length * shape.imageTokens, shape.imageCodes);
-    for (let first = rank * BATCH; first < split.length; first += size * BATCH) {
-      const rows = Array.from({ length: Math.min(BATCH, split.length - first) }, (_, i) => first + i);
+    for (let first = rank * batch; first < split.length; first += size * batch) {
+      const rows = Array.from({ length: Math.min(batch, split.length - first) }, (_, i) => first + i);
       scope(() =>
         inferenceMode(() =>
           inPrecision({ precision }, () => {
-            const batch = batchTensors(split.batch(rows), rows.length, dataset);
-            conditions.set(numbers(model.encodeCondition(batch.rasters)), first * shape.conditionTokens);
-            images.set(numbers(model.encodeImage(batch.images)), first * shape.imageTokens);
+            const pairs = batchTensors(split.batch(rows), rows.length, dataset);
+            conditions.set(numbers(model.encodeCondition(pairs.rasters)), first * shape.conditionTokens);
+            images.set(numbers(model.encodeImage(pairs.images)), first * shape.imageTokens);
           }),
         ),
       );

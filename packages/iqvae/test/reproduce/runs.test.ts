@@ -62,6 +62,7 @@ describe("arms", () => {
     const judge = judgeSpec(TASKS[task].judge, config.data.size);
     expect(() => expectImpartial("run", config, [judge])).not.toThrow();
     expect(config.stage1.perceptual === null).toBe(budget.regime === "cut");
+    expect(config.stage2.pairs).toBe(budget.regime === "few" ? 1000 : null);
   });
 });
 

@@ -12,6 +12,7 @@ const SHAPE = { conditionCodes: 12, imageCodes: 12, conditionTokens: 6, imageTok
 const CONFIG: Stage2Config = {
   model: { layers: 2, width: 64, heads: 4, dropout: 0.1 },
   steps: 300,
+  pairs: null,
   batch: 32,
   accumulate: 1,
   rate: 3e-3,
@@ -194,6 +195,17 @@ test("running means are read at once on the CPU, and at first and then every ten
     });
   expect(read("cpu")).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
   expect(read("cuda:0")).toEqual([...Array(10).fill(0), 5.5, 5.5]);
+});
+
+test("some of the pairs stay pairs, in the order given", () => {
+  const all = mirrored(9, 4);
+  const some = all.only([7, 0, 3]);
+  expect(some.count).toBe(3);
+  scope(() => {
+    const [few, many] = [some.batch([0, 1, 2]), all.batch([7, 0, 3])];
+    expect(few.conditions.equal(many.conditions)).toBe(true);
+    expect(few.images.equal(many.images)).toBe(true);
+  });
 });
 
 describe("refuses", () => {
