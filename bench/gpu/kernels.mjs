@@ -75,9 +75,31 @@ for (const [type, most] of [
     options,
   );
 }
-agrees("group_norm_silu", [wave([4, 32, 8, 8]), wave([32], 0.1), wave([32], 0.7)], (x, w, b) =>
-  fused.group_norm_silu(x, w, b, 8, 1e-5, true),
-);
+/** Group normalization of images in `type`, with weights in float32, whose output must be in `channels_last`. */
+function normAgrees(shape, groups, type, silu, layout) {
+  const [, channels] = shape;
+  agrees(
+    `group_norm_silu [${shape}] by ${groups}, ${type}, ${layout}${silu ? "" : ", without SiLU"}`,
+    [wave(shape).add(wave([channels, 1, 1], 2)), wave([channels], 0.1), wave([channels], 0.7)],
+    (x, w, b) => {
+      const images = x.to({ dtype: type }).contiguous({ memory_format: layout });
+      const y = fused.group_norm_silu(images, w, b, groups, 1e-5, silu);
+      if (y.dtype !== type) throw new Error(`an output of ${y.dtype}`);
+      if (y.strides[1] !== 1) throw new Error(`strides of [${y.strides}]: this is not the fused kernel`);
+      return y;
+    },
+    { most: type === "bfloat16" ? 1e-2 : 1e-4 },
+  );
+}
+for (const type of ["float32", "bfloat16"])
+  for (const silu of [true, false])
+    for (const layout of ["channels_last", "contiguous_format"]) {
+      normAgrees([4, 32, 8, 8], 8, type, silu, layout);
+      normAgrees([2, 32, 96, 95], 8, type, silu, layout); // several chunks, the last one shorter
+      normAgrees([3, 24, 33, 31], 3, type, silu, layout); // no power of two
+      normAgrees([2, 21, 9, 7], 7, type, silu, layout); // no vectors
+    }
+normAgrees([1, 512, 128, 128], 32, "bfloat16", true, "channels_last");
 agrees(
   "sliced divergence",
   [wave([50, 16]), wave([50, 8], 2)],

@@ -1,5 +1,5 @@
 // Steps a second of both stages at growing batches with the share of the measured peak of bfloat16 products, and sampling.
-import { cudaGraphsAreAvailable, ops, scope } from "@iqvae/torch";
+import { cudaGraphsAreAvailable, noGrad, ops, scope } from "@iqvae/torch";
 import { parseConfig, presets } from "../../packages/iqvae/dist/config/index.js";
 import { Transformer } from "../../packages/iqvae/dist/models/transformer.js";
 import { stage1Cost, stage2Cost } from "../../packages/iqvae/dist/plan/cost.js";
@@ -22,6 +22,41 @@ figure("operators a second, an addition of one number", () =>
     return { microseconds: 1e6 * secondsOf(() => scope(() => void x.add(1)), { count: 2000 }) };
   }),
 );
+
+/** The fused kernels and libtorch's, by the bytes that the former move: x twice and y; x and dy twice, and dx. */
+const normal = device === "cpu" ? [1, 32, 64, 64] : [16, 128, 256, 256];
+const norms = {
+  group_norm_silu: (x, w, b) => ops.fused.group_norm_silu(x, w, b, 32, 1e-5, true),
+  "group_norm and silu, composed": (x, w, b) =>
+    ops.aten.silu(ops.aten.group_norm(x.to({ dtype: "float32" }), 32, w, b, 1e-5)).to({ dtype: "bfloat16" }),
+};
+for (const [name, body] of Object.entries(norms))
+  figure(`${name} of [${normal}] bfloat16 channels_last`, () =>
+    on(device, () =>
+      scope(() => {
+        const [x, dy] = [1, 2].map(() =>
+          ops.aten.randn(normal, { dtype: "bfloat16" }).contiguous({ memory_format: "channels_last" }),
+        );
+        const [w, b] = [1, 2].map(() => ops.aten.randn([normal[1]]));
+        const forward = secondsOf(() => scope(() => noGrad(() => void body(x, w, b))));
+        const leaves = [x, w, b];
+        for (const leaf of leaves) leaf.requiresGrad = true;
+        const both = secondsOf(() =>
+          scope(() => {
+            body(x, w, b).backward(dy);
+            for (const leaf of leaves) leaf.grad = undefined; // none is added to
+          }),
+        );
+        const bytes = 2 * x.numel();
+        return {
+          "ms forward": 1e3 * forward,
+          "GB/s forward": (3 * bytes) / forward / 1e9,
+          "ms forward and backward": 1e3 * both,
+          "GB/s forward and backward": (8 * bytes) / both / 1e9,
+        };
+      }),
+    ),
+  );
 
 const batches = { start: [32, 256], faces: [16, 64, 256], "paper-ade20k": [4, 16, 32, 64] };
 if (device === "cpu") for (const name of Object.keys(batches)) batches[name] = name === "start" ? [4] : [];

@@ -1,5 +1,7 @@
 // Group normalization followed by SiLU, forward and backward in one kernel each, for `channels_last` images in float32 or
-// bfloat16 on the CPU. libtorch 1.13 has neither the layout nor bfloat16 input with float32 weights, and takes three passes.
+// bfloat16 on the CPU; those of CUDA devices are in cuda/norm.cc. libtorch 1.13 has neither the layout nor bfloat16 input with
+// float32 weights, and takes three passes.
+#include "cuda/norm.h"
 #include "history.h"
 #include "loops_norm.h"
 #include "parallel.h"
@@ -122,6 +124,10 @@ struct FusedNorm : torch::autograd::Function<FusedNorm> {
     context->saved_data["groups"] = groups;
     context->saved_data["silu"] = silu;
     if (x.is_meta()) return y;
+    if (x.is_cuda()) {
+      cuda_kernels::normalize(x, weight, bias, eps, silu, y, mean, rstd);
+      return y;
+    }
     const Shape shape = shape_of(x, groups);
     const float *gamma = weight.data_ptr<float>(), *beta = bias.data_ptr<float>();
     if (x.scalar_type() == at::kFloat)
@@ -142,6 +148,10 @@ struct FusedNorm : torch::autograd::Function<FusedNorm> {
     const bool silu = context->saved_data["silu"].toBool();
     Tensor dgamma = at::empty({x.size(0), shape.channels}, weight.options()), dbeta = at::empty_like(dgamma);
     if (x.is_meta()) return {dx, dgamma.sum(0), dbeta.sum(0), Tensor(), Tensor(), Tensor()};
+    if (x.is_cuda()) {
+      cuda_kernels::normalize_backward(x, dy, weight, bias, mean, rstd, silu, dx, dgamma, dbeta);
+      return {dx, dgamma.sum(0), dbeta.sum(0), Tensor(), Tensor(), Tensor()};
+    }
     const float *gamma = weight.data_ptr<float>(), *beta = bias.data_ptr<float>();
     if (x.scalar_type() == at::kFloat)
       backward_images(x.data_ptr<float>(), dy.data_ptr<float>(), dx.data_ptr<float>(), mean.data_ptr<float>(), rstd.data_ptr<float>(), gamma, beta,
@@ -163,7 +173,8 @@ Tensor group_norm_silu(const Tensor& x, const Tensor& weight, const Tensor& bias
   TORCH_CHECK(x.layout() == at::kStrided && weight.layout() == at::kStrided && bias.layout() == at::kStrided,
               "group_norm_silu expects dense tensors, but got the layouts ", x.layout(), ", ", weight.layout(), " and ", bias.layout());
   kernels::check_one_device("group_norm_silu", {x, weight, bias});
-  const bool fused = (x.is_cpu() || x.is_meta()) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && weight.scalar_type() == at::kFloat &&
+  const bool covered = x.is_cpu() || x.is_meta() || cuda_kernels::can_normalize(x);
+  const bool fused = covered && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && weight.scalar_type() == at::kFloat &&
                      bias.scalar_type() == at::kFloat && weight.is_contiguous() && bias.is_contiguous() && !weight.is_neg() && !bias.is_neg() && x.numel() > 0;
   if (fused) return FusedNorm::apply(x, weight, bias, groups, eps, silu);
   const Tensor wide = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { availableParallelism } from "node:os";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CUDA, cudaBuild } from "./cuda.mjs";
+import { CUDA, CUDA_CALLERS, cudaBuild, cudaCallerBuild } from "./cuda.mjs";
 import { DISTRIBUTED, distributedBuild } from "./distributed.mjs";
 import { locateLibtorch } from "./locate-libtorch.mjs";
 import { findCompiler, flagsFor, runCaptured } from "./toolchain.mjs";
@@ -32,7 +32,11 @@ const TO_INSTALL =
   "Install one (Debian, Ubuntu: apt-get install libtorch-dev libopenblas0; elsewhere: npx @iqvae/torch setup)";
 const hash = (...parts) => createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 12);
 
-const OWN_FLAGS = { [DISTRIBUTED]: distributedBuild, [CUDA]: cudaBuild };
+const OWN_FLAGS = {
+  [DISTRIBUTED]: distributedBuild,
+  [CUDA]: cudaBuild,
+  ...Object.fromEntries(CUDA_CALLERS.map((name) => [name, cudaCallerBuild])),
+};
 
 /** Of one core, about; most of it is libtorch's headers. */
 const SECONDS_A_FILE = 15;

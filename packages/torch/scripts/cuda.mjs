@@ -4,6 +4,9 @@ import { join, resolve } from "node:path";
 /** The one source that needs CUDA's headers. */
 export const CUDA = "cuda.cc";
 
+/** Sources without these headers that call what it has. */
+export const CUDA_CALLERS = ["kernels_norm.cc"];
+
 /** What libtorch's own headers of graphs, streams and NVRTC include. */
 const HEADERS = ["cuda_runtime_api.h", "crt/host_config.h", "cuda.h", "nvrtc.h"];
 
@@ -16,10 +19,15 @@ const HEADERS = ["cuda_runtime_api.h", "crt/host_config.h", "cuda.h", "nvrtc.h"]
  * @returns {{ flags: string[], headers: string[] }} `headers` are those files that it depends on and others do not
  */
 export function cudaBuild(libtorch, native) {
+  const found = libtorch.cuda ? cudaHeaderFlags(libtorch, HEADERS) : undefined;
+  return { flags: found ? ["-DHAS_CUDA", ...found] : [], ...cudaCallerBuild(libtorch, native) };
+}
+
+/** What {@link CUDA_CALLERS} depend on and others do not. */
+export function cudaCallerBuild(_libtorch, native) {
   const folder = join(native, "cuda");
   const names = readdirSync(folder).filter((name) => name.endsWith(".h"));
-  const found = libtorch.cuda ? cudaHeaderFlags(libtorch, HEADERS) : undefined;
-  return { flags: found ? ["-DHAS_CUDA", ...found] : [], headers: names.sort().map((name) => join(folder, name)) };
+  return { headers: names.sort().map((name) => join(folder, name)) };
 }
 
 /**

@@ -30,7 +30,7 @@ export class LayerNorm extends Module {
 
 /**
  * Normalizes each group of channels of each image, then scales and shifts by channel, optionally followed by SiLU
- * (`x·sigmoid(x)`): `[B, C, H, W] → [B, C, H, W]` in the input's dtype and layout. One fused kernel on the CPU.
+ * (`x·sigmoid(x)`): `[B, C, H, W] → [B, C, H, W]` in the input's dtype and layout. Fused on the CPU and on CUDA devices.
  */
 export class GroupNorm extends Module {
   readonly weight: Tensor;
