@@ -58,11 +58,18 @@ for (const [name, body] of Object.entries(norms))
     ),
   );
 
-const batches = { start: [32, 256], faces: [16, 64, 256], "paper-ade20k": [4, 16, 32, 64] };
-if (device === "cpu") for (const name of Object.keys(batches)) batches[name] = name === "start" ? [4] : [];
-for (const [name, sizes] of Object.entries(batches))
-  for (const batch of sizes)
-    for (const stage of ["stage1", "stage2"])
+const both = (sizes) => ({ stage1: sizes, stage2: sizes });
+const batches =
+  device === "cpu"
+    ? { start: both([4]) }
+    : {
+        start: both([32, 256]),
+        faces: both([16, 64, 256]),
+        "paper-ade20k": { stage1: [4, 16, 32], stage2: [4, 16, 64, 128] },
+      };
+for (const [name, stages] of Object.entries(batches))
+  for (const [stage, sizes] of Object.entries(stages))
+    for (const batch of sizes)
       figure(`${name}, ${stage}, batch ${batch}`, () => {
         const given = presets[name];
         const teacher = { exposure: { kind: "teacher" } };
@@ -77,7 +84,7 @@ for (const [name, sizes] of Object.entries(batches))
           const { trainer, dispose } = stage === "stage1" ? stage1Trial(config) : stage2Trial(config);
           try {
             const rows = new Uint32Array(batch);
-            const seconds = secondsOf(() => scope(() => trainer.step(rows)), { count: 20, warmup: 5 });
+            const seconds = secondsOf(() => scope(() => trainer.step(rows)), { count: 10, warmup: 5 });
             return {
               "steps/s": 1 / seconds,
               "images/s": batch / seconds,
