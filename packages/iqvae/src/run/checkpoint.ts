@@ -12,7 +12,7 @@ import {
   writeSafetensors,
 } from "@iqvae/torch";
 import { z } from "zod";
-import { processor } from "../support/processor.ts";
+import { gpuName, processor } from "../support/processor.ts";
 import { randomStates } from "../support/random-state.ts";
 import { STAGES, type Stage } from "../support/trainer.ts";
 import { VERSION } from "../support/version.ts";
@@ -105,7 +105,7 @@ export function saveCheckpoint(
 /** The processor, with the default device where that is another. */
 function machine(): string {
   const device = getDefaultDevice();
-  return device === "cpu" ? processor().name : `${device} beside ${processor().name}`;
+  return device === "cpu" ? processor().name : `${gpuName(device)} beside ${processor().name}`;
 }
 
 /** The descriptions of a stage's checkpoints, the newest first. */

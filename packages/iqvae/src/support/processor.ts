@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 
 /** The instruction sets that multiply matrices of bfloat16, by the names that Linux gives them. */
@@ -18,4 +19,25 @@ export function processor(cpuinfo = "/proc/cpuinfo"): Processor {
     name: field(/^model name\s*:(.*)$/m) || "unknown",
     bfloat16: BF16_FLAGS.filter((flag) => flags.has(flag)),
   };
+}
+
+const gpus = new Map<string, string>();
+
+/**
+ * What NVIDIA's driver calls a device, asked once; the device's own name where it does not say.
+ *
+ * @param device as `cuda` or `cuda:1`, counted among those that the process sees
+ */
+export function gpuName(device: string, command = "nvidia-smi"): string {
+  if (!device.startsWith("cuda")) return device;
+  let name = gpus.get(device);
+  if (name === undefined) {
+    const number = Number(device.split(":")[1] ?? 0);
+    const visible = process.env.CUDA_VISIBLE_DEVICES?.split(",")[number] ?? String(number);
+    const asked = ["--query-gpu=name", "--format=csv,noheader", "-i", visible];
+    const { status, stdout } = spawnSync(command, asked, { encoding: "utf8" });
+    name = (status === 0 && stdout.trim().split("\n")[0]) || device;
+    gpus.set(device, name);
+  }
+  return name;
 }

@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { checkOwnPaths, loadConfig, PRESET_NAMES, parseConfig, presets } from "../../src/config/index.ts";
 import { createRun, openRun } from "../../src/run/run-folder.ts";
 import { editDistance, nearest } from "../../src/support/nearest.ts";
-import { processor } from "../../src/support/processor.ts";
+import { gpuName, processor } from "../../src/support/processor.ts";
 
 function file(content: unknown): string {
   const folder = mkdtempSync(join(tmpdir(), "iqvae-config-"));
@@ -349,4 +349,18 @@ describe("the arm of the ablation that a preset trains", () => {
       expect(stage1.regularizer, name).toMatchObject({ gradient: "both" });
     }
   });
+});
+
+test("a GPU is called what NVIDIA's driver calls it", () => {
+  const folder = mkdtempSync(join(tmpdir(), "gpu-"));
+  const command = join(folder, "nvidia-smi");
+  // The last argument is the number of the device.
+  writeFileSync(command, '#!/bin/sh\nfor last; do :; done\n[ "$last" = 3 ] && echo "NVIDIA Some Card" || exit 9\n', {
+    mode: 0o755,
+  });
+  expect(gpuName("cuda:3", command)).toBe("NVIDIA Some Card");
+  expect(gpuName("cuda:1", command)).toBe("cuda:1");
+  expect(gpuName("cuda:2", "/nowhere/nvidia-smi")).toBe("cuda:2");
+  expect(gpuName("meta", command)).toBe("meta");
+  rmSync(folder, { recursive: true });
 });
