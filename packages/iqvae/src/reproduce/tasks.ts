@@ -1,5 +1,4 @@
 import { type Config, ConfigError, type ConfigInput, parseConfig, withSettings } from "../config/index.ts";
-import type { LossNetwork } from "../features/loss-network.ts";
 import type { JudgeName } from "../metrics/judges.ts";
 import { ARMS, type ArmName } from "./arms.ts";
 
@@ -79,7 +78,7 @@ export const REGIME_NAMES = Object.keys(REGIMES) as RegimeName[];
 interface Task {
   readonly data: ConfigInput["data"];
   /** What the perceptual term takes. Of attributes those of another set than the data, so that the own ones can judge. */
-  readonly loss: LossNetwork;
+  readonly loss: NonNullable<ConfigInput["stage1"]["perceptual"]>["network"];
   /** Who looks at samples, since no loss has seen it. */
   readonly judge: JudgeName;
 }

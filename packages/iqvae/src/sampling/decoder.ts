@@ -11,6 +11,7 @@ import {
   panelLinear,
 } from "../support/kernels.ts";
 import {
+  MOST_RECORDED,
   type Place,
   placeAt,
   placeOf,
@@ -114,7 +115,8 @@ export class CachedTransformer {
             values: whole(prefixes("values"), of, own(values)),
           };
       const logits = ops.aten.cat(read.map((each) => each.logits)).index_select(0, of);
-      return { caches, of, logits, recorded: this.#recorder && recordingFor(of, logits) };
+      const recorded = this.#recorder !== null && B <= MOST_RECORDED ? recordingFor(of, logits) : null;
+      return { caches, of, logits, recorded };
     });
   }
 

@@ -39,19 +39,29 @@ const COLUMNS = [
   ["bits an image token", "bits an image token"],
 ];
 
-it("docs/results.md has the changes of five seeds, bold where an interval excludes 0", () => {
+const CONTROLS = {
+  "pairs within an image": "moves the image alone, pairs within an image",
+  "against the image's own colors, no condition": "against the image's own colors, no condition",
+  "128 codes instead of 512": "independent, 128 codes",
+  "image predicted from the condition": "image predicted from the condition",
+};
+
+it.each([
+  ["five seeds", ARMS, "core"],
+  ["the controls", CONTROLS, "controls"],
+] as const)("docs/results.md has the changes of %s, bold where an interval excludes 0", (_, arms, kind) => {
   const signed = (value: number, digits: number) =>
     Number(value.toFixed(digits)) === 0 ? "0" : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
   const bound = (value: number, digits: number) => Number(value.toFixed(digits)).toFixed(digits).replace("-", "−");
   const rows = read("docs/results.md").split("\n");
-  for (const [title, arm] of Object.entries(ARMS)) {
+  for (const [title, arm] of Object.entries(arms)) {
     const cells = rows
       .find((row) => row.startsWith(`| ${title} |`))!
       .split("|")
       .slice(2);
     COLUMNS.forEach((names, column) => {
       const said = cells[column]!.trim().split("; ");
-      ["faces-semantic-core", "emoji-edges-core"].forEach((file, task) => {
+      [`faces-semantic-${kind}`, `emoji-edges-${kind}`].forEach((file, task) => {
         const change = changes(read(`docs/data/${file}.md`), 600, names[task]!).get(arm)!;
         const plain = said[task]!.replaceAll("*", "");
         const digits = /\.(\d)/.exec(plain.split(" ")[0]!) ? 1 : 0;

@@ -159,6 +159,8 @@ test.each(["float32", "bfloat16"] as const)(
         decodings.forEach((decoding, i) => {
           decoders[i]!.end(decoding);
         });
+        const many = ops.aten.zeros([65], { dtype: "int64" });
+        expect(decoders[2]!.start(conditions, many).recorded).toBeNull();
       }),
     );
     expect(recorder).toHaveBeenCalledOnce();
