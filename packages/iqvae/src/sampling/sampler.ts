@@ -67,7 +67,7 @@ export function samplerOf(model: Transformer, shape: SequenceShape, begin: () =>
           scope(() => {
             const { device } = conditions;
             const rows = readConditions(conditions, shape);
-            const { batch = sequencesAtOnce(device) } = options;
+            const { batch = sequencesAtOnce(device, cacheBytes(model, conditionTokens + imageTokens)) } = options;
             const drawing = sampleTokens(counts, rows, plainOptions({ ...options, batch }, shape, rows.length));
             let step = drawing.next();
             const prepare = begin();
@@ -81,6 +81,11 @@ export function samplerOf(model: Transformer, shape: SequenceShape, begin: () =>
         conditions.device,
       ),
   };
+}
+
+/** Keys and values of all layers of one sequence, in float32. */
+function cacheBytes({ config: { layers, width } }: Transformer, tokens: number): number {
+  return 2 * 4 * layers * width * tokens;
 }
 
 /** Answers all questions of a batch; gives the first of the next one, or the end. */

@@ -14,6 +14,7 @@ import {
 import { describe, expect, test, vi } from "vitest";
 import { CachedTransformer } from "../../src/sampling/decoder.ts";
 import type { TokenSampler } from "../../src/sampling/options.ts";
+import { sequencesAtOnce } from "../../src/sampling/options.ts";
 import type { Recorder } from "../../src/sampling/recording.ts";
 import { cachedSampler, uncachedSampler } from "../../src/sampling/sampler.ts";
 import { drawn, SHAPE, sharpModel } from "./support.ts";
@@ -167,6 +168,13 @@ test.each(["float32", "bfloat16"] as const)(
     expect(dispose).toHaveBeenCalledOnce();
   },
 );
+
+test("a GPU predicts many sequences side by side, and fewer of a large model", () => {
+  expect([sequencesAtOnce("cpu", 1e9), sequencesAtOnce("cpu")]).toEqual([32, 32]);
+  const small = 2 * 4 * 6 * 192 * 128;
+  const large = 2 * 4 * 24 * 1024 * 512;
+  expect([0, small, large, 1e12].map((bytes) => sequencesAtOnce("cuda:0", bytes))).toEqual([256, 256, 39, 32]);
+});
 
 test("the logits of a condition have the same bits on any number of threads", () => {
   const before = getNumThreads();
