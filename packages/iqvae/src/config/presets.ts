@@ -178,13 +178,25 @@ const earth: ConfigInput = {
   data: { name: "earth", condition: "semantic", size: 64 },
 };
 
-/** The same at 128 pixels, 256 tokens each: for a GPU, or a day of two cores. */
-const earth128: ConfigInput = {
+/** Photographs of 128 pixels, 256 tokens each: for a GPU, or a day of two cores. */
+const large = {
   ...hour,
-  name: "earth-128",
-  data: { name: "earth", condition: "semantic", size: 128 },
   stage1: { ...hour.stage1, perceptual: { weight: 0.1, network: { kind: "hed-vgg16" } } },
   stage2: { ...hour.stage2, model: { layers: 6, width: 256, heads: 8, dropout: 0.1 }, rate: 1.5e-3 },
+} satisfies Partial<ConfigInput>;
+
+/** The Earth again. */
+const earth128: ConfigInput = {
+  ...large,
+  name: "earth-128",
+  data: { name: "earth", condition: "semantic", size: 128 },
+};
+
+/** Cut-outs of photographs on photographs, each in its box. */
+const stamps128: ConfigInput = {
+  ...large,
+  name: "stamps-128",
+  data: { name: "stamps", condition: "layout", size: 128, count: 16_000 },
 };
 
 /** The same at 32 pixels, in less time. */
@@ -243,6 +255,7 @@ export const presets = {
   earth,
   "earth-128": earth128,
   "earth-32": earth32,
+  "stamps-128": stamps128,
   tiny,
   ...paperPresets,
 } satisfies Record<string, ConfigInput>;

@@ -204,7 +204,7 @@ describe("a mistake is named with the nearest valid choice", () => {
   test("a preset, a file, and what is in it", () => {
     expect(() => loadConfig("face")).toThrow("'face' is neither a preset nor a file; did you mean 'faces'?");
     expect(() => loadConfig("qqqqqqq.json")).toThrow(
-      "'qqqqqqq.json' is neither a preset nor a file; choose one of start, faces, faces-lines, emoji, hands, heroes, scenes, words, speech, earth, earth-128, earth-32, tiny",
+      "'qqqqqqq.json' is neither a preset nor a file; choose one of start, faces, faces-lines, emoji, hands, heroes, scenes, words, speech, earth, earth-128, earth-32, stamps-128, tiny",
     );
     const broken = file("{ oops");
     expect(() => loadConfig(broken)).toThrow(`${broken} is not valid JSON: `);
