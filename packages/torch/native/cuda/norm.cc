@@ -69,7 +69,7 @@ Tensor folded(Tensor sums, const Images& images) {
 }  // namespace
 
 // The second size of a grid, which counts images, has this limit.
-bool can_normalize(const Tensor& x) { return x.is_cuda() && x.size(0) <= 65535; }
+bool can_normalize(const Tensor& x) { return x.is_cuda() && x.size(0) <= 65535 && program().loads(x.device().index()); }
 
 void normalize(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps, bool silu, const Tensor& y, const Tensor& mean,
                const Tensor& rstd) {

@@ -138,6 +138,19 @@ Program::Module& Program::module_of(c10::DeviceIndex index) {
   return modules_.emplace(index, std::move(made)).first->second;
 }
 
+bool Program::loads(c10::DeviceIndex device) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (failed_) return false;
+  try {
+    module_of(device);
+    return true;
+  } catch (const std::exception& error) {
+    failed_ = true;
+    TORCH_WARN("libtorch's operators stand in for ", name_, ", which cannot be used here: ", error.what());
+    return false;
+  }
+}
+
 void Program::launch_with(const std::string& kernel, Extent grid, Extent block, void** args) {
   const c10::cuda::CUDAStream stream = c10::cuda::getCurrentCUDAStream();
   CUfunction function;

@@ -19,6 +19,9 @@ class Program {
  public:
   Program(const char* name, const char* text) : name_(name), text_(text) {}
 
+  // Whether it can be launched on a device. Where it cannot be compiled or loaded, a warning says why, once.
+  bool loads(c10::DeviceIndex device);
+
   // On the current stream of the current device. The arguments must be exactly of the kernel's types.
   template <typename... Args>
   void launch(const std::string& kernel, Extent grid, Extent block, Args... args) {
@@ -39,6 +42,7 @@ class Program {
 
   const char *const name_, *const text_;
   std::mutex mutex_;
+  bool failed_ = false;
   std::map<c10::DeviceIndex, Module> modules_;
 };
 
