@@ -141,14 +141,18 @@ Program::Module& Program::module_of(c10::DeviceIndex index) {
 bool Program::loads(c10::DeviceIndex device) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (failed_) return false;
+  std::string why;
   try {
     module_of(device);
     return true;
+  } catch (const c10::Error& error) {
+    why = error.what_without_backtrace();
   } catch (const std::exception& error) {
-    failed_ = true;
-    TORCH_WARN("libtorch's operators stand in for ", name_, ", which cannot be used here: ", error.what());
-    return false;
+    why = error.what();
   }
+  failed_ = true;
+  TORCH_WARN("libtorch's operators stand in for ", name_, ", which cannot be used here: ", why);
+  return false;
 }
 
 void Program::launch_with(const std::string& kernel, Extent grid, Extent block, void** args) {
