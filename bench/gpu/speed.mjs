@@ -4,6 +4,7 @@ import { parseConfig, presets } from "../../packages/iqvae/dist/config/index.js"
 import { Transformer } from "../../packages/iqvae/dist/models/transformer.js";
 import { stage1Cost, stage2Cost } from "../../packages/iqvae/dist/plan/cost.js";
 import { stage1Trial, stage2Trial } from "../../packages/iqvae/dist/plan/made-up.js";
+import { MOST_RECORDED } from "../../packages/iqvae/dist/sampling/recording.js";
 import { cachedSampler } from "../../packages/iqvae/dist/sampling/sampler.js";
 import { device, figure, finish, on, secondsOf } from "./report.mjs";
 
@@ -97,12 +98,13 @@ for (const [name, stages] of Object.entries(batches))
         });
       });
 
-/** With graphs and without: what the usual recorder would be is `undefined`. */
-const recorders = cudaGraphsAreAvailable()
-  ? { "CUDA graphs": undefined, "calls for each token": null }
-  : { calls: null };
-for (const [way, recorder] of Object.entries(recorders))
-  for (const count of device === "cpu" ? [2] : [1, 64, 512])
+/** From a CUDA graph, which is for few sequences, and by calls; what the usual recorder would be is `undefined`. */
+const ways = {
+  ...(cudaGraphsAreAvailable() && { "a CUDA graph": { recorder: undefined, counts: [1, 16, MOST_RECORDED] } }),
+  "calls for each token": { recorder: null, counts: device === "cpu" ? [2] : [1, 16, MOST_RECORDED, 512] },
+};
+for (const [way, { recorder, counts }] of Object.entries(ways))
+  for (const count of counts)
     figure(`sampling, 64 tokens, 6 layers of 192, ${count} images, ${way}`, () =>
       on(device, () =>
         scope(() => {

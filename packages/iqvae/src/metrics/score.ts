@@ -9,7 +9,7 @@ import type { Models } from "../run/restore.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
-import { sequencesAtOnce } from "../sampling/options.ts";
+import { imagesAtOnce } from "../support/at-once.ts";
 import type { Peers } from "../support/peers.ts";
 import { type Progress, silent } from "../support/progress.ts";
 import { firstOfMachine, share } from "../support/share.ts";
@@ -253,7 +253,7 @@ async function drawAll(
   { samples, seed, sampling = {}, peers }: ScoreOptions,
   progress: Progress,
 ): Promise<ImageSet> {
-  const together = Math.max(1, Math.floor(sequencesAtOnce(getDefaultDevice()) / samples));
+  const together = Math.max(1, Math.floor(imagesAtOnce(getDefaultDevice(), size) / samples));
   const starts = Array.from({ length: Math.ceil(rows.length / together) }, (_, i) => i * together);
   // Whole batches, so that the number of processes changes no product of matrices.
   const images = await share(peers, starts, async (own) => {

@@ -153,7 +153,7 @@ async function trainStages(
   const weights = await onFirst(peers, () => stage1Weights(run));
   const { train: all, validation } = await encodeData({ run, model, dataset, weights, peers }, preparation);
   const { pairs: most } = config.stage2;
-  const pairs = most === null ? all : all.only(spreadRows(dataset.train, most));
+  const pairs = most === null ? all : all.subset(spreadRows(dataset.train, most));
   manualSeed(config.seed + 1);
   const trainer = new Stage2Trainer({
     config: config.stage2,

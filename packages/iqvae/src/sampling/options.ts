@@ -31,18 +31,3 @@ export interface SequenceShape {
   readonly conditionTokens: number;
   readonly imageTokens: number;
 }
-
-const USUAL = 32;
-const MOST = 256;
-/** What the keys and values of a batch may take of a GPU's memory before it is made smaller than {@link MOST}. */
-const MOST_BYTES = 4e9;
-
-/**
- * Sequences that are predicted side by side where nothing is said. A GPU takes as long for a few as for hundreds.
- *
- * @param bytes of one sequence's keys and values
- */
-export function sequencesAtOnce(device: string, bytes = 0): number {
-  if (!device.startsWith("cuda")) return USUAL;
-  return Math.max(USUAL, Math.min(MOST, Math.floor(MOST_BYTES / bytes)));
-}

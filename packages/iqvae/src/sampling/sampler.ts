@@ -1,9 +1,10 @@
 import { type Answer, type Question, sampleTokens } from "@iqvae/runtime";
 import { ops, scope, type Tensor } from "@iqvae/torch";
 import type { Transformer } from "../models/transformer.ts";
+import { sequencesAtOnce } from "../support/at-once.ts";
 import { inPlainMode } from "../support/precision.ts";
 import { CachedTransformer, type SamplingPrecision } from "./decoder.ts";
-import { type SequenceShape, sequencesAtOnce, type TokenSampler } from "./options.ts";
+import type { SequenceShape, TokenSampler } from "./options.ts";
 import type { Recorder } from "./recording.ts";
 import { integers, plainOptions, readConditions } from "./tokens.ts";
 

@@ -26,24 +26,21 @@ export class TokenPairs {
       );
   }
 
-  /** Some of the rows, in the order given, as pairs of their own. */
-  only(indices: ArrayLike<number>): TokenPairs {
-    const taken = (table: TokenArray, width: number, codes: number): TokenArray => {
-      const out = tokenArray(indices.length * width, codes);
-      for (let i = 0; i < indices.length; i++)
-        out.set(table.subarray(indices[i]! * width, (indices[i]! + 1) * width), i * width);
-      return out;
-    };
+  /** The chosen rows, in the order given, as pairs of their own. @throws RangeError for rows that there are not */
+  subset(indices: ArrayLike<number>): TokenPairs {
+    this.#check("subset", indices);
     const { conditionTokens, conditionCodes, imageTokens, imageCodes } = this.shape;
+    const room = (width: number, codes: number) => tokenArray(indices.length * width, codes);
     return new TokenPairs(
       this.shape,
-      taken(this.conditions, conditionTokens, conditionCodes),
-      taken(this.images, imageTokens, imageCodes),
+      this.#copy(this.conditions, conditionTokens, indices, room(conditionTokens, conditionCodes)),
+      this.#copy(this.images, imageTokens, indices, room(imageTokens, imageCodes)),
     );
   }
 
   /** The chosen rows as int64 tensors: `conditions [B, conditionTokens]`, `images [B, imageTokens]`. */
   batch(indices: ArrayLike<number>, device?: string): { conditions: Tensor; images: Tensor } {
+    this.#check("batch", indices);
     const { conditionTokens, imageTokens } = this.shape;
     return {
       conditions: this.#gather(this.conditions, conditionTokens, indices, device),
@@ -52,15 +49,23 @@ export class TokenPairs {
   }
 
   #gather(table: TokenArray, width: number, indices: ArrayLike<number>, device: string | undefined): Tensor {
-    const out = new Int32Array(indices.length * width);
-    for (let i = 0; i < indices.length; i++) {
-      const row = indices[i]!;
-      if (!(row >= 0 && row < this.count))
-        throw new RangeError(`TokenPairs.batch was asked for row ${row}, but has rows 0 to ${this.count - 1}`);
-      out.set(table.subarray(row * width, (row + 1) * width), i * width);
-    }
+    const out = this.#copy(table, width, indices, new Int32Array(indices.length * width));
     const options = device === undefined ? {} : { device };
     return tensor(out, { shape: [indices.length, width], ...options }).to("int64");
+  }
+
+  #check(method: string, indices: ArrayLike<number>): void {
+    for (const row of Array.from(indices))
+      if (!(row >= 0 && row < this.count))
+        throw new RangeError(`TokenPairs.${method} was asked for row ${row}, but has rows 0 to ${this.count - 1}`);
+  }
+
+  #copy<T extends TokenArray>(table: TokenArray, width: number, indices: ArrayLike<number>, out: T): T {
+    for (let i = 0; i < indices.length; i++) {
+      const row = indices[i]!;
+      out.set(table.subarray(row * width, (row + 1) * width), i * width);
+    }
+    return out;
   }
 }
 

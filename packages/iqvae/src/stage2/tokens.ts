@@ -10,12 +10,13 @@ import {
 } from "@iqvae/torch";
 import { batchTensors, type PairDataset, type PairSplit } from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
+import { imagesAtOnce } from "../support/at-once.ts";
 import type { Peers } from "../support/peers.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
 import { type TokenArray, TokenPairs, tokenArray } from "./token-pairs.ts";
 
-/** Pairs encoded between two looks at Ctrl-C: more would make large models deaf, and be faster on a GPU alone. */
-const batchSize = (): number => (getDefaultDevice().startsWith("cuda") ? 128 : 16);
+/** Pairs encoded on a CPU between two looks at Ctrl-C: more would make large models deaf, and be hardly faster. */
+const BATCH = 16;
 const SPLITS = ["train", "validation"] as const;
 
 /** Both splits of a data set as tokens. */
@@ -102,7 +103,7 @@ async function encode({ precision, model, dataset, onProgress, peers }: Encoding
   const { rank, size } = peers ?? { rank: 0, size: 1 };
   const total = dataset.train.length + dataset.validation.length;
   const shape = model.tokenShape(dataset.size);
-  const batch = batchSize();
+  const batch = imagesAtOnce(getDefaultDevice(), dataset.size, BATCH);
   let done = 0;
   const encodeSplit = async (split: PairSplit) => {
     const conditions = tokenArray(split.length * shape.conditionTokens, shape.conditionCodes);

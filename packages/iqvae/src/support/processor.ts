@@ -35,7 +35,7 @@ export function gpuName(device: string, command = "nvidia-smi"): string {
     const number = Number(device.split(":")[1] ?? 0);
     const visible = process.env.CUDA_VISIBLE_DEVICES?.split(",")[number] ?? String(number);
     const asked = ["--query-gpu=name", "--format=csv,noheader", "-i", visible];
-    const { status, stdout } = spawnSync(command, asked, { encoding: "utf8" });
+    const { status, stdout } = spawnSync(command, asked, { encoding: "utf8", timeout: 10_000 });
     name = (status === 0 && stdout.trim().split("\n")[0]) || device;
     gpus.set(device, name);
   }

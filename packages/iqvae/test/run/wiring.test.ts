@@ -12,6 +12,7 @@ import { createRun } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { Stage1Trainer } from "../../src/stage1/trainer.ts";
 import { transformerConfig } from "../../src/stage2/config.ts";
+import { TokenPairs } from "../../src/stage2/token-pairs.ts";
 import { Stage2Trainer } from "../../src/stage2/trainer.ts";
 import { silent } from "../../src/support/progress.ts";
 import type { Stage, StepMetrics, Trainer } from "../../src/support/trainer.ts";
@@ -53,6 +54,9 @@ vi.mock(import("../../src/stage2/exposure-controls.ts"), async (original) => {
   return { ...module, nearCodes };
 });
 
+/** The pairs that stage 2 was given. */
+const taken: number[] = [];
+
 /** Looks at every step of a kind of trainer. */
 function watch(stage: Stage, prototype: Trainer, weight: string): void {
   const { step } = prototype;
@@ -71,7 +75,9 @@ beforeAll(async () => {
   process.env.IQVAE_CACHE = join(folder, "cache");
   watch("stage1", Stage1Trainer.prototype, WEIGHTS.stage1);
   watch("stage2", Stage2Trainer.prototype, WEIGHTS.stage2);
+  const subset = vi.spyOn(TokenPairs.prototype, "subset");
   await trainRun(createRun(join(folder, "run"), config), { progress: silent, interrupt: { requested: false } });
+  taken.push(...subset.mock.calls.flatMap(([rows]) => Array.from(rows)));
   vi.restoreAllMocks();
 });
 
@@ -95,6 +101,10 @@ describe.each(["stage1", "stage2"] as const)("%s", (stage) => {
     expect(metrics.gradientNorm).toBeGreaterThan(1);
     expect(clipped).toBeCloseTo(1, 4);
   });
+});
+
+test("where stage 2 is to learn from some of the pairs, they are spread over all", () => {
+  expect(taken).toEqual(Array.from({ length: 21 }, (_, i) => Math.floor((145 * i) / 21)));
 });
 
 test("near codes are those of the image's codebook", () => {

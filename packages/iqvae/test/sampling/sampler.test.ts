@@ -14,9 +14,9 @@ import {
 import { describe, expect, test, vi } from "vitest";
 import { CachedTransformer } from "../../src/sampling/decoder.ts";
 import type { TokenSampler } from "../../src/sampling/options.ts";
-import { sequencesAtOnce } from "../../src/sampling/options.ts";
 import type { Recorder } from "../../src/sampling/recording.ts";
 import { cachedSampler, uncachedSampler } from "../../src/sampling/sampler.ts";
+import { imagesAtOnce, sequencesAtOnce } from "../../src/support/at-once.ts";
 import { drawn, SHAPE, sharpModel } from "./support.ts";
 
 const model = sharpModel(1);
@@ -170,10 +170,14 @@ test.each(["float32", "bfloat16"] as const)(
 );
 
 test("a GPU predicts many sequences side by side, and fewer of a large model", () => {
-  expect([sequencesAtOnce("cpu", 1e9), sequencesAtOnce("cpu")]).toEqual([32, 32]);
+  expect([1, 1e9].map((bytes) => sequencesAtOnce("cpu", bytes))).toEqual([32, 32]);
   const small = 2 * 4 * 6 * 192 * 128;
   const large = 2 * 4 * 24 * 1024 * 512;
-  expect([0, small, large, 1e12].map((bytes) => sequencesAtOnce("cuda:0", bytes))).toEqual([256, 256, 39, 32]);
+  expect([1, small, large, 1e12].map((bytes) => sequencesAtOnce("cuda:0", bytes))).toEqual([256, 256, 39, 32]);
+  expect([32, 64, 128, 256].map((size) => imagesAtOnce("cuda:0", size))).toEqual([256, 256, 64, 32]);
+  expect([imagesAtOnce("cuda:0", 256, 16), imagesAtOnce("cpu", 32, 16), imagesAtOnce("cpu", 256)]).toEqual([
+    16, 16, 32,
+  ]);
 });
 
 test("the logits of a condition have the same bits on any number of threads", () => {

@@ -199,13 +199,14 @@ test("running means are read at once on the CPU, and at first and then every ten
 
 test("some of the pairs stay pairs, in the order given", () => {
   const all = mirrored(9, 4);
-  const some = all.only([7, 0, 3]);
+  const some = all.subset([7, 0, 3]);
   expect(some.count).toBe(3);
   scope(() => {
     const [few, many] = [some.batch([0, 1, 2]), all.batch([7, 0, 3])];
     expect(few.conditions.equal(many.conditions)).toBe(true);
     expect(few.images.equal(many.images)).toBe(true);
   });
+  expect(() => all.subset([0, 9])).toThrow("TokenPairs.subset was asked for row 9, but has rows 0 to 8");
 });
 
 describe("refuses", () => {
