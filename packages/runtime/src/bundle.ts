@@ -1,7 +1,7 @@
 import { type ConditionSpec, conditionPlanes } from "./conditions/spec.ts";
 import { ModelError } from "./errors.ts";
 import { array, base64, boolean, byte, type Fail, object, oneOf, positive, text, whole } from "./json.ts";
-import { type AutoencoderShape, gridOf, type Sides, type TransformerShape } from "./layers.ts";
+import { type AutoencoderShape, type AutoencoderShapes, gridOf, type Sides, type TransformerShape } from "./layers.ts";
 
 /** The number of the layout of an exported folder. A reader refuses others. */
 export const BUNDLE_FORMAT = 1;
@@ -27,7 +27,7 @@ export interface Bundle {
   readonly size: number;
   /** Height and width in codes. */
   readonly grids: { readonly condition: Sides; readonly image: Sides };
-  readonly autoencoders: { readonly condition: AutoencoderShape; readonly image: AutoencoderShape };
+  readonly autoencoders: AutoencoderShapes;
   readonly transformer: TransformerShape;
   /** What to draw with where the caller says nothing. */
   readonly sampling: SamplingDefaults;
@@ -96,6 +96,9 @@ function readBundle(value: unknown, fail: Fail): Bundle {
     autoencoders: {
       condition: readAutoencoder(autoencoders.condition, "autoencoders.condition", fail),
       image: readAutoencoder(autoencoders.image, "autoencoders.image", fail),
+      ...(autoencoders.coupled === undefined
+        ? {}
+        : { coupled: boolean(autoencoders.coupled, "autoencoders.coupled", fail) }),
     },
     transformer: readTransformer(model.transformer, fail),
     sampling: readSampling(model.sampling, fail),
@@ -107,6 +110,7 @@ function readBundle(value: unknown, fail: Fail): Bundle {
   checkGrid("image", bundle.grids.image, bundle.autoencoders.image, [bundle.size, bundle.size], fail);
   const planes = conditionPlanes(bundle.condition, bundle.size);
   checkGrid("condition", bundle.grids.condition, bundle.autoencoders.condition, planes, fail);
+  checkCoupling(bundle, fail);
   return bundle;
 }
 
@@ -214,5 +218,12 @@ function checkGrid(name: string, grid: Sides, shape: AutoencoderShape, planes: S
   if (grid.join() === expected.join()) return;
   fail(
     `grids.${name} is ${grid.join(" × ")}, but its auto-encoder makes ${expected.join(" × ")} of ${planes.join(" × ")}`,
+  );
+}
+
+function checkCoupling({ grids: { image, condition }, autoencoders }: Bundle, fail: Fail): void {
+  if (autoencoders.coupled !== true || image.join() === condition.join()) return;
+  fail(
+    `autoencoders.coupled needs one grid, but grids.image is ${image.join(" × ")} and grids.condition ${condition.join(" × ")}`,
   );
 }

@@ -7,7 +7,7 @@ import { DisposedError, ModelError } from "./errors.ts";
 import { checkIntegrity, folderOf, type ModelSource, type OnBytes } from "./files.ts";
 import { tokenCounts } from "./layers.ts";
 import { breathe, Turns } from "./queue.ts";
-import type { SampleOptions, TokenCounts, TokenSampleOptions } from "./sampling/options.ts";
+import type { SampleOptions, TokenCounts } from "./sampling/options.ts";
 import { type Answer, type Question, sampleTokens } from "./sampling/sample.ts";
 import { readWeights } from "./weights.ts";
 
@@ -125,7 +125,7 @@ export class ImageGenerator implements AsyncDisposable {
   async drawTokens(conditions: readonly Uint8Array[], options: ImageOptions = {}): Promise<Int32Array[]> {
     const end = await this.#turns.take(options.signal);
     try {
-      const drawing = await this.#drawing(conditions, options);
+      const drawing = (await this.#drawing(conditions, options)).tokens;
       let step = drawing.next();
       while (!step.done) step = drawing.next(await this.#answer(step.value, options.signal));
       return step.value;
@@ -152,45 +152,53 @@ export class ImageGenerator implements AsyncDisposable {
   async *#frames(conditions: readonly Uint8Array[], options: ImageOptions, every: number): AsyncGenerator<Frame, void> {
     const end = await this.#turns.take(options.signal);
     try {
-      const drawing = await this.#drawing(conditions, options);
+      const { tokens: drawing, conditionOf } = await this.#drawing(conditions, options);
       let step = drawing.next();
       while (!step.done) {
         const question = step.value;
         let answer = await this.#answer(question, options.signal);
         if (question.t > 0 && question.t % every === 0) {
           answer = answer.slice(); // the engine would overwrite it
-          for (let i = 0; i < question.images.count; i++) yield await this.#unfinished(question, answer, i);
+          for (let i = 0; i < question.images.count; i++)
+            yield await this.#unfinished(question, answer, i, conditionOf);
         }
         step = drawing.next(answer);
       }
       for (const [sample, tokens] of step.value.entries()) {
         await breathe();
         options.signal?.throwIfAborted();
-        yield { sample, tokens, pixels: await this.#decode(tokens), share: 1 };
+        yield { sample, tokens, pixels: await this.#decode(tokens, conditionOf(sample)), share: 1 };
       }
     } finally {
       end();
     }
   }
 
-  async #unfinished({ t, drawn, images }: Question, answer: Answer, i: number): Promise<Frame> {
+  async #unfinished(
+    { t, drawn, images }: Question,
+    answer: Answer,
+    i: number,
+    conditionOf: (sample: number) => Int32Array,
+  ): Promise<Frame> {
     const { imageCodes: K, imageTokens: T } = this.#counts;
     const logits = answer.subarray(i * K, (i + 1) * K);
     const likeliest = logits.indexOf(logits.reduce((most, logit) => Math.max(most, logit), -Infinity));
     const tokens = drawn.slice(i * T, (i + 1) * T);
-    const pixels = await this.#decode(tokens.slice().fill(Math.max(0, likeliest), t));
-    return { sample: images.first + i, pixels, tokens: tokens.fill(-1, t), share: t / T };
+    const sample = images.first + i;
+    const pixels = await this.#decode(tokens.slice().fill(Math.max(0, likeliest), t), conditionOf(sample));
+    return { sample, pixels, tokens: tokens.fill(-1, t), share: t / T };
   }
 
+  /** Tokens to be drawn, and the tokens of the condition that a coupled decoder sees: of a blend, those of the larger share. */
   async #drawing(conditions: readonly Uint8Array[], { blend, signal: _, ...options }: ImageOptions) {
     const { temperature, topK, topP, guidance } = this.model.sampling;
     const defaults = { temperature, topP, guidance, ...(topK !== null && { topK }) };
-    const all: TokenSampleOptions = {
-      ...defaults,
-      ...options,
-      ...(blend && { blend: { share: blend.share, conditions: await this.#encode(blend.conditions) } }),
-    };
-    return sampleTokens(this.#counts, await this.#encode(conditions), all);
+    const others = blend && { share: blend.share, conditions: await this.#encode(blend.conditions) };
+    const own = await this.#encode(conditions);
+    const tokens = sampleTokens(this.#counts, own, { ...defaults, ...options, ...(others && { blend: others }) });
+    const seen = others !== undefined && others.share > 0.5 ? others.conditions : own;
+    const conditionOf = (sample: number) => seen[Math.floor(sample / (options.samples ?? 1))]!;
+    return { tokens, conditionOf };
   }
 
   async #encode(conditions: readonly Uint8Array[]): Promise<Int32Array[]> {
@@ -206,8 +214,8 @@ export class ImageGenerator implements AsyncDisposable {
     return await this.#alive().predict(question);
   }
 
-  async #decode(tokens: Int32Array): Promise<Uint8Array> {
-    return await this.#alive().decode(tokens);
+  async #decode(tokens: Int32Array, condition: Int32Array): Promise<Uint8Array> {
+    return await this.#alive().decode(tokens, condition);
   }
 
   #alive(): Engine {

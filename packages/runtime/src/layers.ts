@@ -18,6 +18,14 @@ export interface AutoencoderShape {
   readonly codeDim: number;
 }
 
+/** Both auto-encoders. */
+export interface AutoencoderShapes {
+  readonly condition: AutoencoderShape;
+  readonly image: AutoencoderShape;
+  /** Whether the image's decoder sees the condition's codes as well, which lie on the same grid. Default: no. */
+  readonly coupled?: boolean;
+}
+
 export interface TransformerShape {
   readonly layers: number;
   readonly width: number;
@@ -30,9 +38,12 @@ export interface TransformerShape {
 export interface ModelShape {
   readonly condition: ConditionSpec;
   readonly grids: { readonly condition: Sides; readonly image: Sides };
-  readonly autoencoders: { readonly condition: AutoencoderShape; readonly image: AutoencoderShape };
+  readonly autoencoders: AutoencoderShapes;
   readonly transformer: TransformerShape;
 }
+
+/** The layer that brings a condition's codes to the image's decoder. */
+export const COUPLING = "coupling";
 
 /** How many tokens and codes a model has, as drawing wants to know. */
 export function tokenCounts({ grids, autoencoders, transformer }: ModelShape): TokenCounts {
@@ -216,6 +227,7 @@ export function weightShapes(shape: ModelShape): Map<string, readonly number[]> 
   shapes.set("condition.quantizer.codebook", [condition.codes, condition.codeDim]);
   shapes.set("image.quantizer.codebook", [image.codes, image.codeDim]);
   pair("image.quantizer.up", [features(image), image.codeDim]);
+  if (shape.autoencoders.coupled === true) pair(COUPLING, [features(image), condition.codeDim]);
   decoderLayers(shape).forEach(add);
   const { layers, width, unconditional } = shape.transformer;
   const tokens = (grid: Sides) => grid[0] * grid[1];

@@ -11,6 +11,9 @@ beforeAll(async () => {
 });
 const document = (preset: Example = example) => JSON.parse(new TextDecoder().decode(preset.files[MODEL_FILE]!));
 
+const SHAPE = { channels: 8, multipliers: [1], blocks: 1, patch: 4, codes: 8, codeDim: 4 };
+const SHAPES = { condition: SHAPE, image: SHAPE };
+
 describe("model.json", () => {
   test.each(["tiny", "emoji", "hands", "scenes", "words", "speech"])(
     "of %s is read as it was written",
@@ -38,9 +41,20 @@ describe("model.json", () => {
     ["files", {}, "files must name model.safetensors"],
     ["files", { [WEIGHTS_FILE]: { bytes: 1, sha256: "abc" } }, "sha256 must be 64 hexadecimal digits"],
     ["autoencoders", undefined, "autoencoders must be an object, but is missing"],
+    ["autoencoders", { ...SHAPES, coupled: 1 }, "autoencoders.coupled must be true or false, but is 1"],
   ])("with the %s %o is refused", (name, value, message) => {
     expect(() => parseBundle(JSON.stringify({ ...document(), [name]: value }))).toThrow(ModelError);
     expect(() => parseBundle(JSON.stringify({ ...document(), [name]: value }))).toThrow(message);
+  });
+
+  test("with a coupled decoder on two grids is refused", () => {
+    const autoencoders = { condition: { ...SHAPE, patch: 2 }, image: SHAPE, coupled: true };
+    const grids = { condition: [16, 16], image: [8, 8] };
+    expect(() => parseBundle(JSON.stringify({ ...document(), autoencoders, grids }))).toThrow(
+      "autoencoders.coupled needs one grid, but grids.image is 8 × 8 and grids.condition 16 × 16",
+    );
+    const equal = { autoencoders: { ...SHAPES, coupled: true }, grids: { condition: [8, 8], image: [8, 8] } };
+    expect(parseBundle(JSON.stringify({ ...document(), ...equal })).autoencoders.coupled).toBe(true);
   });
 
   test("that is not JSON is refused, and whatever else it is, no other error comes", () => {

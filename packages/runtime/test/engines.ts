@@ -1,5 +1,5 @@
 import { inferenceMode, ops, scope, type Tensor, tensor } from "@iqvae/torch";
-import { cachedSampler, type TokenSampleOptions } from "iqvae";
+import { cachedSampler, loadConfig, type TokenSampleOptions } from "iqvae";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { plainCondition } from "../src/conditions/index.ts";
 import type { Engine, EngineFactory } from "../src/engines/engine.ts";
@@ -14,16 +14,21 @@ const rowsOf = (tokens: Tensor): Int32Array[] => {
   return Array.from({ length: all.length / columns }, (_, i) => all.slice(i * columns, (i + 1) * columns));
 };
 
-/** What every engine promises, for one model: it agrees with libtorch. */
-export function engineContract(name: string, create: EngineFactory, preset: string): void {
-  describe(`${name}, ${preset}`, () => {
+/** What every engine promises, for one model: it agrees with libtorch. @param settings of the preset that are others */
+export function engineContract(
+  name: string,
+  create: EngineFactory,
+  preset: string,
+  settings: readonly string[] = [],
+): void {
+  describe([name, preset, ...settings].join(", "), () => {
     let example: Example;
     let engine: Engine;
     let counts: TokenCounts;
     let conditions: Int32Array[];
 
     beforeAll(async () => {
-      example = await exampleOf(preset, { unconditional: true });
+      example = await exampleOf(preset, { unconditional: true, config: await loadConfig(preset, settings) });
       engine = await create(example.model, example.weights, example.read);
       const { transformer } = example;
       counts = { ...transformer.tokens, absent: transformer.absent };
@@ -159,12 +164,14 @@ export function engineContract(name: string, create: EngineFactory, preset: stri
       const images = Math.ceil(120_000 / (3 * example.model.size ** 2));
       const tokens = scope(() => rowsOf(randomTokens(counts.imageCodes, [images, counts.imageTokens])));
       let [off, all, most] = [0, 0, 0];
-      for (const row of tokens) {
+      for (const [i, row] of tokens.entries()) {
+        const condition = conditions[i % conditions.length]!;
         const expected = scope(() => {
           const grid = int64([row]).reshape([1, ...example.model.grids.image]);
-          return inferenceMode(() => example.iqvae.decodeImage(grid).read("uint8"));
+          const given = int64([condition]).reshape([1, ...example.model.grids.condition]);
+          return inferenceMode(() => example.iqvae.decodeImage(grid, given).read("uint8"));
         });
-        const pixels = await engine.decode(row);
+        const pixels = await engine.decode(row, condition);
         expect(pixels.length).toBe(expected.length);
         pixels.forEach((byte, i) => {
           most = Math.max(most, Math.abs(byte - expected[i]!));

@@ -8,7 +8,9 @@ import { ImageGenerator as LibtorchGenerator, loadConfig } from "iqvae";
 import * as ort from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MODEL_FILE, WEIGHTS_FILE } from "../src/bundle.ts";
+import type { Engine, EngineFactory } from "../src/engines/engine.ts";
 import { onnxEngine } from "../src/engines/onnx.ts";
+import { ownEngine } from "../src/engines/own.ts";
 import { DisposedError, ModelError } from "../src/errors.ts";
 import type { ModelSource } from "../src/files.ts";
 import { type Frame, ImageGenerator } from "../src/generator.ts";
@@ -100,6 +102,46 @@ describe("draws", () => {
     };
     const plain = await generator.drawTokens(conditions, { noise: { kind: "shared" } });
     expect([...(await at(0)), ...(await at(1))]).toEqual(plain);
+  });
+
+  test("each picture with the tokens of its condition, in a blend with those of the larger share", async () => {
+    const encoded: string[] = [];
+    const seen: number[] = [];
+    const watched: EngineFactory = async (model, weights) => {
+      const own = (await ownEngine(model, weights)) as Engine;
+      return {
+        name: "watched",
+        encode: async (planes) => {
+          const tokens = await own.encode(planes);
+          if (!encoded.includes(tokens.join())) encoded.push(tokens.join());
+          return tokens;
+        },
+        predict: (question) => own.predict(question),
+        keep: (sequences) => own.keep(sequences),
+        decode: (tokens, condition) => {
+          seen.push(encoded.indexOf(condition.join()));
+          return own.decode(tokens, condition);
+        },
+        release: () => own.release(),
+      };
+    };
+    const other = await ImageGenerator.load(join(folder, "tiny"), { engine: watched });
+    const seenBy = async (draw: () => Promise<unknown>) => {
+      seen.length = 0;
+      await draw();
+      return [...seen];
+    };
+    expect(await seenBy(() => other.draw(conditions, { samples: 2 }))).toEqual([0, 0, 1, 1]);
+    const blend = (share: number) => ({ blend: { conditions: [conditions[1]!], share } });
+    expect(await seenBy(() => other.draw([conditions[0]!], blend(0.5)))).toEqual([0]);
+    expect(await seenBy(() => other.draw([conditions[0]!], blend(0.6)))).toEqual([1]);
+    const rows = example.model.grids.image[0];
+    const stream = async () => {
+      for await (const { pixels } of other.stream(conditions[1]!, { samples: 2 }))
+        expect(pixels.length).toBeGreaterThan(0);
+    };
+    expect(await seenBy(stream)).toEqual(Array(2 * rows).fill(1));
+    await other.dispose();
   });
 
   test.each([

@@ -8,10 +8,13 @@ const shapesOf = (module: Module) => [...module.stateDict()].map(([name, { shape
 const UNUSED =
   /^(image\.encoder|condition\.decoder|image\.quantizer\.down|condition\.quantizer\.up|.*\.(counts|sums|placed)$)/;
 
-test.each(["tiny", "start", "faces-lines", "hands", "scenes", "words", "speech"])(
-  "the weights of %s are those of its modules, without what drawing has no use for",
-  async (preset) => {
-    const config = await loadConfig(preset);
+test.each([
+  ...["tiny", "start", "faces-lines", "hands", "scenes", "words", "speech"].map((preset) => ({ preset, settings: [] })),
+  { preset: "tiny", settings: ["stage1.model.coupled=true"] },
+])(
+  "the weights of $preset $settings are those of its modules, without what drawing has no use for",
+  async ({ preset, settings }) => {
+    const config = await loadConfig(preset, settings);
     const spec = conditionSpec(config.data);
     const { size } = config.data;
     const iqvae = new IqVae(config.stage1.model, conditionFor(spec, size));

@@ -8,6 +8,7 @@ import { exampleOf } from "./support.ts";
 
 for (const preset of ["tiny", "start", "hands", "scenes", "words", "speech"])
   engineContract("own engine", ownEngine, preset);
+engineContract("own engine", ownEngine, "tiny", ["stage1.model.coupled=true"]);
 
 const unpacked = (weights: Weights): Weights =>
   new Map([...weights].map(([name, weight]) => [name, { shape: weight.shape, type: "f32", data: toFloat32(weight) }]));
@@ -28,7 +29,7 @@ test("weights of 8 bits are multiplied as they are, with what they stand for as 
     expect(apart / largest).toBeLessThan(5e-4);
     expect(apart).toBeGreaterThan(0);
   }
-  const [a, b] = [await bytes.decode(tokens), await floats.decode(tokens)];
+  const [a, b] = [await bytes.decode(tokens, tokens), await floats.decode(tokens, tokens)];
   const off = a.reduce((most, byte, i) => Math.max(most, Math.abs(byte - b[i]!)), 0);
   expect(off).toBeLessThanOrEqual(1);
 });

@@ -6,21 +6,25 @@ import { axesOf, reduction, type Sides, sides } from "../models/autoencoder.ts";
 import { leastSide } from "../models/discriminator.ts";
 import type { Config } from "./schema.ts";
 
-/** Why the paired regularizer cannot be used, if it cannot: it compares equal places of two grids. */
-function unpaired({ data, stage1 }: Config, planes: { image: Sides; condition: Sides }): string[] {
+/** Why image and condition are not on one grid, if they are not, for what compares or joins equal places of two grids. */
+function unpaired(
+  { data, stage1 }: Config,
+  planes: { image: Sides; condition: Sides },
+  { what, instead }: { what: string; instead: string },
+): string[] {
   const [image, condition] = [reduction(stage1.model.image), reduction(stage1.model.condition)];
   if (planes.condition.some((side, i) => side !== planes.image[i])) {
     const by = sides(condition, axesOf(planes.condition), 1);
     const grid = planes.condition.map((side, i) => side / by[i]!).join(" × ");
     return [
-      `stage1.regularizer 'paired' needs image and condition on one grid, but conditions of kind '${data.condition}' ` +
-        `lie on ${grid} places; use 'sliced' or 'entropic'`,
+      `${what} needs image and condition on one grid, but conditions of kind '${data.condition}' ` +
+        `lie on ${grid} places; ${instead}`,
     ];
   }
   if (image === condition) return [];
   return [
-    `stage1.regularizer 'paired' needs image and condition on one grid, but they are reduced ${image}-fold and ` +
-      `${condition}-fold; use 'sliced', or equal 'patch' and 'multipliers'`,
+    `${what} needs image and condition on one grid, but they are reduced ${image}-fold and ` +
+      `${condition}-fold; ${instead}, or take equal 'patch' and 'multipliers'`,
   ];
 }
 
@@ -45,7 +49,13 @@ export function impossibleCombinations(config: Config): string[] {
     const choice = size === undefined ? "shorten 'multipliers'" : `use data.size ${size}, or shorten 'multipliers'`;
     problems.push(`data.size ${data.size} cannot be reduced ${by}-fold, as stage1.model.${part} does; ${choice}`);
   }
-  if (stage1.regularizer.estimator === "paired") problems.push(...unpaired(config, planes));
+  if (stage1.regularizer.estimator === "paired") {
+    problems.push(
+      ...unpaired(config, planes, { what: "stage1.regularizer 'paired'", instead: "use 'sliced' or 'entropic'" }),
+    );
+  }
+  if (stage1.model.coupled)
+    problems.push(...unpaired(config, planes, { what: "stage1.model.coupled", instead: "leave it false" }));
   if (stage1.adversarial !== null) {
     const least = leastSide(stage1.adversarial.layers);
     if (data.size < least) {

@@ -1,4 +1,11 @@
-import { conditionChannels, decoderLayers, encoderLayers, type ModelShape, UNIT_EPSILON } from "@iqvae/runtime";
+import {
+  COUPLING,
+  conditionChannels,
+  decoderLayers,
+  encoderLayers,
+  type ModelShape,
+  UNIT_EPSILON,
+} from "@iqvae/runtime";
 import { Graph, type StoredTensors } from "./graph.ts";
 import { convolutional, linear, transposed } from "./layers.ts";
 
@@ -21,12 +28,18 @@ export function conditionGraph(shape: ModelShape, weights: StoredTensors): Graph
   return graph;
 }
 
-/** `image.onnx`: `tokens` int64 `[B, h, w]` → `pixels` uint8 `[B, H, W, 3]`. */
+/** `image.onnx`: `tokens` int64 `[B, h, w]`, and where it is coupled those of the `condition`, → `pixels` uint8 `[B, H, W, 3]`. */
 export function imageGraph(shape: ModelShape, weights: StoredTensors): Graph {
   const graph = new Graph("image", "tokens of an image to its pixels", weights);
   const tokens = graph.input("tokens", "int64", ["B", "h", "w"]);
-  const vectors = graph.op("Gather", [graph.weight("image.quantizer.codebook"), tokens]); // [B, h, w, codeDim]
-  const rows = linear(graph, "image.quantizer.up", vectors);
+  const featuresOf = (half: string, codes: string, layer: string) => {
+    const vectors = graph.op("Gather", [graph.weight(`${half}.quantizer.codebook`), codes]); // [B, h, w, codeDim]
+    return linear(graph, layer, vectors);
+  };
+  const own = featuresOf("image", tokens, "image.quantizer.up");
+  const rows = shape.autoencoders.coupled
+    ? graph.op("Add", [own, featuresOf("condition", graph.input("condition", "int64", ["B", "h", "w"]), COUPLING)])
+    : own;
   const features = graph.op("Transpose", [rows], { perm: [0, 3, 1, 2] });
   const planes = convolutional(graph, decoderLayers(shape), features); // in [−1, 1]
   const levels = graph.op("Mul", [graph.op("Add", [planes, graph.float(1)]), graph.float(127.5)]);

@@ -15,7 +15,7 @@ export type Description = Omit<Bundle, "files"> & {
 /** The model of a configuration, as `model.json` describes it. */
 export function describeModel(config: Config, weights: WeightType): Description {
   const { name, data, stage1, stage2 } = config;
-  const { image, condition } = stage1.model;
+  const { image, condition, coupled } = stage1.model;
   const { layers, width, heads, unconditional = false } = transformerConfig(stage2);
   const spec = conditionSpec(data);
   return {
@@ -27,7 +27,7 @@ export function describeModel(config: Config, weights: WeightType): Description 
       condition: gridOf(condition, conditionPlanes(spec, data.size)),
       image: gridOf(image, [data.size, data.size]),
     },
-    autoencoders: { condition, image },
+    autoencoders: { condition, image, ...(coupled && { coupled }) },
     transformer: { layers, width, heads, unconditional },
     sampling: config.sampling,
     noise: 1,

@@ -7,6 +7,8 @@ export interface ImageSet {
   readonly size: number;
   /** RGB bytes `[count, size, size, 3]`. */
   readonly pixels: Uint8Array;
+  /** Bytes of the images' conditions, one after the other, where they are known. */
+  readonly conditions?: Uint8Array;
 }
 
 /** @throws RangeError when the bytes are not whole square images of that size, or there are none */
@@ -30,10 +32,24 @@ export function joinImages(images: readonly Uint8Array[], size: number): ImageSe
   return imageSet(pixels, size);
 }
 
+/** The same images with their conditions, of each of which there are `each` images, one after the other. */
+export function withConditions(images: ImageSet, conditions: Uint8Array, each = 1): ImageSet {
+  const length = (conditions.length * each) / images.count;
+  const repeated = new Uint8Array(images.count * length);
+  for (let i = 0; i < images.count; i++) {
+    const of = Math.floor(i / each);
+    repeated.set(conditions.subarray(of * length, (of + 1) * length), i * length);
+  }
+  return { ...images, conditions: repeated };
+}
+
 /** The first `count` images; the set itself where these are all. */
 export function firstOf(images: ImageSet, count: number): ImageSet {
-  const { pixels, size } = images;
-  return images.count === count ? images : imageSet(pixels.subarray(0, count * size * size * 3), size);
+  if (images.count === count) return images;
+  const { pixels, size, conditions } = images;
+  const first = imageSet(pixels.subarray(0, count * size * size * 3), size);
+  if (conditions === undefined) return first;
+  return { ...first, conditions: conditions.subarray(0, (conditions.length / images.count) * count) };
 }
 
 /** The images `from` to `to` (not included) as a tensor uint8 `[n, H, W, 3]`. */

@@ -1,7 +1,7 @@
-import { inferenceMode, scope, type Tensor } from "@iqvae/torch";
-import { conditionFor, meanFidelity } from "../conditions/index.ts";
+import { inferenceMode, scope, type Tensor, tensor } from "@iqvae/torch";
+import { conditionFor, conditionLength, conditionShape, meanFidelity } from "../conditions/index.ts";
 import type { Config } from "../config/index.ts";
-import { batchTensors, type PairDataset } from "../data/index.ts";
+import { batchTensors, type ConditionSpec, type PairDataset } from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import { countCodes, usageOf } from "../models/quantizer.ts";
 import { imageSurprise, type Transformer } from "../models/transformer.ts";
@@ -55,7 +55,13 @@ export function modelFigures(
         const { codes, given, painted, drawn, surprise } = inPrecision(config, () => {
           const [codes, given] = [iqvae.encodeImage(images), iqvae.encodeCondition(rasters)];
           const surprise = imageSurprise(transformer, given.flatten(1), codes.flatten(1));
-          return { codes, given, painted: iqvae.decodeImage(codes), drawn: iqvae.decodeCondition(given), surprise };
+          return {
+            codes,
+            given,
+            painted: iqvae.decodeImage(codes, given),
+            drawn: iqvae.decodeCondition(given),
+            surprise,
+          };
         });
         countCodes(codes, used.image);
         countCodes(given, used.condition);
@@ -83,15 +89,40 @@ function sumOf(values: Tensor): number {
   return values.sum().item();
 }
 
-/** What stage 1 makes of images. */
-export function reconstructionsOf(iqvae: IqVae, config: Pick<Config, "precision">, images: ImageSet): ImageSet {
+/**
+ * What stage 1 makes of images.
+ *
+ * @param images with their conditions, where the decoder sees these
+ */
+export function reconstructionsOf(
+  iqvae: IqVae,
+  config: Pick<Config, "precision">,
+  condition: ConditionSpec,
+  images: ImageSet,
+): ImageSet {
   const pixels = new Uint8Array(images.pixels.length);
   const length = pixels.length / images.count;
   forEachBatch(images, BATCH, (batch, first) => {
     const painted = inferenceMode(() =>
-      inPrecision(config, () => iqvae.decodeImage(iqvae.encodeImage(batch)).read("uint8")),
+      inPrecision(config, () => {
+        const given = iqvae.coupling === null ? null : conditionsOf(images, condition, first, batch.shape[0]!);
+        return iqvae.decodeImage(iqvae.encodeImage(batch), given && iqvae.encodeCondition(given)).read("uint8");
+      }),
     );
     pixels.set(painted, first * length);
   });
   return imageSet(pixels, images.size);
+}
+
+/** Conditions of some images, uint8 `[count, …]`; `null` where they are not known. */
+function conditionsOf(
+  { conditions, size }: ImageSet,
+  spec: ConditionSpec,
+  first: number,
+  count: number,
+): Tensor | null {
+  if (conditions === undefined) return null;
+  const length = conditionLength(spec, size);
+  const bytes = conditions.subarray(first * length, (first + count) * length);
+  return tensor(bytes, { shape: [count, ...conditionShape(spec, size)] });
 }

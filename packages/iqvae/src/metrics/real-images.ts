@@ -1,6 +1,7 @@
 import type { PairDataset } from "../data/index.ts";
 import { permutation, seededRandom } from "../support/random.ts";
-import { type ImageSet, imageSet, joinImages } from "./image-set.ts";
+import { type ImageSet, imageSet, joinImages, withConditions } from "./image-set.ts";
+import type { TrueImages } from "./truths.ts";
 
 /** Real images that drawn ones are held against. */
 export interface RealImages {
@@ -26,11 +27,15 @@ export async function realImages(
   const { train, size } = dataset;
   const order = permutation(train.length, seededRandom("metrics reference", seed));
   const wanted = ids.length * samples;
-  const reference = imageSet(train.batch(order.subarray(0, wanted)).images, size);
+  const setOf = (rows: Uint32Array) => {
+    const { images, conditions } = train.batch(rows);
+    return withConditions(imageSet(images, size), conditions);
+  };
+  const reference = setOf(order.subarray(0, wanted));
   const own = await trueImages(dataset, ids, samples, "metrics colors", seed);
   if (own !== undefined) return { reference, own, isOfConditions: true };
   const rest = order.subarray(wanted, 2 * wanted);
-  const further = rest.length < wanted ? undefined : imageSet(train.batch(rest).images, size);
+  const further = rest.length < wanted ? undefined : setOf(rest);
   return { reference, own: further, isOfConditions: false };
 }
 
@@ -50,4 +55,27 @@ export async function trueImages(
   const images: Uint8Array[] = [];
   for (const id of ids) images.push(await facts.trueImages(id, samples, size, seededRandom(purpose, seed, id)));
   return joinImages(images, size);
+}
+
+/**
+ * All true images of a scoring, each with its condition.
+ *
+ * @param rows numbers of held-out pairs
+ * @param samples images of each
+ */
+export async function allTrueImages(
+  dataset: PairDataset,
+  rows: readonly number[],
+  samples: number,
+  seed: number,
+): Promise<TrueImages> {
+  const ids = rows.map((row) => dataset.validation.ids[row]!);
+  const { images, conditions } = dataset.validation.batch(rows);
+  const heldOut = withConditions(imageSet(images, dataset.size), conditions);
+  const [real, again] = [
+    await realImages(dataset, ids, samples, seed),
+    await trueImages(dataset, ids, samples, "metrics chance", seed),
+  ];
+  const ofEach = (set: ImageSet | undefined) => set && withConditions(set, conditions, samples);
+  return { real: real.isOfConditions ? { ...real, own: ofEach(real.own) } : real, heldOut, again: ofEach(again) };
 }

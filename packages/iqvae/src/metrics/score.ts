@@ -26,11 +26,11 @@ import {
   type Subject,
   textureFigures,
 } from "./figures.ts";
-import { type ImageSet, imageSet, joinImages } from "./image-set.ts";
+import { type ImageSet, joinImages } from "./image-set.ts";
 import { defaultJudge, expectImpartial, type JudgedConfig } from "./judges.ts";
 import { modelFigures, reconstructionsOf } from "./model-figures.ts";
 import { PLAIN_JUDGES } from "./plain-judges.ts";
-import { realImages, trueImages } from "./real-images.ts";
+import { allTrueImages } from "./real-images.ts";
 import { expectFinite, type RunScore, SCORE_FORMAT } from "./run-score.ts";
 import { type TripleTruth, tripleFigures, tripleTruth } from "./triple.ts";
 import { Truths } from "./truths.ts";
@@ -159,11 +159,7 @@ async function scoreAll(run: Measured, contenders: readonly Contender[], options
     const clock = new Clock(progress);
     const chosen = `${dataset.key}, ${part}, ${ids.length} conditions × ${samples}, seed ${seed}`;
     const truth = await clock.time("real images", () =>
-      truths.images(chosen, async () => ({
-        real: await realImages(dataset, ids, samples, seed),
-        heldOut: imageSet(dataset.validation.batch(rows).images, dataset.size),
-        again: await trueImages(dataset, ids, samples, "metrics chance", seed),
-      })),
+      truths.images(chosen, () => allTrueImages(dataset, rows, samples, seed)),
     );
     const { real, heldOut } = truth;
     const scores: RunScore[] = [];
@@ -171,7 +167,7 @@ async function scoreAll(run: Measured, contenders: readonly Contender[], options
     for (const contender of contenders) {
       const { trained: own } = contender;
       if (own !== undefined) {
-        const reconstruct = (set: ImageSet) => reconstructionsOf(own.models.iqvae, own.config, set);
+        const reconstruct = (set: ImageSet) => reconstructionsOf(own.models.iqvae, own.config, dataset.condition, set);
         sets ??= await clock.time("reconstructions", () => tripleTruth({ truth, samples, reconstruct }));
       }
       const drawn = await clock.time("drawing", () => drawAll(contender, dataset, rows, options, progress));

@@ -1,4 +1,4 @@
-import { Module, noGrad, type Tensor } from "@iqvae/torch";
+import { Linear, Module, noGrad, type Tensor } from "@iqvae/torch";
 import type { Condition } from "../conditions/index.ts";
 import {
   type AutoencoderConfig,
@@ -19,7 +19,18 @@ export type VqConfig = AutoencoderConfig & QuantizerConfig;
 export interface IqVaeConfig {
   readonly image: VqConfig;
   readonly condition: VqConfig;
+  /** Whether the image's decoder sees the condition's codes as well. Both must lie on one grid. Default: no. */
+  readonly coupled?: boolean;
 }
+
+/** What an auto-encoder made of planes. */
+export interface Reconstructed {
+  readonly reconstruction: Tensor;
+  readonly quantized: Quantized;
+}
+
+/** `polish`: the decoders learn alone. */
+export type IqVaeMode = QuantizerMode | "polish";
 
 /** Image or condition half of the IQ-VAE. */
 export class VqAutoencoder extends Module {
@@ -42,16 +53,15 @@ export class VqAutoencoder extends Module {
     return [height / this.#reduction[0], width / this.#reduction[1]];
   }
 
-  /** Planes `[B, C, H, W]` → reconstruction `[B, C′, H, W]` and the codes between. */
-  forward(planes: Tensor, mode: QuantizerMode): { reconstruction: Tensor; quantized: Quantized } {
-    const quantized = this.quantizer.forward(this.encoder.forward(planes), mode);
-    return { reconstruction: this.decoder.forward(quantized.output), quantized };
-  }
-
-  /** Like {@link forward}, for the decoder to learn alone: codes are what encoder and codebook make of the planes, as constants. */
-  polish(planes: Tensor): { reconstruction: Tensor; quantized: Quantized } {
+  /**
+   * Planes `[B, C, H, W]` → codes, and features for the decoder.
+   *
+   * @param mode `polish` is for the decoder to learn alone: codes are what encoder and codebook make of the planes, as constants
+   */
+  quantize(planes: Tensor, mode: IqVaeMode): Quantized {
+    if (mode !== "polish") return this.quantizer.forward(this.encoder.forward(planes), mode);
     const quantized = noGrad(() => this.quantizer.forward(this.encoder.forward(planes), "use"));
-    return { reconstruction: this.decode(quantized.indices), quantized };
+    return { ...quantized, output: this.quantizer.lookup(quantized.indices) };
   }
 
   /** Planes `[B, C, H, W]` → code numbers int64 `[B, h, w]`. */
@@ -59,11 +69,6 @@ export class VqAutoencoder extends Module {
     const features = this.encoder.forward(planes);
     const [B, , h, w] = features.shape as [number, number, number, number];
     return this.quantizer.nearest(this.quantizer.project(features)).reshape([B, h, w]);
-  }
-
-  /** Code numbers int64 `[B, h, w]` → planes `[B, C′, H, W]`. */
-  decode(indices: Tensor): Tensor {
-    return this.decoder.forward(this.quantizer.lookup(indices));
   }
 }
 
@@ -74,6 +79,11 @@ export class VqAutoencoder extends Module {
 export class IqVae extends Module {
   readonly image: VqAutoencoder;
   readonly condition: VqAutoencoder;
+  /**
+   * The condition's codes as features for the image's decoder, which are added to those of the image's own codes [O]; Alaniz et al. 2022
+   * let a decoder see both. `null` where the halves are not coupled.
+   */
+  readonly coupling: Linear | null;
   readonly #condition: Condition;
 
   constructor(config: IqVaeConfig, condition: Condition) {
@@ -82,6 +92,26 @@ export class IqVae extends Module {
     this.image = new VqAutoencoder(3, 3, config.image);
     const { inputChannels, outputChannels, planes } = condition;
     this.condition = new VqAutoencoder(inputChannels, outputChannels, config.condition, axesOf(planes));
+    this.coupling = config.coupled === true ? new Linear(config.condition.codeDim, this.image.encoder.width) : null;
+  }
+
+  /**
+   * Images `[B, 3, H, W]` in [−1, 1] and planes of their conditions → what both halves make of them. The gradient of a coupled image
+   * reaches the condition's encoder, too.
+   */
+  forward(images: Tensor, planes: Tensor, mode: IqVaeMode): { image: Reconstructed; condition: Reconstructed } {
+    const [image, condition] = [this.image.quantize(images, mode), this.condition.quantize(planes, mode)];
+    const features = this.#coupled(image.output, () => condition.codes);
+    return {
+      image: { quantized: image, reconstruction: this.image.decoder.forward(features) },
+      condition: { quantized: condition, reconstruction: this.condition.decoder.forward(condition.output) },
+    };
+  }
+
+  /** @param codes of the condition, `[B, h, w, codeDim]` */
+  #coupled(features: Tensor, codes: () => Tensor): Tensor {
+    if (this.coupling === null) return features;
+    return features.add(this.coupling.forward(codes()).permute([0, 3, 1, 2]));
   }
 
   /** The grid of a condition's codes. */
@@ -114,9 +144,19 @@ export class IqVae extends Module {
     return this.image.encode(toUnitRange(pixels));
   }
 
-  /** Code numbers int64 `[B, h, w]` → pixels uint8 `[B, H, W, 3]`. */
-  decodeImage(indices: Tensor): Tensor {
-    return toPixels(this.image.decode(indices));
+  /**
+   * Code numbers int64 `[B, h, w]` → pixels uint8 `[B, H, W, 3]`.
+   *
+   * @param given code numbers of the images' conditions, as {@link encodeCondition} makes them. A coupled decoder sees them; for others,
+   *   they may be `null`
+   * @throws Error when a coupled decoder is not given them
+   */
+  decodeImage(indices: Tensor, given: Tensor | null): Tensor {
+    const features = this.#coupled(this.image.quantizer.lookup(indices), () => {
+      if (given === null) throw new Error("decodeImage: the image's decoder sees the condition's codes, but got none.");
+      return this.condition.quantizer.codesOf(given);
+    });
+    return toPixels(this.image.decoder.forward(features));
   }
 
   /** Conditions uint8 `[B, …]` → code numbers int64 `[B, h, w]`. */
@@ -126,7 +166,7 @@ export class IqVae extends Module {
 
   /** Code numbers int64 `[B, h, w]` → conditions uint8 `[B, …]`. */
   decodeCondition(indices: Tensor): Tensor {
-    return this.#condition.fromLogits(this.condition.decode(indices));
+    return this.#condition.fromLogits(this.condition.decoder.forward(this.condition.quantizer.lookup(indices)));
   }
 }
 

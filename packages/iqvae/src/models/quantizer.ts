@@ -25,7 +25,9 @@ export interface QuantizerConfig {
 export type QuantizerMode = "bypass" | "learn" | "use";
 
 export interface Quantized {
-  /** Straight-through output `[B, d, h, w]`: the code forward, the identity backward. */
+  /** Straight-through codes `[B, h, w, codeDim]`: the code forward, the identity backward. */
+  readonly codes: Tensor;
+  /** The same as features for the decoder, `[B, d, h, w]`. */
   readonly output: Tensor;
   /** Unit vectors before quantization, `[B, codeDim, h, w]`, float32. */
   readonly unit: Tensor;
@@ -139,6 +141,7 @@ export class Quantizer extends Module {
     const commitment = unit.sub(chosen).square().sum([-1]).mean();
     const through = mode === "bypass" ? unit : unit.add(chosen.sub(unit).detach());
     return {
+      codes: through.reshape([B, h, w, -1]),
       output: this.#expand(through, B, h, w),
       unit: unit.reshape([B, h, w, -1]).permute([0, 3, 1, 2]),
       indices: indices.reshape([B, h, w]),
@@ -160,6 +163,11 @@ export class Quantizer extends Module {
         noGrad(() => ops.aten.mm(unit.detach(), this.codebook.t()).argmax(-1)),
       ),
     );
+  }
+
+  /** Code numbers int64 `[B, h, w]` → codes `[B, h, w, codeDim]`. */
+  codesOf(indices: Tensor): Tensor {
+    return this.codebook.index_select(0, indices.reshape([-1])).reshape([...indices.shape, -1]);
   }
 
   /** Code numbers int64 `[B, h, w]` → features `[B, d, h, w]` for the decoder. */

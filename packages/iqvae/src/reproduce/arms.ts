@@ -8,6 +8,8 @@ export interface Arm {
   readonly exposure: ConfigInput["stage2"]["exposure"];
   /** Entries of the image's codebook; `null`: as the regime has it. */
   readonly codes: number | null;
+  /** Whether the image's decoder sees the condition's codes. */
+  readonly coupled: boolean;
 }
 
 const NONE = { estimator: "none" } as const;
@@ -19,8 +21,8 @@ const arm = (
   title: string,
   regularizer: Arm["regularizer"],
   exposure: Arm["exposure"] = TEACHER,
-  codes: Arm["codes"] = null,
-): Arm => ({ title, regularizer, exposure, codes });
+  tokenizer: Partial<Pick<Arm, "codes" | "coupled">> = {},
+): Arm => ({ title, regularizer, exposure, codes: null, coupled: false, ...tokenizer });
 
 /** Every arm by its name. Arms with equal tokenizers share one for each seed. */
 export const ARMS = {
@@ -31,8 +33,11 @@ export const ARMS = {
   within: arm("moves the image alone, pairs within an image", WITHIN),
 
   colors: arm("against the image's own colors, no condition", { estimator: "colors", weight: 0.2, pairs: "image" }),
-  "codes-128": arm("independent, 128 codes", NONE, TEACHER, 128),
+  "codes-128": arm("independent, 128 codes", NONE, TEACHER, { codes: 128 }),
   prediction: arm("image predicted from the condition", { estimator: "prediction" }),
+
+  coupled: arm("independent, the image's decoder sees the condition", NONE, TEACHER, { coupled: true }),
+  "coupled-within": arm("pairs within an image, the decoder sees the condition", WITHIN, TEACHER, { coupled: true }),
 
   "none-gumbel": arm("independent, Gumbel sampling", NONE, { kind: "gumbel" }),
   "none-near": arm("independent, near codes", NONE, { kind: "near" }),
@@ -58,6 +63,10 @@ export const COMPARISONS = {
   controls: {
     title: "Controls: without a condition, fewer codes, another estimator, prediction",
     arms: ["none", "paired", "sliced", "within", "colors", "codes-128", "prediction"],
+  },
+  coupling: {
+    title: "The image's decoder sees the condition",
+    arms: ["none", "within", "coupled", "coupled-within"],
   },
   exposures: {
     title: "What stage 2 is fed, independent quantization",

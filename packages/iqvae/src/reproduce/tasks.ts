@@ -122,7 +122,7 @@ export interface Budget {
  */
 export function configFor(task: TaskName, name: ArmName, seed: number, budget: Budget): Config {
   const base = shared(task, budget);
-  const { regularizer, exposure, codes } = ARMS[name];
+  const { regularizer, exposure, codes, coupled } = ARMS[name];
   const { image, condition } = base.stage1.model;
   return parseConfig(
     {
@@ -131,7 +131,7 @@ export function configFor(task: TaskName, name: ArmName, seed: number, budget: B
       seed,
       stage1: {
         ...base.stage1,
-        model: { image: { ...image, codes: codes ?? image.codes }, condition },
+        model: { image: { ...image, codes: codes ?? image.codes }, condition, coupled },
         regularizer,
       },
       stage2: { ...base.stage2, exposure },
@@ -157,7 +157,7 @@ function shared(task: TaskName, { regime, steps1, steps2, set = [] }: Budget): C
 }
 
 /** What arms and seeds are about. */
-const DECIDED = ["name", "seed", "stage1.regularizer", "stage2.exposure"];
+const DECIDED = ["name", "seed", "stage1.regularizer", "stage1.model.coupled", "stage2.exposure"];
 
 /** What two runs must have in common for one tokenizer to serve both. */
 export function tokenizerKey({ seed, data, precision, stage1 }: Config): string {

@@ -96,8 +96,7 @@ export function expectSameConfig({
   );
 }
 
-/** Objects become names with dots; lists stay whole. */
-/** All values within an object by their paths, such as `stage1.model.image.codes`. */
+/** All values within an object by their paths, such as `stage1.model.image.codes`; lists stay whole. */
 export function flat(value: object, prefix = ""): Basis {
   return Object.fromEntries(
     Object.entries(value).flatMap(([key, inner]): [string, Json][] =>

@@ -44,9 +44,10 @@ export async function drawReconstructions(
     inferenceMode(() =>
       inPrecision(run.config, () => {
         const { images, rasters } = batchTensors(dataset.validation.batch(rows), rows.length, dataset);
+        const given = model.encodeCondition(rasters);
         return {
-          painted: model.decodeImage(model.encodeImage(images)).read("uint8"),
-          drawn: model.decodeCondition(model.encodeCondition(rasters)).to("uint8").read("uint8"),
+          painted: model.decodeImage(model.encodeImage(images), given).read("uint8"),
+          drawn: model.decodeCondition(given).to("uint8").read("uint8"),
         };
       }),
     ),

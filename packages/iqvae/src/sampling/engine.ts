@@ -85,14 +85,12 @@ class TorchEngine implements Engine {
     });
   }
 
-  decode(tokens: Int32Array): Uint8Array {
+  decode(tokens: Int32Array, condition: Int32Array): Uint8Array {
     return this.#convolve(() => {
       const { iqvae, size } = this.#models;
-      const grid = iqvae.image.gridFor([size, size]);
-      return iqvae
-        .decodeImage(integers(tokens, "cpu", [1, ...grid]))
-        .contiguous()
-        .read("uint8");
+      const own = integers(tokens, "cpu", [1, ...iqvae.image.gridFor([size, size])]);
+      const given = iqvae.coupling === null ? null : integers(condition, "cpu", [1, ...iqvae.conditionGrid]);
+      return iqvae.decodeImage(own, given).contiguous().read("uint8");
     });
   }
 

@@ -60,7 +60,10 @@ export class ImageGenerator implements Disposable {
    * @returns for each condition `options.samples` images, RGB bytes `[size, size, 3]`
    */
   draw(conditions: readonly Uint8Array[], options: SampleOptions = {}): Uint8Array[][] {
-    return this.#run(() => this.#decode(this.#sampler().sample(this.#encode(conditions), options)));
+    return this.#run(() => {
+      const given = this.#encode(conditions);
+      return this.#decode(this.#sampler().sample(given, options), given);
+    });
   }
 
   /**
@@ -85,7 +88,8 @@ export class ImageGenerator implements Disposable {
     for (const partial of given) checkPartial(partial, size);
     const images = this.#run(() => {
       const fixed = this.#fixedTokens(given);
-      return this.#decode(this.#sampler().sample(this.#encode(conditions), { ...options, fixed }));
+      const tokens = this.#encode(conditions);
+      return this.#decode(this.#sampler().sample(tokens, { ...options, fixed }), tokens);
     });
     return images.map((row, i) => row.map((image) => withGivenPixels(image, given[i]!)));
   }
@@ -102,7 +106,7 @@ export class ImageGenerator implements Disposable {
 
   /**
    * Draws images on the way from one condition to another, all with the same random numbers: only the condition moves, by
-   * its share in the logits [O].
+   * its share in the logits [O]. A coupled decoder sees the one that has the larger share.
    *
    * @param shares of `to`, each in `[0, 1]`
    * @returns for each share `options.samples` images, as {@link draw}
@@ -114,7 +118,8 @@ export class ImageGenerator implements Disposable {
       return shares.flatMap((share, i) => {
         const onProgress = (part: number) => options.onProgress?.((i + part) / shares.length);
         const noise = options.noise ?? { kind: "shared" };
-        return this.#decode(sampler.sample(a, { ...options, noise, onProgress, blend: { conditions: b, share } }));
+        const tokens = sampler.sample(a, { ...options, noise, onProgress, blend: { conditions: b, share } });
+        return this.#decode(tokens, share > 0.5 ? b : a);
       });
     });
   }
@@ -140,7 +145,7 @@ export class ImageGenerator implements Disposable {
       const [trained, wanted] = [this.#grids(), this.#grids(size)];
       const tokens = this.#encode(conditions, size);
       const drawn = slidingSampler(this.#transformer, trained, wanted).sample(tokens, options);
-      return this.#decode(drawn, size);
+      return this.#decode(drawn, tokens, size);
     });
   }
 
@@ -198,11 +203,16 @@ export class ImageGenerator implements Disposable {
     return this.#iqvae.encodeCondition(this.#rasters(conditions, size)).flatten(1);
   }
 
-  /** Image tokens int64 `[N, samples, imageTokens]` → for each condition its images. */
-  #decode(tokens: Tensor, size?: PixelSize): Uint8Array[][] {
-    const { rows, columns } = this.#grids(size).image;
-    return Array.from({ length: tokens.shape[0]! }, (_, i) => {
-      const pixels = this.#iqvae.decodeImage(tokens.select(0, i).reshape([-1, rows, columns]));
+  /** Image tokens int64 `[N, samples, imageTokens]` for condition tokens `[N, conditionTokens]` → for each condition its images. */
+  #decode(tokens: Tensor, given: Tensor, size?: PixelSize): Uint8Array[][] {
+    const { image, condition } = this.#grids(size);
+    const [N, samples] = tokens.shape as [number, number];
+    return Array.from({ length: N }, (_, i) => {
+      const own = given.select(0, i).reshape([1, condition.rows, condition.columns]);
+      const pixels = this.#iqvae.decodeImage(
+        tokens.select(0, i).reshape([samples, image.rows, image.columns]),
+        own.expand([samples, -1, -1]),
+      );
       const bytes = pixels.read("uint8");
       const length = bytes.length / pixels.shape[0]!;
       return Array.from({ length: pixels.shape[0]! }, (_, k) => bytes.subarray(k * length, (k + 1) * length));

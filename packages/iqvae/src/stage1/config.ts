@@ -50,7 +50,12 @@ const perceptual = z.strictObject({
 
 /** All that decides how stage 1 is trained, except for the data and the precision. */
 export const stage1Schema = z.strictObject({
-  model: z.strictObject({ image: autoEncoder, condition: autoEncoder }),
+  model: z.strictObject({
+    image: autoEncoder,
+    condition: autoEncoder,
+    /** Whether the image's decoder sees the condition's codes as well (Alaniz et al. 2022). Both must lie on one grid. */
+    coupled: z.boolean().default(false),
+  }),
   /** With the estimator `none` the two halves are independent, as in VQ-GAN. */
   regularizer: regularizerSchema,
   /** Beside the mean absolute difference of pixels. */

@@ -11,8 +11,8 @@ import {
 } from "@iqvae/torch";
 import { type Condition, conditionFor, meanFidelity } from "../conditions/index.ts";
 import { batchTensors, type PairDataset, type PairSplit, spreadRows } from "../data/index.ts";
-import { IqVae, toUnitRange, type VqAutoencoder } from "../models/iqvae.ts";
-import { countCodes, type Quantizer, type QuantizerMode, usageOf } from "../models/quantizer.ts";
+import { IqVae, type IqVaeMode, toUnitRange } from "../models/iqvae.ts";
+import { countCodes, type Quantizer, usageOf } from "../models/quantizer.ts";
 import type { Peers } from "../support/peers.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
 import { RunningMeans } from "../support/running-means.ts";
@@ -49,9 +49,6 @@ const BETAS = [0.9, 0.99] as const;
 const EVALUATION_BATCH = 64;
 /** Held-out pairs an evaluation looks at, spread over all. */
 const EVALUATED = 512;
-
-/** `polish`: the decoders learn alone. */
-type Mode = QuantizerMode | "polish";
 
 /** Scalars of a step. */
 type Figures = { readonly loss: Tensor } & Readonly<Record<string, Tensor>>;
@@ -119,7 +116,7 @@ export class Stage1Trainer implements Trainer {
     return [this.model.image.quantizer, this.model.condition.quantizer];
   }
 
-  #mode(): Mode {
+  #mode(): IqVaeMode {
     const { steps, polishFrom } = this.#config;
     const done = this.#steps;
     if (done < this.#placeAt) return "bypass";
@@ -238,7 +235,7 @@ export class Stage1Trainer implements Trainer {
     const conditionCodes = this.#cast(() => this.model.encodeCondition(rasters));
     countCodes(imageCodes, used.image);
     countCodes(conditionCodes, used.condition);
-    const painted = this.#cast(() => this.model.decodeImage(imageCodes));
+    const painted = this.#cast(() => this.model.decodeImage(imageCodes, conditionCodes));
     const drawn = this.#cast(() => this.model.decodeCondition(conditionCodes));
     const squared = painted.to("float32").sub(images.to("float32")).div(127.5).square().mean();
     const figures = Object.entries(parts).map(([name, value]) => [name, value.item()]);
@@ -262,14 +259,9 @@ export class Stage1Trainer implements Trainer {
     return inPrecision({ precision: this.#precision }, body);
   }
 
-  #forward(images: Tensor, rasters: Tensor, mode: Mode): Outcome {
+  #forward(images: Tensor, rasters: Tensor, mode: IqVaeMode): Outcome {
     const target = toUnitRange(images);
-    const through = (half: VqAutoencoder, planes: Tensor) =>
-      mode === "polish" ? half.polish(planes) : half.forward(planes, mode);
-    const [image, condition] = this.#cast(() => [
-      through(this.model.image, target),
-      through(this.model.condition, this.#condition.toPlanes(rasters)),
-    ]);
+    const { image, condition } = this.#cast(() => this.model.forward(target, this.#condition.toPlanes(rasters), mode));
     const reconstruction = image.reconstruction.to("float32");
     const parts: Record<string, Tensor> = {
       imageLoss: ops.aten.l1_loss(reconstruction, target),

@@ -166,7 +166,13 @@ describe("a mistake is named with the nearest valid choice", () => {
       "a paired regularizer on two grids",
       ["stage1.model.condition.patch=2"],
       "stage1.regularizer 'paired' needs image and condition on one grid, but they are reduced 8-fold and 4-fold; " +
-        "use 'sliced', or equal 'patch' and 'multipliers'",
+        "use 'sliced' or 'entropic', or take equal 'patch' and 'multipliers'",
+    ],
+    [
+      "a coupled decoder on two grids",
+      ["stage1.model.coupled=true", "stage1.model.condition.patch=2", "stage1.regularizer.estimator=none"],
+      "stage1.model.coupled needs image and condition on one grid, but they are reduced 8-fold and 4-fold; " +
+        "leave it false, or take equal 'patch' and 'multipliers'",
     ],
     [
       "a network of attributes that the data set does not have",

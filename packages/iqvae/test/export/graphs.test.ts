@@ -24,8 +24,9 @@ describe.each(CASES)("%s", (_, config) => {
 
       const [h, w] = models.iqvae.image.gridFor([config.data.size, config.data.size]);
       const drawn = ops.aten.randint(0, models.iqvae.imageCodes, [count, h, w]);
-      const { pixels } = await image.run({ tokens: feed(drawn) });
-      const wanted = models.iqvae.decodeImage(drawn);
+      const given = config.stage1.model.coupled ? models.iqvae.encodeCondition(samples) : null;
+      const { pixels } = await image.run({ tokens: feed(drawn), ...(given && { condition: feed(given) }) });
+      const wanted = models.iqvae.decodeImage(drawn, given);
       expect(pixels!.dims).toEqual(wanted.shape);
       const apart = back(pixels!).to("int64").sub(wanted.to("int64")).abs();
       expect(apart.amax().item()).toBeLessThanOrEqual(1);

@@ -136,6 +136,13 @@ export const CASES: readonly [string, Config][] = [
     ] satisfies PresetName[]
   ).map((name): [string, Config] => [name, smallConfig(name)]),
   [
+    "start, coupled",
+    smallConfig("start", ({ stage1, ...rest }) => ({
+      ...rest,
+      stage1: { ...stage1, model: { ...stage1.model, coupled: true } },
+    })),
+  ],
+  [
     "the layers of paper-ade20k",
     smallConfig("faces", ({ stage1, ...rest }) => {
       const { image, condition } = stage1.model;

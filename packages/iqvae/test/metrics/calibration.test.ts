@@ -102,7 +102,7 @@ describe("calibration of a data set", () => {
     const dataset = {
       facts: NAMED_FACTS,
       size: SIZE,
-      train: { length: 0, batch: () => ({ images: new Uint8Array(SIZE ** 2 * 3) }) },
+      train: { length: 0, batch: () => ({ images: new Uint8Array(SIZE ** 2 * 3), conditions: new Uint8Array(1) }) },
     };
     const { own, isOfConditions } = await realImages(dataset as never, ids, 100, 1);
     expect(isOfConditions).toBe(true);

@@ -1,7 +1,8 @@
 import { manualSeed, tensor } from "@iqvae/torch";
 import { expect, test, vi } from "vitest";
 import { conditionFor } from "../../src/conditions/index.ts";
-import { modelFigures } from "../../src/metrics/model-figures.ts";
+import { imageSet, withConditions } from "../../src/metrics/image-set.ts";
+import { modelFigures, reconstructionsOf } from "../../src/metrics/model-figures.ts";
 import { largestPsnr, psnr } from "../../src/metrics/reconstruction.ts";
 import { IqVae } from "../../src/models/iqvae.ts";
 import { Transformer } from "../../src/models/transformer.ts";
@@ -75,4 +76,32 @@ test("a perfect reconstruction has the largest PSNR that is a number", () => {
   const [a, b] = [images, Uint8Array.from(images, (value, i) => (i === 7 ? value ^ 1 : value))];
   const of = (pixels: Uint8Array) => tensor(pixels, { shape: [1, SIDE, SIDE, 3] });
   expect(psnr(of(a), of(b)).item()).toBeCloseTo(largestPsnr([1, SIDE, SIDE, 3]), 9);
+});
+
+test("a coupled decoder sees the condition of each image, in figures and in reconstructions", () => {
+  manualSeed(4);
+  const coupled = new IqVae({ image: half, condition: half, coupled: true }, conditionFor(data.condition, SIDE));
+  const { transformer } = models();
+  const rows = Array.from({ length: 40 }, (_, i) => i + 3);
+  const { images, conditions } = data.validation.batch(rows);
+  const all = withConditions(imageSet(images, SIDE), conditions);
+  const made = reconstructionsOf(coupled, PRECISION, data.condition, all);
+  const length = SIDE * SIDE;
+  // One by one; the 39th and 40th are of the second batch.
+  for (const i of [0, 31, 38, 39]) {
+    const one = imageSet(images.slice(3 * i * length, 3 * (i + 1) * length), SIDE);
+    const own = conditions.slice(i * length, (i + 1) * length);
+    const pixels = (given: Uint8Array) =>
+      reconstructionsOf(coupled, PRECISION, data.condition, withConditions(one, given)).pixels;
+    const expected = made.pixels.subarray(3 * i * length, 3 * (i + 1) * length);
+    const off = (given: Uint8Array) => pixels(given).filter((value, k) => Math.abs(value - expected[k]!) > 1).length;
+    expect(off(own)).toBe(0);
+    expect(off(conditions.slice(length, 2 * length))).toBeGreaterThan(0);
+  }
+  const error = psnr(
+    tensor(made.pixels, { shape: [40, SIDE, SIDE, 3] }),
+    tensor(images, { shape: [40, SIDE, SIDE, 3] }),
+  );
+  expect(modelFigures({ iqvae: coupled, transformer }, PRECISION, data, rows).psnr).toBeCloseTo(error.mean().item(), 2);
+  expect(() => reconstructionsOf(coupled, PRECISION, data.condition, imageSet(images, SIDE))).toThrow("got none");
 });

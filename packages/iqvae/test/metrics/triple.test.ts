@@ -4,7 +4,7 @@ import { Clock } from "../../src/metrics/clock.ts";
 import { FeatureStore } from "../../src/metrics/feature-store.ts";
 import { type ImageSet, imageSet, joinImages } from "../../src/metrics/image-set.ts";
 import { COLORS, GRADIENTS, PLAIN_JUDGES } from "../../src/metrics/plain-judges.ts";
-import { realImages, trueImages } from "../../src/metrics/real-images.ts";
+import { allTrueImages } from "../../src/metrics/real-images.ts";
 import { type TripleSets, tripleOf as tripleBy, tripleFigures, tripleTruth } from "../../src/metrics/triple.ts";
 import { silent } from "../../src/support/progress.ts";
 import { seededRandom } from "../../src/support/random.ts";
@@ -144,6 +144,15 @@ describe("reconstruction, gap and total", () => {
   });
 });
 
+/** @throws where the map of an image has a square elsewhere than its pixels have one */
+function expectOwnConditions({ pixels, conditions, count }: ImageSet): void {
+  expect(conditions!.length).toBe(count * SIDE * SIDE);
+  const ground = pixels.subarray(0, 3);
+  const isGround = Array.from(conditions!, (_, i) => ground.every((value, c) => pixels[3 * i + c] === value));
+  expect(isGround).toEqual(Array.from(conditions!, (label) => label === 0));
+  expect(isGround).toContain(false);
+}
+
 describe("the sets that are compared", () => {
   const [first, SAMPLES, rows] = [squares("semantic"), 3, [2, 5, 11, 40]];
   const images = imageSet(first.validation.batch(rows).images, SIDE);
@@ -151,9 +160,8 @@ describe("the sets that are compared", () => {
   const drawn = noise(9, rows.length * SAMPLES, 50);
   const marked = (set: ImageSet) => ({ ...set, pixels: set.pixels.map((value) => value ^ 1) });
   const setsOf = async (dataset: typeof first) => {
-    const real = await realImages(dataset, ids, SAMPLES, 7);
-    const again = await trueImages(dataset, ids, SAMPLES, "chance", 7);
-    const truth = { real, heldOut: images, again };
+    const truth = await allTrueImages(dataset, rows, SAMPLES, 7);
+    const { real } = truth;
     const { counted, ...sets } = tripleTruth({ truth, samples: SAMPLES, reconstruct: marked });
     return { real, sets: { ...sets, drawn: counted(drawn) } };
   };
@@ -164,7 +172,9 @@ describe("the sets that are compared", () => {
     const { real, sets } = await setsOf(first);
     expect(counts(sets)).toEqual([4, 4, 4, 4, 4, 4]);
     expect(sets.truth.pixels).toEqual(images.pixels);
-    expect(sets.reconstructed).toEqual(marked(images));
+    expect(sets.reconstructed.pixels).toEqual(marked(images).pixels);
+    // Semantic maps tell the square of each image.
+    for (const set of [sets.reference, sets.truth, sets.reconstructed, ...sets.chance!]) expectOwnConditions(set);
     const one = (i: number) => drawn.pixels.subarray(i * BYTES, (i + 1) * BYTES);
     expect(sets.drawn).toEqual(joinImages([one(0), one(3), one(6), one(9)], SIDE));
     expect(sets.chance![0]).toEqual(marked(sets.reference));
@@ -183,6 +193,9 @@ describe("the sets that are compared", () => {
     expect(counts(sets)).toEqual([12, 12, 12, 12, 12, 12]);
     expect(sets.truth).toEqual(real.own);
     expect(sets.drawn).toEqual(drawn);
+    expectOwnConditions(sets.reference);
+    const { conditions } = first.validation.batch(rows.flatMap((row) => Array(SAMPLES).fill(row)));
+    for (const set of [sets.truth, sets.reconstructed, sets.chance![1]]) expect(set.conditions).toEqual(conditions);
     expect(sets.chance![0]).toBe(sets.reconstructed);
     expect(sets.chance![1].pixels).not.toEqual(sets.reconstructed.pixels);
     const once = ids.map((id) => [id, SAMPLES]);

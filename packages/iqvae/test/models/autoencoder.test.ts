@@ -91,7 +91,7 @@ test("codes of both halves go in and out", () => {
   );
   const codes = model.encodeImage(ops.aten.randint(256, [2, 16, 16, 3]).to("uint8"));
   expect(codes.shape).toEqual([2, 4, 4]);
-  expect(model.decodeImage(codes).shape).toEqual([2, 16, 16, 3]);
+  expect(model.decodeImage(codes, null).shape).toEqual([2, 16, 16, 3]);
   const raster = ops.aten.randint(5, [2, 16, 16]).to("uint8");
   const drawn = model.decodeCondition(model.encodeCondition(raster));
   expect([drawn.shape, drawn.dtype]).toEqual([[2, 16, 16], "uint8"]);

@@ -36,11 +36,12 @@ describe("arms", () => {
     const { task, ...budget } = setting;
     const base = configFor(task, "none", 3, budget);
     for (const name of ARM_NAMES) {
-      const { regularizer, exposure, codes } = ARMS[name];
+      const { regularizer, exposure, codes, coupled } = ARMS[name];
       const config = configFor(task, name, 3, budget);
       expect(config.stage1.regularizer).toMatchObject(regularizer);
       expect(config.stage2.exposure).toMatchObject(exposure);
       expect(config.stage1.model.image.codes).toBe(codes ?? 512);
+      expect(config.stage1.model.coupled).toBe(coupled);
       const { image } = base.stage1.model;
       const without = {
         ...config,
@@ -48,7 +49,11 @@ describe("arms", () => {
         stage1: {
           ...config.stage1,
           regularizer: base.stage1.regularizer,
-          model: { ...config.stage1.model, image: { ...config.stage1.model.image, codes: image.codes } },
+          model: {
+            ...config.stage1.model,
+            image: { ...config.stage1.model.image, codes: image.codes },
+            coupled: false,
+          },
         },
         stage2: { ...config.stage2, exposure: base.stage2.exposure },
       };
@@ -74,8 +79,8 @@ describe("a plan", () => {
       const ofSeed = runs.filter((run) => run.seed === seed);
       const leaders = ofSeed.filter(({ leader }) => leader === null);
       expect(ofSeed.slice(0, leaders.length)).toEqual(leaders);
-      // No regularizer, as described, sliced, two that move the image, three controls.
-      expect(leaders).toHaveLength(8);
+      // No regularizer, as described, sliced, two that move the image, three controls, two whose image decoder sees the condition.
+      expect(leaders).toHaveLength(10);
     }
     for (const { config, leader, seed } of runs) {
       if (leader === null) continue;

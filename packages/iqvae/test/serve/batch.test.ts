@@ -57,7 +57,7 @@ test.each([false, true])("who is dropped costs no rows from then on (libtorch: %
       return own.engine.predict(question);
     },
     keep: (sequences) => own.engine.keep(sequences),
-    decode: (tokens) => own.engine.decode(tokens),
+    decode: (tokens, condition) => own.engine.decode(tokens, condition),
     release: () => own.engine.release(),
   };
   const parts = [part(0, { count: 2 }), part(1, { count: 3 }), part(2)];
@@ -69,6 +69,27 @@ test.each([false, true])("who is dropped costs no rows from then on (libtorch: %
   expect(imagesOf(drawn)).toEqual(["dropped", "dropped", expected[2]]);
   expect(rows).toEqual([...Array(5).fill(6), ...Array(15).fill(3), ...Array(44).fill(1)]);
   await engine.release();
+});
+
+test("each picture and frame is decoded with the tokens of its own condition", async () => {
+  const { engine, condition } = model;
+  const tokensOf = async (example: number) => [...(await engine.encode(condition.planesOf(start.examples[example]!)))];
+  const seen: number[][] = [];
+  const watched: typeof engine = {
+    name: "watched",
+    encode: (planes) => engine.encode(planes),
+    predict: (question) => engine.predict(question),
+    keep: (sequences) => engine.keep(sequences),
+    decode: (tokens, own) => {
+      seen.push([...own]);
+      return engine.decode(tokens, own);
+    },
+    release: () => {},
+  };
+  await drawBatch({ ...model, engine: watched }, [part(2), part(0, { frames: true }), part(1, { count: 2 })], quiet);
+  const [zero, one, two] = [await tokensOf(0), await tokensOf(1), await tokensOf(2)];
+  expect(zero).not.toEqual(one);
+  expect(seen).toEqual([...Array(7).fill(zero), two, zero, one, one]);
 });
 
 test("libtorch draws an exported model as the runtime does, up to the rounding of a byte", async () => {

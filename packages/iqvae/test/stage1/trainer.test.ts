@@ -67,7 +67,7 @@ type Changes = Partial<Stage1Config> & {
 /** Patches of 2 pixels show the edges of squares; those of 4 take a quarter of the time, for what does not depend on it. */
 function modelOf(patch: 2 | 4): Stage1Config["model"] {
   const half = { channels: 16, multipliers: [1, 2], blocks: 1, patch, codes: 32, codeDim: 8 };
-  return { image: half, condition: { ...half, codes: 16 } };
+  return { image: half, condition: { ...half, codes: 16 }, coupled: false };
 }
 
 function trainer({ precision = "float32", distance, ...changes }: Changes = {}, dataset = data): Stage1Trainer {
@@ -105,6 +105,28 @@ test("learns to draw squares, with codebooks that are in use", () => {
   expect(after.conditionAccuracy!).toBeGreaterThan(0.98);
   expect(trained.usage().image.active).toBeGreaterThan(0.8);
   expect(trained.usage().image.perplexity).toBeGreaterThan(8);
+});
+
+test("a coupled decoder has from the condition what the image's codes do not say", () => {
+  // White squares: two codes cannot say where in a cell of eight pixels an edge is.
+  const white = (split: PairSplit): PairSplit => ({
+    ...split,
+    batch: (indices) => {
+      const { conditions } = split.batch(indices);
+      return {
+        conditions,
+        images: Uint8Array.from({ length: 3 * conditions.length }, (_, i) => 255 * conditions[Math.floor(i / 3)]!),
+      };
+    },
+  });
+  const dataset = { ...data, train: white(data.train), validation: white(data.validation) };
+  const { image, condition } = modelOf(4);
+  const [alone, coupled] = [false, true].map((coupled) => {
+    const trained = trainer({ model: { image: { ...image, codes: 2 }, condition, coupled }, steps: 120 }, dataset);
+    run(trained, 0, 120);
+    return trained.evaluate();
+  });
+  expect(coupled!.imageMse!).toBeLessThan(0.6 * alone!.imageMse!);
 });
 
 const adversarial = { weight: 0.8, startShare: 0.1, rate: 1e-3, channels: 8, layers: 2 };
@@ -168,7 +190,7 @@ describe("held-out figures", () => {
   let validation = data.validation;
   const dataset = Object.defineProperty({ ...data }, "validation", { get: () => validation });
   const half = { channels: 8, multipliers: [1], blocks: 1, patch: 4 as const, codes: 16, codeDim: 4 };
-  const untrained = trainer({ model: { image: half, condition: half } }, dataset);
+  const untrained = trainer({ model: { image: half, condition: half, coupled: false } }, dataset);
 
   test.each([
     [65, 65],
@@ -229,7 +251,7 @@ describe("the regularizer", () => {
 
   test("prediction and colors do not need one grid", () => {
     const half = { channels: 8, multipliers: [1], blocks: 1, codes: 16, codeDim: 4 };
-    const model = { image: { ...half, patch: 4 as const }, condition: { ...half, patch: 2 as const } };
+    const model = { image: { ...half, patch: 4 as const }, condition: { ...half, patch: 2 as const }, coupled: false };
     for (const estimator of ["prediction", "colors"]) {
       const trained = trainer({ model, regularizer: regularizer({ estimator }) });
       expect(scope(() => trained.step(rows(0))).regularizer).toBeGreaterThan(0);

@@ -19,8 +19,12 @@ export interface Engine {
    * @param sequences their numbers among those that the last question was about
    */
   keep(sequences: Int32Array): Soon<void>;
-  /** Image tokens, in raster order → RGB bytes `[size, size, 3]`. */
-  decode(tokens: Int32Array): Soon<Uint8Array>;
+  /**
+   * Image tokens, in raster order → RGB bytes `[size, size, 3]`.
+   *
+   * @param condition the tokens of the image's condition, which a coupled decoder sees
+   */
+  decode(tokens: Int32Array, condition: Int32Array): Soon<Uint8Array>;
   /** Gives all memory back. Nothing can be asked afterward. */
   release(): Soon<void>;
 }

@@ -87,6 +87,8 @@ export interface Kernels {
 
 /** What `linear` does with a product besides adding the bias. */
 export const THEN = { nothing: 0, gelu: 1, add: 2 } as const;
+/** One of {@link THEN}. */
+export type Then = (typeof THEN)[keyof typeof THEN];
 
 const PAGE = 65_536;
 /** The most that 32 bits address. */

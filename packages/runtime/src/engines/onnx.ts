@@ -98,8 +98,12 @@ class OnnxEngine implements Engine {
     this.#transformer.keep(sequences);
   }
 
-  async decode(tokens: Int32Array): Promise<Uint8Array> {
-    const feeds = { tokens: this.#tensors.whole(tokens, [1, ...this.#model.grids.image]) };
+  async decode(tokens: Int32Array, condition: Int32Array): Promise<Uint8Array> {
+    const { grids, autoencoders } = this.#model;
+    const feeds = {
+      tokens: this.#tensors.whole(tokens, [1, ...grids.image]),
+      ...(autoencoders.coupled === true && { condition: this.#tensors.whole(condition, [1, ...grids.condition]) }),
+    };
     const { pixels } = await this.#graphs[3]!.run(feeds);
     return pixels!.data as Uint8Array;
   }

@@ -1,10 +1,10 @@
 import { conditionPlanes } from "../conditions/spec.ts";
-import { decoderLayers, encoderLayers } from "../layers.ts";
+import { COUPLING, decoderLayers, encoderLayers } from "../layers.ts";
 import type { Answer, Question } from "../sampling/sample.ts";
 import { toFloat32, type Weights } from "../weights.ts";
 import { networkOf } from "./convolutions.ts";
 import type { DrawnModel, Engine } from "./engine.ts";
-import { Arena } from "./memory.ts";
+import { Arena, THEN, type Then } from "./memory.ts";
 import { bytesOf, Product } from "./products.ts";
 import { CachedTransformer } from "./transformer.ts";
 
@@ -40,8 +40,8 @@ class OwnEngine implements Engine {
     this.#parts!.transformer.keep(sequences);
   }
 
-  decode(tokens: Int32Array): Uint8Array {
-    return this.#parts!.decode(tokens);
+  decode(tokens: Int32Array, condition: Int32Array): Uint8Array {
+    return this.#parts!.decode(tokens, condition);
   }
 
   release(): void {
@@ -88,26 +88,45 @@ function largest(values: Float32Array): number {
   return at;
 }
 
-function decoderOf(arena: Arena, model: DrawnModel, weights: Weights): (tokens: Int32Array) => Uint8Array {
+function decoderOf(
+  arena: Arena,
+  model: DrawnModel,
+  weights: Weights,
+): (tokens: Int32Array, condition: Int32Array) => Uint8Array {
   const [height, width] = model.grids.image;
-  const { codeDim, patch } = model.autoencoders.image;
+  const { patch } = model.autoencoders.image;
   const network = networkOf(arena, decoderLayers(model), weights);
-  const up = Product.of(arena, weights, "image.quantizer.up");
-  const codebook = toFloat32(weights.get("image.quantizer.codebook")!);
-  return (tokens) => {
+  const up = featuresOf(arena, weights, "image", "image.quantizer.up");
+  const coupling = model.autoencoders.coupled === true ? featuresOf(arena, weights, "condition", COUPLING) : undefined;
+  return (tokens, condition) => {
     const mark = arena.mark;
-    const codes = arena.allocate(tokens.length * codeDim);
     const features = arena.allocate(tokens.length * up.outputs);
-    tokens.forEach((token, i) => {
-      arena
-        .floats(codes, tokens.length * codeDim)
-        .set(codebook.subarray(token * codeDim, (token + 1) * codeDim), i * codeDim);
-    });
-    up.run(codes, features, tokens.length);
+    up.run(tokens, features, THEN.nothing);
+    coupling?.run(condition, features, THEN.add);
     const planes = network({ at: features, height, width, channels: up.outputs });
     const image = toPixels(arena.floats(planes.at, planes.height * planes.width * planes.channels), planes, patch);
     arena.free(mark);
     return image;
+  };
+}
+
+/** A layer from the codes of one half to features of the image's decoder. */
+function featuresOf(arena: Arena, weights: Weights, half: "image" | "condition", layer: string) {
+  const product = Product.of(arena, weights, layer);
+  const codebook = toFloat32(weights.get(`${half}.quantizer.codebook`)!);
+  const width = product.inputs;
+  return {
+    outputs: product.outputs,
+    run: (tokens: Int32Array, onto: number, then: Then): void => {
+      const mark = arena.mark;
+      const codes = arena.allocate(tokens.length * width);
+      const rows = arena.floats(codes, tokens.length * width);
+      tokens.forEach((token, i) => {
+        rows.set(codebook.subarray(token * width, (token + 1) * width), i * width);
+      });
+      product.run(codes, onto, tokens.length, then);
+      arena.free(mark);
+    },
   };
 }
 

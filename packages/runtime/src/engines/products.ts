@@ -1,5 +1,5 @@
 import { toFloat32, type Weight, type Weights } from "../weights.ts";
-import { type Arena, THEN } from "./memory.ts";
+import { type Arena, THEN, type Then } from "./memory.ts";
 
 /** Outputs that a kernel computes side by side. */
 const PANEL = 16;
@@ -8,9 +8,6 @@ const WIDE = 32;
 
 /** What `linear16` wants to be told: see there. */
 const [KEEP, LIFT] = [0x8fffe000, 0x2000];
-
-/** What is done with a product: see {@link THEN}. */
-type Then = (typeof THEN)[keyof typeof THEN];
 
 /**
  * `[rows, inputs]` → `[rows, outputs]`, with weights in the kernels' memory: those of 8 and 16 bits as such, others as float32. Those of

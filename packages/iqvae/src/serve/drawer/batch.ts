@@ -30,6 +30,8 @@ export interface BatchEvents {
 interface Drawing {
   readonly part: number;
   readonly wanted: Part;
+  /** Tokens of its condition. */
+  readonly condition: Int32Array;
   readonly tokens: Generator<Question, Int32Array[], Answer>;
   question: Question;
 }
@@ -48,7 +50,7 @@ export async function drawBatch(
   const results: (Drawn | undefined)[] = parts.map(() => undefined);
   let drawings = await beginAll(model, parts, results);
   const { imageTokens: T, imageCodes: K } = model.counts;
-  const finished = new Map<number, Int32Array[]>();
+  const finished: { readonly part: number; readonly condition: Int32Array; readonly images: Int32Array[] }[] = [];
   for (let t = 0; t < T; t++) {
     await others();
     const left = drawings.filter(({ part }) => !events.isDropped(part));
@@ -64,20 +66,20 @@ export async function drawBatch(
       drawings.map(({ question }) => question.sequences.of.length * K),
     );
     for (const [i, drawing] of drawings.entries()) {
-      const { part, wanted } = drawing;
+      const { part, wanted, condition } = drawing;
       if (atRow && wanted.frames) await tellFrames(model, drawing, answers[i]!, events);
       const step = drawing.tokens.next(answers[i]!);
-      if (step.done) finished.set(part, step.value);
+      if (step.done) finished.push({ part, condition, images: step.value });
       else drawing.question = step.value;
     }
     if (atRow) events.onProgress(t / T);
   }
-  for (const [part, images] of finished) {
+  for (const { part, condition, images } of finished) {
     const pictures: Picture[] = [];
     for (const [i, tokens] of images.entries()) {
       await others();
       if (events.isDropped(part)) break;
-      pictures.push({ sample: parts[part]!.first + i, pixels: await model.engine.decode(tokens) });
+      pictures.push({ sample: parts[part]!.first + i, pixels: await model.engine.decode(tokens, condition) });
     }
     if (pictures.length === images.length) results[part] = { kind: "pictures", pictures };
   }
@@ -109,7 +111,7 @@ async function beginAll(
       const options = { ...sampling, samples: count, firstSample: first, batch: count };
       const tokens = sampleTokens(counts, [encoded], options);
       const step = tokens.next();
-      if (!step.done) drawings.push({ part, wanted, tokens, question: step.value });
+      if (!step.done) drawings.push({ part, wanted, condition: encoded, tokens, question: step.value });
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       results[part] = { kind: "refused", message: error.message };
@@ -157,7 +159,7 @@ function split(logits: Float32Array, lengths: readonly number[]): Float32Array[]
 /** Unfinished images, with the code that is likeliest next in place of all that are to come. */
 async function tellFrames(
   { engine, counts: { imageCodes: K, imageTokens: T } }: LoadedModel,
-  { part, wanted, question: { t, drawn } }: Drawing,
+  { part, wanted, condition, question: { t, drawn } }: Drawing,
   logits: Float32Array,
   events: BatchEvents,
 ): Promise<void> {
@@ -165,6 +167,6 @@ async function tellFrames(
     const own = logits.subarray(i * K, (i + 1) * K);
     const likeliest = own.indexOf(own.reduce((most, logit) => Math.max(most, logit), -Infinity));
     const tokens = drawn.slice(i * T, (i + 1) * T).fill(Math.max(0, likeliest), t);
-    events.onFrame(part, t / T, { sample: wanted.first + i, pixels: await engine.decode(tokens) });
+    events.onFrame(part, t / T, { sample: wanted.first + i, pixels: await engine.decode(tokens, condition) });
   }
 }
