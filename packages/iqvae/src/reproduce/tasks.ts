@@ -101,6 +101,12 @@ export const TASKS = {
     loss: { kind: "hed-vgg16" },
     judge: "efficientnet-lite0",
   },
+  /** Photographs whose held-out ones are spread as those in training; the package is fetched when it is asked for. */
+  "cifar10-edges": {
+    data: { name: "cifar10", condition: "edges", size: 32 },
+    loss: { kind: "hed-vgg16" },
+    judge: "efficientnet-lite0",
+  },
 } as const satisfies Record<string, Task>;
 
 export type TaskName = keyof typeof TASKS;
