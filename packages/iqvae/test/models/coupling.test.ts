@@ -70,7 +70,7 @@ describe("an image's decoder that sees the condition's codes", () => {
     expect(inside.sub(expected).abs().amax().item()).toBeLessThan(0.6 / 127.5);
   });
 
-  test("teaches the condition's encoder, and in polishing the layer between alone", async () => {
+  test("teaches both encoders; in polishing, of what it sees, the layer between alone", async () => {
     for (const [mode, encoder] of [
       ["bypass", true],
       ["learn", true],
@@ -89,7 +89,7 @@ describe("an image's decoder that sees the condition's codes", () => {
         );
       expect(moved("coupling."), mode).toBe(true);
       expect(moved("image.decoder."), mode).toBe(true);
-      expect(moved("condition.encoder."), mode).toBe(encoder);
+      for (const half of ["image", "condition"]) expect(moved(`${half}.encoder.`), `${half}, ${mode}`).toBe(encoder);
       expect(moved("condition.decoder."), mode).toBe(false);
     }
   });
