@@ -39,6 +39,8 @@ const COLUMNS = [
   ["bits an image token", "bits an image token"],
 ];
 
+const COUPLED = "independent, the image's decoder sees the condition";
+
 const CONTROLS = {
   "pairs within an image": "moves the image alone, pairs within an image",
   "against the image's own colors, no condition": "against the image's own colors, no condition",
@@ -46,36 +48,57 @@ const CONTROLS = {
   "image predicted from the condition": "image predicted from the condition",
 };
 
+const signed = (value: number, digits: number) =>
+  Number(value.toFixed(digits)) === 0 ? "0" : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
+const bound = (value: number, digits: number) => Number(value.toFixed(digits)).toFixed(digits).replace("-", "−");
+
+/** A change as a table says it: a mean, with or without its interval, bold where that excludes 0. */
+function expectSaid(said: string, change: { mean: number; low: number; high: number }, what: string): void {
+  const plain = said.replaceAll("*", "");
+  const digits = /\.(\d)/.exec(plain.split(" ")[0]!) ? 1 : 0;
+  const [mean, interval] = [/^\S+/.exec(plain)![0], /\[.*\]/.exec(plain)?.[0]];
+  expect(mean, what).toBe(signed(change.mean, digits));
+  if (interval !== undefined) {
+    const fraction = interval.includes(".") ? 1 : 0;
+    const expected = `[${bound(change.low, fraction)}, ${bound(change.high, fraction)}]`;
+    expect(interval, what).toBe(expected.replaceAll("[−0,", "[0,"));
+  }
+  expect(said.startsWith("**"), `${what}: bold`).toBe(change.low > 0 || change.high < 0);
+}
+
+/** What the cells of a row of docs/results.md say, each of faces and of emoji. */
+function cellsOf(title: string): string[][] {
+  const row = read("docs/results.md")
+    .split("\n")
+    .find((line) => line.startsWith(`| ${title} |`));
+  return row!
+    .split("|")
+    .slice(2)
+    .map((cell) => cell.trim().split("; "));
+}
+
 it.each([
   ["five seeds", ARMS, "core"],
   ["the controls", CONTROLS, "controls"],
 ] as const)("docs/results.md has the changes of %s, bold where an interval excludes 0", (_, arms, kind) => {
-  const signed = (value: number, digits: number) =>
-    Number(value.toFixed(digits)) === 0 ? "0" : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
-  const bound = (value: number, digits: number) => Number(value.toFixed(digits)).toFixed(digits).replace("-", "−");
-  const rows = read("docs/results.md").split("\n");
   for (const [title, arm] of Object.entries(arms)) {
-    const cells = rows
-      .find((row) => row.startsWith(`| ${title} |`))!
-      .split("|")
-      .slice(2);
+    const cells = cellsOf(title);
     COLUMNS.forEach((names, column) => {
-      const said = cells[column]!.trim().split("; ");
       [`faces-semantic-${kind}`, `emoji-edges-${kind}`].forEach((file, task) => {
         const change = changes(read(`docs/data/${file}.md`), 600, names[task]!).get(arm)!;
-        const plain = said[task]!.replaceAll("*", "");
-        const digits = /\.(\d)/.exec(plain.split(" ")[0]!) ? 1 : 0;
-        const [mean, interval] = [/^\S+/.exec(plain)![0], /\[.*\]/.exec(plain)?.[0]];
-        expect(mean, `${title}, ${file}, ${names[task]}`).toBe(signed(change.mean, digits));
-        if (interval !== undefined) {
-          const fraction = interval.includes(".") ? 1 : 0;
-          expect(interval, `${title}, ${file}, ${names[task]}`).toBe(
-            `[${bound(change.low, fraction)}, ${bound(change.high, fraction)}]`.replaceAll("[−0,", "[0,"),
-          );
-        }
-        expect(said[task]!.startsWith("**"), `${title}, ${file}, ${names[task]}: bold`).toBe(
-          change.low > 0 || change.high < 0,
-        );
+        expectSaid(cells[column]![task]!, change, `${title}, ${file}, ${names[task]}`);
+      });
+    });
+  }
+});
+
+it("docs/results.md has the changes by a coupled decoder", () => {
+  for (const steps of [150, 600]) {
+    const cells = cellsOf(`after ${steps} steps`);
+    COLUMNS.forEach((names, column) => {
+      ["faces-semantic-coupling", "emoji-edges-coupling"].forEach((file, task) => {
+        const change = changes(read(`docs/data/${file}.md`), steps, names[task]!).get(COUPLED)!;
+        expectSaid(cells[column]![task]!, change, `${steps} steps, ${file}, ${names[task]}`);
       });
     });
   }
