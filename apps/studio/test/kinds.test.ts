@@ -47,7 +47,8 @@ describe("a map", () => {
     });
 
   test("pictures follow what the mouse painted", async () => {
-    await visit.choose("start", 4);
+    // Of four pictures the mean agreement was 0.71 to 0.81, as chance would have it.
+    await visit.choose("start", 8);
     await visit.press("Clear");
     await visit.page.fill("[aria-label='Brush size']", "10");
     await visit.ink("jersey");

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,7 +6,10 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { healthAnswer, imageEvent, imagesAnswer, modelsAnswer, problemAnswer } from "../../src/serve/api.ts";
 import { DrawerError } from "../../src/serve/drawer/drawer.ts";
 import type { RunningServer, ServerOptions } from "../../src/serve/server.ts";
-import { EXAMPLE, HeldDrawer, post, serverWith } from "./support.ts";
+import { EXAMPLE, HeldDrawer, post, START, serverWith } from "./support.ts";
+
+/** Of the weights in the box. */
+const BYTES = statSync(join(START, "model.safetensors")).size;
 
 let drawer: HeldDrawer;
 let server: RunningServer;
@@ -212,7 +215,7 @@ test("the page is sent, with what never changes to be kept", async () => {
   expect(script!.headers.get("content-type")).toContain("javascript");
   expect(script!.headers.get("cache-control")).toContain("immutable");
   // The models are those that are served, not those that the page was built with.
-  expect(await list!.json()).toEqual({ models: [{ name: "start", kind: "semantic", size: 32, bytes: 5996976 }] });
+  expect(await list!.json()).toEqual({ models: [{ name: "start", kind: "semantic", size: 32, bytes: BYTES }] });
   expect((await fetch(`${server.url}nothing`)).status).toBe(404);
   rmSync(page, { recursive: true });
 });
@@ -221,13 +224,13 @@ test("files of a model are known by their hash, and sent once", async () => {
   await serve();
   const url = `${server.url}models/start/model.safetensors`;
   const first = await fetch(url);
-  expect((await first.arrayBuffer()).byteLength).toBe(5996976);
+  expect((await first.arrayBuffer()).byteLength).toBe(BYTES);
   const etag = first.headers.get("etag")!;
   expect(etag).toMatch(/^"[0-9a-f]{64}"$/);
   const again = await fetch(url, { headers: { "if-none-match": etag } });
   expect([again.status, await again.text()]).toEqual([304, ""]);
   const head = await fetch(url, { method: "HEAD" });
-  expect([head.status, head.headers.get("content-length")]).toEqual([200, "5996976"]);
+  expect([head.status, head.headers.get("content-length")]).toEqual([200, String(BYTES)]);
 });
 
 test("says what it has, how it is, and counts", async () => {
