@@ -108,10 +108,11 @@ export class IqVae extends Module {
     };
   }
 
-  /** @param codes of the condition, `[B, h, w, codeDim]` */
+  /** @param codes of the condition, `[B·h·w, codeDim]` */
   #coupled(features: Tensor, codes: () => Tensor): Tensor {
     if (this.coupling === null) return features;
-    return features.add(this.coupling.forward(codes()).permute([0, 3, 1, 2]));
+    const [B, d, h, w] = features.shape as [number, number, number, number];
+    return features.add(this.coupling.forward(codes()).reshape([B, h, w, d]).permute([0, 3, 1, 2]));
   }
 
   /** The grid of a condition's codes. */

@@ -25,7 +25,7 @@ export interface QuantizerConfig {
 export type QuantizerMode = "bypass" | "learn" | "use";
 
 export interface Quantized {
-  /** Straight-through codes `[B, h, w, codeDim]`: the code forward, the identity backward. */
+  /** Straight-through codes `[B·h·w, codeDim]`: the code forward, the identity backward. */
   readonly codes: Tensor;
   /** The same as features for the decoder, `[B, d, h, w]`. */
   readonly output: Tensor;
@@ -141,7 +141,7 @@ export class Quantizer extends Module {
     const commitment = unit.sub(chosen).square().sum([-1]).mean();
     const through = mode === "bypass" ? unit : unit.add(chosen.sub(unit).detach());
     return {
-      codes: through.reshape([B, h, w, -1]),
+      codes: through,
       output: this.#expand(through, B, h, w),
       unit: unit.reshape([B, h, w, -1]).permute([0, 3, 1, 2]),
       indices: indices.reshape([B, h, w]),
@@ -165,15 +165,15 @@ export class Quantizer extends Module {
     );
   }
 
-  /** Code numbers int64 `[B, h, w]` → codes `[B, h, w, codeDim]`. */
+  /** Code numbers int64 `[B, h, w]` → codes `[B·h·w, codeDim]`. */
   codesOf(indices: Tensor): Tensor {
-    return this.codebook.index_select(0, indices.reshape([-1])).reshape([...indices.shape, -1]);
+    return this.codebook.index_select(0, indices.reshape([-1]));
   }
 
   /** Code numbers int64 `[B, h, w]` → features `[B, d, h, w]` for the decoder. */
   lookup(indices: Tensor): Tensor {
     const [B, h, w] = indices.shape as [number, number, number];
-    return this.#expand(this.codebook.index_select(0, indices.reshape([-1])), B, h, w);
+    return this.#expand(this.codesOf(indices), B, h, w);
   }
 
   /** Share of codes in use and `exp` of the entropy of their running use; both fall when a codebook collapses. */
