@@ -7,7 +7,7 @@
 #include "history.h"
 #include "loops_decode.h"
 #include "panels.h"
-#include "parallel.h"
+#include "steps.h"
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
@@ -47,46 +47,54 @@ struct Network {
   float eps;
 };
 
-// What rows need on their way, in memory that was taken before threads began.
+// What the rows have on their way: x, h, y and mixed [rows, C], wide [rows, the widest layer].
 struct Room {
-  float *x, *h, *y, *wide, *mixed, *scores, *q;
+  float *x, *h, *y, *wide, *mixed;
 };
 
-// Head by head, so that samples of one condition find its prefix in the cache of the processor.
+// One head of one row, with a thread's own memory for scores and a query. Head by head, so that samples of one condition find its
+// prefix in the cache of the processor.
 template <typename T>
-void attend(const Network<T>& net, const Layer<T>& layer, int64_t begin, int64_t rows, const Room& room) {
+void attend_pair(const Network<T>& net, const Layer<T>& layer, int64_t pair, int64_t rows, const Room& room, float* scores, float* q) {
   const Sizes s = net.sizes;
-  const int64_t D = s.features, C = s.heads * D;
-  for (int64_t h = 0; h < s.heads; ++h)
-    for (int64_t r = 0; r < rows; ++r) {
-      const int64_t shared = net.prefix_of[begin + r] * s.heads + h, own = (begin + r) * s.heads + h;
-      kernels::attend<T>(room.wide + r * 3 * C + h * D, layer.prefix_k + shared * s.room_of_keys(s.prefix), layer.prefix_v + shared * D * s.prefix,
-                         layer.own_k + own * s.room_of_keys(s.capacity), layer.own_v + own * D * s.capacity, room.mixed + r * C + h * D, s,
-                         room.scores, room.q);
-    }
+  const int64_t D = s.features, C = s.heads * D, h = pair / rows, r = pair % rows;
+  const int64_t shared = net.prefix_of[r] * s.heads + h, own = r * s.heads + h;
+  attend<T>(room.wide + r * 3 * C + h * D, layer.prefix_k + shared * s.room_of_keys(s.prefix), layer.prefix_v + shared * D * s.prefix,
+            layer.own_k + own * s.room_of_keys(s.capacity), layer.own_v + own * D * s.capacity, room.mixed + r * C + h * D, s, scores, q);
 }
 
-// The rows from `begin` on through all layers.
+// Steps of a token: seven a layer, the last norm and the head.
+int64_t steps_of(int64_t layers) { return 7 * layers + 2; }
+
+// A thread's part of all rows through all layers.
 template <typename T>
-void run(const Network<T>& net, int64_t begin, int64_t rows, const Room& room, float* logits) {
+void run(const Network<T>& net, int64_t rows, const Room& room, float* logits, float* scores, float* q, Steps::Walk step) {
   const int64_t C = net.sizes.heads * net.sizes.features;
   const auto normalize = [&](const Norm& norm, const float* add) {
-    for (int64_t r = 0; r < rows; ++r)
-      best<add_norm_row>(room.x + r * C, add == nullptr ? nullptr : add + r * C, norm.weight, norm.bias, room.h + r * C, C, net.eps);
+    step(rows, [&](int64_t first, int64_t last) {
+      for (int64_t r = first; r < last; ++r)
+        best<add_norm_row>(room.x + r * C, add == nullptr ? nullptr : add + r * C, norm.weight, norm.bias, room.h + r * C, C, net.eps);
+    });
+  };
+  const auto multiply = [&](const Product<T>& product, const float* in, float* out, bool gelu) {
+    step(product.count(), [&](int64_t first, int64_t last) {
+      for (int64_t p = first; p < last; ++p) product.multiply_by(p, in, rows, out, gelu);
+    });
   };
   normalize(net.layers.empty() ? net.norm : net.layers[0].norm1, nullptr);
   for (size_t i = 0; i < net.layers.size(); ++i) {
     const Layer<T>& layer = net.layers[i];
-    layer.qkv(room.h, rows, room.wide);
-    attend(net, layer, begin, rows, room);
-    layer.project(room.mixed, rows, room.y);
+    multiply(layer.qkv, room.h, room.wide, false);
+    step(rows * net.sizes.heads, [&](int64_t first, int64_t last) {
+      for (int64_t pair = first; pair < last; ++pair) attend_pair(net, layer, pair, rows, room, scores, q);
+    });
+    multiply(layer.project, room.mixed, room.y, false);
     normalize(layer.norm2, room.y);
-    layer.expand(room.h, rows, room.wide);
-    best<gelu_in_place>(room.wide, rows * net.hidden);
-    layer.contract(room.wide, rows, room.y);
+    multiply(layer.expand, room.h, room.wide, true);
+    multiply(layer.contract, room.wide, room.y, false);
     normalize(i + 1 < net.layers.size() ? net.layers[i + 1].norm1 : net.norm, room.y);
   }
-  net.head(room.h, rows, logits);
+  multiply(net.head, room.h, logits, false);
 }
 
 // The shapes of everything, so that no thread reads past an end.
@@ -191,25 +199,18 @@ Network<T> network_of(at::TensorList weights, at::TensorList prefix_k, at::Tenso
 
 template <typename T>
 void run_all(const Network<T>& net, const Tensor& x, Tensor& logits) {
-  const int64_t B = x.size(0), C = x.size(1), codes = logits.size(1), wide = std::max(net.hidden, 3 * C), each = 4 * C + wide;
+  const int64_t B = x.size(0), C = x.size(1), wide = std::max(net.hidden, 3 * C), threads = at::get_num_threads();
   // Scores are written by blocks, so the last one may reach beyond the last moment.
-  const int64_t past = net.sizes.prefix + net.sizes.position + kKeys + net.sizes.features;
-  const Tensor room = at::empty({B, each + past}, x.options());
-  float* memory = room.data_ptr<float>();
-  const float* in = x.data_ptr<float>();
-  float* out = logits.data_ptr<float>();
-  parallel_for(0, B, 1, [&](int64_t begin, int64_t end) {
-    const int64_t rows = end - begin;
-    float* own = memory + begin * (each + past);
-    const Room parts{own,
-                     own + rows * C,
-                     own + rows * 2 * C,
-                     own + rows * 3 * C,
-                     own + rows * (3 * C + wide),
-                     own + rows * each,
-                     own + rows * each + past - net.sizes.features};
-    std::copy(in + begin * C, in + end * C, parts.x);
-    run(net, begin, rows, parts, out + begin * codes);
+  const int64_t past = net.sizes.prefix + net.sizes.position + kKeys;
+  const Tensor memory = at::empty({B * (4 * C + wide) + threads * (past + net.sizes.features)}, x.options());
+  float* m = memory.data_ptr<float>();
+  const Room room{m, m + B * C, m + 2 * B * C, m + 4 * B * C, m + 3 * B * C};
+  std::copy_n(x.data_ptr<float>(), B * C, room.x);
+  float *own = room.wide + B * wide, *out = logits.data_ptr<float>();
+  const Steps steps(steps_of(net.layers.size()), threads);
+  parallel_for(0, threads, 1, [&](int64_t thread, int64_t) {
+    float* scores = own + thread * (past + net.sizes.features);
+    run(net, B, room, out, scores, scores + past, Steps::Walk(steps));
   });
 }
 

@@ -12,6 +12,15 @@ namespace kernels {
 // processor fetches ahead, lanes are moments, and nothing is summed across them.
 constexpr int64_t kKeys = 32;
 
+// Asks for what comes a page after `rows` rows of a cache that are being read: the processor itself stops at the end of a page, and what
+// lies much farther is another head's. `v` is the vector's number, and a line has more than one where they are narrow.
+template <int W, int kRows, typename T>
+KERNELS_INLINE void fetch_lines(const T* at, int64_t stride, int v) {
+  constexpr int64_t kPage = 4096;
+  if (v * W % 16 != 0) return;
+  for (int r = 0; r < kRows; ++r) __builtin_prefetch(reinterpret_cast<const char*>(at + r * stride) + kPage, 0, 1);
+}
+
 // scores[t] = Σ_d q[d]·keys[d][t], for whole blocks: what lies after `count` means nothing.
 template <int W, typename T>
 KERNELS_INLINE void score_keys(const float* q, const T* keys, int64_t features, int64_t count, float* scores) {
@@ -23,6 +32,7 @@ KERNELS_INLINE void score_keys(const float* q, const T* keys, int64_t features, 
     for (; d + 4 <= features; d += 4)
       for (int v = 0; v < kVectors; ++v) {
         const T* at = keys + d * kKeys + v * W;
+        fetch_lines<W, 4>(at, kKeys, v);
         Floats a, b, c, e;
         read_lanes<W>(at, a);
         read_lanes<W>(at + kKeys, b);
@@ -50,6 +60,7 @@ KERNELS_INLINE void mix_strip(const float* weights, const T* values, int64_t fea
   for (; t + 4 <= count; t += 4)
     for (int v = 0; v < V; ++v) {
       const T* at = values + t * features + v * W;
+      fetch_lines<W, 4>(at, features, v);
       Floats a, b, c, e;
       read_lanes<W>(at, a);
       read_lanes<W>(at + features, b);

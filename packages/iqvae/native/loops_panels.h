@@ -29,6 +29,10 @@ KERNELS_INLINE void read_lanes(const Bf16* p, typename Vector<W>::Floats& out) {
   std::memcpy(&out, &words, sizeof(out));
 }
 
+// So many lines are asked for ahead: a panel and more. The processor itself does not fetch as far, and so waits for memory, not for
+// its own sums, where weights are not in its cache. Into the second cache, since they would fill the first.
+constexpr int64_t kAhead = 1024;
+
 // R rows of x [·, inputs] times V·W outputs of one panel from `first` on.
 template <int W, int V, int R, typename T>
 KERNELS_INLINE void multiply_rows(const float* x, const T* panel, int64_t first, int64_t inputs, float* sums) {
@@ -39,6 +43,7 @@ KERNELS_INLINE void multiply_rows(const float* x, const T* panel, int64_t first,
     for (int v = 0; v < V; ++v) {
       typename Vector<W>::Floats weights;
       read_lanes<W>(at[v] + i * kHalf, weights);
+      if (v * W % kHalf == 0) __builtin_prefetch(at[v] + (i + kAhead) * kHalf, 0, 1);
       for (int r = 0; r < R; ++r) lanes[r][v] += weights * x[r * inputs + i];
     }
   }

@@ -1,6 +1,5 @@
 // Weights in panels, and products of many rows by them; decode.cc has those of one token.
 #include "history.h"
-#include "loops_decode.h"
 #include "panels.h"
 #include "parallel.h"
 
@@ -13,6 +12,8 @@
 #include <sys/mman.h>
 #endif
 
+#include <algorithm>
+#include <mutex>
 #include <vector>
 
 namespace {
@@ -41,10 +42,7 @@ void multiply_by_panels(const Tensor& x, const Tensor& panels, const Tensor& bia
   parallel_for(0, blocks * count, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first = i / count * kRows, panel = i % count, some = std::min(kRows, rows - first);
-      float* to = result + first * outputs;
-      product.multiply_by(panel, in + first * inputs, some, to);
-      for (int64_t r = 0; gelu && r < some; ++r)
-        best<gelu_in_place>(to + r * outputs + panel * kPanel, std::min(kPanel, outputs - panel * kPanel));
+      product.multiply_by(panel, in + first * inputs, some, result + first * outputs, gelu);
     }
   });
 }
@@ -73,18 +71,63 @@ Tensor panel_linear(const Tensor& x, const Tensor& panels, const c10::optional<T
 
 constexpr int64_t kPage = int64_t{1} << 21, kLine = 64;
 
+#ifdef __linux__
+// Memory of the system in large pages. What was let go of is kept for the next block of the same size, up to a limit: every batch of
+// sequences asks for the same, and a system clears new pages, which takes 14 to 130 ms for 100 MB.
+class Blocks {
+ public:
+  // Null where there is none.
+  void* take(size_t bytes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const Block& each) { return each.bytes == bytes; });
+    if (found == kept_.end()) return map(bytes);
+    void* memory = found->memory;
+    held_ -= bytes;
+    kept_.erase(found);
+    return memory;
+  }
+
+  void give_back(void* memory, size_t bytes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    kept_.push_back({memory, bytes});
+    for (held_ += bytes; held_ > kMost; kept_.erase(kept_.begin())) {
+      munmap(kept_.front().memory, kept_.front().bytes);
+      held_ -= kept_.front().bytes;
+    }
+  }
+
+ private:
+  static constexpr size_t kMost = size_t{256} << 20;
+
+  struct Block {
+    void* memory;
+    size_t bytes;
+  };
+
+  static void* map(size_t bytes) {
+    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return nullptr;
+    madvise(memory, bytes, MADV_HUGEPAGE);  // a hint: a system without large pages says no
+    return memory;
+  }
+
+  std::mutex mutex_;
+  std::vector<Block> kept_;  // the oldest first
+  size_t held_ = 0;
+};
+#endif
+
 // Memory of its own, which the system may hold in large pages: that is decided when a page is written for the first time, so none of
 // the allocator's, which may have been. What is smaller than a page, and where there are none, is ordinary memory.
 Tensor block_of(int64_t elements, const at::TensorOptions& options) {
 #ifdef __linux__
+  static Blocks& blocks = *new Blocks;  // tensors may outlive what is destroyed at the end of the process
   const int64_t bytes = elements * static_cast<int64_t>(options.dtype().itemsize());
   if (options.device().is_cpu() && bytes >= kPage) {
     const size_t all = bytes + kPage;
-    void* memory = mmap(nullptr, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory != MAP_FAILED) {
-      madvise(memory, all, MADV_HUGEPAGE);  // a hint: a system without large pages says no
+    if (void* memory = blocks.take(all)) {
       const auto first = (reinterpret_cast<uintptr_t>(memory) + kPage - 1) / kPage * kPage;
-      return at::from_blob(reinterpret_cast<void*>(first), {elements}, [memory, all](void*) { munmap(memory, all); }, options);
+      return at::from_blob(reinterpret_cast<void*>(first), {elements}, [memory, all](void*) { blocks.give_back(memory, all); }, options);
     }
   }
 #endif

@@ -1,7 +1,7 @@
 // Products by panels of weights, and what tensors must be for them.
 #pragma once
 
-#include "loops_panels.h"
+#include "loops_decode.h"
 
 #include <ATen/core/Tensor.h>
 
@@ -18,15 +18,11 @@ struct Product {
 
   int64_t count() const { return (outputs + kPanel - 1) / kPanel; }
 
-  // Rows [·, inputs] times panel p, into its place of `out` [·, outputs].
-  void multiply_by(int64_t p, const float* x, int64_t rows, float* out) const {
-    const int64_t first = p * kPanel;
-    multiply<T>(x, panels + first * inputs, bias == nullptr ? nullptr : bias + first, rows, inputs, outputs, std::min(kPanel, outputs - first),
-                out + first);
-  }
-
-  void operator()(const float* x, int64_t rows, float* out) const {
-    for (int64_t p = 0; p < count(); ++p) multiply_by(p, x, rows, out);
+  // Rows [·, inputs] times panel p, then GELU if it is asked for, into its place of `out` [·, outputs].
+  void multiply_by(int64_t p, const float* x, int64_t rows, float* out, bool gelu) const {
+    const int64_t first = p * kPanel, some = std::min(kPanel, outputs - first);
+    multiply<T>(x, panels + first * inputs, bias == nullptr ? nullptr : bias + first, rows, inputs, outputs, some, out + first);
+    for (int64_t r = 0; gelu && r < rows; ++r) best<gelu_in_place>(out + r * outputs + first, some);
   }
 };
 

@@ -12,19 +12,23 @@ export function onOneThread<T>(work: () => T): T {
   }
 }
 
-/** Every how many pieces of work the slower way is tried again. */
+/** Pieces of work after which the slower way is tried again, at the soonest. */
 const AGAIN = 16;
+/** How much of the time those trials may take. */
+const SHARE = 0.02;
 /** The weight of a new time in the running mean. */
 const NEWS = 0.25;
 
 /**
  * One thread or all, whichever is faster now. Beside other work, threads that wait for each other are often slower than one
- * alone, and nothing but the clock can tell. Both ways are timed, the slower one for one piece of work in 16.
+ * alone, and nothing but the clock can tell. Both ways are timed, the slower one the more seldom the slower it is.
  */
 export class ThreadChoice {
-  /** Running means of milliseconds: on one thread, on all. */
-  readonly #means: [number | undefined, number | undefined] = [undefined, undefined];
+  /** Milliseconds: on one thread, on all. */
+  readonly #times: [number | undefined, number | undefined] = [undefined, undefined];
   readonly #now: () => number;
+  #last: 0 | 1 | undefined;
+  /** Since the slower way was tried. */
   #pieces = 0;
 
   /** @param now milliseconds; for tests */
@@ -37,17 +41,24 @@ export class ThreadChoice {
     const way = this.#next();
     const start = this.#now();
     const result = way === 0 ? onOneThread(work) : work();
-    const took = this.#now() - start;
-    const mean = this.#means[way];
-    this.#means[way] = mean === undefined ? took : mean + NEWS * (took - mean);
+    this.#learn(way, this.#now() - start);
     return result;
   }
 
+  /** A running mean of the way that is gone; what is known of the other one is old. */
+  #learn(way: 0 | 1, took: number): void {
+    const before = this.#times[way];
+    this.#times[way] = before === undefined || way !== this.#last ? took : before + NEWS * (took - before);
+    this.#last = way;
+  }
+
   #next(): 0 | 1 {
-    const [one, all] = this.#means;
+    const [one, all] = this.#times;
     if (all === undefined) return 1;
     if (one === undefined) return 0;
-    const again = ++this.#pieces % AGAIN === 0;
-    return one < all !== again ? 0 : 1;
+    const [faster, loss] = one < all ? ([0, all / one - 1] as const) : ([1, one / all - 1] as const);
+    if (++this.#pieces < AGAIN || this.#pieces * SHARE < loss) return faster;
+    this.#pieces = 0;
+    return faster === 0 ? 1 : 0;
   }
 }

@@ -126,6 +126,35 @@ test("copies in large pages share no memory, of many sizes and none", () => {
   });
 });
 
+test("memory in large pages that was let go of is used again, and never by two at once", () => {
+  const big = (value: number): Tensor => ops.aten.full([700_000], value, { dtype: "float32" });
+  scope(() => {
+    for (let round = 0; round < 3; round++) {
+      const [one, two] = [1, 2].map((value) => inLargePages([big(value)])[0]!) as [Tensor, Tensor];
+      one.dispose();
+      const three = inLargePages([big(3)])[0]!;
+      const four = inLargePages([big(4)])[0]!;
+      expect([two, three, four].map((each) => each.mean().item())).toEqual([2, 3, 4]);
+      for (const each of [two, three, four]) each.dispose();
+    }
+  });
+});
+
+test("threads that come late or are held up change nothing, again and again", () => {
+  const threads = getNumThreads();
+  try {
+    scope(() => {
+      const given = decoding({ ...SIZES, L: 6, hidden: 200 }, "float32")();
+      setNumThreads(1);
+      const wanted = bits(call(given));
+      setNumThreads(5);
+      for (let time = 0; time < 300; time++) scope(() => expect(bits(call(given))).toEqual(wanted));
+    });
+  } finally {
+    setNumThreads(threads);
+  }
+});
+
 test("only the place of the token is written", () => {
   scope(() => {
     const given = { ...decoding(SIZES, "float32")(), position: 4 };

@@ -23,15 +23,20 @@ function count(pieces: number, cost: (threads: number, piece: number) => number)
   return seen;
 }
 
-test("whichever is faster does the work, but for one piece in 16", () => {
-  expect(count(162, (threads) => (threads === 1 ? 3 : 2))).toEqual({ 1: 11, 2: 151 });
-  expect(count(162, (threads) => (threads === 1 ? 2 : 3))).toEqual({ 1: 151, 2: 11 });
+test("whichever is faster does the work, but for a fiftieth of the time and one piece in 16 at most", () => {
+  // 25 pieces of 2, then one of 3: each trial loses 1 of 50.
+  expect(count(152, (threads) => (threads === 1 ? 3 : 2))).toEqual({ 1: 7, 2: 145 });
+  expect(count(152, (threads) => (threads === 1 ? 2 : 3))).toEqual({ 1: 145, 2: 7 });
+  expect(count(162, (threads) => (threads === 1 ? 2.1 : 2))).toEqual({ 1: 11, 2: 151 });
+  expect(count(362, (threads) => (threads === 1 ? 2 : 9))).toEqual({ 1: 359, 2: 3 });
 });
 
-test("the choice follows a machine that becomes busy", () => {
-  const seen = count(402, (threads, piece) => (threads === 1 ? 3 : piece < 202 ? 2 : 9));
-  expect(seen[1]).toBeGreaterThan(180);
-  expect(seen[2]).toBeGreaterThan(180);
+test("the choice follows a machine that becomes busy, and one that is idle again", () => {
+  const busy = count(402, (threads, piece) => (threads === 1 ? 3 : piece < 202 ? 2 : 9));
+  expect(busy[1]).toBeGreaterThan(190);
+  expect(busy[2]).toBeGreaterThan(190);
+  const idle = count(602, (threads, piece) => (threads === 1 ? 3 : piece < 202 ? 9 : 2));
+  expect(idle[2]).toBeGreaterThan(290);
 });
 
 test("one thread is not measured, and a failure leaves the threads as they were", () => {
