@@ -1,7 +1,10 @@
 // Convolutions with kernels of 3 × 3, stride 1 and padding 1 in float32, by Winograd's F(2×2, 3×3) (Lavin & Gray 2016, "Fast
 // Algorithms for Convolutional Neural Networks"): 16 multiplications for 4 outputs where 36 are usual, forward and backward. Tiles
-// are transformed in the cache, and the products are those of oneDNN's `sgemm`. oneDNN's own Winograd needs AVX-512.
+// are transformed in the cache, and the products are those of oneDNN's `sgemm`. oneDNN's own Winograd needs AVX-512. In bfloat16 see
+// conv_bf16.h.
+#include "conv_bf16.h"
 #include "conv_shares.h"
+#include "conv_tiles.h"
 #include "history.h"
 #include "loops_conv.h"
 #include "parallel.h"
@@ -32,30 +35,6 @@ using namespace kernels;
 constexpr int64_t kTiles = 64;
 // With fewer channels the transforms cost more than they save.
 constexpr int64_t kLeastChannels = 16;
-
-struct Grid {
-  int64_t images, height, width;
-  int64_t across() const { return (width + 1) / 2; }
-  int64_t down() const { return (height + 1) / 2; }
-  int64_t tiles() const { return images * down() * across(); }
-};
-
-struct Tile {
-  int64_t image, row, column;  // its upper left output
-};
-
-Tile tile_at(const Grid& grid, int64_t n) {
-  const int64_t across = grid.across(), down = grid.down();
-  return {n / (across * down), 2 * (n / across % down), 2 * (n % across)};
-}
-
-// Channels of a pixel of [B, H, W, C], or `outside`.
-template <typename T>
-T* pixel(T* x, const Grid& grid, int64_t channels, const Tile& tile, int64_t row, int64_t column, T* outside) {
-  const int64_t y = tile.row + row, z = tile.column + column;
-  if (y < 0 || y >= grid.height || z < 0 || z >= grid.width) return outside;
-  return x + ((tile.image * grid.height + y) * grid.width + z) * channels;
-}
 
 // Calls work(part, first tile, last tile) for as many parts as there are threads: where they lie depends on their number alone.
 template <typename F>
@@ -178,6 +157,11 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const c10::optional<Tensor>
   kernels::check_one_device("conv2d", {x, weight, kernels::or_none(bias)});
   const bool same = stride == at::IntArrayRef({1, 1}) && padding == at::IntArrayRef({1, 1});
   const bool rounded = !c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::AutocastCPU);
+  if (rounded && same && kernels::autocast_type() == at::kBFloat16 && kernels::takes_winograd_bf16(x, weight, bias)) {
+    const Tensor planes = at::autocast::cached_cast(at::kBFloat16, x, c10::DeviceType::CPU);
+    c10::impl::ExcludeDispatchKeyGuard plain(c10::DispatchKey::AutocastCPU);
+    return kernels::winograd_bf16(planes, weight, bias);
+  }
   if (rounded && takes_shares(x, weight)) {
     const Tensor planes = at::autocast::cached_cast(at::kBFloat16, x, c10::DeviceType::CPU);
     c10::impl::ExcludeDispatchKeyGuard plain(c10::DispatchKey::AutocastCPU);

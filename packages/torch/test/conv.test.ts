@@ -98,15 +98,90 @@ test.each(KERNELS)(
   },
 );
 
+const rounded = <T>(body: () => T): T => autocast({ dtype: "bfloat16" }, body);
+
+/** Sides that tiles do and do not fill, channels that do and do not fill panels, an odd number of tiles, both layouts. */
+const BF16_CASES: readonly Case[] = [
+  { x: [3, 48, 14, 10], outputs: 64 },
+  { x: [5, 64, 9, 7], outputs: 48, bias: false },
+  { x: [1, 80, 25, 17], outputs: 96, channelsLast: false },
+];
+
+describe.skipIf(!supportsBfloat16() || process.env.ATEN_CPU_CAPABILITY !== undefined)(
+  "many channels in bfloat16",
+  () => {
+    const share = (a: Tensor, b: Tensor): number =>
+      Math.sqrt(Number(a.to("float32").sub(b).square().mean().item()) / Number(b.square().mean().item()));
+
+    test.each(BF16_CASES)("$x to $outputs, twice as far from float32 as libtorch's at most", (given) => {
+      const { x: shape, outputs, channelsLast = true, bias: hasBias = true } = given;
+      const [x, weight] = [made(shape, channelsLast), made([outputs, shape[1]!, 3, 3])];
+      const bias = hasBias ? aten.randn([outputs]).mul(9).requires_grad_() : null;
+      const inputs = bias === null ? [x, weight] : [x, weight, bias];
+      const slope = aten.randn([shape[0]!, outputs, ...shape.slice(2)]);
+      const all = (y: Tensor) => [y.to("float32"), ...grad([y.to("float32").mul(slope).sum()], inputs)] as Tensor[];
+      const conv = (by: typeof fused.conv2d) => by(x, weight, bias, [1, 1], [1, 1]);
+      const exact = all(conv(aten.conv2d as typeof fused.conv2d));
+      const theirs = all(rounded(() => conv(aten.conv2d as typeof fused.conv2d)));
+      const bits: Tensor[] = [];
+      for (const threads of [1, 2, 3]) {
+        setNumThreads(threads);
+        const y = rounded(() => conv(fused.conv2d));
+        expect(y.dtype).toBe("bfloat16");
+        bits.push(y);
+        for (const [i, mine] of all(y).entries()) {
+          expect(mine.shape).toEqual(exact[i]!.shape);
+          expect(share(mine, exact[i]!), `${["y", "x", "weight", "bias"][i]}, ${threads} threads`).toBeLessThan(
+            2 * share(theirs[i]!, exact[i]!) + 1e-3,
+          );
+        }
+      }
+      expect(bits.map((y) => worst(y.to("float32"), bits[0]!.to("float32")))).toEqual([0, 0, 0]);
+      expect(worst(bits[0]!.to("float32"), theirs[0]!), "is libtorch's own").toBeGreaterThan(0);
+    });
+
+    test("too few channels and too few tiles go to libtorch", () => {
+      const cases: [number[], number][] = [
+        [[4, 32, 16, 16], 64],
+        [[4, 64, 16, 16], 32],
+        [[4, 56, 16, 16], 64],
+        [[1, 64, 14, 16], 64],
+      ];
+      for (const [shape, outputs] of cases) {
+        const [x, weight] = [aten.randn(shape), aten.randn([outputs, shape[1]!, 3, 3])];
+        const [ours, theirs] = [fused.conv2d, aten.conv2d].map((conv) =>
+          rounded(() => conv(x, weight, null, [1, 1], [1, 1])).to("float32"),
+        );
+        expect(worst(ours!, theirs!), `${shape} to ${outputs}`).toBe(0);
+      }
+    });
+
+    test("a NaN stays near where it is, and a large number does not overflow", () => {
+      const x = aten.ones([1, 48, 16, 16]);
+      x.select(2, 8).select(2, 8).fill_(Number.NaN);
+      x.select(2, 0).select(2, 0).fill_(1e38);
+      const y = rounded(() => fused.conv2d(x, aten.ones([48, 48, 3, 3]).div(1e3), null, [1, 1], [1, 1])).to("float32");
+      const wrong = aten.isnan(y).select(1, 0).select(0, 0).sum().item();
+      expect(wrong).toBeGreaterThanOrEqual(9);
+      expect(wrong).toBeLessThanOrEqual(16);
+      expect(aten.isinf(y).sum().item()).toBe(0);
+    });
+  },
+);
+
 describe("in bfloat16 on two threads", () => {
-  const rounded = <T>(body: () => T): T => autocast({ dtype: "bfloat16" }, body);
   const float = (tensors: readonly (Tensor | null)[]) => tensors.map((each) => each!.to("float32"));
 
-  test.skipIf(!supportsBfloat16()).each(KERNELS)(
-    "gradients of weights are the sum of those of the halves of a batch, in float32: kernel %i, stride %i, padding %i",
-    (side, stride, padding) => {
-      const [x, slope] = [made([5, 16, 8, 8]), aten.randn([5, 24, 8 / stride, 8 / stride])];
-      const [weight, bias] = [made([24, 16, side, side]), aten.randn([24]).requires_grad_()];
+  test.skipIf(!supportsBfloat16()).each([
+    [3, 1, 1, 16, 24],
+    [4, 2, 1, 16, 24],
+    [1, 1, 0, 16, 24],
+    [3, 1, 1, 48, 64],
+  ] as const)(
+    "gradients of weights are the sum of those of the halves of a batch, in float32: kernel %i, stride %i, padding %i, %i to %i",
+    (side, stride, padding, given, outputs) => {
+      const [x, slope] = [made([5, given, 12, 12]), aten.randn([5, outputs, 12 / stride, 12 / stride])];
+      const [weight, bias] = [made([outputs, given, side, side]), aten.randn([outputs]).requires_grad_()];
       const inputs = [x, weight, bias];
       const gradients = (threads: number, first: number, last: number) => {
         setNumThreads(threads);
@@ -135,9 +210,12 @@ describe("in bfloat16 on two threads", () => {
     },
   );
 
-  test("a second derivative, and what nobody asks for", () => {
+  test.each([
+    [16, 4],
+    [48, 12],
+  ])("a second derivative, and what nobody asks for, of %i channels", (channels, side) => {
     setNumThreads(2);
-    const [x, weight] = [made([2, 16, 4, 4]), made([16, 16, 3, 3])];
+    const [x, weight] = [made([2, channels, side, side]), made([channels, channels, 3, 3])];
     const penalty = (conv: typeof fused.conv2d) => {
       const y = rounded(() => conv(x, weight, null, [1, 1], [1, 1])).to("float32");
       const [slope] = grad([y.square().sum()], [x], { createGraph: true });
@@ -152,7 +230,7 @@ describe("in bfloat16 on two threads", () => {
       .backward();
     expect(planes.grad).toBeUndefined();
     expect(weight.grad?.shape).toEqual(weight.shape);
-    expect(() => rounded(() => fused.conv2d(x, made([16, 17, 3, 3]), null, [1, 1], [1, 1]))).toThrow(/17/);
+    expect(() => rounded(() => fused.conv2d(x, made([channels, 17, 3, 3]), null, [1, 1], [1, 1]))).toThrow(/17/);
   });
 });
 
