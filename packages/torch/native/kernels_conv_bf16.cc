@@ -13,6 +13,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -23,9 +24,16 @@ namespace {
 
 using at::Tensor;
 
-// Tiles that are transformed and multiplied at a time: a multiple of the rows that a product takes at once, and of two.
-constexpr int64_t kTiles = 48;
+// Tiles that are transformed and multiplied at a time: a multiple of the rows that a product takes at once. For the gradient of weights twice
+// as many, in pairs: for each of these all sums are read and written.
+constexpr int64_t kTiles = 48, kPaired = 96;
 constexpr int64_t kLeastChannels = 48;
+
+// Memory that is written before it is read.
+template <typename T>
+std::unique_ptr<T[]> room(int64_t count) {
+  return std::unique_ptr<T[]>(new T[count]);
+}
 
 const Bf16* bits_of(const Tensor& x) { return static_cast<const Bf16*>(x.data_ptr()); }
 
@@ -41,23 +49,23 @@ Tensor convolved(const Tensor& input, const Tensor& weights, const Tensor& bias)
   Bf16* to = static_cast<Bf16*>(y.data_ptr());
   const float* offset = bias.data_ptr<float>();
   parallel_for(0, (grid.tiles() + kTiles - 1) / kTiles, 1, [&](int64_t begin, int64_t end) {
-    std::vector<Bf16> v(16 * kTiles * C), outside(K);
+    const auto v = room<Bf16>(16 * kTiles * C), outside = room<Bf16>(K);
+    const auto m = room<float>(16 * kTiles * wide);
     const std::vector<Bf16> zeros(C, Bf16{0});
-    std::vector<float> m(16 * kTiles * wide);
     for (int64_t first = begin * kTiles; first < std::min(end * kTiles, grid.tiles()); first += kTiles) {
       const int64_t count = std::min(kTiles, grid.tiles() - first);
       for (int64_t t = 0; t < count; ++t) {
         const Tile tile = tile_at(grid, first + t);
         const Bf16* d[16];
         for (int i = 0; i < 16; ++i) d[i] = pixel(from, grid, C, tile, i / 4 - 1, i % 4 - 1, zeros.data());
-        transform_input_bf16(d, v.data() + t * C, kTiles * C, C);
+        transform_input_bf16(d, v.get() + t * C, kTiles * C, C);
       }
-      for (int64_t i = 0; i < 16; ++i) multiply_bf16(v.data() + i * kTiles * C, u.data() + i * C * wide, count, C, m.data() + i * kTiles * wide, wide);
+      for (int64_t i = 0; i < 16; ++i) multiply_bf16(v.get() + i * kTiles * C, u.data() + i * C * wide, count, C, m.get() + i * kTiles * wide, wide);
       for (int64_t t = 0; t < count; ++t) {
         const Tile tile = tile_at(grid, first + t);
         Bf16* outputs[4];
-        for (int i = 0; i < 4; ++i) outputs[i] = pixel(to, grid, K, tile, i / 2, i % 2, outside.data());
-        transform_output_bf16(m.data() + t * wide, kTiles * wide, offset, outputs, K);
+        for (int i = 0; i < 4; ++i) outputs[i] = pixel(to, grid, K, tile, i / 2, i % 2, outside.get());
+        transform_output_bf16(m.get() + t * wide, kTiles * wide, offset, outputs, K);
       }
     }
   });
@@ -74,13 +82,13 @@ std::pair<Tensor, Tensor> gradients_of_weights(const Tensor& input, const Tensor
   const Tensor weights = at::empty({shares, 3, 3, C, K}, options), biases = at::zeros({shares, K}, options);
   float *of_weights = weights.data_ptr<float>(), *of_bias = biases.data_ptr<float>();
   parallel_for(0, shares, 1, [&](int64_t begin, int64_t end) {
-    std::vector<Bf16> v(16 * kTiles * C), w(16 * kTiles * K);
+    const auto v = room<Bf16>(16 * kPaired * C), w = room<Bf16>(16 * kPaired * K);
     const std::vector<Bf16> zeros(std::max(C, K), Bf16{0});
     for (int64_t share = begin; share < end; ++share) {
       std::vector<float> sums(16 * C * K);
       const int64_t last = images * (share + 1) / shares * each;
-      for (int64_t first = images * share / shares * each; first < last; first += kTiles) {
-        const int64_t count = std::min(kTiles, last - first), pairs = (count + 1) / 2;
+      for (int64_t first = images * share / shares * each; first < last; first += kPaired) {
+        const int64_t count = std::min(kPaired, last - first), pairs = (count + 1) / 2;
         for (int64_t p = 0; p < pairs; ++p) {
           const Bf16 *d[2][16], *g[2][4];
           for (int half = 0; half < 2; ++half) {
@@ -89,10 +97,10 @@ std::pair<Tensor, Tensor> gradients_of_weights(const Tensor& input, const Tensor
             for (int i = 0; i < 16; ++i) d[half][i] = there ? pixel(bits_of(x), grid, C, tile, i / 4 - 1, i % 4 - 1, zeros.data()) : zeros.data();
             for (int i = 0; i < 4; ++i) g[half][i] = there ? pixel(bits_of(dy), grid, K, tile, i / 2, i % 2, zeros.data()) : zeros.data();
           }
-          transform_pixels_of_two(d[0], d[1], v.data() + 2 * p * C, kTiles * C, C);
-          transform_gradients_of_two(g[0], g[1], w.data() + 2 * p * K, kTiles * K, K, of_bias + share * K);
+          transform_pixels_of_two(d[0], d[1], v.get() + 2 * p * C, kPaired * C, C);
+          transform_gradients_of_two(g[0], g[1], w.get() + 2 * p * K, kPaired * K, K, of_bias + share * K);
         }
-        for (int64_t i = 0; i < 16; ++i) add_outer_all(v.data() + i * kTiles * C, w.data() + i * kTiles * K, pairs, C, K, sums.data() + i * C * K);
+        for (int64_t i = 0; i < 16; ++i) add_outer_all(v.get() + i * kPaired * C, w.get() + i * kPaired * K, pairs, C, K, sums.data() + i * C * K);
       }
       best<weights_gradient>(sums.data(), of_weights + share * 9 * C * K, C * K);
     }
