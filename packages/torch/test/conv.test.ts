@@ -156,6 +156,14 @@ describe.skipIf(!supportsBfloat16() || process.env.ATEN_CPU_CAPABILITY !== undef
       }
     });
 
+    test("autocast leaves float64 as it is, and so does not mix it with float32", () => {
+      const [x, weight] = [aten.randn([4, 64, 16, 16]), aten.randn([64, 64, 3, 3])];
+      const conv = (...both: [Tensor, Tensor]) => rounded(() => fused.conv2d(...both, null, [1, 1], [1, 1]));
+      expect(() => conv(x.to("float64"), weight)).toThrow(/[Dd]ouble|float64/);
+      expect(conv(x.to("float64"), weight.to("float64")).dtype).toBe("float64");
+      expect(worst(conv(x.to("bfloat16"), weight).to("float32"), conv(x, weight).to("float32"))).toBe(0);
+    });
+
     test("a NaN stays near where it is, and a large number does not overflow", () => {
       const x = aten.ones([1, 48, 16, 16]);
       x.select(2, 8).select(2, 8).fill_(Number.NaN);
