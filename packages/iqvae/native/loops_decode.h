@@ -138,15 +138,4 @@ KERNELS_INLINE void add_norm_row(float* __restrict x, const float* y, const floa
   for (i = 0; i < width; ++i) out[i] = (x[i] - mean) * scale * gain[i] + offset[i];
 }
 
-// x·Φ(x), Φ from the error function by Abramowitz & Stegun 7.1.26: within 1.5e-7.
-KERNELS_INLINE void gelu_in_place(float* __restrict values, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) {
-    const float x = values[i], z = std::fabs(x) * 0.70710678118654752f;
-    const float t = 1.0f / (1.0f + 0.3275911f * z);
-    const float p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
-    const float tail = 0.5f * p * fast_exp(-z * z);  // 1 − Φ(|x|)
-    values[i] = x * (x < 0.0f ? tail : 1.0f - tail);
-  }
-}
-
 }  // namespace kernels

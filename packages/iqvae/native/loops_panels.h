@@ -3,6 +3,8 @@
 
 #include "simd.h"
 
+#include <cmath>
+
 namespace kernels {
 
 // A weight [O, I] lies in panels of kPanel outputs, each in two halves, [⌈O/kPanel⌉, 2, I, kHalf]. A product of few rows reads it from
@@ -79,5 +81,16 @@ KERNELS_INLINE void multiply_all(const float* x, const T* panel, const float* bi
 
 template <typename T>
 const auto multiply = best_of<multiply_all<16, 8, T>, multiply_all<8, 4, T>, multiply_all<4, 4, T>>;
+
+// x·Φ(x), Φ from the error function by Abramowitz & Stegun 7.1.26: within 1.5e-7.
+KERNELS_INLINE void gelu_in_place(float* __restrict values, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float x = values[i], z = std::fabs(x) * 0.70710678118654752f;
+    const float t = 1.0f / (1.0f + 0.3275911f * z);
+    const float p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+    const float tail = 0.5f * p * fast_exp(-z * z);  // 1 − Φ(|x|)
+    values[i] = x * (x < 0.0f ? tail : 1.0f - tail);
+  }
+}
 
 }  // namespace kernels

@@ -88,6 +88,10 @@ class Blocks {
   }
 
   void give_back(void* memory, size_t bytes) {
+    if (bytes > kMost) {
+      munmap(memory, bytes);
+      return;
+    }
     const std::lock_guard<std::mutex> lock(mutex_);
     kept_.push_back({memory, bytes});
     for (held_ += bytes; held_ > kMost; kept_.erase(kept_.begin())) {

@@ -1,7 +1,7 @@
 // Products by panels of weights, and what tensors must be for them.
 #pragma once
 
-#include "loops_decode.h"
+#include "loops_panels.h"
 
 #include <ATen/core/Tensor.h>
 

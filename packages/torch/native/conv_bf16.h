@@ -1,4 +1,4 @@
-// Convolutions with kernels of 3 × 3, stride 1 and padding 1 by Winograd's F(2×2, 3×3), for processors that multiply bfloat16. What is
+// Convolutions with kernels of 3 × 3, stride 1 and padding 1 by Winograd's F(2×2, 3×3), for processors that multiply bfloat16 in vectors. What is
 // rounded to it once more than in the usual way, after the transforms, makes the error of an output 1.4 times as large.
 #pragma once
 

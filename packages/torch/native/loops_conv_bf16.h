@@ -12,14 +12,18 @@
 
 namespace kernels {
 
-// Whether this processor multiplies bfloat16.
+// Whether this processor multiplies vectors of bfloat16, and nothing faster: where it has AMX, oneDNN multiplies tiles of them, which
+// vectors cannot keep up with.
 inline bool multiplies_bf16() {
 #if defined(__x86_64__)
-  static const bool has = [] {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    return instruction_set() == InstructionSet::Avx512 && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 5 & 1) != 0;
+  static const bool vectors_alone = [] {
+    const auto has = [](unsigned leaf, unsigned reg, unsigned bit) {
+      unsigned r[4] = {};
+      return __get_cpuid_count(7, leaf, &r[0], &r[1], &r[2], &r[3]) != 0 && (r[reg] >> bit & 1) != 0;
+    };
+    return instruction_set() == InstructionSet::Avx512 && has(1, 0, 5) && !has(0, 3, 22);  // avx512_bf16, amx_bf16
   }();
-  return has;
+  return vectors_alone;
 #else
   return false;
 #endif
