@@ -104,6 +104,36 @@ it("docs/results.md has the changes by a coupled decoder", () => {
   }
 });
 
+it("docs/results.md says what a coupled decoder does with pairs within an image, and on photographs", () => {
+  const both = "pairs within an image, the decoder sees the condition";
+  const said = read("docs/results.md").replaceAll(/\s+/g, " ");
+  const whole = (value: number) => bound(value, 0);
+  /** A change and its interval, of what grows (1) or falls (−1). */
+  const gain = (sign: 1 | -1, file: string, steps: number, row: string, arm: string) => {
+    const { mean, low, high } = changes(read(`docs/data/${file}-coupling.md`), steps, row).get(arm)!;
+    const [from, to] = [sign * low, sign * high].sort((a, b) => a - b) as [number, number];
+    return { alone: `${whole(sign * mean)} %`, text: `${whole(sign * mean)} % [${whole(from)}, ${whole(to)}]` };
+  };
+  const [map, bits] = [
+    gain(1, "faces-semantic", 600, "mIoU", both),
+    gain(-1, "faces-semantic", 600, "bits an image token", both),
+  ];
+  expect(said).toContain(`mIoU gains ${map.text} with ${bits.alone} fewer bits`);
+  const [edges, gradients, start] = [
+    gain(1, "emoji-edges", 600, "edge F1", both),
+    gain(-1, "emoji-edges", 600, "Fréchet distance, total (gradients", both),
+    gain(1, "emoji-edges", 150, "Fréchet distance, total (attributes", both),
+  ];
+  expect(said).toContain(
+    `on emoji F1 gains ${edges.text} and gradients fall by ${gradients.text}, after a start ${start.text} behind by network`,
+  );
+  const [reconstructions, colors] = [
+    gain(-1, "cifar10-edges", 800, "Fréchet distance, reconstructions (efficientnet", COUPLED),
+    gain(-1, "cifar10-edges", 800, "Fréchet distance, total (colors", COUPLED),
+  ];
+  expect(said).toContain(`Reconstructions are ${reconstructions.text} closer, totals ${colors.text} by colors`);
+});
+
 it("docs/results.md says what the tables of docs/data say", () => {
   const changes = (file: string, row: string, column: number) => {
     const line = read(`docs/data/${file}.md`)
