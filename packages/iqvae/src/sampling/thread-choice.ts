@@ -27,8 +27,7 @@ export class ThreadChoice {
   /** Milliseconds: on one thread, on all. */
   readonly #times: [number | undefined, number | undefined] = [undefined, undefined];
   readonly #now: () => number;
-  #last: 0 | 1 | undefined;
-  /** Since the slower way was tried. */
+  /** Since the slower way was tried; 0 while it is. */
   #pieces = 0;
 
   /** @param now milliseconds; for tests */
@@ -45,11 +44,10 @@ export class ThreadChoice {
     return result;
   }
 
-  /** A running mean of the way that is gone; what is known of the other one is old. */
+  /** A running mean of the faster way; what is known of the slower one is old when it is tried. */
   #learn(way: 0 | 1, took: number): void {
     const before = this.#times[way];
-    this.#times[way] = before === undefined || way !== this.#last ? took : before + NEWS * (took - before);
-    this.#last = way;
+    this.#times[way] = before === undefined || this.#pieces === 0 ? took : before + NEWS * (took - before);
   }
 
   #next(): 0 | 1 {

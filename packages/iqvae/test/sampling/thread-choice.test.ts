@@ -39,6 +39,16 @@ test("the choice follows a machine that becomes busy, and one that is idle again
   expect(idle[2]).toBeGreaterThan(290);
 });
 
+test("a hiccup right after a trial does not change the choice", () => {
+  let tried = false;
+  const seen = count(152, (threads) => {
+    const hiccup = tried && threads === 2;
+    tried = threads === 1;
+    return threads === 1 ? 3 : hiccup ? 5 : 2;
+  });
+  expect(seen).toEqual({ 1: 7, 2: 145 });
+});
+
 test("one thread is not measured, and a failure leaves the threads as they were", () => {
   const choice = new ThreadChoice(() => expect.fail("the clock was read"));
   setNumThreads(1);
