@@ -1,7 +1,7 @@
 // One token at a time: what a transformer does when it samples with a cache of keys and values. libtorch's operators spend
-// their time there on hand-over between dozens of tiny products a layer. Here a token is one call, in which each thread takes
-// sequences of its own through all layers: threads wait for each other once a token, and on a busy machine no oftener.
-// Activations are float32; weights and caches may be bfloat16, which halves what is read.
+// their time there on hand-over between dozens of tiny products a layer. Here a token is one call, in which threads take pieces of each
+// step as they come to it. Activations are float32. Weights and caches may be bfloat16, which halves what is read; what enters a product
+// with such a weight is rounded to it.
 //
 // Every row is summed in the same order whatever stands beside it: a sequence comes out equal to the bit in any batch.
 #include "history.h"
@@ -52,15 +52,19 @@ struct Room {
   float *x, *h, *y, *wide, *mixed;
 };
 
-// One head of one row, with a thread's own memory for scores and a query. Head by head, so that samples of one condition find its
-// prefix in the cache of the processor.
+// A thread's own memory: scores, a query, and rows that have entered a product.
+struct Own {
+  float *scores, *q, *entered;
+};
+
+// One head of one row. Head by head, so that samples of one condition find its prefix in the cache of the processor.
 template <typename T>
-void attend_pair(const Network<T>& net, const Layer<T>& layer, int64_t pair, int64_t rows, const Room& room, float* scores, float* q) {
+void attend_pair(const Network<T>& net, const Layer<T>& layer, int64_t pair, int64_t rows, const Room& room, const Own& thread) {
   const Sizes s = net.sizes;
   const int64_t D = s.features, C = s.heads * D, h = pair / rows, r = pair % rows;
   const int64_t shared = net.prefix_of[r] * s.heads + h, own = r * s.heads + h;
   attend<T>(room.wide + r * 3 * C + h * D, layer.prefix_k + shared * s.room_of_keys(s.prefix), layer.prefix_v + shared * D * s.prefix,
-            layer.own_k + own * s.room_of_keys(s.capacity), layer.own_v + own * D * s.capacity, room.mixed + r * C + h * D, s, scores, q);
+            layer.own_k + own * s.room_of_keys(s.capacity), layer.own_v + own * D * s.capacity, room.mixed + r * C + h * D, s, thread.scores, thread.q);
 }
 
 // Steps of a token: seven a layer, the last norm and the head.
@@ -68,7 +72,7 @@ int64_t steps_of(int64_t layers) { return 7 * layers + 2; }
 
 // A thread's part of all rows through all layers.
 template <typename T>
-void run(const Network<T>& net, int64_t rows, const Room& room, float* logits, float* scores, float* q, Steps::Walk step) {
+void run(const Network<T>& net, int64_t rows, const Room& room, float* logits, const Own& own, Steps::Walk step) {
   const int64_t C = net.sizes.heads * net.sizes.features;
   const auto normalize = [&](const Norm& norm, const float* add) {
     step(rows, [&](int64_t first, int64_t last) {
@@ -78,7 +82,8 @@ void run(const Network<T>& net, int64_t rows, const Room& room, float* logits, f
   };
   const auto multiply = [&](const Product<T>& product, const float* in, float* out, bool gelu) {
     step(product.count(), [&](int64_t first, int64_t last) {
-      for (int64_t p = first; p < last; ++p) product.multiply_by(p, in, rows, out, gelu);
+      const float* entered = product.enter(in, rows, own.entered);
+      for (int64_t p = first; p < last; ++p) product.multiply_by(p, entered, rows, out, gelu);
     });
   };
   normalize(net.layers.empty() ? net.norm : net.layers[0].norm1, nullptr);
@@ -86,7 +91,7 @@ void run(const Network<T>& net, int64_t rows, const Room& room, float* logits, f
     const Layer<T>& layer = net.layers[i];
     multiply(layer.qkv, room.h, room.wide, false);
     step(rows * net.sizes.heads, [&](int64_t first, int64_t last) {
-      for (int64_t pair = first; pair < last; ++pair) attend_pair(net, layer, pair, rows, room, scores, q);
+      for (int64_t pair = first; pair < last; ++pair) attend_pair(net, layer, pair, rows, room, own);
     });
     multiply(layer.project, room.mixed, room.y, false);
     normalize(layer.norm2, room.y);
@@ -182,14 +187,15 @@ Network<T> network_of(at::TensorList weights, at::TensorList prefix_k, at::Tenso
   const auto floats = [&](int64_t i) { return static_cast<const float*>(weights[i].data_ptr()); };
   const auto norm = [&](int64_t i) { return Norm{floats(i), floats(i + 1)}; };
   const auto cache = [](const Tensor& tensor) { return static_cast<T*>(tensor.data_ptr()); };
-  const auto product = [&](int64_t i) { return Product<T>{cache(weights[i]), floats(i + 1), weights[i].size(2), weights[i + 1].numel()}; };
+  const auto product = [&](int64_t i, int64_t inputs) { return Product<T>{cache(weights[i]), floats(i + 1), inputs, weights[i + 1].numel()}; };
+  const int64_t C = sizes.heads * sizes.features;
   Network<T> net;
   for (int64_t l = 0, at = 0; l < static_cast<int64_t>(own_k.size()); ++l, at += kOfLayer)
-    net.layers.push_back({norm(at), norm(at + 6), product(at + 2), product(at + 4), product(at + 8), product(at + 10), cache(prefix_k[l]),
-                          cache(prefix_v[l]), cache(own_k[l]), cache(own_v[l])});
+    net.layers.push_back({norm(at), norm(at + 6), product(at + 2, C), product(at + 4, C), product(at + 8, C),
+                          product(at + 10, weights[at + 9].numel()), cache(prefix_k[l]), cache(prefix_v[l]), cache(own_k[l]), cache(own_v[l])});
   const Tensor& head = weights[weights.size() - 1];
   net.norm = norm(weights.size() - 3);
-  net.head = {cache(head), nullptr, head.size(2), codes};
+  net.head = {cache(head), nullptr, C, codes};
   net.prefix_of = of.data_ptr<int64_t>();
   net.sizes = sizes;
   net.hidden = weights[9].numel();
@@ -202,15 +208,16 @@ void run_all(const Network<T>& net, const Tensor& x, Tensor& logits) {
   const int64_t B = x.size(0), C = x.size(1), wide = std::max(net.hidden, 3 * C), threads = at::get_num_threads();
   // Scores are written by blocks, so the last one may reach beyond the last moment.
   const int64_t past = net.sizes.prefix + net.sizes.position + kKeys;
-  const Tensor memory = at::empty({B * (4 * C + wide) + threads * (past + net.sizes.features)}, x.options());
+  const int64_t entered = Product<T>::rounds() ? B * (std::max(net.hidden, C) + 1) : 0, each = past + net.sizes.features + entered;
+  const Tensor memory = at::empty({B * (4 * C + wide) + threads * each}, x.options());
   float* m = memory.data_ptr<float>();
   const Room room{m, m + B * C, m + 2 * B * C, m + 4 * B * C, m + 3 * B * C};
   std::copy_n(x.data_ptr<float>(), B * C, room.x);
   float *own = room.wide + B * wide, *out = logits.data_ptr<float>();
   const Steps steps(steps_of(net.layers.size()), threads);
   parallel_for(0, threads, 1, [&](int64_t thread, int64_t) {
-    float* scores = own + thread * (past + net.sizes.features);
-    run(net, B, room, out, scores, scores + past, Steps::Walk(steps));
+    float* scores = own + thread * each;
+    run(net, B, room, out, Own{scores, scores + past, scores + past + net.sizes.features}, Steps::Walk(steps));
   });
 }
 

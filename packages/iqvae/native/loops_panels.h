@@ -4,13 +4,24 @@
 #include "simd.h"
 
 #include <cmath>
+#include <type_traits>
 
 namespace kernels {
 
 // A weight [O, I] lies in panels of kPanel outputs, each in two halves, [⌈O/kPanel⌉, 2, I, kHalf]. A product of few rows reads it from
 // its beginning to its end, as the processor fetches ahead: where registers hold the sums of a half, the other one would lie
-// between its lines. Lanes are outputs, and nothing is summed across them.
+// between its lines. Lanes are outputs, and nothing is summed across them. In bfloat16 two inputs of an output lie side by side, as
+// instructions for it take them: [⌈O/kPanel⌉, 2, ⌈I/2⌉, kHalf·2].
 constexpr int64_t kPanel = 32, kHalf = 16;
+
+template <typename T>
+constexpr int64_t kTogether = std::is_same_v<T, Bf16> ? 2 : 1;
+
+// The inputs of a panel, zeros at the end included.
+template <typename T>
+constexpr int64_t filled(int64_t inputs) {
+  return (inputs + kTogether<T> - 1) / kTogether<T> * kTogether<T>;
+}
 
 // W outputs at once. No wider than the registers: GCC keeps wider vectors in memory.
 template <int W>
@@ -35,18 +46,35 @@ KERNELS_INLINE void read_lanes(const Bf16* p, typename Vector<W>::Floats& out) {
 // its own sums, where weights are not in its cache. Into the second cache, since they would fill the first.
 constexpr int64_t kAhead = 1024;
 
+// Two inputs of each output, as bfloat16 lies in a panel.
+template <int W>
+KERNELS_INLINE void read_pairs(const Bf16* p, typename Vector<W>::Floats& first, typename Vector<W>::Floats& second) {
+  typename Vector<W>::Words pairs;
+  std::memcpy(&pairs, p, sizeof(pairs));
+  const typename Vector<W>::Words low = pairs << 16, high = pairs & 0xffff0000u;
+  std::memcpy(&first, &low, sizeof(low));
+  std::memcpy(&second, &high, sizeof(high));
+}
+
 // R rows of x [·, inputs] times V·W outputs of one panel from `first` on.
 template <int W, int V, int R, typename T>
 KERNELS_INLINE void multiply_rows(const float* x, const T* panel, int64_t first, int64_t inputs, float* sums) {
+  constexpr int64_t kBeside = kTogether<T>;
   typename Vector<W>::Floats lanes[R][V] = {};
   const T* at[V];
-  for (int v = 0; v < V; ++v) at[v] = panel + (first + v * W) / kHalf * inputs * kHalf + (first + v * W) % kHalf;
-  for (int64_t i = 0; i < inputs; ++i) {
+  for (int v = 0; v < V; ++v) at[v] = panel + (first + v * W) / kHalf * inputs * kHalf + (first + v * W) % kHalf * kBeside;
+  for (int64_t i = 0; i < inputs; i += kBeside) {
     for (int v = 0; v < V; ++v) {
-      typename Vector<W>::Floats weights;
-      read_lanes<W>(at[v] + i * kHalf, weights);
       if (v * W % kHalf == 0) __builtin_prefetch(at[v] + (i + kAhead) * kHalf, 0, 1);
-      for (int r = 0; r < R; ++r) lanes[r][v] += weights * x[r * inputs + i];
+      if constexpr (kBeside == 1) {
+        typename Vector<W>::Floats weights;
+        read_lanes<W>(at[v] + i * kHalf, weights);
+        for (int r = 0; r < R; ++r) lanes[r][v] += weights * x[r * inputs + i];
+      } else {
+        typename Vector<W>::Floats even, odd;
+        read_pairs<W>(at[v] + i * kHalf, even, odd);
+        for (int r = 0; r < R; ++r) lanes[r][v] += even * x[r * inputs + i] + odd * x[r * inputs + i + 1];
+      }
     }
   }
   for (int r = 0; r < R; ++r) std::memcpy(sums + r * kPanel, lanes[r], sizeof(lanes[r]));
@@ -61,13 +89,19 @@ constexpr int vectors_at_once() {
   return vectors;
 }
 
+// The sums of R rows with a bias, to their places in `out` [·, outputs].
+template <int R>
+KERNELS_INLINE void add_bias(const float* sums, const float* bias, int64_t outputs, int64_t count, float* out) {
+  for (int r = 0; r < R; ++r)
+    for (int64_t o = 0; o < count; ++o) out[r * outputs + o] = sums[r * kPanel + o] + (bias == nullptr ? 0.0f : bias[o]);
+}
+
 template <int W, int R, typename T>
 KERNELS_INLINE void multiply_panel(const float* x, const T* panel, const float* bias, int64_t inputs, int64_t outputs, int64_t count, float* out) {
   constexpr int V = vectors_at_once<W, R>();
   float sums[R * kPanel];
   for (int64_t first = 0; first < kPanel; first += V * W) multiply_rows<W, V, R>(x, panel, first, inputs, sums + first);
-  for (int r = 0; r < R; ++r)
-    for (int64_t o = 0; o < count; ++o) out[r * outputs + o] = sums[r * kPanel + o] + (bias == nullptr ? 0.0f : bias[o]);
+  add_bias<R>(sums, bias, outputs, count, out);
 }
 
 // All rows times one panel, up to `kMost` at a time. A row is summed in the same order, whichever of these it is in.

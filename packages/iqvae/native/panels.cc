@@ -3,7 +3,7 @@
 #include "panels.h"
 #include "parallel.h"
 
-#include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <torch/library.h>
@@ -21,12 +21,15 @@ namespace {
 using at::Tensor;
 using namespace kernels;
 
-// A weight [O, I] as panels [⌈O/32⌉, 2, I, 16]; the last is filled up with zeros.
-Tensor pack_panels(const Tensor& weight) {
-  TORCH_CHECK(weight.dim() == 2, "pack_panels expects a weight [O, I], but got ", weight.sizes());
-  const int64_t panels = (weight.size(0) + kPanel - 1) / kPanel;
-  const Tensor padded = at::cat({weight, weight.new_zeros({panels * kPanel - weight.size(0), weight.size(1)})});
-  return padded.reshape({panels, kPanel / kHalf, kHalf, weight.size(1)}).transpose(2, 3).contiguous();
+// A weight [O, I] as panels (see kPanel), filled up with zeros; of `together` inputs side by side.
+Tensor pack_panels(const Tensor& weight, int64_t together) {
+  TORCH_CHECK(weight.dim() == 2 && (together == 1 || together == 2), "pack_panels expects a weight [O, I] and 1 or 2 inputs side by side, but got ",
+              weight.sizes(), " and ", together);
+  const int64_t O = weight.size(0), I = weight.size(1);
+  const std::vector<int64_t> shape = shape_of_panels(together, I, O);
+  const int64_t panels = shape[0], lines = shape[2];
+  const Tensor padded = at::constant_pad_nd(weight, {0, lines * together - I, 0, panels * kPanel - O});
+  return padded.reshape({panels, kPanel / kHalf, kHalf, lines, together}).transpose(2, 3).reshape(shape).contiguous();
 }
 
 // So many rows go through a panel while it is in the cache of the processor.
@@ -34,15 +37,23 @@ constexpr int64_t kRows = 64;
 
 template <typename T>
 void multiply_by_panels(const Tensor& x, const Tensor& panels, const Tensor& bias, int64_t outputs, bool gelu, Tensor& out) {
-  const int64_t inputs = panels.size(2), rows = out.numel() / std::max<int64_t>(outputs, 1);
+  const int64_t inputs = x.size(-1), rows = out.numel() / std::max<int64_t>(outputs, 1);
   const Product<T> product{static_cast<const T*>(panels.data_ptr()), bias.defined() ? bias.data_ptr<float>() : nullptr, inputs, outputs};
+  const Tensor memory = at::empty({product.rounds() ? rows * product.stride() : 0}, x.options());
   const float* in = x.data_ptr<float>();
-  float* result = out.data_ptr<float>();
+  float *result = out.data_ptr<float>(), *room = memory.data_ptr<float>();
+  const float* entered = in;
+  if (product.rounds()) {
+    parallel_for(0, rows, kRows, [&](int64_t begin, int64_t end) {
+      product.enter(in + begin * inputs, end - begin, room + begin * product.stride());
+    });
+    entered = room;
+  }
   const int64_t blocks = (rows + kRows - 1) / kRows, count = product.count();
   parallel_for(0, blocks * count, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first = i / count * kRows, panel = i % count, some = std::min(kRows, rows - first);
-      product.multiply_by(panel, in + first * inputs, some, result + first * outputs, gelu);
+      product.multiply_by(panel, entered + first * product.stride(), some, result + first * outputs, gelu);
     }
   });
 }
@@ -165,7 +176,7 @@ std::vector<Tensor> in_large_pages(at::TensorList tensors) {
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(iqvae, m) {
-  m.def("pack_panels(Tensor weight) -> Tensor", pack_panels);
+  m.def("pack_panels(Tensor weight, int together) -> Tensor", pack_panels);
   m.def("panel_linear(Tensor x, Tensor panels, Tensor? bias, int outputs, bool gelu) -> Tensor", panel_linear);
   m.def("in_large_pages(Tensor[] tensors) -> Tensor[]", in_large_pages);
 }

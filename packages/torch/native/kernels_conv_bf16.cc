@@ -146,7 +146,8 @@ bool is_plain(const Tensor& tensor) {
 }  // namespace
 
 bool takes_winograd_bf16(const Tensor& x, const Tensor& weight, const c10::optional<Tensor>& bias) {
-  const bool plain = multiplies_bf16() && x.is_cpu() && x.dim() == 4 && x.layout() == at::kStrided && !x.is_neg() &&
+  // Tiles of AMX, by oneDNN, are faster than this with vectors.
+  const bool plain = has_bf16_vectors() && !has_bf16_tiles() && x.is_cpu() && x.dim() == 4 && x.layout() == at::kStrided && !x.is_neg() &&
                      (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) &&  // autocast leaves float64 as it is
                      is_plain(weight) && weight.dim() == 4 && weight.size(2) == 3 && weight.size(3) == 3 && weight.size(1) == x.size(1) &&
                      (!bias || !bias->defined() || (is_plain(*bias) && bias->dim() == 1 && bias->size(0) == weight.size(0)));

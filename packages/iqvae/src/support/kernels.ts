@@ -50,7 +50,7 @@ export interface DecodeCaches {
 /**
  * One token of each sequence through a whole transformer with a cache, on the CPU. Its keys and values are written into the
  * cache at `position`, and it attends to the prefix and to all of its own up to there. A sequence has the same bits in any batch
- * and on any number of threads; each thread takes sequences of its own.
+ * and on any number of threads. Where weights are bfloat16, what enters a product is rounded to it.
  *
  * @param x float32 `[B, C]`
  * @param weights for each layer the normalization before attention (weight, bias), panels and bias of queries, keys and values and
@@ -74,13 +74,17 @@ export function decodeToken(
   return call("iqvae::decode_token", x, weights, ...caches, of, position, codes, eps) as Tensor;
 }
 
-/** A weight `[O, I]` as panels `[⌈O/32⌉, 2, I, 16]` for {@link decodeToken} and {@link panelLinear}. */
+/**
+ * A weight `[O, I]` as panels `[⌈O/32⌉, 2, I, 16]` for {@link decodeToken} and {@link panelLinear}. In bfloat16 two inputs of an output
+ * lie side by side, as processors multiply them: `[⌈O/32⌉, 2, ⌈I/2⌉, 32]`.
+ */
 export function packPanels(weight: Tensor): Tensor {
-  return call("iqvae::pack_panels", weight) as Tensor;
+  return call("iqvae::pack_panels", weight, weight.dtype === "bfloat16" ? 2 : 1) as Tensor;
 }
 
 /**
  * A product of many rows on the CPU. Unlike those of a BLAS, a row has the same bits among any others and on any number of threads.
+ * Where panels are bfloat16, rows are rounded to it.
  *
  * @param x float32 `[…, I]`
  * @param panels from {@link packPanels}, float32 or bfloat16

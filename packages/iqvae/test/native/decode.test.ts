@@ -205,7 +205,7 @@ test("says what does not fit", () => {
     wrong({ x: randn(7, 23) }).toThrow("x [7, 23], caches of 2 heads of 12 features");
     wrong({ of: tensor(BigInt64Array.of(0n, 1n, 2n, 3n, 0n, 0n, 0n)) }).toThrow("sequence 3 names prefix 3 of 3");
     wrong({ weights: given.weights.with(10, packPanels(randn(24, 51))) }).toThrow(
-      "panels [ceil(24/32), 2, 50, 16] for the contraction, but got [1, 2, 51, 16]",
+      "panels [1, 2, 50, 16] of a weight [24, 50] for the contraction, but got [1, 2, 51, 16]",
     );
     wrong({ values: [given.values[0]!.slice(0, 1)] }).toThrow("own_v [6, 2, 6, 12]");
     wrong({ keys: [] }).toThrow("decode_token expects for each layer 12 weights and 4 caches");

@@ -47,15 +47,23 @@ export const decoding =
     };
   };
 
-/** The weight that panels were made of. */
-export const unpacked = (panels: Tensor, outputs: number): Tensor =>
-  panels
+/** The weight that panels were made of, without what fills them up: in bfloat16 two inputs lie side by side. */
+export function unpacked(panels: Tensor, outputs: number, inputs: number): Tensor {
+  const [count, , lines, width] = panels.shape as [number, number, number, number];
+  const together = width / 16;
+  return panels
+    .reshape([count, 2, lines, 16, together])
     .transpose(2, 3)
-    .reshape([panels.shape[0]! * 32, panels.shape[2]!])
-    .slice(0, 0, outputs);
+    .reshape([count * 32, lines * together])
+    .slice(0, 0, outputs)
+    .slice(1, 0, inputs);
+}
 
 /** The keys `[·, H, T, D]` that blocks hold. */
 const unblocked = (blocks: Tensor): Tensor => blocks.transpose(3, 4).flatten(2, 3);
+
+/** To bfloat16, as what enters a product with a weight of it. */
+export const rounded = (x: Tensor): Tensor => x.to("bfloat16").to(x.dtype);
 
 /** The same from plain operators: logits, keys, values. The own caches are written. */
 export function decodedPlainly(given: Decoding): Tensor[] {
@@ -68,7 +76,8 @@ export function decodedPlainly(given: Decoding): Tensor[] {
   const linear = (input: Tensor, outputs?: number): Tensor => {
     const panels = weights[at++]!;
     const bias = outputs === undefined ? weights[at++]! : null;
-    return aten.linear(input, unpacked(panels, outputs ?? bias!.shape[0]!), bias);
+    const weight = unpacked(panels, outputs ?? bias!.shape[0]!, input.shape.at(-1)!);
+    return aten.linear(panels.shape[3] === 32 ? rounded(input) : input, weight, bias);
   };
   let stream = x;
   keys.forEach((own, l) => {

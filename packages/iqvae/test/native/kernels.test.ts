@@ -3,7 +3,7 @@ import { native } from "../../../torch/src/native.ts";
 import { describeKernels, type Kernel, wave } from "../../../torch/test/kernels-contract.ts";
 import { matchingCosts } from "../../src/regularizer/sliced.ts";
 import { loadKernels, packPanels } from "../../src/support/kernels.ts";
-import { decodedPlainly, decoding, unpacked } from "./decoding.ts";
+import { decodedPlainly, decoding, rounded, unpacked } from "./decoding.ts";
 
 const { aten } = ops;
 
@@ -27,12 +27,14 @@ const kernels: Readonly<Record<string, Kernel>> = {
       [65, 1],
       [0, 3],
       [2, 0],
-    ].map((shape) => () => ({ weight: wave(shape) })),
-    compose: ({ weight }) => {
+    ].flatMap((shape) => [1, 2].map((together) => () => ({ weight: wave(shape), together }))),
+    compose: ({ weight, together }) => {
       const [O, I] = weight.shape;
-      const panels = Math.ceil(O / 32);
-      const padded = aten.cat([weight, weight.new_zeros([panels * 32 - O, I])]);
-      return [padded.reshape([panels, 2, 16, I]).transpose(2, 3)];
+      const [panels, lines] = [Math.ceil(O / 32), Math.ceil(I / together)];
+      const filled = weight.new_zeros([panels * 32, lines * together]);
+      filled.slice(0, 0, O).slice(1, 0, I).copy_(weight);
+      const parts = filled.reshape([panels, 2, 16, lines, together]).transpose(2, 3);
+      return [parts.reshape([panels, 2, lines, 16 * together])];
     },
   },
   "iqvae::panel_linear": {
@@ -40,15 +42,18 @@ const kernels: Readonly<Record<string, Kernel>> = {
       { shape: [3, 70, 5], outputs: 33, gelu: true },
       { shape: [2, 16], outputs: 1, gelu: false },
       { shape: [0, 4], outputs: 3, gelu: false },
-    ].map(({ shape, outputs, gelu }) => () => ({
+      { shape: [3, 70, 5], outputs: 33, gelu: true, dtype: "bfloat16" as const },
+      { shape: [2, 16], outputs: 1, gelu: false, dtype: "bfloat16" as const },
+    ].map(({ shape, outputs, gelu, dtype = "float32" as const }) => () => ({
       x: wave(shape),
-      panels: packPanels(wave([outputs, shape.at(-1)!], 2)),
+      panels: packPanels(wave([outputs, shape.at(-1)!], 2).to(dtype)),
       bias: gelu ? wave([outputs], 3) : null,
       outputs,
       gelu,
     })),
     compose: ({ x, panels, bias, outputs, gelu }) => {
-      const product = aten.linear(x, unpacked(panels, outputs), bias);
+      const entered = panels.shape[3] === 32 ? rounded(x) : x;
+      const product = aten.linear(entered, unpacked(panels, outputs, x.shape.at(-1)!), bias);
       return [gelu ? product.gelu() : product];
     },
   },
