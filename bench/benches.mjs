@@ -48,7 +48,8 @@ const stage2 = {
   tuned: tuned("peers/stage2_step.py", { mode: ["tuned"], precision: PRECISIONS }),
 };
 const sampling = {
-  ours: { script: "sample.mjs" },
+  ours: { script: "sample.mjs", flags: ["--precision", fastPrecision()] },
+  exact: { script: "sample.mjs" },
   cached: tuned("peers/sample.py", { mode: ["cached"], precision: PRECISIONS, threads: ["1", "2"] }),
   cachedOnOne: tuned("peers/sample.py", { mode: ["cached"], precision: PRECISIONS, threads: ["1"] }),
 };
@@ -123,6 +124,15 @@ export const BENCHES = [
     least: 2,
     aim: 4,
     ours: sampling.ours,
+    theirs: sampling.cached,
+  },
+  {
+    name: "sample-cached-float32",
+    peer: `${BEST}; ours in float32, as images of a seed are drawn`,
+    metric: "tokens/s",
+    unit: "tokens/s",
+    better: "more",
+    ours: sampling.exact,
     theirs: sampling.cached,
   },
   {

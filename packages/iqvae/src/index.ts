@@ -29,7 +29,7 @@ export { compareReport } from "./report/compare.ts";
 export { report } from "./report/report.ts";
 export { createRun, openRun, type RunFolder } from "./run/run-folder.ts";
 export { trainRun } from "./run/train-run.ts";
-export { ImageGenerator } from "./sampling/generator.ts";
+export { type GeneratorOptions, ImageGenerator } from "./sampling/generator.ts";
 export type { Likelihood } from "./sampling/likelihood.ts";
 export type { Blend, TokenSampleOptions, TokenSampler } from "./sampling/options.ts";
 export { cachedSampler, uncachedSampler } from "./sampling/sampler.ts";

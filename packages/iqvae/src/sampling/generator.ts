@@ -19,18 +19,34 @@ export interface TrainedRun {
   loadModels(): { readonly iqvae: IqVae; readonly transformer: Transformer };
 }
 
+/** How an {@link ImageGenerator} computes. */
+export interface GeneratorOptions {
+  /**
+   * What it computes in. Default: on a processor float32, so that a seed draws the same images on any of them; on a GPU as the run was
+   * trained. bfloat16 draws others of the same kind, and is faster where the processor has instructions for it (`iqvae doctor`).
+   */
+  readonly precision?: Precision;
+}
+
 /** Draws images for conditions with a trained run. It owns both models: see {@link ImageGenerator.dispose}. */
 export class ImageGenerator implements Disposable {
   readonly config: Config;
   readonly spec: ConditionSpec;
   readonly #iqvae: IqVae;
   readonly #transformer: Transformer;
+  readonly #precision: Precision;
 
-  constructor(config: Config, spec: ConditionSpec, models: { iqvae: IqVae; transformer: Transformer }) {
+  constructor(
+    config: Config,
+    spec: ConditionSpec,
+    models: { iqvae: IqVae; transformer: Transformer },
+    { precision = samplingPrecision(config.precision) }: GeneratorOptions = {},
+  ) {
     this.config = config;
     this.spec = spec;
     this.#iqvae = models.iqvae;
     this.#transformer = models.transformer;
+    this.#precision = precision;
   }
 
   /** How images are drawn where the configuration is asked, to be passed on to {@link draw} and the others, which do not. */
@@ -48,8 +64,8 @@ export class ImageGenerator implements Disposable {
    *
    * @throws CheckpointError when the run has not come to stage 2 yet, or when a checkpoint is damaged
    */
-  static load(run: TrainedRun): ImageGenerator {
-    return new ImageGenerator(run.config, conditionSpec(run.config.data), run.loadModels());
+  static load(run: TrainedRun, options: GeneratorOptions = {}): ImageGenerator {
+    return new ImageGenerator(run.config, conditionSpec(run.config.data), run.loadModels(), options);
   }
 
   /**
@@ -192,10 +208,6 @@ export class ImageGenerator implements Disposable {
 
   #sampler(): TokenSampler {
     return cachedSampler(this.#transformer, { precision: this.#precision });
-  }
-
-  get #precision(): Precision {
-    return samplingPrecision(this.config.precision);
   }
 
   /** Condition tokens, int64 `[N, conditionTokens]`. */

@@ -19,7 +19,7 @@ export function fastPrecision(machine: Machine = thisMachine()): Precision {
 
 /**
  * What to draw in with a model that was trained in `trained`. On a processor always float32: the same seed has to draw the same
- * images on any of them, and with any engine of `@iqvae/runtime`; bfloat16 is emulated on many, and hardly faster on the others.
+ * images on any of them, and with any engine of `@iqvae/runtime`; bfloat16 is emulated on many.
  *
  * @param device as for {@link inPrecision}
  */

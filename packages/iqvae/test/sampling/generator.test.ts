@@ -146,6 +146,20 @@ describe("other ways to draw", () => {
     expect(rounded!.draw([one, two], { seed: 5 })).toEqual(exact!.draw([one, two], { seed: 5 }));
   });
 
+  test("in bfloat16, where it is asked for, it draws other images, nearer than those of another seed", () => {
+    const rounded = new ImageGenerator(config, spec, { iqvae, transformer }, { precision: "bfloat16" });
+    const drawn = (from: ImageGenerator, seed: number) =>
+      from
+        .draw([one, two], { samples: 8, seed, temperature: 0.3 })
+        .flatMap((images) => images.flatMap((image) => [...image]));
+    const apart = (a: readonly number[], b: readonly number[]) =>
+      a.reduce((sum, value, i) => sum + Math.abs(value - b[i]!), 0) / a.length;
+    const exact = drawn(generator, 5);
+    const near = apart(drawn(rounded, 5), exact);
+    expect(near).toBeGreaterThan(0);
+    expect(near).toBeLessThan(apart(drawn(generator, 6), exact) / 2);
+  });
+
   test("guidance 1 is drawing; another scale draws other images", () => {
     expect(generator.draw([one, two], { guidance: 1 })).toEqual(generator.draw([one, two]));
     expect(generator.draw([one, two], { guidance: 3 })).not.toEqual(generator.draw([one, two]));
