@@ -82,6 +82,7 @@ void run(const Network<T>& net, int64_t rows, const Room& room, float* logits, c
   };
   const auto multiply = [&](const Product<T>& product, const float* in, float* out, bool gelu) {
     step(product.count(), [&](int64_t first, int64_t last) {
+      // Rounded for each piece anew: that is less than one more step, at which threads would wait.
       const float* entered = product.enter(in, rows, own.entered);
       for (int64_t p = first; p < last; ++p) product.multiply_by(p, entered, rows, out, gelu);
     });
