@@ -113,6 +113,18 @@ test.each(PRECISIONS)(
   },
 );
 
+test("what fills up an odd number of inputs in bfloat16 counts for nothing, whatever was in its memory before", () => {
+  scope(() => {
+    const [x, panels] = [randn(64, 33), packPanels(randn(40, 33).to("bfloat16"))];
+    // Rows of pairs and rows of single numbers, in the sizes that the kernel asks for.
+    for (const size of [64 * 17, 64 * 34]) {
+      const before = Array.from({ length: 8 }, () => ops.aten.full([size], Number.NaN, { dtype: "float32" }));
+      for (const each of before) each.dispose();
+      expect(panelLinear(x, panels, null, { outputs: 40, gelu: false }).isfinite().all().item()).toBe(1);
+    }
+  });
+});
+
 test("copies in large pages share no memory, of many sizes and none", () => {
   scope(() => {
     const given = [randn(3), randn(1000, 700), randn(0, 2), randn(5, 5)];
