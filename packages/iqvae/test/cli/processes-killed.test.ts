@@ -33,11 +33,11 @@ describe("a training in two processes", () => {
   });
 
   test("of which one hangs: the other gives it up after the time-out, with what was learned", async () => {
-    const { ranks, ended } = await runs.underWay("hung", { env: { IQVAE_GROUP_TIMEOUT: "10" } });
+    const { ranks, ended } = await runs.underWay("hung", { env: { IQVAE_GROUP_TIMEOUT: "5" } });
     process.kill(ranks[1]!, "SIGSTOP");
     const { code, out } = await ended;
     expect(code).toBe(1);
-    const step = Number(/stage2 stopped at step (\d+): Rank 0 of 2 .* within 10 s.*runs\/hung/.exec(out)?.[1]);
+    const step = Number(/stage2 stopped at step (\d+): Rank 0 of 2 .* within 5 s.*runs\/hung/.exec(out)?.[1]);
     expect(runs.steps("hung")).toEqual([STEPS[0], step]);
   });
 
