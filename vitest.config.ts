@@ -15,7 +15,7 @@ const include = ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"];
  * the modules in it: to start one, and to load libtorch and the modules, takes longer than many files do.
  */
 const OF_THE_PROCESS =
-  /\bvi\.|liveTensors|metaBytes|memoryUsage|loadLibrary|chdir|process\.(env\.|emit)|setNumThreads|setDefaultDevice|initProcessGroup|contract\.ts/;
+  /\bvi\.(mock|hoisted|spyOn|stubEnv\("PATH)|liveTensors|metaBytes|memoryUsage|loadLibrary|chdir|process\.(env\.|emit)|setNumThreads|setDefaultDevice|initProcessGroup|contract\.ts/;
 const alone = ["packages", "apps"]
   .flatMap((folder) =>
     readdirSync(join(root, folder)).flatMap((name) => {
