@@ -1,4 +1,4 @@
-import { getNumThreads, setDefaultDevice, setNumThreads } from "@iqvae/torch";
+import { getNumThreads, setDefaultDevice, setNumThreads, WriteError } from "@iqvae/torch";
 import { Command } from "commander";
 import { heldOutPart, type PairDataset, SCORED_PARTS, type ScoredPart } from "../data/index.ts";
 import { recordScore } from "../export/bundle.ts";
@@ -15,7 +15,9 @@ import { scoreTable } from "../metrics/table.ts";
 import { type ExportedModel, isExported, openExported } from "../run/exported.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
+import { weightsDigest } from "../run/weights.ts";
 import { samplingOptions } from "../sampling/generator.ts";
+import type { Peers } from "../support/peers.ts";
 import type { Progress } from "../support/progress.ts";
 import { firstOfMachine, onFirst } from "../support/share.ts";
 import { consoleProgress } from "./console.ts";
@@ -91,16 +93,15 @@ export function metricsCommand(): Command {
       setDefaultDevice(options.device);
       const peers = joinPeers(options.device, options.threads);
       const progress = voiceOf(peers, consoleProgress(options));
-      const scores: RunScore[] = [];
-      for (const run of runs) {
-        const wanted = await firstOfMachine(peers, () => optionsFor(run, runs, options, progress));
-        const unusable = (message: string) => progress.tell(message, { event: "warning", message });
-        const first = scores[0];
-        const stored = await onFirst(peers, () => first && readScore(run.path, unusable));
-        if (stored !== undefined && first !== undefined && comparable(stored, first)) scores.push(stored);
-        else scores.push(await scored(run, { ...wanted, peers }));
-      }
-      const [first, second] = scores as [RunScore, RunScore?];
+      const warn = (message: string) => progress.tell(message, { event: "warning", message });
+      const [run, other] = runs as [Measured, Measured?];
+      const wanted = async (one: Measured) => ({
+        ...(await firstOfMachine(peers, () => optionsFor(one, runs, options, progress))),
+        peers,
+      });
+      const first = await scored(run, await wanted(run));
+      await onFirst(peers, () => keep(run, first, warn));
+      const second = other && (await scoreBeside(first, other, () => wanted(other), peers, warn));
       if (second !== undefined && !comparable(first, second))
         throw new Error(
           `${second.run} cannot be held against ${first.run}: their data, sizes or numbers of held-out conditions differ.`,
@@ -131,12 +132,34 @@ function openMeasured(path: string): Measured {
 }
 
 async function scored(run: Measured, options: ScoreOptions): Promise<RunScore> {
-  const score = "loadModels" in run ? await scoreRun(run, options) : await scoreExported(run, options);
-  await onFirst(options.peers, () => {
+  return "loadModels" in run ? await scoreRun(run, options) : await scoreExported(run, options);
+}
+
+/** The score of another run as it was kept, where it is of the same kind; else anew. Figures that it has stay: nobody asked for others. */
+async function scoreBeside(
+  first: RunScore,
+  other: Measured,
+  wanted: () => Promise<ScoreOptions>,
+  peers: Peers | undefined,
+  warn: (message: string) => void,
+): Promise<RunScore> {
+  const weights = "loadModels" in other ? weightsDigest(other) : other.weights;
+  const stored = await onFirst(peers, () => readScore(other.path, weights, warn));
+  if (stored !== undefined && comparable(stored, first)) return stored;
+  const score = await scored(other, await wanted());
+  if (stored === undefined && "loadModels" in other) await onFirst(peers, () => keep(other, score, warn));
+  return score;
+}
+
+/** Writes a score into the folder, and into the card that an exported model has. Where neither can be, the figures are told all the same. */
+function keep(run: Measured, score: RunScore, warn: (message: string) => void): void {
+  try {
     writeScore(run.path, score);
     if (!("loadModels" in run)) recordScore(run.path, score);
-  });
-  return score;
+  } catch (error) {
+    if (!(error instanceof WriteError)) throw error;
+    warn(`${error.message} The figures are not kept.`);
+  }
 }
 
 /** As many conditions of the part as give `count` images; where there are too few, more images of each. */

@@ -11,6 +11,7 @@ import type { RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { trainedSeconds } from "../run/tensorboard/duration.ts";
 import { openData } from "../run/train-run.ts";
+import { weightsDigest } from "../run/weights.ts";
 import { makeFolder, removeAbandoned } from "../support/files.ts";
 import { type Progress, silent } from "../support/progress.ts";
 import { type CardFacts, card, withScore } from "./card.ts";
@@ -70,7 +71,7 @@ export async function exportRun(
       const picture = newestSamples(run);
       if (picture !== undefined) write(SAMPLES, picture);
       const parameters = parameterCount(stored);
-      write(CARD, card({ ...factsOf(run), description, rounding, parameters, files: filesIn(aside) }));
+      write(CARD, card({ ...factsOf(run, progress), description, rounding, parameters, files: filesIn(aside) }));
       const files = filesIn(aside);
       write(MODEL_FILE, `${JSON.stringify({ ...description, examples, files }, null, 1)}\n`);
       return { folder, files, rounding };
@@ -168,7 +169,10 @@ async function writeAside<T>(folder: string, fill: (aside: string) => T): Promis
 }
 
 /** What the files of a run say of it. */
-function factsOf(run: RunFolder): Pick<CardFacts, "config" | "checkpoints" | "seconds" | "records" | "score"> {
+function factsOf(
+  run: RunFolder,
+  progress: Progress,
+): Pick<CardFacts, "config" | "checkpoints" | "seconds" | "records" | "score"> {
   const [stage1, stage2] = [
     listCheckpoints(run.checkpoints, "stage1")[0]!.path,
     bestCheckpoint(run.checkpoints, "stage2")!,
@@ -178,7 +182,12 @@ function factsOf(run: RunFolder): Pick<CardFacts, "config" | "checkpoints" | "se
     checkpoints: { stage1: describeCheckpoint(stage1), stage2: describeCheckpoint(stage2) },
     seconds: { stage1: trainedSeconds(run.tensorboard, "stage1"), stage2: trainedSeconds(run.tensorboard, "stage2") },
     records: readMetrics(run.log.path),
-    score: readScore(run.path),
+    score: readScore(run.path, weightsDigest(run), (message) =>
+      progress.tell(`${message} The card has no figures of samples: npx iqvae metrics ${run.path} measures them.`, {
+        event: "warning",
+        message,
+      }),
+    ),
   };
 }
 

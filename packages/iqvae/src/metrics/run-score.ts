@@ -5,7 +5,7 @@ import { z } from "zod";
 import { SCORED_PARTS } from "../data/index.ts";
 
 /** Raise it whenever the file, or what its figures are of, changes. */
-export const SCORE_FORMAT = 3;
+export const SCORE_FORMAT = 4;
 
 const figure = z.object({
   /** For machines, such as `frechet.attributes-faces-32`. */
@@ -35,6 +35,8 @@ const calibration = z.object({
 /** What was drawn. Figures of runs that were scored with other settings or networks must not be compared. */
 const settings = z.object({
   data: z.string(),
+  /** What decides the data's bytes and their split: sets of one name may differ. */
+  dataKey: z.string(),
   size: z.number(),
   conditions: z.number(),
   /** The part of the held-out pairs that all figures are of. */
@@ -50,6 +52,8 @@ const settings = z.object({
 const runScore = z.object({
   format: z.literal(SCORE_FORMAT),
   run: z.string(),
+  /** What the weights are known by that drew. */
+  weights: z.string(),
   settings,
   /** Digests by name of the feature networks, and of those that fidelity is measured with. */
   networks: z.record(z.string(), z.string()),
@@ -92,14 +96,19 @@ export function writeScore(folder: string, score: RunScore): string {
 /**
  * Reads `metrics.json` of a run folder.
  *
- * @param onUnusable called with a sentence when there is a file, but it was written by another version or is damaged
+ * @param weights what the weights are known by that the run has now; figures of others are not its figures
+ * @param onUnusable called with a sentence when there is a file, but it was written by another version, is damaged, or is of other weights
  * @returns `undefined` when there is none that can be used: the run is to be scored anew then
  */
-export function readScore(folder: string, onUnusable: (message: string) => void = () => {}): RunScore | undefined {
+export function readScore(
+  folder: string,
+  weights: string | undefined,
+  onUnusable: (message: string) => void = () => {},
+): RunScore | undefined {
   const path = pathOf(folder);
   if (!existsSync(path)) return undefined;
   const unusable = (why: string) => {
-    onUnusable(`${path} cannot be used: ${why}. The run is scored anew.`);
+    onUnusable(`${path} cannot be used: ${why}.`);
     return undefined;
   };
   let document: unknown;
@@ -109,12 +118,13 @@ export function readScore(folder: string, onUnusable: (message: string) => void 
     return unusable("it is not valid JSON");
   }
   const { data, error } = runScore.safeParse(document);
-  if (error === undefined) return data;
+  if (error === undefined)
+    return data.weights === weights ? data : unusable("its figures are of weights that the run no longer has");
   const [{ path: place, message }] = error.issues as [z.core.$ZodIssue];
   return unusable(`${place.join(".")}: ${message}`);
 }
 
-/** Whether two runs were scored alike: same data, counts, seed and networks. */
+/** Whether two runs were scored alike: the same pairs, counts, seed and networks. */
 export function comparable(a: RunScore, b: RunScore): boolean {
   const decisive = ({ settings: made, networks }: RunScore) =>
     JSON.stringify([settings.parse(made), Object.entries(networks).sort()]);

@@ -8,6 +8,7 @@ import type { ExportedModel } from "../run/exported.ts";
 import type { Models } from "../run/restore.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
+import { weightsDigest } from "../run/weights.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import { imagesAtOnce } from "../support/at-once.ts";
 import type { Peers } from "../support/peers.ts";
@@ -71,7 +72,7 @@ const MODEL_PAIRS = 512;
 export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<RunScore> {
   expectMeasurable(run, options);
   using generator = ImageGenerator.load(run);
-  const [score] = await scoreAll(run, [trained(run, generator)], options);
+  const [score] = await scoreAll(run, [trained(run, generator, weightsDigest(run))], options);
   return score!;
 }
 
@@ -87,20 +88,23 @@ export async function scoreExported(model: ExportedModel, options: ScoreOptions)
   // Whatever the model's own settings are: those of the score count.
   const all = { temperature: 1, topK: generator.model.autoencoders.image.codes, topP: 1, guidance: 1 };
   const draw: Contender["draw"] = (conditions, wanted) => generator.draw(conditions, { ...all, ...wanted });
-  const [score] = await scoreAll(model, [{ draw }], options);
+  const [score] = await scoreAll(model, [{ draw, weights: model.weights }], options);
   return score!;
 }
 
 /** What draws, and is measured. */
 interface Contender {
   draw(conditions: readonly Uint8Array[], options: SampleOptions): Uint8Array[][] | Promise<Uint8Array[][]>;
+  /** What its weights are known by. */
+  readonly weights: string;
   /** Of a run: both its models. */
   readonly trained?: { readonly models: Models; readonly config: Config };
 }
 
-function trained({ config }: RunFolder, generator: ImageGenerator): Contender {
+function trained({ config }: RunFolder, generator: ImageGenerator, weights = "unknown"): Contender {
   return {
     draw: (conditions, options) => generator.draw(conditions, options),
+    weights,
     trained: { models: generator.models, config },
   };
 }
@@ -118,7 +122,7 @@ export async function scoreSteps(run: RunFolder, steps: readonly number[], optio
   try {
     for (const step of steps)
       generators.push(ImageGenerator.load({ config: run.config, loadModels: () => run.loadModels(step) }));
-    const contenders = generators.map((generator) => trained(run, generator));
+    const contenders = generators.map((generator, i) => trained(run, generator, weightsDigest(run, steps[i])));
     return await scoreAll(run, contenders, options);
   } finally {
     for (const generator of generators) generator.dispose();
@@ -172,7 +176,8 @@ async function scoreAll(run: Measured, contenders: readonly Contender[], options
       }
       const drawn = await clock.time("drawing", () => drawAll(contender, dataset, rows, options, progress));
       const subject: Subject = { dataset, rows, samples, seed, drawn, real, heldOut, clock, features, truths, peers };
-      scores.push(await scoreOf({ run, part, ids, sets, networks, fidelity, trained: own, subject, options }));
+      const { weights } = contender;
+      scores.push(await scoreOf({ run, weights, part, ids, sets, networks, fidelity, trained: own, subject, options }));
     }
     return scores;
   } finally {
@@ -182,6 +187,7 @@ async function scoreAll(run: Measured, contenders: readonly Contender[], options
 
 interface Scoring {
   readonly run: Measured;
+  readonly weights: string;
   readonly part: ScoredPart;
   readonly ids: readonly string[];
   readonly sets: TripleTruth | undefined;
@@ -193,7 +199,7 @@ interface Scoring {
 }
 
 async function scoreOf(scoring: Scoring): Promise<RunScore> {
-  const { run, part, ids, networks, fidelity, subject, options } = scoring;
+  const { run, weights, part, ids, networks, fidelity, subject, options } = scoring;
   const { dataset, rows, drawn, clock } = subject;
   const { samples, seed, sampling = {} } = options;
   const sets = scoring.sets && { ...scoring.sets, drawn: scoring.sets.counted(drawn) };
@@ -220,8 +226,10 @@ async function scoreOf(scoring: Scoring): Promise<RunScore> {
   return {
     format: SCORE_FORMAT,
     run: run.path,
+    weights,
     settings: {
       data: dataset.name,
+      dataKey: dataset.key,
       size: dataset.size,
       conditions: rows.length,
       part,
@@ -254,7 +262,8 @@ async function drawAll(
   // Whole batches, so that the number of processes changes no product of matrices.
   const images = await share(peers, starts, async (own) => {
     const drawn: Uint8Array[][] = [];
-    progress.begin("drawing images", own.length * together * samples, 0);
+    const total = own.reduce((sum, first) => sum + rows.slice(first, first + together).length, 0) * samples;
+    progress.begin("drawing images", total, 0);
     for (const [i, first] of own.entries()) {
       const some = rows.slice(first, first + together);
       const { conditions } = validation.batch(some);

@@ -1,17 +1,18 @@
 import { readScore } from "../metrics/run-score.ts";
 import { TRIPLE_HEAD, triplesOf } from "../metrics/table.ts";
 import type { RunFolder } from "../run/run-folder.ts";
+import { weightsDigest } from "../run/weights.ts";
 import { escapeHtml } from "./html.ts";
 
 /**
  * What `iqvae metrics` found that each stage costs, for those of the runs that it has measured: reconstruction, gap and total always
- * together. Nothing where it has measured none.
+ * together. Nothing where it has measured none with the weights that the runs have now.
  */
-export function triples(runs: readonly Pick<RunFolder, "path">[]): string {
-  const scores = runs.flatMap(({ path }) => {
-    const score = readScore(path);
+export function triples(runs: readonly Pick<RunFolder, "path" | "checkpoints">[]): string {
+  const scores = runs.flatMap((run) => {
+    const score = readScore(run.path, weightsDigest(run));
     // The folder may have been moved since.
-    return score === undefined ? [] : [{ ...score, run: path }];
+    return score === undefined ? [] : [{ ...score, run: run.path }];
   });
   const rows = scores.flatMap(triplesOf);
   if (rows.length === 0) return "";

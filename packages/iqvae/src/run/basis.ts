@@ -22,6 +22,9 @@ export const TOKENS = "stage 1";
 /** Pairs of the data set; with another number of them the order of rows is another. */
 export const PAIRS = "pairs for training";
 
+/** The digest of the data's key: files that were exchanged, or drawn by another version. Told of, and not refused. */
+export const DATA = "data";
+
 /**
  * Compares what the weights of a checkpoint followed from with what they are to follow from now. Steps may be added.
  *
@@ -39,7 +42,7 @@ export function expectBasis(
 ): void {
   if (was === undefined) return;
   const differing = Object.keys(was).filter((name) => {
-    if (/^stage[12]\.steps$/.test(name) || !concerned(name)) return false;
+    if (/^stage[12]\.steps$/.test(name) || name === DATA || !concerned(name)) return false;
     // What is not of the configuration is known only once the data are open.
     if (!(name in is)) return name !== TOKENS && name !== PAIRS;
     return JSON.stringify(was[name]) !== JSON.stringify(is[name]);
@@ -55,9 +58,10 @@ export function expectBasis(
     const now = name in is ? JSON.stringify(is[name]) : "left out";
     return `  ${name} is ${now} now, and was ${JSON.stringify(was[name])}`;
   });
+  const back = differing.every((name) => name === PAIRS) ? "Put the data's files back" : "Set them back in config.json";
   throw new CheckpointError(
     `${path} was trained with other values than the run has now:\n${list.join("\n")}\n` +
-      `Set them back in config.json, or train a new run with them: npx iqvae train.`,
+      `${back}, or train a new run with them: npx iqvae train.`,
   );
 }
 

@@ -1,8 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { MODEL_FILE } from "@iqvae/runtime";
+import { type Bundle, MODEL_FILE, parseBundle, WEIGHTS_FILE } from "@iqvae/runtime";
 import { z } from "zod";
-import { samplingSchema } from "../config/schema.ts";
 import { type DataConfig, dataSchema } from "../data/index.ts";
 import { perceptualNetwork } from "../stage1/config.ts";
 
@@ -10,17 +9,18 @@ import { perceptualNetwork } from "../stage1/config.ts";
 const about = z.object({
   data: z.unknown().optional(),
   perceptual: perceptualNetwork.nullable().default(null).catch(null),
-  sampling: samplingSchema.prefault({}),
 });
 
 /** A model that `iqvae export` wrote, with what it was trained on. */
 export interface ExportedModel {
   /** The folder. */
   readonly path: string;
+  /** What its weights are known by. */
+  readonly weights: string;
   /** As far as it tells: its data set, the network of its perceptual loss, and how it draws. */
   readonly config: {
     readonly data: DataConfig;
-    readonly sampling: z.output<typeof samplingSchema>;
+    readonly sampling: Bundle["sampling"];
     readonly stage1: { readonly perceptual: { readonly network: z.output<typeof perceptualNetwork> } | null };
   };
 }
@@ -30,19 +30,30 @@ export function isExported(folder: string): boolean {
   return existsSync(join(folder, MODEL_FILE));
 }
 
+/** What `model.json` of a folder says. @throws Error that names the folder, for one that is damaged */
+export function bundleOf(folder: string): Bundle {
+  try {
+    return parseBundle(readFileSync(join(folder, MODEL_FILE), "utf8"));
+  } catch (error) {
+    throw new Error(`${folder} cannot be used: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 /**
  * What an exported model tells of its training.
  *
  * @param instead what to do where the data are unknown, for messages
- * @throws RangeError where it does not come with its data, or this version does not have the data set
+ * @throws RangeError where it does not come with its data, or this version does not have the data set; Error as {@link bundleOf}
  */
 export function openExported(path: string, instead: string): ExportedModel {
-  const { data, perceptual, sampling } = about.parse(JSON.parse(readFileSync(join(path, MODEL_FILE), "utf8")));
+  const { sampling, files } = bundleOf(path);
+  const { data, perceptual } = about.parse(JSON.parse(readFileSync(join(path, MODEL_FILE), "utf8")));
   if (data === undefined) throw new RangeError(`${path} was trained on data that it does not come with. ${instead}`);
   const known = dataSchema.safeParse(data);
   if (known.success)
     return {
       path,
+      weights: files[WEIGHTS_FILE]!.sha256,
       config: { data: known.data, sampling, stage1: { perceptual: perceptual && { network: perceptual } } },
     };
   throw new RangeError(

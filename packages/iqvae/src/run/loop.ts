@@ -6,7 +6,7 @@ import type { Progress } from "../support/progress.ts";
 import { restoreRandomStates, withOwnRandomness } from "../support/random-state.ts";
 import { onFirst } from "../support/share.ts";
 import type { Stage, Trainer } from "../support/trainer.ts";
-import { type Basis, expectBasis } from "./basis.ts";
+import { type Basis, DATA, expectBasis } from "./basis.ts";
 import {
   type Checkpoint,
   type CheckpointContent,
@@ -197,6 +197,13 @@ function resume(training: Training, means: Means): Begun {
   if (checkpoint.versions.libtorch !== torchVersion()) {
     const text = `The run was trained with libtorch ${checkpoint.versions.libtorch} and goes on with ${torchVersion()}: not to the bit.`;
     progress.tell(text, { event: "other-libtorch", before: checkpoint.versions.libtorch, now: torchVersion() });
+  }
+  const [dataBefore, dataNow] = [checkpoint.basis?.[DATA], training.basis[DATA]];
+  if (dataBefore !== undefined && dataNow !== undefined && dataBefore !== dataNow) {
+    const text =
+      `The data of ${stage} are not those that it was trained on so far: files of them were exchanged, or another version of a ` +
+      "package drew them. It goes on with what is there now; for a result of one data set train a new run: npx iqvae train.";
+    progress.tell(text, { event: "other-data", stage, before: dataBefore, now: dataNow });
   }
   const [before, now] = [checkpoint.processes ?? 1, training.peers?.size ?? 1];
   if (before !== now) {

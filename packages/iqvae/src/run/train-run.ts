@@ -20,7 +20,7 @@ import { type Interrupt, InterruptedError, interruptible } from "../support/inte
 import type { Peers } from "../support/peers.ts";
 import { type Progress, silent } from "../support/progress.ts";
 import { firstOfMachine, onFirst } from "../support/share.ts";
-import { basisOf, expectSameConfig, PAIRS, TOKENS } from "./basis.ts";
+import { basisOf, DATA, expectSameConfig, PAIRS, TOKENS } from "./basis.ts";
 import { listCheckpoints, readCheckpoint } from "./checkpoint.ts";
 import { lockRun } from "./lock.ts";
 import { train } from "./loop.ts";
@@ -171,7 +171,7 @@ async function trainStages(
     steps: config.stage2.steps,
     rows: config.stage2.batch * config.stage2.accumulate,
     keepAt: config.keepAt,
-    basis: { ...basisOf(config, "stage2"), [PAIRS]: pairs.count, [TOKENS]: weights },
+    basis: { ...basisOf(config, "stage2"), [PAIRS]: pairs.count, [DATA]: digestOf(dataset.key), [TOKENS]: weights },
     ...context,
     draw: async (step) => {
       const picture = await drawSamples(run, { iqvae: model, trainer }, dataset, step);
@@ -203,7 +203,7 @@ async function trainStage1(
     loader: new Loader(dataset.train.length, config.seed),
     steps: config.stage1.steps,
     rows: config.stage1.batch,
-    basis: { ...basisOf(config, "stage1"), [PAIRS]: dataset.train.length },
+    basis: { ...basisOf(config, "stage1"), [PAIRS]: dataset.train.length, [DATA]: digestOf(dataset.key) },
     ...context,
     draw: async (step) => {
       const picture = await drawReconstructions(run, trainer.model, dataset, step);
@@ -229,6 +229,10 @@ function stage1Weights(run: RunFolder): string {
   return readCheckpoint(newest.path).tensors.sha256;
 }
 
+function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
 async function encodeData(
   {
     run,
@@ -246,7 +250,7 @@ async function encodeData(
     dataset,
     path: run.tokens,
     peers,
-    source: createHash("sha256").update(`${weights} ${dataset.key}`).digest("hex"),
+    source: digestOf(`${weights} ${dataset.key}`),
     onProgress: (done, total) => {
       if (!begun) progress.begin("encoding the data", total, 0);
       begun = true;

@@ -1,10 +1,10 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { type Bundle, MODEL_FILE, parseBundle, type SamplingDefaults } from "@iqvae/runtime";
+import type { Bundle, SamplingDefaults } from "@iqvae/runtime";
 import { type Condition, conditionFor } from "../conditions/index.ts";
 import type { ConditionSpec } from "../conditions/spec.ts";
 import { conditionSpec } from "../data/index.ts";
-import { isExported } from "../run/exported.ts";
+import { bundleOf, isExported } from "../run/exported.ts";
 import { openRun } from "../run/run-folder.ts";
 import { didYouMean } from "../support/nearest.ts";
 import type { ModelPlace } from "./drawer/protocol.ts";
@@ -26,7 +26,7 @@ export interface ServedModel extends ModelPlace {
  * Models by their names.
  *
  * @param paths folders that `iqvae export` wrote, folders of such folders, runs, or names in `runs/`
- * @throws Error for a path that holds no model, and for two models of one name; ModelError or ConfigError for a damaged one
+ * @throws Error for a path that holds no model, for two models of one name, and for a damaged one; ConfigError for a damaged run
  */
 export function openModels(paths: readonly string[]): Map<string, ServedModel> {
   const models = new Map<string, ServedModel>();
@@ -45,6 +45,10 @@ export function openModels(paths: readonly string[]): Map<string, ServedModel> {
 
 function modelsAt(path: string): ServedModel[] {
   if (isExported(path)) return [exported(path)];
+  if (statSync(path, { throwIfNoEntry: false })?.isFile())
+    throw new Error(
+      `${path} is a file: name a run folder, one that iqvae export wrote, or one that has several of those.`,
+    );
   const below = existsSync(path) && !existsSync(join(path, "config.json")) ? foldersIn(path).filter(isExported) : [];
   return below.length > 0 ? below.map(exported) : [run(path)];
 }
@@ -55,7 +59,7 @@ function foldersIn(path: string): string[] {
 }
 
 function exported(folder: string): ServedModel {
-  const bundle = parseBundle(readFileSync(join(folder, MODEL_FILE), "utf8"));
+  const bundle = bundleOf(folder);
   const { name, condition: spec, size, sampling, transformer, examples = [] } = bundle;
   return {
     name,

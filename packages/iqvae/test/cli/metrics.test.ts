@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RunScore } from "../../src/metrics/run-score.ts";
 import { Workspace } from "./program.ts";
@@ -56,5 +56,40 @@ describe("metrics", () => {
     const card = readFileSync(workspace.at("exported/README.md"), "utf8");
     expect(card).toContain("temperature 0.5, top-k 9, top-p 0.5, guidance 1; of the weights as stored here");
     expect(card).toContain("SWD × 1000, mean ↓");
+  });
+
+  test("takes figures of the weights that a run has alone, and leaves those of the other side as they are", async () => {
+    const [run, card] = ["runs/edges/metrics.json", "exported/README.md"];
+    const other = { ...read(run), weights: "those of earlier steps" } as RunScore;
+    writeFileSync(workspace.at(run), JSON.stringify(other));
+    const before = [run, "exported/metrics.json", card].map((file) => readFileSync(workspace.at(file), "utf8"));
+    const beside = (one: string, two: string) =>
+      workspace.command("metrics", one, "--against", two, ...COUNTS, "--samples", "3");
+    expect(await beside("exported", "edges")).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("weights that the run no longer has"),
+    });
+    expect(read(run)).toMatchObject({ weights: expect.stringMatching(/^[0-9a-f]{64}$/), settings: { samples: 3 } });
+    writeFileSync(workspace.at(run), before[0]!);
+    const { code, out } = await workspace.command("export", "edges", "--out", "stale");
+    expect([code, out.includes("has no figures of samples")]).toEqual([0, true]);
+    expect(readFileSync(workspace.at("stale/README.md"), "utf8")).not.toContain("SWD");
+
+    for (const file of ["exported/metrics.json", card])
+      writeFileSync(workspace.at(file), before[file === card ? 2 : 1]!);
+    expect(await beside("edges", "exported")).toMatchObject({ code: 0 });
+    expect([
+      readFileSync(workspace.at("exported/metrics.json"), "utf8"),
+      readFileSync(workspace.at(card), "utf8"),
+    ]).toEqual(before.slice(1));
+  });
+
+  test("tells figures that it cannot keep", async () => {
+    rmSync(workspace.at("exported/metrics.json"));
+    mkdirSync(workspace.at("exported/metrics.json"));
+    const { code, out, err } = await workspace.command("metrics", "exported", ...COUNTS);
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toContain("The figures are not kept.");
+    expect(out).toContain("SWD × 1000, mean");
   });
 });

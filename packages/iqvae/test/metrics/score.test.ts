@@ -40,6 +40,7 @@ test("a run is scored from end to end, the same again, and without leaving tenso
   const score = await scoreRun(run, options);
   expect(score.settings).toEqual({
     data: "faces",
+    dataKey: expect.stringContaining('"count":160'),
     size: 32,
     conditions: 5,
     part: "report",
@@ -137,8 +138,10 @@ test("a run is scored from end to end, the same again, and without leaving tenso
 const score: RunScore = {
   format: SCORE_FORMAT,
   run: "runs/a",
+  weights: "cc",
   settings: {
     data: "faces",
+    dataKey: "faces of some seed",
     size: 32,
     conditions: 5,
     part: "report",
@@ -161,11 +164,13 @@ const score: RunScore = {
 test("a score is read back as it was written; what is damaged or of another version is said to be, and is none", () => {
   const folder = temporaryFolder();
   const said: string[] = [];
-  const read = () => readScore(folder, (message) => said.push(message));
+  const read = (weights = score.weights) => readScore(folder, weights, (message) => said.push(message));
   expect(read()).toBeUndefined();
   const path = writeScore(folder, score);
   expect(read()).toEqual(score);
   expect(said).toEqual([]);
+  expect(read("others")).toBeUndefined();
+  expect(said.at(-1)).toContain("weights that the run no longer has");
   for (const [text, why] of [
     [readFileSync(path, "utf8").slice(0, 200), "not valid JSON"],
     [JSON.stringify({ ...score, format: 1 }), "format"],
@@ -201,6 +206,8 @@ test("only scores of equal settings and networks are comparable", () => {
   expect(comparable(score, { ...score, networks: { ...networks, "vgg16-lpips": "cc" } })).toBe(false);
   expect(comparable(score, { ...score, settings: { ...score.settings, samples: 4 } })).toBe(false);
   expect(comparable(score, { ...score, settings: { ...score.settings, part: "tune" } })).toBe(false);
+  expect(comparable(score, { ...score, settings: { ...score.settings, dataKey: "fewer faces" } })).toBe(false);
+  expect(comparable(score, { ...score, weights: "of another run" })).toBe(true);
 });
 
 test("the table shows runs side by side and what real images score", () => {

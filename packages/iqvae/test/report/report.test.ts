@@ -8,6 +8,7 @@ import { escapeHtml } from "../../src/report/html.ts";
 import { report } from "../../src/report/report.ts";
 import { triples } from "../../src/report/triples.ts";
 import { readMetrics } from "../../src/run/metrics-log.ts";
+import { weightsDigest } from "../../src/run/weights.ts";
 import { temporaryFolder, trainTiny } from "../run/support.ts";
 
 /** The points of a chart's lines, in the order of its series. */
@@ -146,8 +147,9 @@ describe("what each stage costs", () => {
   const score: RunScore = {
     format: SCORE_FORMAT,
     run: "elsewhere/before",
+    weights: "",
     settings: {
-      ...{ data: "faces", size: 32, conditions: 5, part: "report", samples: 3, seed: 4 },
+      ...{ data: "faces", dataKey: "faces", size: 32, conditions: 5, part: "report", samples: 3, seed: 4 },
       ...{ temperature: 1, topK: null, topP: 1, guidance: 2 },
     },
     networks: {},
@@ -161,24 +163,32 @@ describe("what each stage costs", () => {
     seconds: {},
   };
 
-  test("is shown for runs that were measured: all three with their floors, and the share", () => {
-    const [path, unmeasured] = [temporaryFolder(), temporaryFolder()];
-    writeScore(path, score);
-    const html = triples([{ path: unmeasured }, { path }]);
+  /** A run that has trained both stages. */
+  const trainBoth = async (path = join(temporaryFolder(), "run")) => {
+    await trainTiny(path, { steps: 4 });
+    return (await trainTiny(path, { stage: "stage2", steps: 4 })).run;
+  };
+
+  test("is shown for runs that were measured with their weights: all three with their floors, and the share", async () => {
+    const [run, unmeasured] = [await trainBoth(), await trainBoth()];
+    const { path } = run;
+    writeScore(path, { ...score, weights: weightsDigest(run)! });
+    writeScore(unmeasured.path, { ...score, weights: "those of earlier steps" });
+    const html = triples([unmeasured, run]);
     const cells = ["8.250 [5.250]", "12.50 [3.250]", "22.75 [5.250]", "17 %"]
       .map((cell) => `<td>${cell}</td>`)
       .join("");
     expect(html).toContain(`<tr><th>colors, ${escapeHtml(path)}</th>${cells}</tr>`);
     expect(html).toContain("5 conditions × 3 images of the part &#39;report&#39;, seed 4, guidance 2.");
     expect(html.match(/<tr>/g)).toHaveLength(2);
-    expect(triples([{ path: unmeasured }])).toBe("");
+    expect(triples([unmeasured])).toBe("");
   });
 
   test("stands in a run's page", async () => {
-    const path = join(temporaryFolder(), "run");
-    const { run } = await trainTiny(path);
+    const run = await trainBoth();
+    const { path } = run;
     expect(report(run)).not.toContain("What each stage costs");
-    writeScore(path, score);
+    writeScore(path, { ...score, weights: weightsDigest(run)! });
     expect(report(run)).toContain("<td>12.50 [3.250]</td>");
   });
 });

@@ -33,6 +33,13 @@ function copy(name: string, ...settings: string[]): void {
   writeFileSync(file, JSON.stringify(withSettings(before, settings, "test")));
 }
 
+/** The newest checkpoint of a copy, as if it followed from other values. */
+function editBasis(name: string, stage: "stage1" | "stage2", values: Record<string, string | number>): void {
+  const { path } = listCheckpoints(join(at(name), "checkpoints"), stage)[0]!;
+  const description = JSON.parse(readFileSync(path, "utf8")) as { basis: object };
+  writeFileSync(path, JSON.stringify({ ...description, basis: { ...description.basis, ...values } }));
+}
+
 const newest = (name: string, stage: "stage1" | "stage2") =>
   readCheckpoint(listCheckpoints(join(at(name), "checkpoints"), stage)[0]!.path);
 
@@ -75,10 +82,30 @@ describe("a value of config.json that weights follow from", () => {
     copy("sizes", "stage1.model.image.codes=256");
     expect(() => openRun(at("sizes")).loadModels()).toThrow("stage1.model.image.codes is 256 now, and was ");
     copy("mixed");
-    const of = listCheckpoints(join(at("mixed"), "checkpoints"), "stage2")[0]!.path;
-    const other = JSON.parse(readFileSync(of, "utf8")) as { basis: Record<string, string> };
-    writeFileSync(of, JSON.stringify({ ...other, basis: { ...other.basis, "stage 1": "0".repeat(64) } }));
+    editBasis("mixed", "stage2", { "stage 1": "0".repeat(64) });
     expect(() => openRun(at("mixed")).loadModels()).toThrow(/tokens of another stage 1.*stage2-\*/);
+  });
+});
+
+describe("data that are not those of the steps so far", () => {
+  test("are told of for each stage, whatever their number is", async () => {
+    copy("exchanged");
+    const [before, now] = ["0".repeat(64), newest("whole", "stage1").basis?.data];
+    for (const stage of ["stage1", "stage2"] as const) editBasis("exchanged", stage, { data: before });
+    const events: ProgressEvent[] = [];
+    const keep = (event: ProgressEvent) => void (event.event === "other-data" && events.push(event));
+    expect(await train("exchanged", { ...silent, tell: (_, event) => keep(event) })).toBe("finished");
+    expect(now).toMatch(/^[0-9a-f]{64}$/);
+    expect(events).toEqual(["stage1", "stage2"].map((stage) => ({ event: "other-data", stage, before, now })));
+    events.length = 0;
+    expect(await train("whole", { ...silent, tell: (_, event) => keep(event) })).toBe("finished");
+    expect(events).toEqual([]);
+  });
+
+  test("are refused where they are fewer or more, and what brings them back is no configuration", async () => {
+    copy("fewer");
+    editBasis("fewer", "stage1", { "pairs for training": 7 });
+    await expect(train("fewer")).rejects.toThrow(/pairs for training is \d+ now, and was 7\nPut the data's files back/);
   });
 });
 
