@@ -22,9 +22,15 @@ const { values } = parseArgs({
 });
 const SECONDS = { kernels: 60, training: 120, group: 60, speed: 180 };
 
+const parts = values.parts.split(",");
+const unknown = parts.find((name) => !(name in SECONDS));
+if (unknown !== undefined) {
+  console.error(`There is no part '${unknown}': expected ${Object.keys(SECONDS).join(", ")}.`);
+  process.exit(1);
+}
+
 const results = { device: values.device, parts: {} };
-for (const name of values.parts.split(",")) {
-  if (!(name in SECONDS)) throw new Error(`There is no part '${name}': expected ${Object.keys(SECONDS).join(", ")}.`);
+for (const name of parts) {
   const begin = performance.now();
   const part = await run(name);
   results.parts[name] = { ...part, seconds: Math.round((performance.now() - begin) / 100) / 10 };

@@ -25,6 +25,10 @@ export function doctorCommand(): Command {
       const { json, group, processes, device } = optionsOf<{ group?: boolean; processes?: number; device: string }>(
         command,
       );
+      if (group !== true && processes !== undefined)
+        throw new Error(
+          "--processes is for --group, which times what processes send each other: add it, or leave out --processes.",
+        );
       if (group === true && startsOthers(processes)) return await runLocally(processes, argumentsForEach());
       const findings = group === true ? timeGroup(device) : examine();
       const width = Math.max(...findings.map(([what]) => what.length));

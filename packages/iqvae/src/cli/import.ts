@@ -43,6 +43,8 @@ export function importCommand(): Command {
 function requestOf(source: string, folder: string | undefined, size: number, set: string[] = []): OpenImport {
   if ((IMPORTS as readonly string[]).includes(source) && source !== "folder") {
     if (folder === undefined) throw new Error(`Say where ${source} lies: npx iqvae import ${source} FOLDER`);
+    if (set.length > 0)
+      throw new Error(`--set ${set[0]} is for configurations; of ${source} the side of the images is set, by --size.`);
     // openDataset checks each value and names the choices.
     return { name: source, path: folder, size } as OpenImport;
   }

@@ -40,6 +40,8 @@ export function planCommand(): Command {
       const { set = [], measure, utilization, threads, gpus, bandwidth, json } = optionsOf<PlanOptions>(command);
       const progress = consoleProgress({ json });
       if (threads !== undefined) setNumThreads(threads);
+      if (bandwidth !== undefined && gpus === undefined)
+        throw new Error("--bandwidth is that between GPUs: say how many by --gpus, or leave it out.");
       const config = loadConfig(source, set);
       const [load] = loadavg();
       const made = plan(config, { measure, utilization });

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 
 /** Where cache files lie when nothing else is said: `IQVAE_CACHE`, else `.cache/iqvae` below the workspace root. */
 export function cacheFolder(): string {
-  return process.env.IQVAE_CACHE ?? join(workspaceRoot(), ".cache", "iqvae");
+  return process.env.IQVAE_CACHE || join(workspaceRoot(), ".cache", "iqvae");
 }
 
 /** The nearest folder upward whose package.json has workspaces, so that all commands share one cache. */

@@ -221,6 +221,8 @@ export function npmRecipe(request: OpenFromNpm): Recipe {
   const { size } = request;
   switch (request.name) {
     case "emoji":
+      if ("count" in request)
+        throw new RangeError("openDataset: emoji has as many pairs as there are drawings; leave out count.");
       return emojiRecipe(size);
     case "hands":
       return handsRecipe({ size, ...numbered(request) });

@@ -25,12 +25,12 @@ export function dataLicenses(): readonly License[] {
 
 /**
  * Whose drawings and photographs one data set is made of, without opening it. Of a folder of the user's nothing is known, nor of
- * heroes where they were never fetched.
+ * heroes where they were never fetched, nor where the packages are not installed.
  */
 export function licensesOf(data: DataConfig): readonly License[] {
   if (isImport(data)) return [];
   if (isPhotographs(data.name)) return packagesOf(data.name).map(packageLicense);
-  return data.name === "heroes" ? heroLicenses() : npmRecipe(data as OpenFromNpm).licenses;
+  return data.name === "heroes" ? heroLicenses() : (installed(() => npmRecipe(data as OpenFromNpm).licenses) ?? []);
 }
 
 /** What to type to have all built-in data sets; undefined where all are there. */

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "@iqvae/torch";
+import { ConfigError } from "../config/index.ts";
 import { heldOutPart, type PairDataset, type ScoredPart } from "../data/index.ts";
 import { openRun } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
@@ -11,7 +12,7 @@ import { COMPARISON_NAMES, COMPARISONS } from "./arms.ts";
 import { type Criterion, LOG_FIGURES, logFigures } from "./figures.ts";
 import { sideBySide } from "./pictures.ts";
 import { type AblationResults, html, markdown } from "./report.ts";
-import { type AblationPlan, checked, type PlannedRun, runsOf, scoredSteps } from "./runs.ts";
+import { type AblationPlan, expectSameSettings, type PlannedRun, runsOf, scoredSteps } from "./runs.ts";
 import { columnsOf, type Judges, openJudges, scoresOf, valuesOf } from "./score.ts";
 import { speedColumns, withSpeed } from "./speed.ts";
 import { type ComparisonSummary, type ScoredRun, summarize } from "./summary.ts";
@@ -37,7 +38,7 @@ export interface AblationOptions extends Omit<TrainingOptions, "trained"> {
  * it writes `ablation.json` and `ablation.md` of what there is into the plan's folder, and `report.html` in the end.
  *
  * @returns `interrupted` when it was asked to stop: call it again to go on
- * @throws ConfigError when the folder has runs of other settings; nothing is trained then
+ * @throws ConfigError when the folder has runs of other settings, or none to compare and none is to be trained; nothing is written then
  */
 export async function runAblation(
   plan: AblationPlan,
@@ -45,7 +46,12 @@ export async function runAblation(
 ): Promise<"interrupted" | { files: AblationFiles; failed: readonly FailedRun[] }> {
   const { part, progress, interrupt } = options;
   const runs = runsOf(plan);
-  for (const { path, config } of runs) if (existsSync(join(path, "config.json"))) checked(openRun(path), config);
+  expectSameSettings(plan);
+  if (!options.train && !runs.some(isFinished))
+    throw new ConfigError(
+      `No run of this plan is finished in ${plan.out}, so there is nothing to compare. Train first, without --no-train, or name the ` +
+        "arms and seeds that are there by --arms and --seeds.",
+    );
   makeFolder(plan.out);
   // Drawn once, before several processes want it.
   const dataset = await openData(runs[0]!.config.data, progress);

@@ -7,7 +7,7 @@ import { readMetrics } from "../run/metrics-log.ts";
 import { createRun, openRun, type RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { makeFolder } from "../support/files.ts";
-import type { ArmName } from "./arms.ts";
+import { ARM_NAMES, type ArmName } from "./arms.ts";
 import { type Budget, configFor, type TaskName, tokenizerKey } from "./tasks.ts";
 
 /** What an ablation consists of. */
@@ -81,8 +81,23 @@ export function prepareRun({ path, config, leader }: PlannedRun): RunFolder {
   return createRun(path, config);
 }
 
+/**
+ * Looks at all runs that the folder of a plan has, also at those of other arms and seeds.
+ *
+ * @throws ConfigError when one was made with other settings
+ */
+export function expectSameSettings({ task, budget, out }: AblationPlan): void {
+  for (const name of existsSync(out) ? readdirSync(out) : []) {
+    const [, of, seed] = /^(.+)-seed(\d+)$/.exec(name) ?? [];
+    const arm = ARM_NAMES.find((one) => one === of);
+    const path = join(out, name);
+    if (arm === undefined || !existsSync(join(path, "config.json"))) continue;
+    checked(openRun(path), configFor(task, arm, Number(seed), budget));
+  }
+}
+
 /** @throws ConfigError when a run that is there was made with other settings */
-export function checked(run: RunFolder, wanted: Config): RunFolder {
+function checked(run: RunFolder, wanted: Config): RunFolder {
   const [there, here] = [leavesOf(run.config), leavesOf(wanted)];
   const keys = [...new Set([...there.keys(), ...here.keys()])].filter((key) => there.get(key) !== here.get(key));
   if (keys.length === 0) return run;

@@ -159,7 +159,19 @@ function shared(task: TaskName, { regime, steps1, steps2, set = [] }: Budget): C
   const { config, perceptual } = REGIMES[regime];
   const network = TASKS[task].loss;
   const stage1 = { ...config.stage1, perceptual: perceptual ? { weight: 0.1, network } : null };
-  return withSettings({ ...config, stage1, name: task, data: TASKS[task].data }, settings, task);
+  const base = { ...config, stage1, name: task, data: TASKS[task].data };
+  const made = withSettings(base, settings, task);
+  expectUndecided(withSettings(base, [], task), made);
+  return made;
+}
+
+/** Settings may come as objects, too, such as stage1={"regularizer":…}. @throws ConfigError for what arms and seeds decide */
+function expectUndecided(base: Config, made: Config): void {
+  const at = (config: Config, path: string) =>
+    JSON.stringify(path.split(".").reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], config));
+  const decided = DECIDED.find((path) => at(base, path) !== at(made, path));
+  if (decided !== undefined)
+    throw new ConfigError(`${decided} is set: the arms of the ablation decide that; choose among them with --arms.`);
 }
 
 /** What arms and seeds are about. */

@@ -1,6 +1,7 @@
-import { existsSync, readdirSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { existsSync, linkSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { replaceFile } from "@iqvae/torch";
+import { ASIDE, explainWriting, replaceFile } from "@iqvae/torch";
 import { type Config, checkOwnPaths, parseConfig, readConfigFile, storedIn } from "../config/index.ts";
 import { makeFolder } from "../support/files.ts";
 import { didYouMean } from "../support/nearest.ts";
@@ -34,18 +35,37 @@ export interface RunFolder {
  * @throws Error when there is a run already, or when the folder cannot be written; ConfigError when it leaves paths to the user
  */
 export function createRun(path: string, config: Config): RunFolder {
-  if (existsSync(configPath(path))) {
-    throw new Error(
-      `There is a run in ${path} already. Go on with it: npx iqvae resume ${path}; or give the new one another --name.`,
-    );
-  }
+  if (existsSync(configPath(path))) throw isTaken(path);
   checkOwnPaths(config);
   const run = runAt(path, config);
   makeFolder(run.checkpoints);
   makeFolder(run.samples);
   // Last, since it is what makes the folder a run.
-  replaceFile(configPath(path), `${JSON.stringify(storedIn(path, config), null, 2)}\n`);
+  claim(path, `${JSON.stringify(storedIn(path, config), null, 2)}\n`);
   return run;
+}
+
+/** Stores the configuration whole, and only where there is none yet: another process may make a run of the same name. */
+function claim(path: string, config: string): void {
+  const aside = `${configPath(path)}.${randomBytes(4).toString("hex")}${ASIDE}`;
+  replaceFile(aside, config);
+  try {
+    linkSync(aside, configPath(path));
+  } catch (error) {
+    if (existsSync(configPath(path))) throw isTaken(path);
+    // Not every disk has links.
+    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes((error as NodeJS.ErrnoException).code ?? ""))
+      throw explainWriting(error, configPath(path));
+    renameSync(aside, configPath(path));
+  } finally {
+    rmSync(aside, { force: true });
+  }
+}
+
+function isTaken(path: string): Error {
+  return new Error(
+    `There is a run in ${path} already. Go on with it: npx iqvae resume ${path}; or give the new one another --name.`,
+  );
 }
 
 /**

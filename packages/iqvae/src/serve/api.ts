@@ -44,7 +44,12 @@ const condition = z
 /** What `POST /v1/images` takes. */
 export function imageRequest({ samples }: Pick<Limits, "samples">) {
   return z.strictObject({
-    model: z.string().min(1).optional().describe("The name of a model; may be left out where there is one only"),
+    model: z
+      .string()
+      .min(1)
+      .max(200)
+      .optional()
+      .describe("The name of a model; may be left out where there is one only"),
     condition,
     samples: z.int().min(1).max(samples).default(1).describe("Images to draw"),
     firstSample: z

@@ -40,7 +40,8 @@ export function guard(token: string | undefined): MiddlewareHandler {
       const { pathname, searchParams } = new URL(c.req.url);
       searchParams.delete(PARAMETER);
       // Out of the address, so that it is not copied with it.
-      return c.redirect(pathname + (searchParams.size > 0 ? `?${searchParams}` : ""), 303);
+      // One slash: two would begin the name of another server.
+      return c.redirect(pathname.replace(/^\/+/, "/") + (searchParams.size > 0 ? `?${searchParams}` : ""), 303);
     }
     const bearer = /^Bearer +(.+)$/i.exec(c.req.header("authorization") ?? "")?.[1];
     if (!isEqual(bearer ?? getCookie(c, COOKIE) ?? "", token))

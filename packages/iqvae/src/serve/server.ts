@@ -131,9 +131,15 @@ function checkToken(host: string, token: string | undefined): void {
       `Others can reach ${host}, so a token is needed, which they have to send. Set IQVAE_TOKEN, such as to the output of: ` +
         "openssl rand -hex 16. Without --host only this machine can reach the server.",
     );
-  if (token !== undefined && token.length < TOKEN_LENGTH)
+  if (token === undefined) return;
+  if (token.length < TOKEN_LENGTH)
     throw new Error(
       `The token has ${token.length} characters, but ${TOKEN_LENGTH} are the least: others could guess it.`,
+    );
+  // Clients send other characters in different ways, or not at all.
+  if (!/^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(token))
+    throw new Error(
+      "The token has characters that headers cannot carry: take letters, digits, and signs of ASCII, without spaces at its ends.",
     );
 }
 

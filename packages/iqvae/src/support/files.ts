@@ -35,7 +35,17 @@ export async function removeAbandoned(path: string): Promise<void> {
   for (const name of await readdir(folder)) {
     if (!name.startsWith(`${basename(path)}.`) || !name.endsWith(".part")) continue;
     const part = join(folder, name);
-    const { mtimeMs } = await stat(part);
-    if (Date.now() - mtimeMs > ABANDONED_MS) await rm(part, { recursive: true, force: true });
+    const mtimeMs = await changedAt(part);
+    if (mtimeMs !== undefined && Date.now() - mtimeMs > ABANDONED_MS) await rm(part, { recursive: true, force: true });
+  }
+}
+
+/** Undefined where its writer was done with it meanwhile. */
+async function changedAt(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).mtimeMs;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
   }
 }

@@ -1,9 +1,11 @@
 /**
  * The choice that `word` was probably meant to be: the fewest inserted, deleted, exchanged or swapped characters.
  *
- * @returns nothing when no choice is closer than about half of the word
+ * @returns nothing when no choice is closer than about half of the word, and for what is too long to be a slip of the hand
  */
 export function nearest(word: string, choices: readonly string[]): string | undefined {
+  // The distance takes time and memory by the product of both lengths.
+  if (word.length > LONGEST) return undefined;
   let best: { choice: string; distance: number } | undefined;
   for (const choice of choices) {
     const distance = editDistance(word.toLowerCase(), choice.toLowerCase());
@@ -12,6 +14,8 @@ export function nearest(word: string, choices: readonly string[]): string | unde
   const bearable = Math.max(2, Math.ceil(word.length / 2));
   return best !== undefined && best.distance <= bearable ? best.choice : undefined;
 }
+
+const LONGEST = 200;
 
 /** " Did you mean 'x'?", or the list of choices when none is near. */
 export function didYouMean(word: string, choices: readonly string[]): string {

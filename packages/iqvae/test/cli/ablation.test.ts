@@ -159,11 +159,23 @@ describe("a tiny ablation, interrupted once", () => {
     ]);
   });
 
+  test("asked for tables of runs that are not there, or beside runs of other settings, it leaves those that there are", async () => {
+    const before = readFileSync(workspace.at("out", "ablation.json"), "utf8");
+    const missing = await workspace.command(...ablation("--no-train"), "--seeds", "7");
+    expect([missing.code, missing.err]).toEqual([1, expect.stringContaining("No run of this plan is finished in out")]);
+    const other = await workspace.command(...ablation("--set", "stage2.rate=0.001"), "--seeds", "7");
+    expect([other.code, other.err]).toEqual([
+      1,
+      expect.stringMatching(/-seed1 was made with other settings: stage2\.rate/),
+    ]);
+    expect(readFileSync(workspace.at("out", "ablation.json"), "utf8")).toBe(before);
+  });
+
   test("with other settings, it says which and where to go", async () => {
     const other = await workspace.command(...ablation("--set", "stage2.rate=0.001"));
     expect(other.code).toBe(1);
     expect(other.err).toContain(
-      `${leader} was made with other settings: stage2.rate is 0.0015 there and would be 0.001`,
+      `${follower} was made with other settings: stage2.rate is 0.0015 there and would be 0.001`,
     );
   });
 });

@@ -125,6 +125,18 @@ describe("an unknown command or option", () => {
           'against one with CUDA (docs/architecture.md, "Which libtorch"), or leave the option out.\n',
     ],
     [["data", "face"], "There is no data set 'face'; did you mean 'faces'?\n"],
+    [
+      ["data", "emoji", "--size", "32", "--count", "5"],
+      "openDataset: emoji has as many pairs as there are drawings; leave out count.\n",
+    ],
+    [
+      ["doctor", "--processes", "2"],
+      "--processes is for --group, which times what processes send each other: add it, or leave out --processes.\n",
+    ],
+    [
+      ["plan", "tiny", "--no-measure", "--bandwidth", "100"],
+      "--bandwidth is that between GPUs: say how many by --gpus, or leave it out.\n",
+    ],
   ])("%j", async (args, err) => {
     expect(await workspace.command(...args)).toMatchObject({ code: 1, err });
   });

@@ -79,6 +79,9 @@ describe("import", () => {
     const put = (await workspace.command("import", "broken.json")).out;
     expect((await workspace.command("import", "broken.json")).out).toBe(put.slice(put.indexOf("folder from")));
     expect(put).toContain("4 left out:\n  corrupt file: 2\n    s0: ");
+    // Files are named within the folder, which may lie elsewhere by now.
+    expect(put.slice(put.indexOf("left out"))).not.toContain("broken/");
+    expect(put).toContain(`s0: ${join("image", "s0.png")}`);
   });
 
   const named = (pair: string) => ({ pair, reason: expect.stringContaining(`${pair}.png`) });
@@ -110,6 +113,7 @@ describe("import", () => {
       /own\/images is not there\. Give the folder of the data set that holds images\//,
     ],
     ["data that are built in", ["tiny"], "The data of tiny are built in; look at them with: npx iqvae data faces\n"],
+    ["a setting of a layout", ["images", "own", "--set", "data.size=32"], /^--set data\.size=32 is for configurations/],
     ["another size", ["images", "own", "--size", "33"], /^openDataset: size: .*32\|64\|128\|256\.\n$/],
   ])("refuses %s", async (_, args, message) => {
     const { code, out, err } = await workspace.command("import", ...args);

@@ -248,6 +248,8 @@ describe("the nearest choice", () => {
     expect(editDistance("regulariser", "regularizer")).toBe(1);
     expect(nearest("trian", ["data", "train"])).toBe("train");
     expect(nearest("zzzzzz", ["data", "train"])).toBeUndefined();
+    // Both lengths multiplied would be memory that there is not.
+    expect(nearest("x".repeat(1e7), ["x".repeat(1e7)])).toBeUndefined();
   });
 
   test("is symmetric, and zero for equal words alone", async () => {

@@ -22,5 +22,8 @@ test.each(["", "no JSON", "null", "[]", '"workspaces"', undefined])(
     process.chdir(join(root, "a"));
     delete process.env.IQVAE_CACHE;
     expect(cacheFolder()).toBe(join(root, ".cache", "iqvae"));
+    process.env.IQVAE_CACHE = "";
+    expect(cacheFolder()).toBe(join(root, ".cache", "iqvae"));
+    delete process.env.IQVAE_CACHE;
   },
 );

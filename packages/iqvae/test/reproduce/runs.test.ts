@@ -116,6 +116,10 @@ describe("a plan", () => {
     expect(() => runsOf(plan({ budget: { regime: "cut", set: ["stage1.regularizer.weight=3"] } }))).toThrow(
       "--set stage1.regularizer.weight=3: the arms of the ablation decide that; choose among them with --arms.",
     );
+    const whole = 'stage1={"regularizer":{"estimator":"sliced"}}';
+    expect(() => runsOf(plan({ budget: { regime: "cut", set: [whole] } }))).toThrow(
+      "stage1.regularizer is set: the arms of the ablation decide that; choose among them with --arms.",
+    );
     expect(() => runsOf(plan({ budget: { regime: "cut", set: ["stage2.stpes=3"] } }))).toThrow("did you mean 'steps'?");
   });
 

@@ -182,6 +182,19 @@ test("with a token everything but the health needs it: as a bearer, or in a cook
   expect(cookie).toMatch(/SameSite=Strict/);
   expect(await status("v1/models", { cookie: cookie.split(";")[0]! })).toBe(200);
   expect(await status("?token=wrong")).toBe(401);
+  const elsewhere = `${server.url}/evil.example/?token=${encodeURIComponent(token)}`;
+  expect((await fetch(elsewhere, { redirect: "manual" })).headers.get("location")).toBe("/evil.example/");
+  const long = await post(server, { model: "x".repeat(201), condition: EXAMPLE }, { authorization: `Bearer ${token}` });
+  expect([long.status, JSON.stringify(await long.json())]).toEqual([422, expect.stringContaining("model")]);
+});
+
+test.each([
+  ["short", "5 characters"],
+  ["schlüssel-ist-lang-genug", "ASCII"],
+  ["sixteen or more ", "ASCII"],
+  ["a line\nand another", "ASCII"],
+])("the token %j is refused: not all clients could send it, or others could guess it", async (token, why) => {
+  await expect(serve({ token })).rejects.toThrow(why);
 });
 
 test("every answer lets a page be alone in its process, errors too", async () => {

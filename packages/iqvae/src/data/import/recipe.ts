@@ -1,4 +1,4 @@
-import { resolve } from "node:path";
+import { join, resolve, sep } from "node:path";
 import { conditionFor } from "../../conditions/index.ts";
 import { IMAGE_LIBRARIES } from "../../media/raster.ts";
 import type { PairEntry } from "../cache.ts";
@@ -54,7 +54,9 @@ async function prepare(
   onProgress: OnProgress,
 ): Promise<Prepared> {
   const problems = new Problems();
-  for (const { name, reason } of tree.leftOut) problems.add("unreadable file", name, reason);
+  // The report is kept with the pairs, and both may be of a folder that lies elsewhere by then.
+  const relative = (reason: string) => reason.replaceAll(join(path, sep), "").replaceAll(join(resolve(path), sep), "");
+  for (const { name, reason } of tree.leftOut) problems.add("unreadable file", name, relative(reason));
   const { entries, read } = await source.match(problems, (done, total) => onProgress(done, total, "listing"));
   const { check } = conditionFor(source.condition, size);
   const draw = async (index: number): Promise<Pair | null> => {
@@ -63,7 +65,7 @@ async function prepare(
       check(pair.condition);
       return pair;
     } catch (error) {
-      problems.add(problemKind(error), entries[index]!.id, (error as Error).message);
+      problems.add(problemKind(error), entries[index]!.id, relative((error as Error).message));
       return null;
     }
   };
