@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { fetchModels } from "../src/models/list.ts";
+import { fetchModels, pickedModel } from "../src/models/list.ts";
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -12,4 +12,12 @@ test("models come by kind, and of a kind the smallest first, which a first visit
   ];
   vi.stubGlobal("fetch", async () => new Response(JSON.stringify({ models })));
   expect((await fetchModels()).map(({ name }) => name)).toEqual(["start", "earth", "words"]);
+});
+
+test.each([
+  ["broken", "{ broken", "model.json: it is not valid JSON"],
+  ["null", "null", "model.json: the document must be"],
+  ["of no model", '{"format": 1, "name": 7}', "model.json: "],
+])("a model.json from a disk that is %s is named", async (_, text, message) => {
+  await expect(pickedModel([new File([text], "model.json")])).rejects.toThrow(message);
 });

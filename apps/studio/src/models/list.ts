@@ -1,4 +1,4 @@
-import type { ConditionKind } from "@iqvae/runtime";
+import { type ConditionKind, parseBundle } from "@iqvae/runtime";
 import type { ModelEntry } from "../../vite/models.ts";
 
 /** A model that can be opened: beside the page, or picked from a disk. */
@@ -43,22 +43,13 @@ export async function fetchModels(): Promise<readonly Place[]> {
  * A model that was picked from a disk.
  *
  * @param files of an exported folder
- * @throws Error when `model.json` is not among them, or cannot be read
+ * @throws Error when `model.json` is not among them, or is none, with its name
  */
 export async function pickedModel(files: readonly File[]): Promise<Place> {
   const file = files.find(({ name }) => name === "model.json");
   if (file === undefined)
     throw new Error(`There is no model.json among the ${files.length} files; choose a folder that iqvae export wrote.`);
-  const model = JSON.parse(await file.text());
-  const kind: unknown = model.condition?.kind;
-  if (typeof kind !== "string" || !(kind in DEEDS)) throw new Error("Its model.json names no kind of condition.");
-  const bytes = files.find(({ name }) => name === "model.safetensors")?.size ?? 0;
-  return {
-    name: model.name,
-    kind: kind as ConditionKind,
-    size: model.size,
-    bytes,
-    source: files,
-    key: `picked:${model.name}`,
-  };
+  const { name, size, condition } = parseBundle(await file.text());
+  const bytes = files.find((each) => each.name === "model.safetensors")?.size ?? 0;
+  return { name, kind: condition.kind, size, bytes, source: files, key: `picked:${name}` };
 }
