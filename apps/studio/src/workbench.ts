@@ -2,7 +2,7 @@ import type { WorkerGenerator } from "@iqvae/runtime";
 import { act, filePicker, worded } from "./buttons.ts";
 import { announce, byId } from "./dom.ts";
 import { Drawer } from "./drawing/drawer.ts";
-import { anotherSeed, defaultSettings, readSettings } from "./drawing/settings.ts";
+import { anotherSeed, readSettings } from "./drawing/settings.ts";
 import { FRESH, type Source } from "./drawing/source.ts";
 import { exampleButtons, examplesOf } from "./editors/examples.ts";
 import { History } from "./editors/history.ts";
@@ -60,8 +60,7 @@ export class Workbench {
       problem: fault,
     });
     this.#gallery = new Gallery(model.size, () => this.#ways?.refresh());
-    const defaults = defaultSettings(model);
-    const settings = readSettings(kept?.settings, defaults);
+    const settings = readSettings(kept?.settings, model);
     this.#panel = new SettingsPanel(settings, model.transformer.unconditional, ({ samples }) => {
       this.#gallery.resize(samples);
       this.#draw();

@@ -1,6 +1,7 @@
 import type { Frame, ImageOptions, WorkerGenerator } from "@iqvae/runtime";
 import { expect, test, vi } from "vitest";
 import { Drawer, type Wish } from "../src/drawing/drawer.ts";
+import { readSettings } from "../src/drawing/settings.ts";
 import { FRESH, partsOf, type Source } from "../src/drawing/source.ts";
 
 const SETTINGS = { seed: 4, locked: true, samples: 3, temperature: 0.9, topP: 0.95, guidance: 1 };
@@ -138,4 +139,13 @@ test("pictures like one have its noise at first, and others beside it after that
     [0, 9, 5, { kind: "between", to: 4, share: 0 }],
     [2, 9, 5, { kind: "between", to: 6, share: 0.2 }],
   ]);
+});
+
+test("guidance from a link is taken by models that can be guided, and by no other", () => {
+  const guidanceOf = (unconditional: boolean) => {
+    const sampling = { temperature: 1, topK: null, topP: 1, guidance: 1 };
+    const transformer = { layers: 1, width: 8, heads: 1, unconditional };
+    return readSettings({ guidance: 2 }, { sampling, transformer }).guidance;
+  };
+  expect([guidanceOf(true), guidanceOf(false)]).toEqual([2, 1]);
 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { ImageGenerator } from "@iqvae/runtime";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { findChromium } from "../../../scripts/chromium.mjs";
-import { defaultSettings, readSettings } from "../src/drawing/settings.ts";
+import { readSettings } from "../src/drawing/settings.ts";
 import { partOf } from "../src/drawing/source.ts";
 import { type Kept, readWork } from "../src/keep/work.ts";
 
@@ -132,7 +132,7 @@ export function loaded(models: string, name: string): Promise<ImageGenerator> {
 /** What the runtime draws in Node for what the page says that it drew for. */
 export async function expected(models: string, work: Kept): Promise<Uint8Array[]> {
   const generator = await loaded(models, work.model);
-  const settings = readSettings(work.settings, defaultSettings(generator.model));
+  const settings = readSettings(work.settings, generator.model);
   const pictures: Uint8Array[] = [];
   for (let place = 0; place < settings.samples; place++) {
     const [[picture] = []] = await generator.draw([work.condition!], partOf(work.source, settings, place));

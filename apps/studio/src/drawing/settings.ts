@@ -14,8 +14,11 @@ export interface Settings {
 
 export const MOST_SAMPLES = 24;
 
+/** What settings depend on. */
+type Model = Pick<Bundle, "sampling" | "transformer">;
+
 /** What the model was exported with. */
-export function defaultSettings({ sampling: { temperature, topP, guidance } }: Bundle): Settings {
+function defaultSettings({ sampling: { temperature, topP, guidance } }: Model): Settings {
   return { seed: 1, locked: true, samples: 8, temperature, topP, guidance };
 }
 
@@ -25,8 +28,9 @@ export function anotherSeed(seed: number): number {
   return next < seed ? next : next + 1;
 }
 
-/** Settings from a link, a file or the last visit: what means nothing is left out. */
-export function readSettings(value: unknown, defaults: Settings): Settings {
+/** Settings from a link, a file or the last visit: what means nothing to the model is left out. */
+export function readSettings(value: unknown, model: Model): Settings {
+  const defaults = defaultSettings(model);
   const given = (typeof value === "object" && value !== null ? value : {}) as Partial<Record<keyof Settings, unknown>>;
   const number = (name: Exclude<keyof Settings, "locked">, low: number, high: number, whole = false) => {
     const read = Number(given[name] ?? Number.NaN);
@@ -39,6 +43,7 @@ export function readSettings(value: unknown, defaults: Settings): Settings {
     samples: number("samples", 1, MOST_SAMPLES, true),
     temperature: number("temperature", 0.05, 2),
     topP: number("topP", 0.05, 1),
-    guidance: number("guidance", 0, 10),
+    // They may be of an earlier model of this name, which could be guided.
+    guidance: model.transformer.unconditional ? number("guidance", 0, 10) : 1,
   };
 }
