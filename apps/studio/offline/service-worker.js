@@ -3,11 +3,14 @@ const FILES = /* files */ [];
 const SHELL = "iqvae-studio-/* version */";
 const MODELS = "iqvae-studio-models";
 
+// Past the browser's own cache: the page of an earlier build may still lie there, which asks for scripts that are gone.
+const fresh = () => FILES.map((file) => new Request(file, { cache: "reload" }));
+
 self.addEventListener("install", (event) => {
   event.waitUntil(
     caches
       .open(SHELL)
-      .then((cache) => cache.addAll(FILES))
+      .then((cache) => cache.addAll(fresh()))
       .then(() => self.skipWaiting()),
   );
 });

@@ -17,6 +17,7 @@ afterAll(async () => {
 
 beforeEach(async () => {
   visit = await begin();
+  site.sent.clear();
   await visit.open(site.url);
 });
 
@@ -187,6 +188,8 @@ test("pictures and conditions can be downloaded", async () => {
 test("without a network the page, its last model and its work are there", async () => {
   await stroke([0.3, 0.3]);
   await visit.page.waitForSelector("text=works offline");
+  // Once for the visit, and once to be kept: what the browser has of its own may be of an earlier build.
+  expect(site.sent.get("/")).toBe(2 * site.sent.get("/index.html")!);
   const [work, pictures] = [await visit.work(), await visit.pictures()];
   await visit.page.waitForTimeout(400);
   await site.stop();

@@ -44,7 +44,10 @@ export async function openSite(names: readonly (ModelName | "start")[]): Promise
     else if (existsSync(file) && statSync(file).isFile()) {
       const bytes = readFileSync(file);
       sent.set(path, (sent.get(path) ?? 0) + bytes.length);
-      response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream" }).end(bytes);
+      // Hosts let browsers keep the page for a while.
+      const age = path === "/" ? { "cache-control": "max-age=600" } : {};
+      const type = TYPES[extname(file)] ?? "application/octet-stream";
+      response.writeHead(200, { "content-type": type, ...age }).end(bytes);
     } else response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
