@@ -97,7 +97,8 @@ export class Studio {
       });
       byId("main", HTMLElement).inert = false;
       byId("loading", HTMLElement).replaceChildren();
-      if (typeof place.source === "string") void keepOffline(place.source).then((kept) => kept && status.offline());
+      if (typeof place.source === "string")
+        void keepOffline(place.source, generator.model).then((kept) => kept && status.offline());
     } catch (error) {
       if (signal.aborted) return;
       byId("loading", HTMLElement).replaceChildren();

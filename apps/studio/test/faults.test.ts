@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
@@ -105,4 +105,20 @@ test("a model from a disk is opened", async () => {
   await visit.page.waitForSelector("main:not([inert])");
   await visit.drawn();
   expect(await visit.page.inputValue(".words")).toBe("1 ripe pears");
+});
+
+test("a model whose weights found no room is not said to work offline", async () => {
+  const assets = join(site.models, "..", "assets");
+  const worker = readdirSync(assets).find((name) => name.startsWith("entry-"))!;
+  const full = 'Cache.prototype.put = async () => { throw new DOMException("full", "QuotaExceededError"); };\n';
+  site.instead.set(`/assets/${worker}`, (response) =>
+    response.writeHead(200, { "content-type": "text/javascript" }).end(full + readFileSync(join(assets, worker))),
+  );
+  await visit.close();
+  visit = await Visit.begin(browser);
+  await visit.open(site.url);
+  const card = "models/pose/README.md";
+  await visit.page.waitForFunction(async (path) => (await caches.match(path)) !== undefined, card);
+  await visit.page.waitForTimeout(100);
+  expect(await visit.page.textContent("#offline")).toBe("");
 });
