@@ -76,34 +76,39 @@ export class Studio {
     const before = this.#bench;
     this.#bench = undefined;
     byId("main", HTMLElement).inert = true;
-    const bar = this.#progress(place);
+    const progress = this.#progress(place);
+    let generator: WorkerGenerator | undefined;
     try {
       await before?.close();
-      const progress = (loaded: number, total: number) => bar(loaded, total);
-      const generator = await WorkerGenerator.load(place.source, { progress, signal });
+      generator = await WorkerGenerator.load(place.source, { progress, signal });
       const work = linked ?? (await kept(place.key));
-      if (signal.aborted) {
-        await generator.dispose();
-        return;
-      }
+      signal.throwIfAborted();
       this.#fault(undefined);
-      const status = new Status(generator, () => void showCard(generator.model, this.#card(place)));
-      this.#bench = new Workbench(generator, {
-        place,
-        kept: work,
-        status,
-        fault: (error) => this.#fault(error),
-        open: (next) => this.#openWork(next),
-      });
+      this.#furnish(generator, place, work);
       byId("main", HTMLElement).inert = false;
       byId("loading", HTMLElement).replaceChildren();
-      if (typeof place.source === "string")
-        void keepOffline(place.source, generator.model).then((kept) => kept && status.offline());
     } catch (error) {
+      // It has no bench that would give its memory back.
+      generator?.dispose().catch(() => {});
       if (signal.aborted) return;
       byId("loading", HTMLElement).replaceChildren();
       this.#fault(error as Error, place);
     }
+  }
+
+  /** Puts a model that has come on a bench. */
+  #furnish(generator: WorkerGenerator, place: Place, work: Kept | undefined): void {
+    const { model } = generator;
+    const status = new Status(generator, () => void showCard(model, this.#card(place)));
+    this.#bench = new Workbench(generator, {
+      place,
+      kept: work,
+      status,
+      fault: (error) => this.#fault(error),
+      open: (next) => this.#openWork(next),
+    });
+    if (typeof place.source === "string")
+      void keepOffline(place.source, model).then((kept) => kept && status.offline());
   }
 
   /** Says how much of a model has come. */

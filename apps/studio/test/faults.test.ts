@@ -41,6 +41,25 @@ test("draws without WebGPU, SharedArrayBuffer and a database", async () => {
   expect(visit.page.workers()).toHaveLength(1);
 });
 
+test("work is kept again after the data of the site was cleared; a model that gets no bench leaves no worker", async () => {
+  const { page } = visit;
+  await visit.open(site.url);
+  const protocol = await page.context().newCDPSession(page);
+  const { origin } = new URL(site.url);
+  await protocol.send("Storage.clearDataForOrigin", { origin, storageTypes: "indexeddb" });
+  await visit.choose("words");
+  await page.fill("#seed", "5");
+  await page.press("#seed", "Enter");
+  await page.waitForTimeout(400); // what is kept waits for more to keep
+  await page.reload();
+  await visit.drawn();
+  expect([await page.textContent("#make-title"), await page.inputValue("#seed")]).toEqual(["Your words", "5"]);
+  await page.evaluate(() => document.querySelector("#tools")!.remove());
+  await page.click("[data-model=pose]");
+  await fault('the page has no HTMLElement with the id "tools"');
+  await expect.poll(() => page.workers().length, { timeout: 60_000 }).toBe(0);
+});
+
 test.each([
   ["is not there", 404, "", "models/models.json: the server answered 404"],
   ["is none", 200, "<html>", 'models/models.json: a list "models" is expected'],

@@ -8,7 +8,13 @@ function open(): Promise<IDBDatabase | undefined> {
     try {
       const request = indexedDB.open(DATABASE, 1);
       request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-      request.onsuccess = () => resolve(request.result);
+      request.onsuccess = () => {
+        // Browsers close it when somebody clears what sites have stored.
+        request.result.onclose = () => {
+          database = undefined;
+        };
+        resolve(request.result);
+      };
       request.onerror = () => resolve(undefined);
     } catch {
       resolve(undefined);
@@ -16,23 +22,35 @@ function open(): Promise<IDBDatabase | undefined> {
   });
 }
 
-const database = open();
+let database: Promise<IDBDatabase | undefined> | undefined;
 
-async function get(key: string): Promise<unknown> {
-  const store = (await database)?.transaction(STORE).objectStore(STORE);
-  if (store === undefined) return undefined;
-  return await new Promise((resolve) => {
-    const request = store.get(key);
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => resolve(undefined);
-  });
+/** What the database answers; nothing where there is none, or where it is closed at this moment. */
+async function ask<T>(
+  mode: IDBTransactionMode,
+  question: (store: IDBObjectStore) => IDBRequest<T>,
+): Promise<T | undefined> {
+  database ??= open();
+  try {
+    const store = (await database)?.transaction(STORE, mode).objectStore(STORE);
+    if (store === undefined) return undefined;
+    return await new Promise((resolve) => {
+      const request = question(store);
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => resolve(undefined);
+    });
+  } catch {
+    return undefined;
+  }
 }
+
+const get = (key: string): Promise<unknown> => ask("readonly", (store) => store.get(key));
 
 /** Keeps the work on a model, and that it was the last. */
 export async function keep(work: Kept): Promise<void> {
-  const store = (await database)?.transaction(STORE, "readwrite").objectStore(STORE);
-  store?.put(writeWork(work), `model:${work.model}`);
-  store?.put(work.model, LAST);
+  await ask("readwrite", (store) => {
+    store.put(writeWork(work), `model:${work.model}`);
+    return store.put(work.model, LAST);
+  });
 }
 
 /** The model that was worked on last. */
