@@ -3,7 +3,7 @@ import { showCard } from "./about.ts";
 import { act } from "./buttons.ts";
 import { byId, h } from "./dom.ts";
 import { icon } from "./icons.ts";
-import { isLink, workOf } from "./keep/link.ts";
+import { dropLink, isLink, workOf } from "./keep/link.ts";
 import { kept, lastModel } from "./keep/store.ts";
 import type { Kept } from "./keep/work.ts";
 import { DEEDS, fetchModels, type Place, pickedModel } from "./models/list.ts";
@@ -40,9 +40,9 @@ export class Studio {
       linked = await workOf(location.hash);
     } catch (error) {
       trouble = error as Error;
+      dropLink();
     }
-    if (isLink(location.hash)) history.replaceState(null, "", location.pathname + location.search);
-    if (linked !== undefined) await this.#openWork(linked);
+    if (linked !== undefined) await this.#openWork(linked, false);
     else if (this.#bench === undefined) {
       const last = await lastModel();
       const place = this.#places.find(({ key }) => key === last) ?? this.#places[0];
@@ -55,16 +55,20 @@ export class Studio {
     if (trouble !== undefined) this.#fault(trouble);
   }
 
-  /** Opens the model of a link or a file, with all that it says. */
-  async #openWork(work: Kept): Promise<void> {
+  /** Opens the model of a link or a file, with all that it says. @param own as a workbench takes it */
+  async #openWork(work: Kept, own: boolean): Promise<void> {
     const place = this.#places.find(({ key }) => key === work.model);
+    if (place !== undefined) {
+      await this.#openModel(place, work, own);
+      return;
+    }
+    dropLink();
     const [first] = this.#places;
-    if (place !== undefined) await this.#openModel(place, work);
-    else if (this.#bench === undefined && first !== undefined) await this.#openModel(first);
-    if (place === undefined) this.#fault(new Error(`This is work on the model "${work.model}", which is not here.`));
+    if (this.#bench === undefined && first !== undefined) await this.#openModel(first);
+    this.#fault(new Error(`This is work on the model "${work.model}", which is not here.`));
   }
 
-  async #openModel(place: Place, linked?: Kept): Promise<void> {
+  async #openModel(place: Place, given?: Kept, own = true): Promise<void> {
     this.#loading.abort();
     this.#loading = new AbortController();
     const { signal } = this.#loading;
@@ -81,10 +85,10 @@ export class Studio {
     try {
       await before?.close();
       generator = await WorkerGenerator.load(place.source, { progress, signal });
-      const work = linked ?? (await kept(place.key));
+      const work = given ?? (await kept(place.key));
       signal.throwIfAborted();
       this.#fault(undefined);
-      this.#furnish(generator, place, work);
+      this.#furnish(generator, { place, work, own });
       byId("main", HTMLElement).inert = false;
       byId("loading", HTMLElement).replaceChildren();
     } catch (error) {
@@ -92,20 +96,20 @@ export class Studio {
       generator?.dispose().catch(() => {});
       if (signal.aborted) return;
       byId("loading", HTMLElement).replaceChildren();
-      this.#fault(error as Error, place);
+      this.#fault(error as Error, { name: place.name, again: () => void this.#openModel(place, given, own) });
     }
   }
 
   /** Puts a model that has come on a bench. */
-  #furnish(generator: WorkerGenerator, place: Place, work: Kept | undefined): void {
+  #furnish(generator: WorkerGenerator, given: { place: Place; work: Kept | undefined; own: boolean }): void {
     const { model } = generator;
+    const { place } = given;
     const status = new Status(generator, () => void showCard(model, this.#card(place)));
     this.#bench = new Workbench(generator, {
-      place,
-      kept: work,
+      ...given,
       status,
       fault: (error) => this.#fault(error),
-      open: (next) => this.#openWork(next),
+      open: (next) => this.#openWork(next, true),
     });
     if (typeof place.source === "string")
       void keepOffline(place.source, model).then((kept) => kept && status.offline());
@@ -175,19 +179,18 @@ export class Studio {
     return [input, act("folder", "Open a model of your own", () => input.click())];
   }
 
-  /** Shows what went wrong; with a place, how to try again. */
-  #fault(error: Error | undefined, place?: Place): void {
+  /** Shows what went wrong; with a model, how to try again to open it. */
+  #fault(error: Error | undefined, model?: { name: string; again: () => void }): void {
     const fault = byId("fault", HTMLElement);
     if (error === undefined) {
       fault.replaceChildren();
       return;
     }
     const { problem } = error as Partial<ModelError>;
-    const what = place && problem !== undefined ? `The model "${place.name}" cannot be opened. ` : "";
-    const again = () => place && void this.#openModel(place);
+    const what = model && problem !== undefined ? `The model "${model.name}" cannot be opened. ` : "";
     fault.replaceChildren(
       h("p", {}, `${what}${error.message}`),
-      ...(place ? [h("button", { type: "button", class: "plain", click: again }, "Try again")] : []),
+      ...(model ? [h("button", { type: "button", class: "plain", click: model.again }, "Try again")] : []),
     );
   }
 

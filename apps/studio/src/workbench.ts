@@ -8,7 +8,7 @@ import { exampleButtons, examplesOf } from "./editors/examples.ts";
 import { History } from "./editors/history.ts";
 import { type Editor, editorFor } from "./editors/index.ts";
 import { saveCondition, savePicture, saveWork } from "./keep/download.ts";
-import { linkTo } from "./keep/link.ts";
+import { dropLink, linkTo } from "./keep/link.ts";
 import { keep } from "./keep/store.ts";
 import { type Kept, readWork } from "./keep/work.ts";
 import type { Place } from "./models/list.ts";
@@ -36,22 +36,28 @@ export class Workbench {
   readonly #undo = act("undo", "Undo", () => this.#go("undo"), "Ctrl Z");
   readonly #redo = act("redo", "Redo", () => this.#go("redo"), "Ctrl Y");
   #keeping: ReturnType<typeof setTimeout> | undefined;
+  #own: boolean;
 
-  /** @param options `fault` shows what went wrong, `undefined` that nothing did; `open` opens work on any model */
+  /**
+   * @param options `own` is false for work of a link, which takes the place of somebody's own once they have changed it; `fault` shows
+   * what went wrong, `undefined` that nothing did; `open` opens work on any model
+   */
   constructor(
     generator: WorkerGenerator,
     options: {
       place: Place;
-      kept: Kept | undefined;
+      work: Kept | undefined;
+      own: boolean;
       status: Status;
       fault: (error: Error | undefined) => void;
       open: (work: Kept) => Promise<void>;
     },
   ) {
-    const { place, kept, status, fault } = options;
+    const { place, work, own, status, fault } = options;
     const { model, condition } = generator;
     this.generator = generator;
     this.#place = place;
+    this.#own = own;
     this.#status = status;
     this.#fault = fault;
     this.#open = options.open;
@@ -60,16 +66,16 @@ export class Workbench {
       problem: fault,
     });
     this.#gallery = new Gallery(model.size, () => this.#ways?.refresh());
-    const settings = readSettings(kept?.settings, model);
+    const settings = readSettings(work?.settings, model);
     this.#panel = new SettingsPanel(settings, model.transformer.unconditional, ({ samples }) => {
       this.#gallery.resize(samples);
-      this.#draw();
+      this.#update();
     });
     this.#ways = new Ways(this.#gallery, model.grids.image, {
       seed: () => this.#panel.settings.seed,
       changed: (said) => {
         announce(said);
-        this.#draw();
+        this.#update();
       },
     });
     this.#drawer = new Drawer(generator, {
@@ -79,12 +85,13 @@ export class Workbench {
       failed: fault,
     });
     this.#gallery.resize(settings.samples);
-    const first = this.#first(kept?.condition);
+    const first = this.#first(work?.condition);
     this.#editor.show(first);
     this.#history = new History(first);
-    this.#ways.show(this.#fitting(kept?.source ?? FRESH));
+    this.#ways.show(this.#fitting(work?.source ?? FRESH));
     this.#layOut(exampleButtons(model, condition, (bytes) => this.#show(bytes)));
-    this.#draw();
+    if (own) this.#update();
+    else this.#draw();
   }
 
   /** What is kept of all this. */
@@ -200,6 +207,7 @@ export class Workbench {
   }
 
   #changed(ended: boolean): void {
+    this.#claim();
     const condition = this.#editor.value();
     if (!ended) {
       if (condition !== undefined) this.#drawer.preview(this.#wish(condition), this.#gallery.place);
@@ -208,7 +216,7 @@ export class Workbench {
     this.#history.push(condition ?? this.#editor.blank);
     if (!this.#panel.settings.locked)
       this.#panel.show({ ...this.#panel.settings, seed: anotherSeed(this.#panel.settings.seed) });
-    this.#draw();
+    this.#update();
   }
 
   #draw(): void {
@@ -217,8 +225,20 @@ export class Workbench {
     if (condition === undefined) this.#drawer.stop();
     else this.#drawer.draw(this.#wish(condition), this.#gallery.place);
     this.#refresh();
+  }
+
+  /** Draws what was changed, and keeps it. */
+  #update(): void {
+    this.#claim();
+    this.#draw();
     clearTimeout(this.#keeping);
     this.#keeping = setTimeout(() => this.#keepNow(), KEEP_AFTER);
+  }
+
+  /** From the first change on the work is somebody's own, and the address leads to no other. */
+  #claim(): void {
+    this.#own = true;
+    dropLink();
   }
 
   #wish(condition: Uint8Array) {
@@ -235,7 +255,7 @@ export class Workbench {
 
   #keepNow(): void {
     clearTimeout(this.#keeping);
-    if (typeof this.#place.source === "string") void keep(this.work);
+    if (this.#own && typeof this.#place.source === "string") void keep(this.work);
   }
 
   #refresh(): void {
@@ -246,7 +266,7 @@ export class Workbench {
   #show(condition: Uint8Array): void {
     this.#editor.show(condition);
     this.#history.push(condition);
-    this.#draw();
+    this.#update();
   }
 
   #go(where: "undo" | "redo"): void {
@@ -254,7 +274,7 @@ export class Workbench {
     if (condition === undefined) return;
     this.#editor.show(condition);
     announce(where === "undo" ? "undone" : "done again");
-    this.#draw();
+    this.#update();
   }
 
   async #saveCondition(): Promise<void> {
@@ -279,8 +299,8 @@ export class Workbench {
 
   async #copyLink(): Promise<void> {
     const link = await linkTo(this.work);
-    history.replaceState(null, "", link);
     await navigator.clipboard.writeText(link).catch(() => {
+      history.replaceState(null, "", link);
       throw new Error("The browser does not let this page copy; take the link from its address.");
     });
     announce("The link is copied");

@@ -94,20 +94,42 @@ test("a visit goes on where the last one ended", async () => {
   expect(await visit.pictures()).toEqual(pictures);
 });
 
-test("a link gives another browser the same pictures; one that is cut off says so", async () => {
+/** The seed, too, says which work it is. */
+const seedIs = async (one: Visit, seed: number) => {
+  await one.drawn();
+  expect(await one.page.inputValue("#seed")).toBe(String(seed));
+};
+const reseed = async (one: Visit, seed: number) => {
+  await one.page.fill("#seed", String(seed));
+  await one.page.press("#seed", "Enter");
+  await one.page.waitForTimeout(400); // what is kept waits for more to keep
+};
+
+test("a link gives another browser the same pictures, and takes no work from anybody; one that is cut off says so", async () => {
   await visit.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   await stroke([0.3, 0.3]);
   const [work, pictures] = [await visit.work(), await visit.pictures()];
   await visit.press("Copy a link");
-  await visit.page.waitForFunction(() => location.hash !== "");
+  await visit.page.waitForSelector("#announcer:text('The link is copied')", { state: "attached" });
   const link = await visit.page.evaluate(() => navigator.clipboard.readText());
+  await reseed(visit, 2);
+  await visit.page.reload();
+  await seedIs(visit, 2);
   const other = await begin();
+  await other.open(site.url);
+  await reseed(other, 3);
+  await other.page.goto("about:blank");
   await other.open(link);
   expect(await other.work()).toEqual(work);
   expect(await other.pictures()).toEqual(pictures);
-  const third = await begin();
-  await third.page.goto(link.slice(0, -20));
-  await third.page.waitForSelector("#fault :text('The link cannot be read')");
+  await other.page.reload();
+  await seedIs(other, 1);
+  await other.page.waitForTimeout(400);
+  await other.page.goto("about:blank");
+  await other.open(site.url);
+  await seedIs(other, 3);
+  await other.page.goto(link.slice(0, -20));
+  await other.page.waitForSelector("#fault :text('The link cannot be read')");
 });
 
 test("a link to a place on the page opens nothing anew; one to other work does", async () => {

@@ -6,6 +6,11 @@ const MARK = "#work=";
 /** Whether an address asks for work, and not for a place on the page. */
 export const isLink = (hash: string): boolean => hash.startsWith(MARK);
 
+/** Takes a link out of the page's address: it asks for what is no longer there. */
+export function dropLink(): void {
+  if (isLink(location.hash)) history.replaceState(null, "", location.pathname + location.search);
+}
+
 /** The address of the page with all that is on it, packed behind the `#`, which no server sees. */
 export async function linkTo(work: Kept): Promise<string> {
   const packed = await through(new TextEncoder().encode(writeWork(work)), new CompressionStream("deflate-raw"));
