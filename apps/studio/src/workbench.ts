@@ -299,10 +299,13 @@ export class Workbench {
 
   async #copyLink(): Promise<void> {
     const link = await linkTo(this.work);
-    await navigator.clipboard.writeText(link).catch(() => {
+    try {
+      // Without HTTPS there is no clipboard.
+      await navigator.clipboard.writeText(link);
+    } catch {
       history.replaceState(null, "", link);
       throw new Error("The browser does not let this page copy; take the link from its address.");
-    });
+    }
     announce("The link is copied");
   }
 

@@ -132,6 +132,18 @@ test("a link gives another browser the same pictures, and takes no work from any
   await other.page.waitForSelector("#fault :text('The link cannot be read')");
 });
 
+test("where there is no clipboard, the address has the link until the work is another", async () => {
+  // As on a page without HTTPS.
+  await visit.page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: undefined }));
+  await reseed(visit, 2);
+  await visit.press("Copy a link");
+  await visit.page.waitForSelector("#fault :text('take the link from its address')");
+  expect(await visit.page.evaluate(() => location.hash)).toMatch(/^#work=/);
+  await reseed(visit, 4);
+  await visit.page.reload();
+  await seedIs(visit, 4);
+});
+
 test("a link to a place on the page opens nothing anew; one to other work does", async () => {
   await stroke([0.3, 0.3]);
   const work = await visit.work();
