@@ -247,18 +247,76 @@ test("a WAV file becomes the spectrogram that the command line makes of it; what
   await visit.page.waitForSelector("#fault :text('sound.wav cannot be read')");
 });
 
-test("the microphone is listened to until Stop is pressed", async () => {
-  await visit.choose("sound");
-  await visit.page.context().grantPermissions(["microphone"]);
-  const before = await condition();
-  await visit.press("Record");
-  await visit.page.waitForTimeout(1200);
-  await visit.press("Stop");
-  await visit.page.waitForSelector("text=your voice");
-  const after = await condition();
-  expect(after).not.toEqual(before);
-  // The loudest level is 255: something was heard.
-  expect(Math.max(...after)).toBe(255);
+test("of two sounds the one that was chosen last counts, though the other takes longer", async () => {
+  // The first that is read is kept waiting.
+  await visit.page.evaluate(() => {
+    const { postMessage } = Worker.prototype;
+    Worker.prototype.postMessage = function (this: Worker, message: { kind: string }) {
+      if (message.kind === "wav") Worker.prototype.postMessage = postMessage;
+      setTimeout(() => postMessage.call(this, message), message.kind === "wav" ? 1000 : 0);
+    };
+  });
+  const buffer = Buffer.from(wavOf(Float32Array.from({ length: 8000 }, (_, i) => Math.sin(i / 5))));
+  for (const name of ["older.wav", "newer.wav"])
+    await visit.page.setInputFiles("[aria-label='Sound file']", { name, mimeType: "audio/wav", buffer });
+  await visit.page.waitForSelector("text=newer.wav");
+  await expect.poll(() => visit.page.workers().length, { timeout: 60_000 }).toBe(1);
+  expect(await visit.page.textContent(".tools .value")).toBe("newer.wav");
+});
+
+describe("the microphone", () => {
+  /** Tracks that it was asked for, and what becomes of them. */
+  const tracks = () => visit.page.evaluate(() => (globalThis as unknown as { tracks: string[] }).tracks);
+
+  beforeAll(async () => {
+    await visit.choose("sound");
+    await visit.page.context().grantPermissions(["microphone"]);
+    await visit.page.evaluate(() => {
+      const asked: MediaStreamTrack[] = [];
+      Object.defineProperty(globalThis, "tracks", { get: () => asked.map(({ readyState }) => readyState) });
+      const { mediaDevices } = navigator;
+      const ask = mediaDevices.getUserMedia.bind(mediaDevices);
+      mediaDevices.getUserMedia = async (wish) => {
+        const stream = await ask(wish);
+        asked.push(...stream.getTracks());
+        return stream;
+      };
+    });
+  });
+
+  test("is listened to until Stop is pressed, and once, however often Record is", async () => {
+    const before = await condition();
+    await visit.page.evaluate(() => {
+      const record = document.querySelector<HTMLElement>(".tool-row button")!;
+      record.click();
+      record.click();
+    });
+    await visit.page.getByRole("button", { name: "Stop" }).waitFor();
+    await visit.page.waitForTimeout(1200);
+    expect(await tracks()).toEqual(["live"]);
+    await visit.press("Stop");
+    await visit.page.waitForSelector("text=your voice");
+    expect(await tracks()).toEqual(["ended"]);
+    const after = await condition();
+    expect(after).not.toEqual(before);
+    // The loudest level is 255: something was heard.
+    expect(Math.max(...after)).toBe(255);
+  });
+
+  test("is let go where the browser cannot record", async () => {
+    await visit.page.evaluate(() => {
+      const { MediaRecorder: real } = globalThis;
+      globalThis.MediaRecorder = class {
+        constructor() {
+          globalThis.MediaRecorder = real;
+          throw new Error("no codec");
+        }
+      } as unknown as typeof MediaRecorder;
+    });
+    await visit.press("Record");
+    await visit.page.waitForSelector("#fault :text('no codec')");
+    expect((await tracks()).at(-1)).toBe("ended");
+  });
 });
 
 /** 16 bits, one channel, 16 kHz. */

@@ -3,20 +3,19 @@ import { announce, h, showPixels } from "../dom.ts";
 import { icon } from "../icons.ts";
 import { readSound } from "../media/media.ts";
 import type { Editor, Listener } from "./editor.ts";
-
-/** The longest recording, in milliseconds. */
-const LONGEST = 10_000;
+import { Microphone } from "./microphone.ts";
+import { Newest } from "./newest.ts";
 
 /** A sound, from a file or the microphone. */
 export function audioEditor(spec: AudioSpec, listener: Listener): Editor {
   const condition = plainCondition(spec, spec.bands);
   const blank = new Uint8Array(spec.bands * spec.frames);
   let bytes: Uint8Array | undefined;
-  let recorder: MediaRecorder | undefined;
+  const sounds = new Newest();
   const canvas = h("canvas", { role: "img", class: "sound" });
   const empty = h("p", { class: "empty" }, "Say a word, or choose a sound.");
   const name = h("span", { class: "value" });
-  const record = h("button", { type: "button", class: "tool worded strong", click: () => void toggle() });
+  const record = h("button", { type: "button", class: "tool worded strong", click: () => void microphone.toggle() });
   const input = h("input", {
     type: "file",
     accept: "audio/*,.wav",
@@ -46,46 +45,29 @@ export function audioEditor(spec: AudioSpec, listener: Listener): Editor {
     showPixels(canvas, condition.draw(next, side), side);
   };
   const take = async (sound: Blob, from: string) => {
+    const isNewest = sounds.begin();
     try {
-      show(await readSound(sound, from, spec));
+      const next = await readSound(sound, from, spec);
+      if (!isNewest()) return;
+      show(next);
       name.textContent = from;
       listener.changed(true);
     } catch (error) {
-      listener.problem(error as Error);
+      if (isNewest()) listener.problem(error as Error);
     }
   };
   const label = (recording: boolean) => {
     record.replaceChildren(icon(recording ? "stop" : "record"), h("span", {}, recording ? "Stop" : "Record"));
     record.classList.toggle("recording", recording);
   };
-  const toggle = async () => {
-    if (recorder !== undefined) {
-      recorder.stop();
-      return;
-    }
-    try {
-      const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-      const parts: Blob[] = [];
-      const one = new MediaRecorder(stream);
-      recorder = one;
-      const limit = setTimeout(() => one.stop(), LONGEST);
-      one.addEventListener("dataavailable", ({ data }) => parts.push(data));
-      one.addEventListener("stop", () => {
-        clearTimeout(limit);
-        recorder = undefined;
-        for (const track of stream.getTracks()) track.stop();
-        label(false);
-        void take(new Blob(parts, { type: one.mimeType }), "your voice");
-      });
-      one.start();
-      label(true);
-      announce("recording");
-    } catch (error) {
-      listener.problem(
-        new Error(`The microphone cannot be used (${(error as Error).message}); choose a file instead.`),
-      );
-    }
-  };
+  const microphone = new Microphone({
+    changed(recording) {
+      label(recording);
+      if (recording) announce("recording");
+    },
+    recorded: (sound) => void take(sound, "your voice"),
+    problem: (error) => listener.problem(error),
+  });
   label(false);
   show(undefined);
   return {
@@ -96,6 +78,9 @@ export function audioEditor(spec: AudioSpec, listener: Listener): Editor {
     keys: "The buttons record, or choose a file.",
     blank,
     value: () => bytes?.slice(),
-    show: (next) => show(next.some((level) => level > 0) ? next.slice() : undefined),
+    show(next) {
+      sounds.begin();
+      show(next.some((level) => level > 0) ? next.slice() : undefined);
+    },
   };
 }

@@ -1,6 +1,7 @@
 import { h } from "../dom.ts";
 import { squareOf, toCondition } from "../media/media.ts";
 import type { Editor, Listener } from "./editor.ts";
+import { Newest } from "./newest.ts";
 import { Raster } from "./raster.ts";
 import { rasterTools } from "./tools.ts";
 
@@ -16,6 +17,7 @@ export function linesEditor(size: number, listener: Listener): Editor {
   raster.ink = 1;
   raster.diameter = 1;
   const tools = rasterTools(raster, ["brush", "eraser"], Math.max(4, Math.round(size / 8)));
+  const photos = new Newest();
   return {
     surface: raster.surface,
     tools: h("div", { class: "tools" }, tools.element),
@@ -24,10 +26,16 @@ export function linesEditor(size: number, listener: Listener): Editor {
     keys: "Arrow keys move, with Shift by more; the space bar draws. B and E choose brush and eraser, the brackets the size.",
     blank: new Uint8Array(size * size),
     value: () => raster.bytes.slice(),
-    show: (bytes) => raster.show(bytes),
+    show(bytes) {
+      photos.begin();
+      raster.show(bytes);
+    },
     key: tools.key,
     async convert(photo) {
-      raster.show(await toCondition({ kind: "edges", rgb: squareOf(photo, size), size }));
+      const isNewest = photos.begin();
+      const sketch = await toCondition({ kind: "edges", rgb: squareOf(photo, size), size });
+      if (!isNewest()) return;
+      raster.show(sketch);
       listener.changed(true);
     },
   };

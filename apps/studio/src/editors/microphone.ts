@@ -1,0 +1,65 @@
+/** The longest recording, in milliseconds. */
+const LONGEST = 10_000;
+
+/** What becomes of a recording. */
+interface Hearer {
+  /** It goes on, or it has ended. */
+  changed(recording: boolean): void;
+  recorded(sound: Blob): void;
+  problem(error: Error): void;
+}
+
+/** The microphone, for one recording at a time. */
+export class Microphone {
+  readonly #hearer: Hearer;
+  #recorder: MediaRecorder | undefined;
+  /** Whether somebody is being asked if the page may listen. */
+  #asks = false;
+
+  constructor(hearer: Hearer) {
+    this.#hearer = hearer;
+  }
+
+  /** Begins to record, or ends it. */
+  async toggle(): Promise<void> {
+    if (this.#recorder !== undefined) {
+      this.#recorder.stop();
+      return;
+    }
+    if (this.#asks) return;
+    this.#asks = true;
+    let stream: MediaStream | undefined;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+      this.#record(stream);
+    } catch (error) {
+      if (stream !== undefined) release(stream);
+      const reason = `The microphone cannot be used (${(error as Error).message}); choose a file instead.`;
+      this.#hearer.problem(new Error(reason));
+    } finally {
+      this.#asks = false;
+    }
+  }
+
+  #record(stream: MediaStream): void {
+    const parts: Blob[] = [];
+    const recorder = new MediaRecorder(stream);
+    recorder.addEventListener("dataavailable", ({ data }) => parts.push(data));
+    recorder.addEventListener("stop", () => {
+      clearTimeout(limit);
+      this.#recorder = undefined;
+      release(stream);
+      this.#hearer.changed(false);
+      this.#hearer.recorded(new Blob(parts, { type: recorder.mimeType }));
+    });
+    recorder.start();
+    const limit = setTimeout(() => recorder.stop(), LONGEST);
+    this.#recorder = recorder;
+    this.#hearer.changed(true);
+  }
+}
+
+/** Listens no longer, which browsers show. */
+function release(stream: MediaStream): void {
+  for (const track of stream.getTracks()) track.stop();
+}
