@@ -12,6 +12,7 @@ import { dropLink, linkTo } from "./keep/link.ts";
 import { keep } from "./keep/store.ts";
 import { type Kept, readWork } from "./keep/work.ts";
 import type { Place } from "./models/list.ts";
+import { photoActs } from "./photo.ts";
 import { Gallery } from "./results/gallery.ts";
 import { Ways } from "./results/ways.ts";
 import { SettingsPanel } from "./settings/panel.ts";
@@ -37,6 +38,7 @@ export class Workbench {
   readonly #redo = act("redo", "Redo", () => this.#go("redo"), "Ctrl Y");
   #keeping: ReturnType<typeof setTimeout> | undefined;
   #own: boolean;
+  #closed = false;
 
   /**
    * @param options `own` is false for work of a link, which takes the place of somebody's own once they have changed it; `fault` shows
@@ -59,11 +61,13 @@ export class Workbench {
     this.#place = place;
     this.#own = own;
     this.#status = status;
-    this.#fault = fault;
+    this.#fault = (error) => {
+      if (!this.#closed) fault(error);
+    };
     this.#open = options.open;
     this.#editor = editorFor(model.condition, model.size, {
       changed: (ended) => this.#changed(ended),
-      problem: fault,
+      problem: this.#fault,
     });
     this.#gallery = new Gallery(model.size, () => this.#ways?.refresh());
     const settings = readSettings(work?.settings, model);
@@ -82,7 +86,7 @@ export class Workbench {
       frame: (at, frame) => this.#gallery.show(at, frame),
       begun: () => this.#gallery.outdate(),
       done: (seconds) => this.#done(seconds),
-      failed: fault,
+      failed: this.#fault,
     });
     this.#gallery.resize(settings.samples);
     const first = this.#first(work?.condition);
@@ -114,10 +118,12 @@ export class Workbench {
     return true;
   }
 
-  /** Ends what is being drawn, and gives the memory back. */
+  /** Ends what is being drawn, and gives the memory back. What comes after that, as of a photo that takes its time, is of no use. */
   async close(): Promise<void> {
     this.#drawer.stop();
     this.#keepNow();
+    this.#closed = true;
+    this.#editor.close?.();
     await this.generator.dispose();
   }
 
@@ -130,7 +136,7 @@ export class Workbench {
     byId("tools", HTMLElement).replaceChildren(editor.tools);
     byId("examples", HTMLElement).replaceChildren(...examples);
     byId("acts", HTMLElement).replaceChildren(
-      ...this.#photoActs(),
+      ...photoActs(editor, (promise) => this.#try(promise)),
       this.#undo,
       this.#redo,
       act("clear", "Clear", () => this.#show(editor.blank)),
@@ -151,34 +157,6 @@ export class Workbench {
       ),
     );
     this.#refresh();
-  }
-
-  /** What can be done with a photo. */
-  #photoActs(): Node[] {
-    const { trace, convert } = this.#editor;
-    if (trace === undefined && convert === undefined) return [];
-    const label = convert ? "Make a sketch of a photo" : "Lay a photo under it";
-    let traced = false;
-    const under = (photo: ImageBitmap | undefined) => {
-      traced = photo !== undefined;
-      trace?.(photo);
-      button.setAttribute("aria-pressed", String(traced));
-    };
-    const use = async (file: File) => {
-      const photo = await createImageBitmap(file).catch(() => {
-        throw new Error(`${file.name} is not a picture that this browser can read.`);
-      });
-      if (convert) await convert(photo);
-      else under(photo);
-    };
-    const [input, button] = filePicker(
-      "image/*",
-      label,
-      (file) => this.#try(use(file)),
-      (click) => act("photo", label, () => (traced ? under(undefined) : click())),
-    );
-    if (trace) button.setAttribute("aria-pressed", "false");
-    return [input, button];
   }
 
   /** What was kept, else an example, else nothing. */
@@ -207,6 +185,7 @@ export class Workbench {
   }
 
   #changed(ended: boolean): void {
+    if (this.#closed) return;
     this.#claim();
     const condition = this.#editor.value();
     if (!ended) {
@@ -229,6 +208,7 @@ export class Workbench {
 
   /** Draws what was changed, and keeps it. */
   #update(): void {
+    if (this.#closed) return;
     this.#claim();
     this.#draw();
     clearTimeout(this.#keeping);
@@ -294,7 +274,7 @@ export class Workbench {
     } catch (error) {
       throw new Error(`${file.name} cannot be read: ${(error as Error).message}. Choose a file of settings.`);
     }
-    await this.#open(work);
+    if (!this.#closed) await this.#open(work);
   }
 
   async #copyLink(): Promise<void> {

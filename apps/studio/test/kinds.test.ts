@@ -317,6 +317,27 @@ describe("the microphone", () => {
     await visit.page.waitForSelector("#fault :text('no codec')");
     expect((await tracks()).at(-1)).toBe("ended");
   });
+
+  test("is let go when another model is chosen", async () => {
+    await visit.press("Record");
+    await visit.page.getByRole("button", { name: "Stop" }).waitFor();
+    await visit.choose("words");
+    expect((await tracks()).at(-1)).toBe("ended");
+  });
+});
+
+test("words that were just typed do not follow when another model is chosen", async () => {
+  await visit.page.evaluate(() => {
+    const area = document.querySelector<HTMLTextAreaElement>(".words")!;
+    area.value = "a pear";
+    area.dispatchEvent(new Event("input"));
+    document.querySelector<HTMLElement>("[data-model=lines]")!.click();
+  });
+  await visit.page.waitForSelector("main:not([inert]) .raster");
+  await visit.page.waitForTimeout(500); // longer than somebody who types pauses
+  expect(await visit.page.textContent("#fault")).toBe("");
+  await visit.choose("words");
+  expect(await visit.page.inputValue(".words")).toBe("a pear");
 });
 
 /** 16 bits, one channel, 16 kHz. */

@@ -82,5 +82,6 @@ export function audioEditor(spec: AudioSpec, listener: Listener): Editor {
       sounds.begin();
       show(next.some((level) => level > 0) ? next.slice() : undefined);
     },
+    close: () => microphone.close(),
   };
 }

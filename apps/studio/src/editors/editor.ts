@@ -30,4 +30,6 @@ export interface Editor {
   trace?(photo: ImageBitmap | undefined): void;
   /** Makes a condition of a photo. */
   convert?(photo: ImageBitmap): Promise<void>;
+  /** Ends what goes on by itself: another model takes the page. */
+  close?(): void;
 }

@@ -15,6 +15,7 @@ export class Microphone {
   #recorder: MediaRecorder | undefined;
   /** Whether somebody is being asked if the page may listen. */
   #asks = false;
+  #closed = false;
 
   constructor(hearer: Hearer) {
     this.#hearer = hearer;
@@ -31,7 +32,8 @@ export class Microphone {
     let stream: MediaStream | undefined;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-      this.#record(stream);
+      if (this.#closed) release(stream);
+      else this.#record(stream);
     } catch (error) {
       if (stream !== undefined) release(stream);
       const reason = `The microphone cannot be used (${(error as Error).message}); choose a file instead.`;
@@ -39,6 +41,12 @@ export class Microphone {
     } finally {
       this.#asks = false;
     }
+  }
+
+  /** Listens no longer; what was recorded is of no use to anybody. */
+  close(): void {
+    this.#closed = true;
+    this.#recorder?.stop();
   }
 
   #record(stream: MediaStream): void {
@@ -49,6 +57,7 @@ export class Microphone {
       clearTimeout(limit);
       this.#recorder = undefined;
       release(stream);
+      if (this.#closed) return;
       this.#hearer.changed(false);
       this.#hearer.recorded(new Blob(parts, { type: recorder.mimeType }));
     });
@@ -59,7 +68,7 @@ export class Microphone {
   }
 }
 
-/** Listens no longer, which browsers show. */
+/** Gives the microphone back: browsers show who has it. */
 function release(stream: MediaStream): void {
   for (const track of stream.getTracks()) track.stop();
 }

@@ -56,5 +56,6 @@ export function textEditor(spec: TextSpec, listener: Listener): Editor {
       area.value = textOf(bytes);
       count();
     },
+    close: () => clearTimeout(timer),
   };
 }
