@@ -83,8 +83,11 @@ export class Workbench {
       },
     });
     this.#drawer = new Drawer(generator, {
-      frame: (at, frame) => this.#gallery.show(at, frame),
-      begun: () => this.#gallery.outdate(),
+      frame: (at, frame) => {
+        this.#gallery.show(at, frame);
+        this.#ways.refresh();
+      },
+      begun: () => this.#outdate(),
       done: (seconds) => this.#done(seconds),
       failed: this.#fault,
     });
@@ -225,11 +228,15 @@ export class Workbench {
     return { condition, settings: this.#panel.settings, source: this.#ways.source };
   }
 
+  #outdate(): void {
+    this.#gallery.outdate();
+    this.#ways.refresh();
+  }
+
   #done(seconds: number): void {
     const { samples } = this.#panel.settings;
     this.#status.drew(samples, seconds);
     this.#panel.time(seconds / samples);
-    this.#ways.refresh();
     announce(samples === 1 ? "The picture is drawn" : `${samples} pictures are drawn`);
   }
 

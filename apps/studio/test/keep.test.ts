@@ -171,6 +171,25 @@ test("the distance of pictures like one is changed by keys, one after the other"
 });
 
 test("what is not marked stays when a part is drawn anew", async () => {
+  // A picture of which tokens are missing is none to keep a part of.
+  const seen = await visit.page.evaluate(async () => {
+    const button = (name: string) =>
+      [...document.querySelectorAll("button")].find((one) => (one.ariaLabel ?? one.textContent) === name)!;
+    const { style } = document.querySelector<HTMLElement>(".cell")!;
+    const states: [share: number, can: boolean][] = [];
+    const look = () => states.push([Number(style.getPropertyValue("--share")), !button("Redraw a part").disabled]);
+    const frames = new MutationObserver(look);
+    frames.observe(document.querySelector(".cell")!, { attributeFilter: ["style"] });
+    button("Another seed").click();
+    const atOnce = button("Redraw a part").disabled;
+    while (states.at(-1)?.[0] !== 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    frames.disconnect();
+    return { atOnce, states };
+  });
+  expect(seen.atOnce).toBe(true);
+  expect(seen.states.length).toBeGreaterThan(1);
+  for (const [share, can] of seen.states) expect(can).toBe(share === 1);
+  await visit.drawn();
   await visit.press("Redraw a part");
   await visit.stroke(".mask", [0.1, 0.1], [0.9, 0.1]);
   await visit.drawn();

@@ -4,7 +4,7 @@ import { byId, h, showPixels } from "../dom.ts";
 export interface Picture {
   pixels: Uint8Array | undefined;
   tokens: Int32Array | undefined;
-  /** How much of it is drawn. */
+  /** How much of it is drawn of what is there now. */
   share: number;
 }
 
@@ -40,10 +40,6 @@ export class Gallery {
     return this.#places[this.#at]?.picture;
   }
 
-  get pictures(): readonly Picture[] {
-    return this.#places.map(({ picture }) => picture);
-  }
-
   /** Makes room for as many pictures; those that are there stay. */
   resize(count: number): void {
     while (this.#places.length > count) this.#places.pop()!.cell.remove();
@@ -72,9 +68,12 @@ export class Gallery {
     this.#chosen();
   }
 
-  /** Says of all pictures that they are of an earlier condition. */
+  /** Says of all pictures that they are of an earlier condition: they are to be drawn yet. */
   outdate(): void {
-    for (const { cell } of this.#places) cell.classList.add("old");
+    for (const { cell, picture } of this.#places) {
+      cell.classList.add("old");
+      picture.share = 0;
+    }
   }
 
   /** Shows a picture, or one on the way. */

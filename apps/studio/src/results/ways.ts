@@ -58,7 +58,13 @@ export class Ways {
   refresh(): void {
     const [like, redraw] = this.acts;
     like!.disabled = this.#source.kind !== "fresh" || this.#gallery.picture?.pixels === undefined;
-    redraw!.disabled = this.#gallery.picture?.tokens === undefined;
+    redraw!.disabled = this.#base === undefined;
+  }
+
+  /** Tokens of the picture in focus, once all of them are there. */
+  get #base(): Int32Array | undefined {
+    const { picture } = this.#gallery;
+    return picture?.share === 1 ? picture.tokens : undefined;
   }
 
   #take(source: Source, said: string): void {
@@ -71,17 +77,18 @@ export class Ways {
     this.#gallery.choose(0);
   }
 
-  /** What began it gets the focus back. */
+  /** What began it gets the focus back, or, while there is nothing yet to redraw, the button beside it. */
   #done({ kind }: Source): void {
     this.#take(FRESH, "All pictures anew");
-    this.acts[kind === "redraw" ? 1 : 0]!.focus({ preventScroll: true });
+    const [like, redraw] = this.acts;
+    const began = kind === "redraw" && !redraw!.disabled ? redraw : like;
+    began!.focus({ preventScroll: true });
   }
 
   /** Begins with a mask on which nothing is marked: all is kept. */
   #redraw(): void {
-    const { picture, pictures } = this.#gallery;
-    const base = picture?.tokens;
-    if (base === undefined || pictures.length === 0) return;
+    const base = this.#base;
+    if (base === undefined) return;
     this.show({ kind: "redraw", fixed: base.slice(), base });
     this.#mask!.element.focus({ preventScroll: true });
   }
