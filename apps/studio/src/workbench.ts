@@ -3,7 +3,7 @@ import { act, filePicker, worded } from "./buttons.ts";
 import { announce, byId } from "./dom.ts";
 import { Drawer } from "./drawing/drawer.ts";
 import { anotherSeed, readSettings } from "./drawing/settings.ts";
-import { FRESH, type Source } from "./drawing/source.ts";
+import { FRESH, fitting } from "./drawing/source.ts";
 import { exampleButtons, examplesOf } from "./editors/examples.ts";
 import { History } from "./editors/history.ts";
 import { type Editor, editorFor } from "./editors/index.ts";
@@ -95,7 +95,7 @@ export class Workbench {
     const first = this.#first(work?.condition);
     this.#editor.show(first);
     this.#history = new History(first);
-    this.#ways.show(this.#fitting(work?.source ?? FRESH));
+    this.#ways.show(fitting(work?.source ?? FRESH, model));
     this.#layOut(exampleButtons(model, condition, (bytes) => this.#show(bytes)));
     if (own) this.#update();
     else this.#draw();
@@ -104,7 +104,8 @@ export class Workbench {
   /** What is kept of all this. */
   get work(): Kept {
     const { settings } = this.#panel;
-    return { model: this.#place.key, condition: this.#editor.value(), settings, source: this.#ways.source };
+    const condition = this.#editor.value() ?? this.#history.left;
+    return { model: this.#place.key, condition, settings, source: this.#ways.source };
   }
 
   /** @returns whether the key meant something */
@@ -177,35 +178,29 @@ export class Workbench {
     return this.#editor.blank;
   }
 
-  /** A source that the model can draw from. */
-  #fitting(source: Source): Source {
-    if (source.kind !== "redraw") return source;
-    const { grids, autoencoders } = this.generator.model;
-    const count = grids.image[0] * grids.image[1];
-    const fits = (tokens: Int32Array) =>
-      tokens.length === count && tokens.every((token) => token >= -1 && token < autoencoders.image.codes);
-    return fits(source.fixed) && fits(source.base) ? source : FRESH;
-  }
-
   #changed(ended: boolean): void {
     if (this.#closed) return;
     this.#claim();
     const condition = this.#editor.value();
-    if (!ended) {
-      if (condition !== undefined) this.#drawer.preview(this.#wish(condition), this.#gallery.place);
-      return;
-    }
-    this.#history.push(condition ?? this.#editor.blank);
-    if (!this.#panel.settings.locked)
-      this.#panel.show({ ...this.#panel.settings, seed: anotherSeed(this.#panel.settings.seed) });
-    this.#update();
+    if (condition === undefined) this.#history.stray();
+    else if (ended) this.#step(condition);
+    else this.#drawer.preview(this.#wish(condition), this.#gallery.place);
+    if (ended) this.#update();
+  }
+
+  #step(condition: Uint8Array): void {
+    this.#history.push(condition);
+    const { settings } = this.#panel;
+    if (!settings.locked) this.#panel.show({ ...settings, seed: anotherSeed(settings.seed) });
   }
 
   #draw(): void {
     this.#fault(undefined);
     const condition = this.#editor.value();
-    if (condition === undefined) this.#drawer.stop();
-    else this.#drawer.draw(this.#wish(condition), this.#gallery.place);
+    if (condition === undefined) {
+      this.#drawer.stop();
+      this.#outdate();
+    } else this.#drawer.draw(this.#wish(condition), this.#gallery.place);
     this.#refresh();
   }
 

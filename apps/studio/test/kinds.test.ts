@@ -197,6 +197,10 @@ test("boxes are drawn, moved, stretched, given another class and removed", async
   const wanted = [0.2, 0.3, 0.4, 0.2];
   for (const [i, got] of [left, top, width, height].entries())
     expect(Math.abs(got! - wanted[i]! * 255)).toBeLessThan(10);
+  // A box is one step.
+  await visit.press("Undo");
+  expect(await visit.page.locator(".box").count()).toBe(0);
+  await visit.press("Redo");
   await visit.stroke(".plane", [0.4, 0.4], [0.5, 0.6]);
   const moved = await condition();
   expect([...moved.subarray(3, 5)]).toEqual([width, height]);
@@ -220,6 +224,14 @@ test("words are written, and too many are refused", async () => {
   await visit.page.fill(".words", "a text that is longer than the model has ever read");
   expect(await visit.page.getAttribute(".words", "aria-invalid")).toBe("true");
   expect(await visit.page.textContent(".tools .value")).toMatch(/^\d+ bytes too many$/);
+  await visit.page.press(".words", "Enter");
+  expect(await visit.page.locator(".cell:not(.old)").count()).toBe(0);
+  expect(textOf((await visit.work()).condition!)).toBe("ripe pear 🍐");
+  // They are no step of their own.
+  await visit.press("Undo");
+  expect(await visit.page.inputValue(".words")).toBe("ripe pear 🍐");
+  await visit.press("Undo");
+  expect(await visit.page.inputValue(".words")).toBe("1 ripe pears");
 });
 
 test("guidance is there for models that know no condition, and draws otherwise", async () => {

@@ -1,4 +1,4 @@
-import type { ImageOptions } from "@iqvae/runtime";
+import type { Bundle, ImageOptions } from "@iqvae/runtime";
 import type { Settings } from "./settings.ts";
 
 /** What the pictures of the grid have in common beside their condition. */
@@ -11,6 +11,15 @@ export type Source =
   | { readonly kind: "redraw"; readonly fixed: Int32Array; readonly base: Int32Array };
 
 export const FRESH: Source = { kind: "fresh" };
+
+/** A source from a link, a file or the last visit, where the model can draw from it. */
+export function fitting(source: Source, { grids, autoencoders }: Bundle): Source {
+  if (source.kind !== "redraw") return source;
+  const count = grids.image[0] * grids.image[1];
+  const fits = (tokens: Int32Array) =>
+    tokens.length === count && tokens.every((token) => token >= -1 && token < autoencoders.image.codes);
+  return fits(source.fixed) && fits(source.base) ? source : FRESH;
+}
 
 /** What is asked of the generator at once, and from which place of the grid on it is shown. */
 export interface Part {

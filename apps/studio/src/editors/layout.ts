@@ -34,7 +34,7 @@ export function layoutEditor(spec: LayoutSpec, listener: Listener): Editor {
   const remove = button("Remove", "clear", () => chosen !== undefined && take(chosen));
   const add = button("Add a box", "plus", () => {
     const shift = 12 * (boxes.length % 8);
-    put({ label, left: 60 + shift, top: 60 + shift, width: 96, height: 96 });
+    put({ label, left: 60 + shift, top: 60 + shift, width: 96, height: 96 }, true);
   });
 
   const choose = (index: number | undefined) => {
@@ -82,7 +82,7 @@ export function layoutEditor(spec: LayoutSpec, listener: Listener): Editor {
     else place(plane.children[i] as HTMLElement, box);
     listener.changed(ended);
   };
-  const put = (box: Box) => {
+  const put = (box: Box, ended: boolean) => {
     if (boxes.length >= spec.boxes) {
       listener.problem(new RangeError(`This model was trained with ${spec.boxes} boxes at most; remove one first.`));
       return false;
@@ -90,7 +90,7 @@ export function layoutEditor(spec: LayoutSpec, listener: Listener): Editor {
     boxes.push(box);
     chosen = boxes.length - 1;
     show();
-    listener.changed(true);
+    listener.changed(ended);
     (plane.children[chosen] as HTMLElement).focus({ preventScroll: true });
     return true;
   };
@@ -120,7 +120,7 @@ export function layoutEditor(spec: LayoutSpec, listener: Listener): Editor {
       number,
       number,
     ];
-    if (!put({ label, left: x, top: y, width: LEAST, height: LEAST })) return;
+    if (!put({ label, left: x, top: y, width: LEAST, height: LEAST }, false)) return;
     grab(event, boxes.length - 1, "stretch");
   };
   const key = (event: KeyboardEvent, i: number) => {
