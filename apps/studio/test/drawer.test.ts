@@ -2,7 +2,7 @@ import type { Frame, ImageOptions, WorkerGenerator } from "@iqvae/runtime";
 import { expect, test, vi } from "vitest";
 import { Drawer, type Wish } from "../src/drawing/drawer.ts";
 import { readSettings } from "../src/drawing/settings.ts";
-import { FRESH, partsOf, type Source } from "../src/drawing/source.ts";
+import { FRESH, fitting, partsOf, type Source } from "../src/drawing/source.ts";
 
 const SETTINGS = { seed: 4, locked: true, samples: 3, temperature: 0.9, topP: 0.95, guidance: 1 };
 const wish = (byte: number, source: Source = FRESH): Wish => ({
@@ -148,4 +148,20 @@ test("guidance from a link is taken by models that can be guided, and by no othe
     return readSettings({ guidance: 2 }, { sampling, transformer }).guidance;
   };
   expect([guidanceOf(true), guidanceOf(false)]).toEqual([2, 1]);
+});
+
+test("a part is redrawn of whole pictures of the model's grid and codes, and of no others", () => {
+  const shape = { channels: 8, multipliers: [1], blocks: 1, patch: 1, codes: 5, codeDim: 4 } as const;
+  const model = {
+    grids: { condition: [1, 2], image: [1, 2] },
+    autoencoders: { condition: shape, image: shape },
+  } as const;
+  const fits = (fixed: number[], base: number[]) => {
+    const source = { kind: "redraw", fixed: Int32Array.from(fixed), base: Int32Array.from(base) } as const;
+    return fitting(source, model) === source;
+  };
+  expect(fits([-1, 4], [0, 4])).toBe(true);
+  expect([fits([-1, 4], [-1, 4]), fits([-2, 4], [0, 4]), fits([1, 5], [1, 4]), fits([1], [1])]).toEqual(
+    Array(4).fill(false),
+  );
 });

@@ -13,12 +13,12 @@ export type Source =
 export const FRESH: Source = { kind: "fresh" };
 
 /** A source from a link, a file or the last visit, where the model can draw from it. */
-export function fitting(source: Source, { grids, autoencoders }: Bundle): Source {
+export function fitting(source: Source, { grids, autoencoders }: Pick<Bundle, "grids" | "autoencoders">): Source {
   if (source.kind !== "redraw") return source;
   const count = grids.image[0] * grids.image[1];
-  const fits = (tokens: Int32Array) =>
-    tokens.length === count && tokens.every((token) => token >= -1 && token < autoencoders.image.codes);
-  return fits(source.fixed) && fits(source.base) ? source : FRESH;
+  const fits = (tokens: Int32Array, least: number) =>
+    tokens.length === count && tokens.every((token) => token >= least && token < autoencoders.image.codes);
+  return fits(source.fixed, -1) && fits(source.base, 0) ? source : FRESH;
 }
 
 /** What is asked of the generator at once, and from which place of the grid on it is shown. */
