@@ -120,13 +120,41 @@ export class Arena {
     return new Arena(memory, instance.exports as unknown as Kernels, relaxed);
   }
 
-  /** The address of new room for `length` numbers, a multiple of 64. */
+  /**
+   * The address of new room for `length` numbers, a multiple of 64.
+   *
+   * @throws RangeError when there is not that much memory; all is as before then
+   */
   allocate(length: number): number {
     const at = Math.ceil(this.#top / 64) * 64;
-    this.#top = at + 4 * length;
-    const missing = this.#top - this.#memory.buffer.byteLength;
-    if (missing > 0) this.#memory.grow(Math.ceil(missing / PAGE));
+    const top = at + 4 * length;
+    this.#grow(top);
+    this.#top = top;
     return at;
+  }
+
+  #grow(bytes: number): void {
+    const missing = bytes - this.#memory.buffer.byteLength;
+    if (missing <= 0) return;
+    try {
+      this.#memory.grow(Math.ceil(missing / PAGE));
+    } catch (cause) {
+      throw new RangeError(
+        `the model and what is drawn at once need ${Math.ceil(bytes / 2 ** 20)} MiB, which WebAssembly does not give ` +
+          `(${(cause as Error).message}); choose a smaller batch, which draws the same images`,
+        { cause },
+      );
+    }
+  }
+
+  /** Gives back all that was allocated during some work, however it ends. */
+  during<T>(work: () => T): T {
+    const mark = this.#top;
+    try {
+      return work();
+    } finally {
+      this.#top = mark;
+    }
   }
 
   /** Where the next block will stand: see {@link free}. */

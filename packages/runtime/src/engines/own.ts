@@ -29,7 +29,14 @@ class OwnEngine implements Engine {
   }
 
   encode(planes: Float32Array): Int32Array {
-    return this.#parts!.encode(planes);
+    const { encode, transformer } = this.#parts!;
+    try {
+      return encode(planes);
+    } catch {
+      // What is left of a batch, perhaps of one that nobody ended, may take the room that the next begins with.
+      transformer.forget();
+      return encode(planes);
+    }
   }
 
   predict(question: Question): Answer {
@@ -63,8 +70,7 @@ function encoderOf(arena: Arena, model: DrawnModel, weights: Weights): (planes: 
   const network = networkOf(arena, encoderLayers(model), weights);
   const down = Product.of(arena, weights, "condition.quantizer.down");
   const codebook = new Product(arena, weights.get("condition.quantizer.codebook")!, undefined);
-  return (planes) => {
-    const mark = arena.mark;
+  const run = (planes: Float32Array) => {
     const at = arena.store(planes);
     const features = network({ at, height, width, channels: planes.length / (height * width) });
     const rows = features.height * features.width;
@@ -74,12 +80,11 @@ function encoderOf(arena: Arena, model: DrawnModel, weights: Weights): (planes: 
     down.run(features.at, vectors, rows);
     codebook.run(vectors, products, rows);
     const all = arena.floats(products, rows * codebook.outputs);
-    const tokens = Int32Array.from({ length: rows }, (_, row) =>
+    return Int32Array.from({ length: rows }, (_, row) =>
       largest(all.subarray(row * codebook.outputs, (row + 1) * codebook.outputs)),
     );
-    arena.free(mark);
-    return tokens;
   };
+  return (planes) => arena.during(() => run(planes));
 }
 
 function largest(values: Float32Array): number {
@@ -98,16 +103,14 @@ function decoderOf(
   const network = networkOf(arena, decoderLayers(model), weights);
   const up = featuresOf(arena, weights, "image", "image.quantizer.up");
   const coupling = model.autoencoders.coupled === true ? featuresOf(arena, weights, "condition", COUPLING) : undefined;
-  return (tokens, condition) => {
-    const mark = arena.mark;
+  const run = (tokens: Int32Array, condition: Int32Array) => {
     const features = arena.allocate(tokens.length * up.outputs);
     up.run(tokens, features, THEN.nothing);
     coupling?.run(condition, features, THEN.add);
     const planes = network({ at: features, height, width, channels: up.outputs });
-    const image = toPixels(arena.floats(planes.at, planes.height * planes.width * planes.channels), planes, patch);
-    arena.free(mark);
-    return image;
+    return toPixels(arena.floats(planes.at, planes.height * planes.width * planes.channels), planes, patch);
   };
+  return (tokens, condition) => arena.during(() => run(tokens, condition));
 }
 
 /** A layer from the codes of one half to features of the image's decoder. */

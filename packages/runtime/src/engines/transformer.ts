@@ -96,11 +96,24 @@ export class CachedTransformer {
     this.#mark = arena.mark;
   }
 
-  /** Logits, `[S, K]`. */
-  predict({ sequences, t, last }: Question): Answer {
-    if (t > 0) return this.#next(last, t - 1);
-    this.#decoding = this.#start(sequences);
-    const { first } = this.#decoding;
+  /**
+   * Logits, `[S, K]`.
+   *
+   * @throws RangeError when there is not enough memory for that many sequences
+   */
+  predict(question: Question): Answer {
+    try {
+      return this.#predict(question);
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      const count = question.sequences.of.length;
+      throw new RangeError(`the batch is too large, with ${count} sequences: ${cause.message}`, { cause });
+    }
+  }
+
+  #predict({ sequences, t, last }: Question): Answer {
+    if (t > 0) return this.#arena.during(() => this.#next(last, t - 1));
+    const { first } = this.#begin(sequences);
     const K = this.#head.outputs;
     const logits = new Float32Array(sequences.of.length * K);
     sequences.of.forEach((condition, s) => {
@@ -115,11 +128,27 @@ export class CachedTransformer {
     this.#decoding = { ...decoding, places: sequences.map((s) => decoding.places[s]!) };
   }
 
+  /** Gives back what the batch under way takes; the next question has to begin another. */
+  forget(): void {
+    this.#decoding = undefined;
+    this.#arena.free(this.#mark);
+  }
+
+  #begin(sequences: Sequences): Decoding {
+    this.forget();
+    try {
+      this.#decoding = this.#start(sequences);
+      return this.#decoding;
+    } catch (error) {
+      this.forget();
+      throw error;
+    }
+  }
+
   /** Reads the conditions and makes room for the image tokens. */
   #start(sequences: Sequences): Decoding {
     const arena = this.#arena;
     const [C, P, T] = [this.#width, this.#P, this.#T];
-    arena.free(this.#mark);
     const [N, S] = [sequences.conditions.length, sequences.of.length];
     const caches = this.#blocks.map(() => ({
       prefixKeys: arena.allocate(N * P * C),
@@ -129,7 +158,10 @@ export class CachedTransformer {
     }));
     const first = new Float32Array(N * this.#head.outputs);
     sequences.conditions.forEach((tokens, n) => {
-      first.set(this.#read(tokens, caches, n * P * C * 4), n * this.#head.outputs);
+      first.set(
+        arena.during(() => this.#read(tokens, caches, n * P * C * 4)),
+        n * this.#head.outputs,
+      );
     });
     return { sequences, caches, places: Int32Array.from({ length: S }, (_, s) => s), first };
   }
@@ -138,7 +170,6 @@ export class CachedTransformer {
   #read(tokens: Int32Array, caches: readonly Cache[], offset: number): Float32Array {
     const arena = this.#arena;
     const [C, P] = [this.#width, this.#P];
-    const mark = arena.mark;
     const { x, h, qkv, wide } = this.#room(P);
     const scores = arena.allocate(P + 4);
     tokens.forEach((token, p) => {
@@ -162,9 +193,7 @@ export class CachedTransformer {
       block.expand.run(from, wide, rows, THEN.gelu);
       block.contract.run(wide, rest, rows, THEN.add);
     });
-    const logits = this.#logits(x + 4 * (P - 1) * C, h, 1);
-    arena.free(mark);
-    return logits;
+    return this.#logits(x + 4 * (P - 1) * C, h, 1);
   }
 
   /** Feeds image token `t` of every sequence; gives the logits of the next. */
@@ -172,7 +201,6 @@ export class CachedTransformer {
     const arena = this.#arena;
     const { sequences, caches, places } = this.#decoding!;
     const [C, P, T, S] = [this.#width, this.#P, this.#T, last.length];
-    const mark = arena.mark;
     const { x, h, qkv, wide } = this.#room(S);
     const scores = arena.allocate(P + T + 4);
     last.forEach((token, s) => {
@@ -197,9 +225,7 @@ export class CachedTransformer {
       block.expand.run(h, wide, S, THEN.gelu);
       block.contract.run(wide, x, S, THEN.add);
     });
-    const logits = this.#logits(x, h, S);
-    arena.free(mark);
-    return logits;
+    return this.#logits(x, h, S);
   }
 
   /** @param h room for as many numbers as `x` */
