@@ -6,7 +6,7 @@ export class Turns {
    * Waits for all who came before.
    *
    * @returns what has to be called at the end of the turn
-   * @throws what the signal says when it is aborted meanwhile
+   * @throws what the signal says, as soon as it is aborted meanwhile
    */
   async take(signal?: AbortSignal): Promise<() => void> {
     const before = this.#last;
@@ -14,10 +14,28 @@ export class Turns {
     this.#last = new Promise((resolve) => {
       end = resolve;
     });
-    await before;
-    if (signal?.aborted) end();
-    signal?.throwIfAborted();
-    return end;
+    try {
+      await (signal === undefined ? before : unlessAborted(before, signal));
+      return end;
+    } catch (reason) {
+      void before.then(end); // those behind still wait for those before
+      throw reason;
+    }
+  }
+}
+
+/** The end of something, or of the wait for it. */
+async function unlessAborted(something: Promise<void>, signal: AbortSignal): Promise<void> {
+  let abort = () => {};
+  const aborted = new Promise<void>((_, reject) => {
+    abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort);
+  });
+  try {
+    if (!signal.aborted) await Promise.race([something, aborted]);
+    signal.throwIfAborted();
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 }
 

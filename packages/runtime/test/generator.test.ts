@@ -178,6 +178,33 @@ describe("an abort", () => {
     expect(await first).toHaveLength(8);
   });
 
+  test("while it waits for its turn is heard at once, and those behind still wait", async () => {
+    const ended: string[] = [];
+    const draw = (name: string, signal?: AbortSignal) =>
+      generator.drawTokens(conditions, signal && { signal }).then(
+        () => ended.push(name),
+        (error: Error) => ended.push(error.message),
+      );
+    const control = new AbortController();
+    const stream = generator.stream(conditions[0]!);
+    await stream.next();
+    const aborted = [
+      draw("second", control.signal),
+      draw("third", AbortSignal.abort(new Error("too late"))),
+      (async () => {
+        for await (const _ of generator.stream(conditions[0]!, { signal: control.signal })) ended.push("fourth");
+      })().catch((error: Error) => ended.push(error.message)),
+    ];
+    const last = draw("last");
+    control.abort(new Error("not needed"));
+    for (let i = 0; i < 10; i++) await new Promise(setImmediate);
+    const early = [...ended].sort();
+    await stream.return();
+    await Promise.all([...aborted, last]);
+    expect(early).toEqual(["not needed", "not needed", "too late"]);
+    expect(ended.at(-1)).toBe("last");
+  });
+
   test("a consumer that leaves a stream lets others draw", async () => {
     for await (const { share } of generator.stream(conditions[0]!)) {
       expect(share).toBeLessThan(1);
