@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -80,4 +81,25 @@ test("after dispose it says so, and takes another model", async () => {
   await expect(other.draw([condition])).rejects.toThrow(DisposedError);
   const again = await WorkerGenerator.load(folder, { worker });
   expect(await again.draw([condition])).toEqual(await plain.draw([condition]));
+});
+
+test("a stream hears its signal where AbortSignal.any is missing, and leaves no listener behind", async () => {
+  const { any } = AbortSignal;
+  Object.assign(AbortSignal, { any: undefined });
+  try {
+    const control = new AbortController();
+    const { signal } = control;
+    const shares: number[] = [];
+    for await (const { share } of remote.stream(condition, { signal })) shares.push(share);
+    expect(shares.at(-1)).toBe(1);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+    const aborted = async (given: AbortSignal) => {
+      for await (const _ of remote.stream(condition, { signal: given })) control.abort(new Error("a newer stroke"));
+    };
+    await expect(aborted(signal)).rejects.toThrow("a newer stroke");
+    await expect(aborted(AbortSignal.abort(new Error("too late")))).rejects.toThrow("too late");
+  } finally {
+    Object.assign(AbortSignal, { any });
+  }
+  expect(await remote.draw([condition])).toEqual(await plain.draw([condition]));
 });

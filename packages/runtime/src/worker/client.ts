@@ -67,14 +67,17 @@ export class WorkerGenerator implements AsyncDisposable {
     const control = new AbortController();
     const frames: Frame[] = [];
     let wake = () => {};
-    const both = signal === undefined ? control.signal : AbortSignal.any([signal, control.signal]);
+    // `AbortSignal.any` would do it, but browsers have had it since 2024 only.
+    const forward = () => control.abort(signal!.reason);
+    if (signal?.aborted) forward();
+    signal?.addEventListener("abort", forward);
     let ended = false;
     const end = this.#channel
       .ask(
         { kind: "stream", condition, options: rest },
         {
           onProgress,
-          signal: both,
+          signal: control.signal,
           onFrame(frame) {
             frames.push(frame);
             wake();
@@ -98,6 +101,7 @@ export class WorkerGenerator implements AsyncDisposable {
       }
       await end;
     } finally {
+      signal?.removeEventListener("abort", forward);
       control.abort();
     }
   }
