@@ -2,17 +2,20 @@ import { getEventListeners } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { DisposedError, ModelError } from "../src/errors.ts";
 import { type Frame, ImageGenerator } from "../src/generator.ts";
 import { WorkerGenerator } from "../src/worker/client.ts";
-import type { Port } from "../src/worker/protocol.ts";
+import type { Port, Request } from "../src/worker/protocol.ts";
 import { serve } from "../src/worker/serve.ts";
 import { exampleOf, someCondition, writeFolder } from "./support.ts";
 
 // The two ends of a channel stand for page and worker: what goes through is copied alike.
 const { port1, port2 } = new MessageChannel();
 const worker = port1 as unknown as Port;
+/** Listeners of a port, but for those that Node.js has itself. */
+const listeners = ({ port1 }: InstanceType<typeof MessageChannel>) =>
+  ["message", "error"].map((kind) => getEventListeners(port1 as unknown as EventTarget, kind).length);
 let folder: string;
 let plain: ImageGenerator;
 let remote: WorkerGenerator;
@@ -81,6 +84,115 @@ test("after dispose it says so, and takes another model", async () => {
   await expect(other.draw([condition])).rejects.toThrow(DisposedError);
   const again = await WorkerGenerator.load(folder, { worker });
   expect(await again.draw([condition])).toEqual(await plain.draw([condition]));
+});
+
+/** A generator at a channel of its own. */
+async function loadAlone(): Promise<{ channel: InstanceType<typeof MessageChannel>; generator: WorkerGenerator }> {
+  const channel = new MessageChannel();
+  serve(channel.port2 as unknown as Port);
+  channel.port2.start();
+  return { channel, generator: await WorkerGenerator.load(folder, { worker: channel.port1 as unknown as Port }) };
+}
+
+/** How each of some promises ends, by its name, in the order in which they end; "never" for those that do not. */
+async function endsOf(promises: Readonly<Record<string, Promise<unknown>>>): Promise<string[]> {
+  const ends: string[] = [];
+  const soon = AbortSignal.timeout(3000);
+  const all = Object.entries(promises).map(async ([name, promise]) => {
+    const never = new Promise<string>((resolve) => {
+      soon.addEventListener("abort", () => resolve("never"));
+    });
+    const end = promise.then(
+      () => "done",
+      (error: Error) => error.name,
+    );
+    ends.push(`${name}: ${await Promise.race([end, never])}`);
+  });
+  await Promise.all(all);
+  return ends;
+}
+
+/** A worker of its own, which ends when it is told to. */
+class OwnWorker {
+  readonly #channel = new MessageChannel();
+
+  constructor() {
+    serve(this.#channel.port2 as unknown as Port);
+    this.#channel.port2.start();
+    this.#channel.port1.start();
+  }
+
+  postMessage(message: unknown): void {
+    this.#channel.port1.postMessage(message);
+  }
+
+  addEventListener(kind: string, listener: (event: Event) => void): void {
+    (this.#channel.port1 as unknown as EventTarget).addEventListener(kind, listener);
+  }
+
+  removeEventListener(kind: string, listener: (event: Event) => void): void {
+    (this.#channel.port1 as unknown as EventTarget).removeEventListener(kind, listener);
+  }
+
+  terminate(): void {
+    this.#channel.port2.close();
+  }
+}
+
+test("what is asked before dispose is drawn, what is asked after it refused at once, and dispose does nothing twice", async () => {
+  vi.stubGlobal("Worker", OwnWorker);
+  const generator = await WorkerGenerator.load(folder);
+  vi.unstubAllGlobals();
+  const read = async () => {
+    for await (const { pixels } of generator.stream(condition)) expect(pixels.length).toBeGreaterThan(0);
+  };
+  const ends = await endsOf({
+    draw: generator.draw([condition]),
+    stream: read(),
+    "another draw": generator.draw([condition], { samples: 2 }),
+    dispose: generator.dispose(),
+    "another dispose": generator.dispose(),
+    "draw after it": generator.draw([condition]),
+    "stream after it": read(),
+  });
+  expect(ends.slice(0, 2).sort()).toEqual(["draw after it: DisposedError", "stream after it: DisposedError"]);
+  expect(ends.slice(2, 5)).toEqual(["draw: done", "stream: done", "another draw: done"]);
+  expect(ends.slice(5).sort()).toEqual(["another dispose: done", "dispose: done"]);
+  expect(await endsOf({ draw: generator.draw([condition]) })).toEqual(["draw: DisposedError"]);
+  expect(await endsOf({ dispose: generator.dispose() })).toEqual(["dispose: done"]);
+});
+
+test("what a worker leaves unanswered ends with dispose", async () => {
+  const channel = new MessageChannel();
+  channel.port2.on("message", ({ id, kind }: Request) => {
+    const value = kind === "load" ? { model: plain.model, engine: "none" } : undefined;
+    if (kind === "load" || kind === "dispose") channel.port2.postMessage({ id, kind: "done", value });
+  });
+  const generator = await WorkerGenerator.load(folder, { worker: channel.port1 as unknown as Port });
+  const ends = await endsOf({ draw: generator.draw([condition]), dispose: generator.dispose() });
+  expect(ends.sort()).toEqual(["dispose: done", "draw: DisposedError"]);
+  channel.port1.close();
+});
+
+test("nothing waits for a worker that fails while it is disposed of", async () => {
+  const { channel, generator } = await loadAlone();
+  const failed = { draw: generator.draw([condition]), dispose: generator.dispose() };
+  (channel.port1 as unknown as EventTarget).dispatchEvent(new Event("error"));
+  expect((await endsOf(failed)).sort()).toEqual(["dispose: Error", "draw: Error"]);
+  expect(await endsOf({ draw: generator.draw([condition]) })).toEqual(["draw: DisposedError"]);
+  channel.port1.close();
+});
+
+test("a port that was handed in is left as it was, after dispose and after loading in vain", async () => {
+  const { channel, generator } = await loadAlone();
+  const before = [0, 0];
+  expect(listeners(channel)).toEqual([1, 1]);
+  await generator.dispose();
+  expect(listeners(channel)).toEqual(before);
+  const nothing = WorkerGenerator.load(join(folder, "nothing"), { worker: channel.port1 as unknown as Port });
+  await expect(nothing).rejects.toThrow(ModelError);
+  expect(listeners(channel)).toEqual(before);
+  channel.port1.close();
 });
 
 test("a stream hears its signal where AbortSignal.any is missing, and leaves no listener behind", async () => {

@@ -30,6 +30,7 @@ export class WorkerGenerator implements AsyncDisposable {
   readonly engine: string;
   readonly #channel: Channel;
   readonly #end: () => void;
+  #disposed: Promise<void> | undefined;
 
   private constructor(channel: Channel, { model, engine }: Loaded, end: () => void) {
     this.#channel = channel;
@@ -49,6 +50,7 @@ export class WorkerGenerator implements AsyncDisposable {
       const loaded = (await channel.ask(request, { onProgress: progress, signal })) as Loaded;
       return new WorkerGenerator(channel, loaded, () => own?.terminate());
     } catch (error) {
+      channel.close();
       own?.terminate();
       throw error;
     }
@@ -106,11 +108,21 @@ export class WorkerGenerator implements AsyncDisposable {
     }
   }
 
-  /** Gives the model's memory back, after what is being drawn. A worker that was handed in stays. */
-  async dispose(): Promise<void> {
-    await this.#channel.ask({ kind: "dispose" }, {});
-    this.#channel.close();
-    this.#end();
+  /** Gives the model's memory back, after what is being drawn. A worker that was handed in stays. Once more, it does nothing more. */
+  dispose(): Promise<void> {
+    this.#disposed ??= this.#dispose();
+    return this.#disposed;
+  }
+
+  async #dispose(): Promise<void> {
+    const answered = this.#channel.ask({ kind: "dispose" }, {});
+    this.#channel.refuse();
+    try {
+      await answered;
+    } finally {
+      this.#channel.close();
+      this.#end();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -130,6 +142,10 @@ function absolute<S extends string | readonly File[]>(source: S): S | string {
     : source;
 }
 
+function disposed(): DisposedError {
+  return new DisposedError("this WorkerGenerator was disposed of, so it cannot draw; load the model again");
+}
+
 /** Numbers of requests, unique among all generators that share a worker. */
 let requests = 0;
 
@@ -137,31 +153,47 @@ let requests = 0;
 class Channel {
   readonly #port: Port;
   readonly #waiting = new Map<number, { settle: (reply: Reply) => void; fail: (error: Error) => void }>();
-  #closed = false;
+  #refuses = false;
 
   constructor(port: Port) {
     this.#port = port;
-    port.addEventListener("message", (event) => {
-      const reply = (event as MessageEvent).data as Reply;
-      this.#waiting.get(reply.id)?.settle(reply);
-    });
-    // Of a worker whose script cannot be loaded, or that ran out of memory.
-    port.addEventListener("error", (event) => {
-      const message = (event as ErrorEvent).message ?? "for a reason that the browser does not tell";
-      for (const { fail } of this.#waiting.values()) fail(new Error(`the worker of @iqvae/runtime failed: ${message}`));
-    });
+    port.addEventListener("message", this.#hear);
+    port.addEventListener("error", this.#fail);
     // A MessagePort delivers nothing before.
     (port as { start?: () => void }).start?.();
   }
 
+  readonly #hear = (event: Event): void => {
+    const reply = (event as MessageEvent).data as Reply;
+    this.#waiting.get(reply.id)?.settle(reply);
+  };
+
+  /** Of a worker whose script cannot be loaded, or that ran out of memory. */
+  readonly #fail = (event: Event): void => {
+    const message = (event as ErrorEvent).message ?? "for a reason that the browser does not tell";
+    this.#failAll(new Error(`the worker of @iqvae/runtime failed: ${message}`));
+  };
+
+  /** Takes no more requests; those that were made are answered. */
+  refuse(): void {
+    this.#refuses = true;
+  }
+
+  /** Ends it. What waits for an answer gets none any more, and is told. */
   close(): void {
-    this.#closed = true;
+    this.refuse();
+    this.#port.removeEventListener("message", this.#hear);
+    this.#port.removeEventListener("error", this.#fail);
+    this.#failAll(disposed());
+  }
+
+  #failAll(error: Error): void {
+    for (const { fail } of this.#waiting.values()) fail(error);
   }
 
   async ask(request: Unnumbered<Request>, { onProgress, onFrame, signal }: Listener): Promise<unknown> {
     signal?.throwIfAborted();
-    if (this.#closed)
-      throw new DisposedError("this WorkerGenerator was disposed of, so it cannot draw; load the model again");
+    if (this.#refuses) throw disposed();
     requests += 1;
     const id = requests;
     let abort = () => {};

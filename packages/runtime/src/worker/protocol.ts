@@ -67,4 +67,5 @@ export function unpackError({ name, message, file, problem }: SentError): Error 
 export interface Port {
   postMessage(message: unknown, transfer: Transferable[]): void;
   addEventListener(kind: "message" | "error", listener: (event: Event) => void): void;
+  removeEventListener(kind: "message" | "error", listener: (event: Event) => void): void;
 }
