@@ -80,12 +80,14 @@ function fetched(base: URL): Folder {
   return {
     async read(name, onBytes, signal, expected) {
       const url = new URL(name, folder);
-      const cached = expected && (await fromCache(url, expected));
-      if (cached !== undefined) {
-        onBytes(cached.length);
-        return cached;
+      const kept = expected && (await fromCache(url, expected));
+      if (kept instanceof Uint8Array) {
+        onBytes(kept.length);
+        return kept;
       }
-      const response = await fetch(url, { signal: signal ?? null }).catch((cause: Error) => {
+      // What was damaged here may have come so from the browser's cache of all that it fetches.
+      const cache = kept === "damaged" ? "reload" : "default";
+      const response = await fetch(url, { signal: signal ?? null, cache }).catch((cause: Error) => {
         signal?.throwIfAborted();
         throw new ModelError(url.href, "missing", `it cannot be fetched (${cause.message})`, { cause });
       });
@@ -96,7 +98,7 @@ function fetched(base: URL): Folder {
           `the server answered ${response.status} ${response.statusText}`.trim(),
         );
       const bytes = await readAll(response.body, url, onBytes, signal);
-      if (expected !== undefined && (await isWhole(bytes, expected))) await intoCache(url, expected, bytes);
+      if (expected !== undefined) await intoCache(url, expected, bytes);
       return bytes;
     },
   };
@@ -134,23 +136,47 @@ async function readAll(
 
 const CACHE = "iqvae-models";
 
+/** What a cache cannot do, on a full disk or in a frame that may not use it, must not keep anybody from drawing. */
+async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch {
+    return undefined;
+  }
+}
+
 /** The cache of the browser, in secure contexts; where there is none, everything is fetched. */
-async function cache(): Promise<Cache | undefined> {
-  if (typeof caches === "undefined") return undefined;
-  return await caches.open(CACHE).catch(() => undefined);
+function openCache(): Promise<Cache | undefined> {
+  return attempt(async () => (typeof caches === "undefined" ? undefined : await caches.open(CACHE)));
 }
 
 /** Under the hash, so that another version of a file is another entry. */
 const keyOf = (url: URL, { sha256: hash }: Expected) => `${url.origin}${url.pathname}?sha256=${hash}`;
 
-async function fromCache(url: URL, expected: Expected): Promise<Uint8Array | undefined> {
-  const found = await (await cache())?.match(keyOf(url, expected)).catch(() => undefined);
-  return found && new Uint8Array(await found.arrayBuffer());
+/** What is kept of a file. If that is damaged, it is deleted: it would be found again at each visit. */
+async function fromCache(url: URL, expected: Expected): Promise<Uint8Array | "damaged" | undefined> {
+  const cache = await openCache();
+  const key = keyOf(url, expected);
+  const found = await attempt(async () => await cache?.match(key));
+  if (found === undefined) return undefined;
+  const bytes = await attempt(async () => new Uint8Array(await found.arrayBuffer()));
+  if (bytes !== undefined && (await isWhole(bytes, expected))) return bytes;
+  await attempt(async () => await cache?.delete(key));
+  return "damaged";
 }
 
 async function intoCache(url: URL, expected: Expected, bytes: Uint8Array): Promise<void> {
-  // A full disk must not keep anybody from drawing.
-  await (await cache())?.put(keyOf(url, expected), new Response(bytes as Uint8Array<ArrayBuffer>)).catch(() => {});
+  const cache = await openCache();
+  if (cache === undefined || !(await isWhole(bytes, expected))) return;
+  const key = keyOf(url, expected);
+  await attempt(() => cache.put(key, new Response(bytes as Uint8Array<ArrayBuffer>)));
+  await attempt(() => deleteOthers(cache, key));
+}
+
+/** Deletes other versions of a file, which nothing names any more: each release would leave one behind. */
+async function deleteOthers(cache: Cache, key: string): Promise<void> {
+  const [address] = key.split("?");
+  for (const { url } of await cache.keys()) if (url !== key && url.split("?")[0] === address) await cache.delete(url);
 }
 
 /** @throws ModelError when the bytes are not those that were exported */

@@ -179,13 +179,22 @@ describe("loads in Chromium", () => {
     for (const file of others) expect([file, askedFor(`${name}/${file}`)]).toEqual([file, 1]);
   });
 
-  test("another export at the same address anew", async () => {
+  test("another export at the same address anew, in place of the old one, and what was damaged since", async () => {
     const address = host.serve("renewed", example.files);
     await load(address, "own");
     const other = await exampleOf("start");
     host.serve("renewed", other.files);
     expect((await load(address, "own")).error).toBeUndefined();
     expect(askedFor(`renewed/${WEIGHTS_FILE}`)).toBe(2);
+    const damaged = await page.evaluate<number>(`(async () => {
+      const cache = await caches.open("iqvae-models");
+      const own = (await cache.keys()).filter(({ url }) => url.includes("/renewed/"));
+      for (const key of own) await cache.put(key, new Response("cut off"));
+      return own.length;
+    })()`);
+    expect(damaged).toBe(1);
+    for (let visit = 0; visit < 2; visit++) expect((await load(address, "own")).error).toBeUndefined();
+    expect(askedFor(`renewed/${WEIGHTS_FILE}`)).toBe(3);
   });
 
   test.each(["own", "worker"])("no damaged weights, and does not keep them: %s", async (engine) => {

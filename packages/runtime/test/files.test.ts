@@ -1,0 +1,103 @@
+import { createHash } from "node:crypto";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { folderOf } from "../src/files.ts";
+
+/** What a browser keeps, by address. */
+const kept = new Map<string, Response>();
+/** How each request of the server was made. */
+const asked: (string | undefined)[] = [];
+const FILE = "https://example.com/models/a/model.safetensors";
+const BYTES = Uint8Array.from({ length: 1000 }, (_, i) => i % 251);
+const RENEWED = BYTES.map((byte) => byte ^ 1);
+let served = BYTES;
+
+const cache = {
+  match: async (key: string) => kept.get(key)?.clone(),
+  put: async (key: string, response: Response) => void kept.set(key, response),
+  delete: async (key: string) => kept.delete(key),
+  keys: async () => [...kept.keys()].map((url) => ({ url })),
+};
+
+beforeEach(() => {
+  kept.clear();
+  asked.length = 0;
+  served = BYTES;
+  vi.stubGlobal("caches", { open: async () => cache });
+  vi.stubGlobal("fetch", async (_: URL, init: { cache?: string }) => {
+    asked.push(init.cache);
+    return new Response(served);
+  });
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
+
+/** Reads the weights of a model whose `model.json` says that they are these. */
+function read(bytes = BYTES, address = "https://example.com/models/a"): Promise<Uint8Array> {
+  const expected = { bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };
+  return folderOf(address).read("model.safetensors", () => {}, undefined, expected);
+}
+
+/** A response whose body cannot be read. */
+const broken = () =>
+  Object.assign(new Response(), {
+    clone: () => ({ arrayBuffer: () => Promise.reject(new TypeError("Failed to fetch")) }),
+  });
+
+test("weights are fetched once", async () => {
+  expect(await read()).toEqual(BYTES);
+  expect(await read()).toEqual(BYTES);
+  expect(asked).toEqual(["default"]);
+});
+
+test.each([
+  ["is cut off", () => new Response(BYTES.slice(0, 10))],
+  ["has another bit", () => new Response(RENEWED)],
+  ["cannot be read", broken],
+])("what is kept and %s is fetched anew, past what else the browser keeps", async (_, damaged) => {
+  await read();
+  const [key] = kept.keys();
+  kept.set(key!, damaged());
+  expect(await read()).toEqual(BYTES);
+  expect(await read()).toEqual(BYTES);
+  expect(asked).toEqual(["default", "reload"]);
+  kept.set(key!, damaged());
+  served = RENEWED;
+  expect(await read()).toEqual(RENEWED); // what loads it refuses it
+  expect([...kept.keys()]).toEqual([]);
+});
+
+test("of a file that is renewed only the new version stays, and files beside it stay", async () => {
+  await read();
+  await read(BYTES, "https://example.com/models/ab");
+  await read(BYTES, "https://example.org/models/a");
+  const others = [...kept.keys()].slice(1);
+  served = RENEWED;
+  expect(await read(RENEWED)).toEqual(RENEWED);
+  expect([...kept.keys()].slice(0, 2)).toEqual(others);
+  expect(kept.size).toBe(3);
+  expect([...kept.keys()][2]).toMatch(new RegExp(`^${FILE}\\?sha256=`));
+});
+
+test.each(["match", "put", "delete", "keys"] as const)("weights come where the cache fails to %s", async (method) => {
+  vi.spyOn(cache, method).mockRejectedValue(new DOMException("full", "QuotaExceededError"));
+  expect(await read()).toEqual(BYTES);
+  for (const key of kept.keys()) kept.set(key, broken());
+  expect(await read()).toEqual(BYTES);
+});
+
+test("weights come where there may be no cache at all", async () => {
+  const open = () => Promise.reject(new DOMException("not here", "SecurityError"));
+  vi.stubGlobal("caches", { open });
+  expect(await read()).toEqual(BYTES);
+  Object.defineProperty(globalThis, "caches", {
+    configurable: true,
+    get() {
+      throw new DOMException("sandboxed", "SecurityError");
+    },
+  });
+  expect(await read()).toEqual(BYTES);
+  vi.stubGlobal("caches", undefined);
+  expect(await read()).toEqual(BYTES);
+});
