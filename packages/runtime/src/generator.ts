@@ -191,11 +191,10 @@ export class ImageGenerator implements AsyncDisposable {
 
   /** Tokens to be drawn, and the tokens of the condition that a coupled decoder sees: of a blend, those of the larger share. */
   async #drawing(conditions: readonly Uint8Array[], { blend, signal: _, ...options }: ImageOptions) {
-    const { temperature, topK, topP, guidance } = this.model.sampling;
-    const defaults = { temperature, topP, guidance, ...(topK !== null && { topK }) };
     const others = blend && { share: blend.share, conditions: await this.#encode(blend.conditions) };
     const own = await this.#encode(conditions);
-    const tokens = sampleTokens(this.#counts, own, { ...defaults, ...options, ...(others && { blend: others }) });
+    const wanted = { ...this.model.sampling, ...said(options), ...(others && { blend: others }) };
+    const tokens = sampleTokens(this.#counts, own, wanted);
     const seen = others !== undefined && others.share > 0.5 ? others.conditions : own;
     const conditionOf = (sample: number) => seen[Math.floor(sample / (options.samples ?? 1))]!;
     return { tokens, conditionOf };
@@ -222,4 +221,9 @@ export class ImageGenerator implements AsyncDisposable {
     if (this.#engine !== undefined) return this.#engine;
     throw new DisposedError("this ImageGenerator was disposed of, so it cannot draw; load the model again");
   }
+}
+
+/** Options but for those that are `undefined`: they would hide what the model says. */
+function said<O extends object>(options: O): Partial<O> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<O>;
 }

@@ -88,6 +88,21 @@ describe("draws", () => {
     expect(await greedy.drawTokens(conditions, { topK: 32 })).toEqual(await generator.drawTokens(conditions));
   });
 
+  test("an option that is undefined as the model's own settings say, and with a top-k of null all codes", async () => {
+    const json = { ...JSON.parse(new TextDecoder().decode(example.files[MODEL_FILE]!)) };
+    json.sampling = { temperature: 0.5, topK: 4, topP: 0.8, guidance: 3 };
+    const files = { ...example.files, [MODEL_FILE]: new TextEncoder().encode(JSON.stringify(json)) };
+    await using other = await ImageGenerator.load(fileList(files));
+    const expected = await generator.drawTokens(conditions, json.sampling);
+    const names = ["temperature", "topK", "topP", "guidance", "samples", "firstSample", "seed", "noise", "batch"];
+    for (const name of [...names, "fixed", "blend", "onProgress", "signal"])
+      expect([name, await other.drawTokens(conditions, { [name]: undefined })]).toEqual([name, expected]);
+    expect(await other.drawTokens(conditions, { ...other.model.sampling })).toEqual(expected);
+    const all = await generator.drawTokens(conditions, { ...json.sampling, topK: 32 });
+    expect(await other.drawTokens(conditions, { topK: null })).toEqual(all);
+    expect(all).not.toEqual(expected);
+  });
+
   test("for several who ask at once, one after the other", async () => {
     const alone = await generator.drawTokens(conditions, { seed: 1 });
     const other = await generator.drawTokens(conditions, { seed: 2 });

@@ -56,6 +56,13 @@ describe.each([
     expect(draw(sampler, { topP: 1e-6, seed: 1 })).toEqual(draw(sampler, { topK: 1 }));
   });
 
+  test("options that are undefined, and a top-k of null, are the defaults", () => {
+    const names = ["temperature", "topK", "topP", "guidance", "samples", "firstSample", "seed", "noise", "batch"];
+    const unsaid = Object.fromEntries(names.map((name) => [name, undefined]));
+    expect(draw(sampler, { ...unsaid, onProgress: undefined } as object)).toEqual(draw(sampler));
+    expect(draw(sampler, { topK: null })).toEqual(draw(sampler));
+  });
+
   test("progress grows to 1", () => {
     const shares: number[] = [];
     draw(sampler, { batch: 2, onProgress: (share) => shares.push(share) });
@@ -231,7 +238,7 @@ describe("refuses", () => {
 
   test.each([
     [{ temperature: 0 }, "temperature must be a finite number above 0, but is 0; for the likeliest image take topK: 1"],
-    [{ topK: 0 }, "topK must be a whole number of at least 1, but is 0; leave it out to allow all codes"],
+    [{ topK: 0 }, "topK must be a whole number of at least 1, but is 0; null allows all codes"],
     [{ topP: 0 }, "topP must lie in (0, 1], but is 0; 1 allows all codes, 0.9 leaves out the unlikely tail"],
     [{ topP: 1.1 }, "topP must lie in (0, 1], but is 1.1; 1 allows all codes, 0.9 leaves out the unlikely tail"],
     [{ samples: 0 }, "samples must be a whole number of at least 1, but is 0"],

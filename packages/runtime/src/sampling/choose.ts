@@ -4,21 +4,21 @@ import { gumbel } from "./noise.ts";
 export interface DrawOptions {
   /** Logits are divided by it: below 1 safer, above 1 more varied. Default 1. */
   readonly temperature?: number;
-  /** Only the `topK` likeliest codes are candidates. Default: all. */
-  readonly topK?: number;
+  /** Only the `topK` likeliest codes are candidates; `null`, the default, allows all. */
+  readonly topK?: number | null;
   /** Only the likeliest codes that together reach this probability are candidates, in `(0, 1]`. Default 1: all. */
   readonly topP?: number;
 }
 
 /** @throws RangeError naming the option, its range and what to choose instead. */
 export function checkDrawOptions(options: DrawOptions): void {
-  const { temperature = 1, topK, topP = 1 } = options;
+  const { temperature = 1, topK = null, topP = 1 } = options;
   if (!(temperature > 0 && Number.isFinite(temperature)))
     throw new RangeError(
       `temperature must be a finite number above 0, but is ${temperature}; for the likeliest image take topK: 1`,
     );
-  if (topK !== undefined && !(Number.isInteger(topK) && topK >= 1))
-    throw new RangeError(`topK must be a whole number of at least 1, but is ${topK}; leave it out to allow all codes`);
+  if (topK !== null && !(Number.isInteger(topK) && topK >= 1))
+    throw new RangeError(`topK must be a whole number of at least 1, but is ${topK}; null allows all codes`);
   if (!(topP > 0 && topP <= 1))
     throw new RangeError(
       `topP must lie in (0, 1], but is ${topP}; 1 allows all codes, 0.9 leaves out the unlikely tail`,
@@ -36,10 +36,10 @@ const LEAST_TEMPERATURE = 1e-30;
  * @returns the least logit of a candidate; −∞ where all are
  */
 export function filterLogits(logits: Float32Array, options: DrawOptions): number {
-  const { topK = logits.length, topP = 1 } = options;
+  const { topP = 1 } = options;
   const temperature = Math.fround(Math.max(options.temperature ?? 1, LEAST_TEMPERATURE));
   if (temperature !== 1) for (let i = 0; i < logits.length; i++) logits[i]! /= temperature;
-  const k = Math.min(topK, logits.length);
+  const k = Math.min(options.topK ?? logits.length, logits.length);
   if (k === logits.length && topP === 1) return -Infinity;
   return topP === 1 ? kthLargest(logits.slice(), k) : nucleusFloor(logits.slice().sort(), k, topP);
 }
