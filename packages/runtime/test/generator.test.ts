@@ -161,6 +161,8 @@ describe("draws", () => {
 
   test.each([
     [{ topP: 2 }, "topP must lie in (0, 1], but is 2"],
+    [{ noise: { kind: "share" } as never }, "noise.kind must be own, shared or between, but is share"],
+    [{ noise: null as never }, "noise.kind must be own, shared or between, but is undefined"],
     [{ seed: 0.5 }, "seed must be a whole number"],
     [{ fixed: [new Int32Array(3)] }, "fixed must hold 16 tokens for each of the 2 conditions"],
   ])("refuses %o", async (options, message) => {

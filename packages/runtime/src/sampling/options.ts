@@ -103,10 +103,7 @@ export function checkOptions(model: TokenCounts, conditions: readonly Int32Array
   checkWhole("firstSample", firstSample, 0);
   checkWhole("batch", batch, 1);
   checkSeed("seed", seed);
-  if (noise?.kind === "between") {
-    checkSeed("noise.to", noise.to);
-    checkShare("noise.share", noise.share);
-  }
+  if (noise !== undefined) checkNoise(noise);
   checkConditions(model, conditions);
   checkGuidance(model, guidance);
   if (blend !== undefined) {
@@ -131,6 +128,16 @@ function checkSeed(name: string, seed: number): void {
 
 function checkShare(name: string, share: number): void {
   if (!(share >= 0 && share <= 1)) throw new RangeError(`${name} must lie in [0, 1], but is ${share}`);
+}
+
+function checkNoise(noise: Noise): void {
+  // A kind that is unknown would draw as if it were another one.
+  const kinds: readonly unknown[] = ["own", "shared", "between"];
+  if (!kinds.includes(noise?.kind))
+    throw new RangeError(`noise.kind must be own, shared or between, but is ${noise?.kind}; own is the default`);
+  if (noise.kind !== "between") return;
+  checkSeed("noise.to", noise.to);
+  checkShare("noise.share", noise.share);
 }
 
 function checkGuidance({ absent }: TokenCounts, guidance: number): void {
