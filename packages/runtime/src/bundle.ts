@@ -1,7 +1,15 @@
-import { type ConditionSpec, conditionPlanes } from "./conditions/spec.ts";
+import { plainCondition } from "./conditions/index.ts";
+import { type ConditionSpec, conditionLength, conditionPlanes } from "./conditions/spec.ts";
 import { ModelError } from "./errors.ts";
-import { array, base64, boolean, byte, type Fail, object, oneOf, positive, text, whole } from "./json.ts";
-import { type AutoencoderShape, type AutoencoderShapes, gridOf, type Sides, type TransformerShape } from "./layers.ts";
+import { array, base64, boolean, byte, type Fail, fromBase64, object, oneOf, positive, text, whole } from "./json.ts";
+import {
+  type AutoencoderShape,
+  type AutoencoderShapes,
+  GROUPS,
+  gridOf,
+  type Sides,
+  type TransformerShape,
+} from "./layers.ts";
 
 /** The number of the layout of an exported folder. A reader refuses others. */
 export const BUNDLE_FORMAT = 1;
@@ -111,6 +119,7 @@ function readBundle(value: unknown, fail: Fail): Bundle {
   const planes = conditionPlanes(bundle.condition, bundle.size);
   checkGrid("condition", bundle.grids.condition, bundle.autoencoders.condition, planes, fail);
   checkCoupling(bundle, fail);
+  checkExamples(bundle, fail);
   return bundle;
 }
 
@@ -126,13 +135,14 @@ export function readSpec(value: unknown, fail: Fail): ConditionSpec {
     case "edges":
       return { kind };
     case "semantic": {
-      const classes = readClasses(spec.classes, fail);
+      const classes = readClasses(spec.classes, fail, 256);
       return spec.indexed === undefined
         ? { kind, classes }
         : { kind, classes, indexed: boolean(spec.indexed, at("indexed"), fail) };
     }
     case "layout":
-      return { kind, classes: readClasses(spec.classes, fail), boxes: count("boxes", 4096) };
+      // One less than a byte has values: 0 is no box.
+      return { kind, classes: readClasses(spec.classes, fail, 255), boxes: count("boxes", 4096) };
     case "keypoints": {
       const points = array(spec.points, at("points"), fail, text);
       const bones = array(spec.bones, at("bones"), fail, (bone, where) => {
@@ -150,14 +160,15 @@ export function readSpec(value: unknown, fail: Fail): ConditionSpec {
   }
 }
 
-function readClasses(value: unknown, fail: Fail) {
+function readClasses(value: unknown, fail: Fail, most: number) {
   const classes = array(value, "condition.classes", fail, (each, where) => {
     const { name, color } = object(each, where, fail);
     const rgb = array(color, `${where}.color`, fail, (channel, place) => byte(channel, place, fail));
     if (rgb.length !== 3) fail(`${where}.color must be three numbers`);
     return { name: text(name, `${where}.name`, fail), color: rgb as [number, number, number] };
   });
-  return classes.length >= 1 && classes.length <= 256 ? classes : fail("condition.classes must be 1 to 256 classes");
+  if (classes.length >= 1 && classes.length <= most) return classes;
+  return fail(`condition.classes must be 1 to ${most} classes, but are ${classes.length}`);
 }
 
 function readSides(value: unknown, where: string, fail: Fail): Sides {
@@ -172,8 +183,11 @@ function readAutoencoder(value: unknown, where: string, fail: Fail): Autoencoder
     whole(each, place, fail, 1, 64),
   );
   if (multipliers.length === 0) fail(`${where}.multipliers must not be empty`);
+  const channels = count("channels", 4096);
+  // They are normalized in so many groups.
+  if (channels % GROUPS !== 0) fail(`${where}.channels must be a multiple of ${GROUPS}, but is ${channels}`);
   return {
-    channels: count("channels", 4096),
+    channels,
     multipliers,
     blocks: count("blocks", 64),
     patch: oneOf(shape.patch, `${where}.patch`, fail, [1, 2, 4]),
@@ -226,4 +240,18 @@ function checkCoupling({ grids: { image, condition }, autoencoders }: Bundle, fa
   fail(
     `autoencoders.coupled needs one grid, but grids.image is ${image.join(" × ")} and grids.condition ${condition.join(" × ")}`,
   );
+}
+
+function checkExamples({ examples = [], condition, size }: Bundle, fail: Fail): void {
+  const { check } = plainCondition(condition, size);
+  const length = conditionLength(condition, size);
+  for (const [i, example] of examples.entries()) {
+    const bytes = fromBase64(example);
+    if (bytes.length !== length) fail(`examples[${i}] must be ${length} bytes, but is ${bytes.length}`);
+    try {
+      check(bytes);
+    } catch (error) {
+      fail(`examples[${i}] is no condition of this model: ${(error as Error).message.replace(/\.$/, "")}`);
+    }
+  }
 }

@@ -34,6 +34,11 @@ export function base64(value: unknown, where: string, fail: Fail): string {
   return encoded.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(encoded) ? encoded : fail(`${where} must be Base64`);
 }
 
+/** The bytes of a text that {@link base64} lets through. */
+export function fromBase64(encoded: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(encoded), (character) => character.charCodeAt(0));
+}
+
 export function boolean(value: unknown, where: string, fail: Fail): boolean {
   return typeof value === "boolean" ? value : fail(`${where} must be true or false, but is ${shown(value)}`);
 }

@@ -14,6 +14,11 @@ const document = (preset: Example = example) => JSON.parse(new TextDecoder().dec
 const SHAPE = { channels: 8, multipliers: [1], blocks: 1, patch: 4, codes: 8, codeDim: 4 };
 const SHAPES = { condition: SHAPE, image: SHAPE };
 
+const classes = (count: number) => Array.from({ length: count }, (_, i) => ({ name: `${i}`, color: [0, 0, i % 256] }));
+const layout = (count: number) => ({ kind: "layout", boxes: 2, classes: classes(count) });
+const semantic = (count: number) => ({ kind: "semantic", classes: classes(count) });
+const filled = (count: number, value = 0) => Buffer.alloc(count, value).toString("base64");
+
 describe("model.json", () => {
   test.each(["tiny", "emoji", "hands", "scenes", "words", "speech"])(
     "of %s is read as it was written",
@@ -41,10 +46,42 @@ describe("model.json", () => {
     ["files", {}, "files must name model.safetensors"],
     ["files", { [WEIGHTS_FILE]: { bytes: 1, sha256: "abc" } }, "sha256 must be 64 hexadecimal digits"],
     ["autoencoders", undefined, "autoencoders must be an object, but is missing"],
+    [
+      "autoencoders",
+      { ...SHAPES, image: { ...SHAPE, channels: 12 } },
+      "image.channels must be a multiple of 8, but is 12",
+    ],
+    ["autoencoders", { ...SHAPES, condition: { ...SHAPE, channels: 4 } }, "condition.channels must be a multiple of 8"],
     ["autoencoders", { ...SHAPES, coupled: 1 }, "autoencoders.coupled must be true or false, but is 1"],
   ])("with the %s %o is refused", (name, value, message) => {
     expect(() => parseBundle(JSON.stringify({ ...document(), [name]: value }))).toThrow(ModelError);
     expect(() => parseBundle(JSON.stringify({ ...document(), [name]: value }))).toThrow(message);
+  });
+
+  test.each([
+    ["more boxes' classes than a byte has room for", { condition: layout(256) }, "1 to 255 classes, but are 256"],
+    ["more classes than a byte", { condition: semantic(257) }, "must be 1 to 256 classes, but are 257"],
+    ["an example that is short", { examples: ["AAAA"] }, "examples[0] must be 1024 bytes, but is 3"],
+    [
+      "an example that is long",
+      { examples: [filled(1024), filled(1025)] },
+      "examples[1] must be 1024 bytes, but is 1025",
+    ],
+    [
+      "an example of no class",
+      { examples: [filled(1024, 200)] },
+      /examples\[0\] is no condition of this model: pixel 0 holds 200, but .*\d; export the run again/,
+    ],
+  ])("with %s is refused", (_, change, message) => {
+    expect(() => parseBundle(JSON.stringify({ ...document(), ...change }))).toThrow(ModelError);
+    expect(() => parseBundle(JSON.stringify({ ...document(), ...change }))).toThrow(message);
+  });
+
+  test("with as many classes as bytes can number, and examples that are conditions, is read", () => {
+    const model = { condition: layout(255), examples: [filled(10)] };
+    expect(parseBundle(JSON.stringify({ ...document(), ...model })).examples).toEqual(model.examples);
+    const condition = semantic(256);
+    expect(parseBundle(JSON.stringify({ ...document(), condition })).condition).toEqual(condition);
   });
 
   test("with a coupled decoder on two grids is refused", () => {

@@ -246,6 +246,19 @@ describe("layout", () => {
       "layoutBytes: 5 boxes came, but a layout of this data set has 4 at most.",
     );
   });
+
+  test("refuses boxes that bytes cannot hold, and does not take them for others", () => {
+    expect(() => bytes([256, 0, 0, 9, 9])).toThrow("box 0 has the class 257, but there are");
+    for (const row of [
+      [0, 256, 0, 9, 9],
+      [0, -1, 0, 9, 9],
+      [0, 0, 300, 9, 9],
+      [0, 0, 0, 257, 9],
+    ] as const)
+      expect(() => bytes([...row])).toThrow(`box 0 is [1, ${row.slice(1).join(", ")}], but a box is [class + 1`);
+    const most = { ...LAYOUT, classes: Array.from({ length: 256 }, () => LAYOUT.classes[0]!) };
+    expect(() => layoutBytes([{ label: 255, left: 0, top: 0, width: 9, height: 9 }], most)).toThrow("box 0 is [256, 0");
+  });
 });
 
 describe("text", () => {

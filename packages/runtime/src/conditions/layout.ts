@@ -98,29 +98,34 @@ export function layoutBytes(boxes: readonly Box[], spec: LayoutSpec): Uint8Array
   const sorted = [...boxes].sort((a, b) => a.label - b.label || a.top - b.top || a.left - b.left);
   const bytes = new Uint8Array(5 * spec.boxes);
   sorted.forEach(({ label, left, top, width, height }, n) => {
-    bytes.set([label + 1, left, top, width, height], 5 * n);
+    const row = [label + 1, left, top, width, height];
+    checkBox(row, n, spec); // before it is bytes, which would take 257 for 1
+    bytes.set(row, 5 * n);
   });
   checkBoxes(bytes, spec);
   return bytes;
 }
 
-function checkBoxes(boxes: Uint8Array, { classes, boxes: count }: LayoutSpec): void {
-  checkLength("layout", boxes, [count, 5]);
-  for (let n = 0; n < count; n++) {
-    const row = boxes.subarray(5 * n, 5 * n + 5);
-    const [label, left, top, width, height] = [row[0]!, row[1]!, row[2]!, row[3]!, row[4]!];
-    if (label === 0 && row.every((value) => value === 0)) continue;
-    if (label > classes.length) {
-      throw new RangeError(
-        `box ${n} has the class ${label}, but there are ${classes.length}, numbered from 1; 0 is no box.`,
-      );
-    }
-    if (label > 0 && width > 0 && height > 0 && left + width <= 255 && top + height <= 255) continue;
+function checkBoxes(boxes: Uint8Array, spec: LayoutSpec): void {
+  checkLength("layout", boxes, [spec.boxes, 5]);
+  for (let n = 0; n < spec.boxes; n++) checkBox([...boxes.subarray(5 * n, 5 * n + 5)], n, spec);
+}
+
+/** @throws RangeError when a row is no box, and not empty either */
+function checkBox(row: readonly number[], n: number, { classes }: LayoutSpec): void {
+  const [label, left, top, width, height] = row as [number, number, number, number, number];
+  if (row.every((value) => value === 0)) return;
+  if (label > classes.length) {
     throw new RangeError(
-      `box ${n} is [${row.join(", ")}], but a box is [class + 1, left, top, width, height] within 255 × 255, at least 1 × 1; ` +
-        "an empty row is all 0.",
+      `box ${n} has the class ${label}, but there are ${classes.length}, numbered from 1; 0 is no box.`,
     );
   }
+  const inside = left >= 0 && top >= 0 && left + width <= 255 && top + height <= 255;
+  if (label > 0 && label <= 255 && width > 0 && height > 0 && inside) return;
+  throw new RangeError(
+    `box ${n} is [${row.join(", ")}], but a box is [class + 1, left, top, width, height] within 255 × 255, at least 1 × 1; ` +
+      "an empty row is all 0.",
+  );
 }
 
 function drawBoxes(boxes: Uint8Array, { classes }: LayoutSpec, side: number): Uint8Array {

@@ -1,3 +1,4 @@
+import { fromBase64 } from "../json.ts";
 import { PLAIN, RELAXED } from "./kernels.ts";
 
 /** The kernels, which `kernels/*.ts` describe. Arguments are byte addresses and numbers. */
@@ -111,12 +112,14 @@ export class Arena {
   /** @param bytes what is reserved at once; it grows as needed */
   static async create(bytes: number): Promise<Arena> {
     const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE) + 1, maximum: MOST_PAGES });
-    const better = decoded(RELAXED);
+    const better = fromBase64(RELAXED);
     const relaxed = WebAssembly.validate(better);
     const abort = () => {
       throw new Error("a kernel stopped");
     };
-    const { instance } = await WebAssembly.instantiate(relaxed ? better : decoded(PLAIN), { env: { memory, abort } });
+    const { instance } = await WebAssembly.instantiate(relaxed ? better : fromBase64(PLAIN), {
+      env: { memory, abort },
+    });
     return new Arena(memory, instance.exports as unknown as Kernels, relaxed);
   }
 
@@ -188,8 +191,4 @@ export class Arena {
     this.floats(at, numbers.length).set(numbers);
     return at;
   }
-}
-
-function decoded(base64: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
