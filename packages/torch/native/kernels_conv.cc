@@ -115,8 +115,8 @@ Tensor convolved(const Tensor& x, const Tensor& weights, const Tensor& bias) {
 }
 
 struct Winograd : torch::autograd::Function<Winograd> {
-  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight, const Tensor& bias) {
-    const Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast);
+  // x comes in channels_last: a copy made in here would be saved without its history, which second derivatives need.
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, const Tensor& weight, const Tensor& bias) {
     context->save_for_backward({x, weight});
     return convolved(x, weight.permute({2, 3, 1, 0}), bias);
   }
@@ -173,7 +173,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const c10::optional<Tensor>
                      (!bias || !bias->defined() || (is_float(*bias) && bias->dim() == 1 && bias->size(0) == weight.size(0)));
   if (!fused) return at::conv2d(x, weight, bias, stride, padding);
   const bool has_bias = bias && bias->defined();
-  return Winograd::apply(x, weight, has_bias ? *bias : at::zeros({weight.size(0)}, weight.options()));
+  return Winograd::apply(x.contiguous(at::MemoryFormat::ChannelsLast), weight, has_bias ? *bias : at::zeros({weight.size(0)}, weight.options()));
 }
 
 }  // namespace
