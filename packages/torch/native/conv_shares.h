@@ -1,4 +1,4 @@
-// Convolutions in bfloat16 on several threads. Forward they are libtorch's. Backward, oneDNN's threads add up their gradients of the
+// Convolutions in bfloat16 whose weights learn. Forward they are libtorch's. Backward, oneDNN's threads add up their gradients of the
 // weights behind a barrier in generated code, which spins without end: beside other work a training becomes many times slower.
 // Here each thread takes a share of the images as a convolution of its own, and OpenMP, which knows when to sleep, waits for them.
 #pragma once
@@ -22,6 +22,18 @@
 #include <vector>
 
 namespace kernels {
+
+// Gradients that can be differentiated, by libtorch: dx in the dtype of x, dw and db in float32. What libtorch 1.13 takes for the
+// derivative of a dw in bfloat16 is wrong, so all is in float32 here.
+inline std::tuple<at::Tensor, at::Tensor, at::Tensor> back_with_history(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
+                                                                        at::IntArrayRef stride, at::IntArrayRef padding,
+                                                                        std::array<bool, 3> wanted) {
+  const int64_t outputs[] = {weight.size(0)};
+  auto all = at::convolution_backward(dy.to(at::kFloat), x.to(at::kFloat), weight.to(at::kFloat), at::IntArrayRef(outputs), stride, padding, {1, 1},
+                                      false, {0, 0}, 1, wanted);
+  if (wanted[0]) std::get<0>(all) = std::get<0>(all).to(x.scalar_type());
+  return all;
+}
 
 // What autocast rounds to on the processor.
 inline at::ScalarType autocast_type() {
@@ -52,15 +64,13 @@ struct ConvolutionByShares : torch::autograd::Function<ConvolutionByShares> {
     const bool to_bias = context->saved_data["has_bias"].toBool() && context->needs_input_grad(2);
     const bool to_x = context->needs_input_grad(0), to_weight = context->needs_input_grad(1);
     at::Tensor dx, dw, db;
-    if (at::GradMode::is_enabled()) {  // for a second derivative: libtorch's, which has one
-      std::tie(dx, dw, db) = back({dy, x, weight.to(at::kBFloat16), stride, padding}, {to_x, to_weight, to_bias});
+    if (at::GradMode::is_enabled()) {  // for a second derivative
+      std::tie(dx, dw, db) = back_with_history(dy, x, weight, stride, padding, {to_x, to_weight, to_bias});
     } else {
       const Pass pass{dy, x, saved[2], stride, padding};
       if (to_x) dx = std::get<0>(back(pass, {true, false, false}));
       if (to_weight || to_bias) std::tie(dw, db) = by_shares(pass);
     }
-    if (dw.defined()) dw = dw.to(at::kFloat);
-    if (db.defined()) db = db.to(at::kFloat);
     return {dx, to_weight ? dw : at::Tensor(), to_bias ? db : at::Tensor(), at::Tensor(), at::Tensor()};
   }
 

@@ -1,13 +1,13 @@
 // See conv_bf16.h. Tiles are transformed in the cache; products are of pairs of channels, those for the gradient of weights of pairs of tiles.
 #include "conv_bf16.h"
 
+#include "conv_shares.h"
 #include "conv_tiles.h"
 #include "loops_conv.h"
 #include "loops_conv_bf16.h"
 #include "parallel.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -123,12 +123,8 @@ struct WinogradBf16 : torch::autograd::Function<WinogradBf16> {
     const bool to_bias = context->saved_data["has_bias"].toBool() && context->needs_input_grad(2);
     const bool to_x = context->needs_input_grad(0), to_weight = context->needs_input_grad(1);
     Tensor dx, dw, db;
-    if (at::GradMode::is_enabled()) {  // for a second derivative: libtorch's, which has one
-      const auto all = at::convolution_backward(dy, x, weight.to(at::kBFloat16), at::IntArrayRef{weight.size(0)}, {1, 1}, {1, 1}, {1, 1}, false, {0, 0},
-                                                1, {to_x, to_weight, to_bias});
-      dx = std::get<0>(all);
-      if (to_weight) dw = std::get<1>(all).to(at::kFloat);
-      if (to_bias) db = std::get<2>(all).to(at::kFloat);
+    if (at::GradMode::is_enabled()) {  // for a second derivative
+      std::tie(dx, dw, db) = back_with_history(dy, x, weight, {1, 1}, {1, 1}, {to_x, to_weight, to_bias});
     } else {
       // The gradient of the input is the same convolution, by weights that are turned around.
       if (to_x) dx = convolved(dy, weight.flip({2, 3}).permute({2, 3, 0, 1}), at::zeros({x.size(1)}, weight.options()));

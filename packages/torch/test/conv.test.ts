@@ -279,6 +279,25 @@ test.each([true, false])("a second derivative is libtorch's, by any input; chann
     expect(worst(each, theirs![i]!) / Number(theirs![i]!.abs().max().item()), `gradient ${i}`).toBeLessThan(1e-4);
 });
 
+test.skipIf(!supportsBfloat16()).each([
+  [1, 20, 24],
+  [2, 20, 24],
+  [2, 48, 64],
+])(
+  "a second derivative in bfloat16 is that in float32, by any input: %i threads, %i to %i",
+  (threads, given, outputs) => {
+    setNumThreads(threads);
+    const leaf = (shape: number[]) => made(shape).detach().to("bfloat16").to("float32").requires_grad_();
+    const inputs = [leaf([2, given, 12, 12]), leaf([outputs, given, 3, 3])] as [Tensor, Tensor];
+    const slope = leaf([2, outputs, 12, 12]);
+    const ours = rounded(() => fused.conv2d(...inputs, null, [1, 1], [1, 1]));
+    const low = slope.detach().to("bfloat16").requires_grad_();
+    const expected = secondDerivatives(aten.conv2d(...inputs, null, [1, 1], [1, 1]), inputs, slope);
+    for (const [i, each] of secondDerivatives(ours, inputs, low).entries())
+      expect(worst(each, expected[i]!) / Number(expected[i]!.abs().max().item()), `gradient ${i}`).toBeLessThan(0.02);
+  },
+);
+
 test("a NaN stays near where it is", () => {
   const x = aten.zeros([1, 16, 8, 8]).contiguous({ memory_format: "channels_last" });
   x.select(2, 0).select(2, 0).fill_(Number.NaN);
