@@ -35,6 +35,21 @@ const arrays: { [D in DType]: TypedArrayOf[D] } = {
 const DTYPES = Object.keys(arrays) as DType[];
 
 describe("typed arrays in and out", () => {
+  test("an array whose memory goes away while its shape is read is refused", () => {
+    let reads = 0;
+    let last = Number.POSITIVE_INFINITY;
+    const array = new Float32Array(1 << 20);
+    const shape = Object.defineProperty([1 << 20], 0, {
+      get: () => {
+        if (++reads === last) structuredClone(array, { transfer: [array.buffer] });
+        return 1 << 20;
+      },
+    });
+    tensor(array, { shape });
+    [last, reads] = [reads, 0];
+    expect(() => tensor(array, { shape })).toThrow(/the array has 0 bytes/);
+  });
+
   test.each(DTYPES)("%s keeps every bit", (dtype) => {
     const x = tensor(arrays[dtype] as TypedArray, { dtype, shape: [2, 3] });
     expect([x.dtype, x.shape, x.strides, x.device, x.ndim, x.numel()]).toEqual([dtype, [2, 3], [3, 1], "cpu", 2, 6]);

@@ -43,9 +43,11 @@ size_t bytes_of(const std::vector<int64_t>& sizes, at::ScalarType type) {
 napi_value from_typed_array(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, *call.state, [&]() -> napi_value {
-    const Bytes source = read_bytes(env, call.values[0]);
     const auto sizes = read_sizes(env, call.values[1], "the shape");
     const auto type = static_cast<at::ScalarType>(read_int32(env, call.values[2], "the dtype"));
+    const c10::Device device(read_string(env, call.values[3]));
+    // Last: an array that is read above may be one with getters, which could take the memory away.
+    const Bytes source = read_bytes(env, call.values[0]);
     const size_t needed = bytes_of(sizes, type);
     if (needed != source.length)
       throw std::runtime_error("the array has " + std::to_string(source.length) + " bytes, but the shape and dtype need " + std::to_string(needed));
@@ -56,7 +58,6 @@ napi_value from_typed_array(napi_env env, napi_callback_info info) {
     } else if (source.length) {
       std::memcpy(tensor.data_ptr(), source.data, source.length);
     }
-    const c10::Device device(read_string(env, call.values[3]));
     return call.handle(device.is_cpu() ? tensor : tensor.to(device));
   });
 }
