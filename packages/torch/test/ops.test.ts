@@ -286,3 +286,35 @@ describe(`operators against PyTorch, forward and backward`, () => {
     check(name, fused, goldens.get(name)!);
   });
 });
+
+describe("minus zero, which JavaScript makes of −5 % 5", () => {
+  const integers = () => aten.ones([2], { dtype: "int64" });
+  const zero = -5 % 5;
+
+  test("is an integer among integers", () => {
+    expect(zero).toBe(-0);
+    const made = [
+      integers().add(zero),
+      integers().add(integers(), { alpha: zero }),
+      integers().gt(0).add(zero),
+      aten.where(integers().gt(0), zero, integers()),
+      aten.arange(zero, 3),
+      aten.full([2], zero),
+      aten._foreach_add([integers()], zero)[0]!,
+      aten._foreach_add([integers()], [zero])[0]!,
+    ];
+    expect(made.map(({ dtype }) => dtype)).toEqual(made.map(() => "int64"));
+  });
+
+  test("keeps its sign among fractions", () => {
+    const made = [
+      aten.zeros([1]).fill_(zero),
+      aten.full([1], zero, { dtype: "float32" }),
+      aten.ones([1]).mul(zero),
+      aten.ones([1]).masked_fill(aten.ones([1]).gt(0), zero),
+      aten._foreach_mul([aten.ones([1])], zero)[0]!,
+      aten._foreach_mul([aten.ones([1])], [zero])[0]!,
+    ];
+    expect(made.map((x) => x.tolist())).toEqual(made.map(() => [-0]));
+  });
+});

@@ -1,10 +1,46 @@
 // The one door: any operator, resolved by name, called through libtorch's boxed entry.
 #include "state.h"
 
+#include <cmath>
 #include <set>
 
 namespace binding {
 namespace {
+
+bool is_negative_zero(const c10::IValue& value) { return value.isDouble() && value.toDouble() == 0 && std::signbit(value.toDouble()); }
+
+// Whether a call is about fractions: by one of its tensors, or by the dtype that it names.
+bool has_fractions(const Operator& op, const std::vector<c10::IValue>& stack) {
+  const auto is_fraction = [](at::ScalarType type) { return at::isFloatingType(type) || at::isComplexType(type); };
+  for (size_t i = 0; i < op.arguments.size(); ++i) {
+    const c10::IValue& value = stack[i];
+    if (value.isTensor() && value.toTensor().defined() && is_fraction(value.toTensor().scalar_type())) return true;
+    if (value.isTensorList())
+      for (const at::Tensor& tensor : value.toTensorVector())
+        if (is_fraction(tensor.scalar_type())) return true;
+    if (op.arguments[i].type.kind == Kind::ScalarType && value.isInt() && is_fraction(static_cast<at::ScalarType>(value.toInt()))) return true;
+  }
+  return false;
+}
+
+// JavaScript has one zero too many: −5 % 5 and Math.round(−0.3) are −0. Where a call has no fractions, that is the integer 0, not a double,
+// which would make fractions of integers.
+void settle_zeros(const Operator& op, std::vector<c10::IValue>& stack) {
+  const auto settle = [&](c10::IValue& value) {
+    if (is_negative_zero(value) && !has_fractions(op, stack)) value = int64_t{0};
+  };
+  for (size_t i = 0; i < op.arguments.size(); ++i) {
+    const Type& type = op.arguments[i].type;
+    if (type.kind == Kind::Scalar) settle(stack[i]);
+    if (type.kind != Kind::List || type.element->kind != Kind::Scalar || !stack[i].isList()) continue;
+    c10::List<c10::IValue> list = stack[i].toList();
+    for (size_t j = 0; j < list.size(); ++j) {
+      c10::IValue item = list.get(j);
+      settle(item);
+      list.set(j, item);
+    }
+  }
+}
 
 napi_value call_operator(napi_env env, napi_callback_info info) {
   constexpr size_t kMost = 40;
@@ -29,6 +65,7 @@ napi_value call_operator(napi_env env, napi_callback_info info) {
         throw std::runtime_error("argument '" + op.arguments[i].name + "' (" + op.arguments[i].type.text + ") is missing");
       }
     }
+    settle_zeros(op, stack);
     op.handle.callBoxed(&stack);
     napi_value out = nullptr;
     if (stack.size() == 1) {

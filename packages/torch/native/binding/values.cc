@@ -74,7 +74,7 @@ c10::IValue read_value(napi_env env, State& state, const Argument& argument, con
     case Kind::Scalar: {
       double number;
       if (napi_get_value_double(env, value, &number) == napi_ok) {
-        // A JavaScript number has no integer type: a whole number is passed as one, as PyTorch does for `2`.
+        // A JavaScript number has no integer type: a whole number is passed as one, as PyTorch does for `2`. For −0 see calls.cc.
         if (std::floor(number) == number && std::fabs(number) < 9007199254740992.0 && !(number == 0 && std::signbit(number)))
           return static_cast<int64_t>(number);
         return number;
