@@ -39,9 +39,16 @@ export function autocastOnMeta<T>(dtype: DType | undefined, body: () => T): T {
       body,
     );
   } finally {
+    forgetMetaCasts();
     casting = undefined;
-    for (const weight of mine.weights.values()) weight.dispose();
   }
+}
+
+/** Drops the weights that an autocast on `meta` has cast, if there is one. */
+export function forgetMetaCasts(): void {
+  if (casting === undefined) return;
+  for (const weight of casting.weights.values()) weight.dispose();
+  casting.weights.clear();
 }
 
 function cast(value: unknown, { dtype, weights }: Casting): unknown {

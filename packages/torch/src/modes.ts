@@ -1,6 +1,6 @@
 import { supportsBfloat16, warnOfFloat32 } from "./bfloat16.ts";
 import { DTYPE_CODES } from "./dtype.ts";
-import { autocastOnMeta } from "./meta.ts";
+import { autocastOnMeta, forgetMetaCasts } from "./meta.ts";
 import { native } from "./native.ts";
 import { synchronous } from "./synchronous.ts";
 import { getDefaultDevice, Tensor } from "./tensor.ts";
@@ -14,6 +14,7 @@ export function noGrad<T>(body: () => T): T {
     return synchronous("noGrad", body(), ADVICE);
   } finally {
     native.setGradMode(before);
+    if (before) forgetCasts();
   }
 }
 
@@ -24,7 +25,17 @@ export function inferenceMode<T>(body: () => T): T {
     return synchronous("inferenceMode", body(), ADVICE);
   } finally {
     native.popInferenceMode();
+    forgetCasts();
   }
+}
+
+/**
+ * An autocast around keeps the weights that it has cast until it ends. Those cast where nothing is recorded would cut what comes
+ * after off from the weights.
+ */
+function forgetCasts(): void {
+  native.clearAutocastCache();
+  forgetMetaCasts();
 }
 
 /**

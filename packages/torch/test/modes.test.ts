@@ -185,6 +185,26 @@ describe("autocast", () => {
     expect(use()).toBe(24);
   });
 
+  test.each(["cpu", "meta"])("weights used without gradients before are learned after, on %s", (device) => {
+    for (const mode of [noGrad, inferenceMode, <T>(body: () => T) => noGrad(() => noGrad(body))]) {
+      const weight = aten.ones([1, 3], { device }).requires_grad_(true);
+      const use = () => aten.linear(aten.ones([2, 3], { device }), weight);
+      const y = autocast({ device }, () => {
+        mode(use);
+        expect(() =>
+          mode(() => {
+            use();
+            throw new Error("inside");
+          }),
+        ).toThrow("inside");
+        return use();
+      });
+      expect(y.requiresGrad).toBe(true);
+      y.to("float32").sum().backward();
+      expect(weight.grad?.shape).toEqual([1, 3]);
+    }
+  });
+
   test("gradients reach float32 weights in float32", () => {
     const weight = aten.ones([1, 3]).requires_grad_(true);
     autocast({ dtype: "bfloat16" }, () => aten.linear(a, weight))

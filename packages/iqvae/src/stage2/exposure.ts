@@ -16,7 +16,7 @@ export interface ExposureInput {
   /** Steps done before this one, and in all. */
   readonly step: number;
   readonly steps: number;
-  /** Computes in the training's precision, e.g. under autocast; not nested. */
+  /** Computes in the training's precision, e.g. under autocast. */
   readonly precisely: <T>(body: () => T) => T;
 }
 
@@ -60,12 +60,7 @@ function predict({ model, conditions, precisely }: ExposureInput, inputs: Tensor
   return precisely(() => model.forward(conditions, inputs, { training: true }));
 }
 
-/**
- * The predictions of the true inputs themselves, `[B, n, K]`.
- *
- * Without a gradient the pass has to have an autocast of its own: autocast keeps the weights that it has cast, and those cast
- * where nothing is recorded would cut the second pass off from its weights.
- */
+/** The predictions of the true inputs themselves, `[B, n, K]`. */
 function firstPass(input: ExposureInput, gradient: boolean): Tensor {
   const logits = gradient ? predict(input, input.inputs) : noGrad(() => predict(input, input.inputs));
   return logits.slice(1, 0, input.inputs.shape[1]!);
@@ -73,7 +68,8 @@ function firstPass(input: ExposureInput, gradient: boolean): Tensor {
 
 function gumbelLogits(exposure: GumbelExposure, input: ExposureInput): Tensor {
   const { model, conditions, inputs, step, steps, precisely } = input;
-  const second = (logits: Tensor) => {
+  const logits = firstPass(input, exposure.gradient);
+  return precisely(() => {
     const { embeddings } = mixSamples(logits, inputs, model.imageEmbedding.weight, {
       temperature: temperatureAt(exposure, step, steps),
       share: shareAt(exposure, step, steps),
@@ -81,11 +77,5 @@ function gumbelLogits(exposure: GumbelExposure, input: ExposureInput): Tensor {
       above: exposure.reliabilityAbove,
     });
     return model.forwardEmbedded(conditions, embeddings, { training: true });
-  };
-  if (!exposure.gradient) {
-    const logits = firstPass(input, false);
-    return precisely(() => second(logits));
-  }
-  // Both passes under one autocast, which then casts the weights once.
-  return precisely(() => second(firstPass({ ...input, precisely: (body) => body() }, true)));
+  });
 }

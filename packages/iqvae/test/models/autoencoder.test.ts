@@ -1,4 +1,4 @@
-import { manualSeed, noGrad, ops } from "@iqvae/torch";
+import { autocast, manualSeed, noGrad, ops } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 import { semantic } from "../../src/conditions/semantic.ts";
 import { Decoder, Encoder, reduction } from "../../src/models/autoencoder.ts";
@@ -95,4 +95,13 @@ test("codes of both halves go in and out", () => {
   const raster = ops.aten.randint(5, [2, 16, 16]).to("uint8");
   const drawn = model.decodeCondition(model.encodeCondition(raster));
   expect([drawn.shape, drawn.dtype]).toEqual([[2, 16, 16], "uint8"]);
+});
+
+test.each(["float32", "bfloat16"] as const)("polishing in %s teaches the layer behind the codes, too", (precision) => {
+  const config = { channels: 8, multipliers: [1, 2], blocks: 1, patch: 2, codes: 16, codeDim: 4 };
+  const half = new VqAutoencoder(1, 1, config);
+  const planes = ops.aten.randn([2, 1, 8, 8]);
+  const { output } = autocast({ enabled: precision === "bfloat16" }, () => half.quantize(planes, "polish"));
+  output.to("float32").square().sum().backward();
+  expect(half.quantizer.up.weight.grad?.abs().sum().item()).toBeGreaterThan(0);
 });
