@@ -13,6 +13,10 @@ export interface Where {
 }
 
 let current: Owned[] | undefined;
+/** Whether {@link unscoped} runs, whose tensors are meant to last. */
+let lasting = false;
+/** What each {@link traced} sees being made. */
+const traces = new Set<WeakSet<Owned>>();
 
 const registry = new FinalizationRegistry<number>((handle) => void native.release(handle));
 
@@ -25,6 +29,7 @@ export function adopt(tensor: Owned): void {
 function own(tensor: Owned): void {
   registry.register(tensor, tensor.liveHandle, tensor);
   native.tellSize(tensor.liveHandle);
+  if (!lasting) for (const trace of traces) trace.add(tensor);
 }
 
 /** Takes a tensor from the collector's list; its memory is released by the caller. */
@@ -70,12 +75,50 @@ const ADVICE = "open the scope inside it, around the synchronous tensor work";
 
 /** Runs `body` outside every scope: what it makes lives until it is disposed or collected. For weights and state. */
 export function unscoped<T>(body: () => T): T {
-  const outer = current;
-  current = undefined;
+  const [outer, before] = [current, lasting];
+  [current, lasting] = [undefined, true];
   try {
     return synchronous("unscoped", body(), "call unscoped inside it, around the synchronous tensor work");
   } finally {
-    current = outer;
+    [current, lasting] = [outer, before];
+  }
+}
+
+/**
+ * Awaits what `body` makes, outside every scope, and names the tensors that were made for it: all before its first `await`, and later
+ * those of its result. Those of {@link unscoped} are not among them.
+ */
+export async function traced<T>(body: () => Promise<T>): Promise<{ result: T; made: readonly Owned[] }> {
+  const later = new WeakSet<Owned>();
+  traces.add(later);
+  try {
+    const { coming, made } = started(body);
+    const result = await coming;
+    return { result, made: [...made, ...[...reachable(result)].filter((tensor) => later.has(tensor))] };
+  } finally {
+    traces.delete(later);
+  }
+}
+
+/** The part of `body` before its first `await`. The collector owns what is made in it. */
+function started<T>(body: () => Promise<T>): { coming: Promise<T>; made: readonly Owned[] } {
+  const [outer, before] = [current, lasting];
+  const made: Owned[] = [];
+  [current, lasting] = [made, false];
+  try {
+    return { coming: body(), made };
+  } finally {
+    [current, lasting] = [outer, before];
+    for (const tensor of made) if (tensor.liveHandle >= 0) own(tensor);
+  }
+}
+
+/** Hands tensors that the collector owns to the open scope. */
+export function handOver(tensors: Iterable<Owned>): void {
+  for (const tensor of new Set(tensors)) {
+    if (tensor.liveHandle < 0) continue;
+    disown(tensor);
+    adopt(tensor);
   }
 }
 
@@ -103,8 +146,13 @@ function close(
     else outer.push(tensor);
 }
 
-/** The tensors that can be reached from `value`. */
+/** The tensors that a scope returns. */
 function tensorsIn(value: unknown): Set<Owned> {
+  return reachable(value, (each) => synchronous("scope", each, ADVICE));
+}
+
+/** The tensors that can be reached from `value`, through objects that are each shown to `check`. */
+function reachable(value: unknown, check: (each: object) => void = () => {}): Set<Owned> {
   const found = new Set<Owned>();
   const seen = new Set<object>();
   const waiting: unknown[] = [value];
@@ -115,7 +163,7 @@ function tensorsIn(value: unknown): Set<Owned> {
     const next = waiting.pop();
     if (typeof next !== "object" || next === null || ArrayBuffer.isView(next) || seen.has(next)) continue;
     seen.add(next);
-    synchronous("scope", next, ADVICE);
+    check(next);
     if ("liveHandle" in next && "markReleased" in next) found.add(next as Owned);
     else if (Array.isArray(next)) add(next);
     else {

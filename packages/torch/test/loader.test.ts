@@ -10,6 +10,7 @@ import {
   type Tensor,
   TensorDataset,
   tensor,
+  unscoped,
 } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 
@@ -108,6 +109,80 @@ describe("DataLoader", () => {
     expect(asked).toEqual([0, 1]);
     await iterator.next();
     await expect(iterator.next()).rejects.toThrow("no sample 2");
+  });
+
+  describe("for await", () => {
+    const pause = () => new Promise((resolve) => setImmediate(resolve));
+    const twice = (i: number) => tensor([i]).mul(2);
+    const gets: [string, Dataset<Tensor>["get"]][] = [
+      ["at once", twice],
+      ["in a promise", async (i) => twice(i)],
+      [
+        "before a pause",
+        async (i) => {
+          const made = twice(i);
+          await pause();
+          return made;
+        },
+      ],
+      ["after a pause", (i) => pause().then(() => scope(() => twice(i)))],
+    ];
+
+    test.each(gets)("holds two batches at most, of samples made %s", async (_, get) => {
+      const before = liveTensors();
+      const seen: Tensor[] = [];
+      // A batch, and the samples of the next one with what they were made of.
+      for await (const x of new DataLoader({ length: 40, get }, { batchSize: 2 })) {
+        expect(liveTensors() - before).toBeLessThanOrEqual(1 + 2 * 2);
+        expect(x.isReleased).toBe(false);
+        seen.push(x);
+      }
+      expect(liveTensors()).toBe(before);
+      expect(seen.every((x) => x.isReleased)).toBe(true);
+    });
+
+    test("releases a batch that comes as one, and a sample that is handed on", async () => {
+      const before = liveTensors();
+      const batches = { length: 4, batch: (indices: readonly number[]) => pause().then(() => tensor([...indices])) };
+      const samples = { length: 2, get: (i: number) => pause().then(() => tensor([i])) };
+      const all: unknown[] = [];
+      for await (const x of new DataLoader(batches, { batchSize: 2 })) all.push(x.tolist());
+      for await (const x of new DataLoader(samples, { collateFn: ([only]) => only! })) all.push(x.tolist());
+      expect(all).toEqual([[0, 1], [2, 3], [0], [1]]);
+      expect(liveTensors()).toBe(before);
+    });
+
+    test("leaves alone what the data set has, or makes to last", async () => {
+      const kept = [tensor([1]), tensor([2])];
+      const cache = new Map<number, Tensor>();
+      const get = async (i: number) => {
+        await pause();
+        if (!cache.has(i))
+          cache.set(
+            i,
+            unscoped(() => tensor([i])),
+          );
+        return [kept[i]!, cache.get(i)!] as const;
+      };
+      for (let pass = 0; pass < 2; pass++)
+        for await (const [x, y] of new DataLoader({ length: 2, get })) expect(x.item() - y.item()).toBe(1);
+      expect([...kept, ...cache.values()].map(({ isReleased }) => isReleased)).toEqual([false, false, false, false]);
+    });
+
+    test("hands out what came before an error, whether it is thrown or a promise's", async () => {
+      const fail = (i: number) => {
+        if (i === 2) throw new Error("no sample 2");
+        return i;
+      };
+      for (const get of [fail, async (i: number) => fail(i)]) {
+        const seen: unknown[] = [];
+        const pass = async () => {
+          for await (const x of new DataLoader({ length: 4, get })) seen.push(x.item());
+        };
+        await expect(pass()).rejects.toThrow("no sample 2");
+        expect(seen).toEqual([0, 1]);
+      }
+    });
   });
 
   test("refuses sizes that are none, and rows that do not match", () => {

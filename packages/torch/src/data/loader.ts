@@ -1,6 +1,6 @@
 import type { Generator } from "../generator.ts";
 import { ops } from "../ops.ts";
-import { type Owned, scope, scopeWithSurvivors, unscoped } from "../scope.ts";
+import { handOver, type Owned, scope, scopeWithSurvivors, traced, unscoped } from "../scope.ts";
 import { lateKind } from "../synchronous.ts";
 import { Tensor, tensor } from "../tensor.ts";
 import { type Collated, defaultCollate } from "./collate.ts";
@@ -64,7 +64,8 @@ type Samples<T> = Dataset<T> | readonly T[];
  * Goes over a data set in batches, as PyTorch's: `for (const [x, y] of loader)`, or `for await` where samples come as promises, then
  * with the next batch under way while this one is worked on.
  *
- * The tensors of a batch live until the next one is taken; `clone()` what is kept longer.
+ * The tensors of a batch live until the next one is taken; `clone()` what is kept longer. Those that a data set makes for a sample live
+ * until its batch is put together; what it keeps, it makes in {@link unscoped}.
  */
 export class DataLoader<T, B = Collated<T>> {
   readonly #dataset: Samples<T> | BatchedDataset<B>;
@@ -109,20 +110,25 @@ export class DataLoader<T, B = Collated<T>> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<B, void, undefined> {
     const order = this.#order();
-    const next = (indices: number[] | undefined): Promise<T[] | B> | undefined => {
+    const next = () => {
+      const indices = order.shift();
       if (indices === undefined) return undefined;
-      const samples = this.#take(indices);
-      const coming = isBatched(this.#dataset) ? Promise.resolve(samples as B) : Promise.all(samples as T[]);
+      const coming = traced(() => this.#takeLater(indices));
       coming.catch(() => {}); // heard of when it is waited for, if ever
-      return coming as Promise<T[] | B>;
+      return coming;
     };
     let made: readonly Owned[] = [];
-    let coming = next(order.shift());
+    let coming = next();
     while (coming !== undefined) {
       const samples = await coming;
-      coming = next(order.shift());
+      coming = next();
       release(made);
-      const { result, survivors } = unscoped(() => scopeWithSurvivors(() => this.#together(samples)));
+      const { result, survivors } = unscoped(() =>
+        scopeWithSurvivors(() => {
+          handOver(samples.made);
+          return this.#together(samples.result);
+        }),
+      );
       made = survivors;
       yield result;
     }
@@ -132,7 +138,14 @@ export class DataLoader<T, B = Collated<T>> {
   #take(indices: number[]): (T | Promise<T>)[] | B | Promise<B> {
     const dataset = this.#dataset;
     if (isBatched(dataset)) return dataset.batch(indices);
-    return indices.map((i) => ("get" in dataset ? dataset.get(i) : dataset[i]!));
+    return indices.map((i) => sampleOf(dataset, i));
+  }
+
+  /** An error of one sample is that of the promise, and none of the others' goes unheard. */
+  async #takeLater(indices: number[]): Promise<T[] | B> {
+    const dataset = this.#dataset;
+    if (isBatched(dataset)) return dataset.batch(indices);
+    return Promise.all(indices.map(async (i) => sampleOf(dataset, i)));
   }
 
   #together(samples: T[] | B): B {
@@ -153,6 +166,10 @@ export class DataLoader<T, B = Collated<T>> {
 
 // `Generator` is the one of random numbers here.
 type Generator_<T> = IterableIterator<T, void, undefined>;
+
+function sampleOf<T>(dataset: Samples<T>, i: number): T | Promise<T> {
+  return "get" in dataset ? dataset.get(i) : dataset[i]!;
+}
 
 function isBatched<B>(dataset: object): dataset is BatchedDataset<B> {
   return "batch" in dataset && typeof dataset.batch === "function";
