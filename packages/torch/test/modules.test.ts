@@ -117,6 +117,22 @@ describe("layers", () => {
     expect(() => attention.forward(x, flat, x)).toThrow(/3 dimensions, but the key is \[2, 4\]/);
   });
 
+  test("batch norms in training refuse one value a channel, and what does not fit, before anything is changed", () => {
+    const cases: [BatchNorm1d | BatchNorm2d, number[], RegExp][] = [
+      [new BatchNorm1d(3), [1, 3], /BatchNorm1d.*more than one value a channel, but got \[1, 3\]/],
+      [new BatchNorm1d(3), [1, 3, 1], /more than one value/],
+      [new BatchNorm2d(3), [1, 3, 1, 1], /more than one value/],
+      [new BatchNorm2d(3), [2, 4, 1, 1], /running_mean/],
+    ];
+    for (const [norm, shape, message] of cases) {
+      const values = () => [...norm.stateDict()].map(([name, each]) => [name, each.detach().tolist()]);
+      const before = values();
+      expect(() => norm.forward(aten.ones(shape))).toThrow(message);
+      expect(values()).toEqual(before);
+    }
+    expect(new BatchNorm1d(3).eval().forward(aten.ones([1, 3])).shape).toEqual([1, 3]);
+  });
+
   test("start as PyTorch's do", () => {
     manualSeed(3);
     const within = (weight: Tensor, bound: number) => {

@@ -100,8 +100,14 @@ abstract class BatchNorm extends Module {
         `${this.constructor.name} expects ${dimensions.join(" or ")} dimensions, but got [${x.shape.join(", ")}]`,
       );
     const { weight, bias, running_mean, running_var, training, momentum, eps } = this;
+    // The variance of a single value is none: it would stay in the running one.
+    if (training && x.numel() === x.shape[1])
+      throw new RangeError(
+        `${this.constructor.name} in training expects more than one value a channel, but got [${x.shape.join(", ")}]; give it a larger batch, or call eval()`,
+      );
+    const normalized = ops.aten.batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps, true);
     if (training) this.num_batches_tracked.add_(1);
-    return ops.aten.batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps, true);
+    return normalized;
   }
 }
 
