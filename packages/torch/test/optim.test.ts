@@ -161,6 +161,54 @@ describe("parameters of an optimizer", () => {
     expect(() => new SGD([x], { nesterov: true })).toThrow(/nesterov needs a momentum/);
   });
 
+  test("have settings that make sense, also those that are changed later", () => {
+    const wrong: [object, RegExp][] = [
+      ...[Number.NaN, -0.1, Number.POSITIVE_INFINITY, null].map((lr): [object, RegExp] => [
+        { lr },
+        new RegExp(`lr must be a finite number from 0, but is ${lr}`),
+      ]),
+      [{ weightDecay: -1 }, /weightDecay must be .* but is -1/],
+    ];
+    const ofAdam: [object, RegExp][] = [
+      [{ betas: [0.9, 1] }, /betas must be two numbers in \[0, 1\), .* but is \[0.9, 1\]/],
+      [{ betas: [1.5, 0.9] }, /betas/],
+      [{ betas: [0.9] }, /betas/],
+      [{ betas: [0.9, -0.1] }, /betas/],
+      [{ eps: -1e-8 }, /eps/],
+    ];
+    for (const [Kind, settings] of [
+      [SGD, [...wrong, [{ momentum: -1 }, /momentum/]]],
+      [Adam, [...wrong, ...ofAdam]],
+      [AdamW, [...wrong, ...ofAdam]],
+    ] as [new (parameters: unknown, options?: object) => SGD, [object, RegExp][]][])
+      for (const [setting, message] of settings) {
+        expect(() => new Kind([x], setting), Kind.name).toThrow(message);
+        expect(() => new Kind([{ params: [x], ...setting }])).toThrow(`${Kind.name}: `);
+        const optimizer = new Kind([{ params: [x] }, { params: [y] }]);
+        Object.assign(optimizer.paramGroups[1]!, setting);
+        for (const each of [x, y]) each.grad = tensor([1]);
+        const before = values(x);
+        expect(() => optimizer.step()).toThrow(message);
+        expect(values(x)).toEqual(before);
+      }
+  });
+
+  test("are those by default where they are undefined", () => {
+    const none = { lr: undefined, weightDecay: undefined, momentum: undefined, betas: undefined, eps: undefined };
+    const settings = (optimizer: Optimizer<{ lr: number }, unknown>) =>
+      optimizer.paramGroups.map(({ params, ...each }) => each);
+    for (const Kind of [SGD, Adam, AdamW] as (new (
+      p: unknown,
+      o?: object,
+    ) => SGD)[]) {
+      const [expected] = settings(new Kind([x]) as never);
+      const made = [new Kind([x], none), new Kind([{ params: [x], ...none }])].flatMap((each) =>
+        settings(each as never),
+      );
+      for (const each of made) expect(each).toMatchObject(expected!);
+    }
+  });
+
   test("decayMatrices parts those of two dimensions from the others", () => {
     const parameters = new Map(Object.entries({ w: aten.ones([1, 1]), b: x }));
     const groups = decayMatrices(parameters, 0.3).map(({ params, weightDecay }) => [[...params.keys()], weightDecay]);

@@ -3,6 +3,7 @@ import { ops } from "../ops.ts";
 import { scope, unscoped } from "../scope.ts";
 import { checkStateDict } from "../state-dict.ts";
 import { Tensor } from "../tensor.ts";
+import { checkSettings, merged } from "./settings.ts";
 
 /** What is trained: a module's `parameters()`, or `namedParameters()`, whose names then stand in the optimizer's state. */
 export type Parameters = Iterable<Tensor> | ReadonlyMap<string, Tensor>;
@@ -36,7 +37,8 @@ export abstract class Optimizer<O extends { lr: number }, S> {
     let unnamed = 0;
     const seen = new Set<Tensor>();
     this.paramGroups = groupsOf(parameters).map(({ params, ...own }) => {
-      const group = { ...defaults, ...own } as unknown as O;
+      const group = merged(defaults, own as unknown as Partial<O>);
+      checkSettings(this.constructor.name, group);
       const all = isNamed(params) ? params : new Map([...params].map((tensor) => [`${unnamed++}`, tensor]));
       for (const [name, parameter] of all) {
         if (seen.has(parameter) || this.#states.has(name))
@@ -60,10 +62,15 @@ export abstract class Optimizer<O extends { lr: number }, S> {
     for (const group of this.paramGroups) group.lr = value;
   }
 
-  /** One update of all parameters that have a gradient; the others and their state stay as they are. */
+  /**
+   * One update of all parameters that have a gradient; the others and their state stay as they are.
+   *
+   * @throws RangeError for settings that make no sense, such as a rate that is NaN; nothing is changed then
+   */
   step({ gradientScale }: StepOptions = {}): void {
     noGrad(() =>
       scope(() => {
+        for (const group of this.paramGroups) checkSettings(this.constructor.name, group);
         for (const group of this.paramGroups) {
           const updates: Update<S>[] = [];
           for (const [name, parameter] of group.params) {

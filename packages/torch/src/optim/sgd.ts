@@ -1,6 +1,7 @@
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Optimizer, type ParametersOrGroups, scaledGradients, type Update, withDecay, zerosLike } from "./optimizer.ts";
+import { merged } from "./settings.ts";
 
 /** Settings of {@link SGD}. */
 export interface SGDOptions {
@@ -14,13 +15,15 @@ export interface SGDOptions {
   weightDecay: number;
 }
 
+const DEFAULTS: SGDOptions = { lr: 1e-3, momentum: 0, nesterov: false, weightDecay: 0 };
+
 /** Nothing where the group has no momentum. */
 type Direction = { readonly momentum: Tensor } | Record<string, never>;
 
 /** Stochastic gradient descent, with momentum if asked for (Sutskever et al. 2013, in PyTorch's form without dampening). */
 export class SGD extends Optimizer<SGDOptions, Direction> {
   constructor(parameters: ParametersOrGroups<SGDOptions>, options: Partial<SGDOptions> = {}) {
-    super(parameters, { lr: 1e-3, momentum: 0, nesterov: false, weightDecay: 0, ...options }, (parameter, group) => {
+    super(parameters, merged(DEFAULTS, options), (parameter, group) => {
       if (group.nesterov && group.momentum <= 0) throw new RangeError("SGD: nesterov needs a momentum above 0");
       return group.momentum === 0 ? {} : { momentum: zerosLike(parameter) };
     });

@@ -1,0 +1,30 @@
+/** Settings in which none that is `undefined` hides its default. */
+export function merged<O extends object>(defaults: O, ...given: readonly Partial<O>[]): O {
+  const stated = given.map((each) =>
+    Object.fromEntries(Object.entries(each).filter(([, value]) => value !== undefined)),
+  );
+  return Object.assign({}, defaults, ...stated) as O;
+}
+
+/** Of those that there are: finite numbers from 0. */
+const FROM_ZERO = ["lr", "eps", "weightDecay", "momentum"];
+
+/**
+ * @param name of the optimizer
+ * @throws RangeError for a setting by which no step makes sense, and which would ruin the parameters without a word
+ */
+export function checkSettings(name: string, settings: object): void {
+  for (const [setting, value] of Object.entries(settings)) {
+    if (FROM_ZERO.includes(setting) && !(Number.isFinite(value) && value >= 0))
+      throw new RangeError(`${name}: ${setting} must be a finite number from 0, but is ${value}`);
+    if (setting === "betas" && !isBetas(value))
+      throw new RangeError(
+        `${name}: betas must be two numbers in [0, 1), such as [0.9, 0.999], but is ${shown(value)}`,
+      );
+  }
+}
+
+const isBetas = (value: unknown): boolean =>
+  Array.isArray(value) && value.length === 2 && value.every((beta) => Number.isFinite(beta) && beta >= 0 && beta < 1);
+
+const shown = (value: unknown): string => (Array.isArray(value) ? `[${value.join(", ")}]` : `${value}`);
