@@ -161,6 +161,16 @@ describe("parameters of an optimizer", () => {
     expect(() => new SGD([x], { nesterov: true })).toThrow(/nesterov needs a momentum/);
   });
 
+  test("are no results of others, unless those keep their gradients", () => {
+    const result = x.mul(2);
+    for (const Kind of [SGD, Adam, AdamW])
+      expect(() => new Kind(new Map([["w", result]]))).toThrow(
+        `${Kind.name}: the parameter 'w' is computed from other`,
+      );
+    result.retain_grad();
+    expect(new SGD([result, x.detach(), x.detach().requires_grad_()]).paramGroups[0]!.params.size).toBe(3);
+  });
+
   test("have settings that make sense, also those that are changed later", () => {
     const wrong: [object, RegExp][] = [
       ...[Number.NaN, -0.1, Number.POSITIVE_INFINITY, null].map((lr): [object, RegExp] => [

@@ -45,6 +45,10 @@ export abstract class Optimizer<O extends { lr: number }, S> {
           throw new Error(
             `${this.constructor.name}: the parameter '${name}' is given twice; each belongs to one group`,
           );
+        if (!ops.aten.is_leaf(parameter) && !ops.aten.retains_grad(parameter))
+          throw new Error(
+            `${this.constructor.name}: the parameter '${name}' is computed from other tensors and would never get a gradient; give it as x.detach().requires_grad_(), or give those that it comes from`,
+          );
         seen.add(parameter);
         this.#states.set(name, { parameter, state: begin(parameter, group) });
       }
