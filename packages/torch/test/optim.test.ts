@@ -219,6 +219,26 @@ describe("parameters of an optimizer", () => {
     }
   });
 
+  test("a momentum of SGD may be set later, changed and taken away; its state goes on", () => {
+    const begin = (at: number) => {
+      const weight = tensor([at], { requiresGrad: true });
+      weight.grad = tensor([1]);
+      return { weight, optimizer: new SGD([weight], { lr: 1 }), at: () => weight.detach().item() };
+    };
+    const run = begin(0);
+    const step = (momentum: number, of = run) => {
+      of.optimizer.paramGroups[0]!.momentum = momentum;
+      of.optimizer.step();
+      return of.at();
+    };
+    expect([0, 0.5, 0.5].map((momentum) => step(momentum))).toEqual([-1, -2, -3.5]);
+    const again = begin(-3.5);
+    again.optimizer.paramGroups[0]!.momentum = 0.5;
+    again.optimizer.loadStateDict(run.optimizer.stateDict());
+    expect([step(0.5), step(0.5, again)]).toEqual([-5.25, -5.25]);
+    expect([step(0), step(1)]).toEqual([-6.25, -9]);
+  });
+
   test("decayMatrices parts those of two dimensions from the others", () => {
     const parameters = new Map(Object.entries({ w: aten.ones([1, 1]), b: x }));
     const groups = decayMatrices(parameters, 0.3).map(({ params, weightDecay }) => [[...params.keys()], weightDecay]);

@@ -79,7 +79,7 @@ export abstract class Optimizer<O extends { lr: number }, S> {
           const updates: Update<S>[] = [];
           for (const [name, parameter] of group.params) {
             const gradient = parameter.grad;
-            if (gradient !== undefined) updates.push({ parameter, gradient, state: this.#states.get(name)!.state });
+            if (gradient !== undefined) updates.push({ parameter, gradient, state: this.#stateOf(name, group) });
           }
           if (updates.length > 0) this.update(group, updates, gradientScale);
         }
@@ -95,7 +95,7 @@ export abstract class Optimizer<O extends { lr: number }, S> {
   /** What is remembered of each parameter, as `NAME.WHAT`. Settings, such as the learning rate, are not part of it. */
   stateDict(): Map<string, Tensor> {
     const out = new Map<string, Tensor>();
-    for (const [name, { state }] of this.#states)
+    for (const [name, state] of this.#all())
       for (const [what, tensor] of this.describe(state)) out.set(`${name}.${what}`, tensor);
     return out;
   }
@@ -109,10 +109,25 @@ export abstract class Optimizer<O extends { lr: number }, S> {
     noGrad(() =>
       scope(() => {
         checkStateDict("the state does not fit the optimizer", this.stateDict(), source);
-        for (const [name, { state }] of this.#states) this.restore(state, (what) => source.get(`${name}.${what}`)!);
+        for (const [name, state] of this.#all()) this.restore(state, (what) => source.get(`${name}.${what}`)!);
       }),
     );
   }
+
+  /** The states by parameter name, in the order in which the parameters were given. */
+  *#all(): Iterable<[name: string, state: S]> {
+    for (const group of this.paramGroups)
+      for (const name of group.params.keys()) yield [name, this.#stateOf(name, group)];
+  }
+
+  #stateOf(name: string, group: O): S {
+    const { parameter, state } = this.#states.get(name)!;
+    this.prepare(state, parameter, group);
+    return state;
+  }
+
+  /** Adds to a state what the present settings of its group ask for. */
+  protected prepare(_state: S, _parameter: Tensor, _group: O): void {}
 
   /** One step of a group, without recording gradients, in a scope. */
   protected abstract update(group: O, updates: readonly Update<S>[], gradientScale: Tensor | undefined): void;

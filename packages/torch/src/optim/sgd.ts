@@ -17,24 +17,30 @@ export interface SGDOptions {
 
 const DEFAULTS: SGDOptions = { lr: 1e-3, momentum: 0, nesterov: false, weightDecay: 0 };
 
-/** Nothing where the group has no momentum. */
-type Direction = { readonly momentum: Tensor } | Record<string, never>;
+/** Nothing where the group has never had a momentum. */
+interface Direction {
+  momentum?: Tensor;
+}
 
 /** Stochastic gradient descent, with momentum if asked for (Sutskever et al. 2013, in PyTorch's form without dampening). */
 export class SGD extends Optimizer<SGDOptions, Direction> {
   constructor(parameters: ParametersOrGroups<SGDOptions>, options: Partial<SGDOptions> = {}) {
-    super(parameters, merged(DEFAULTS, options), (parameter, group) => {
+    super(parameters, merged(DEFAULTS, options), (_, group) => {
       if (group.nesterov && group.momentum <= 0) throw new RangeError("SGD: nesterov needs a momentum above 0");
-      return group.momentum === 0 ? {} : { momentum: zerosLike(parameter) };
+      return {};
     });
+  }
+
+  protected override prepare(state: Direction, parameter: Tensor, { momentum }: SGDOptions): void {
+    if (momentum !== 0) state.momentum ??= zerosLike(parameter);
   }
 
   protected override update(group: SGDOptions, updates: readonly Update<Direction>[], scale: Tensor | undefined): void {
     const { lr, momentum, nesterov, weightDecay } = group;
     const { _foreach_add, _foreach_add_, _foreach_mul_ } = ops.aten;
     let steps = withDecay(updates, scaledGradients(updates, scale), weightDecay);
-    const kept = updates.flatMap(({ state }) => state.momentum ?? []);
-    if (kept.length > 0) {
+    if (momentum !== 0) {
+      const kept = updates.map(({ state }) => state.momentum!);
       _foreach_mul_(kept, momentum);
       _foreach_add_(kept, steps);
       steps = nesterov ? _foreach_add(steps, kept, { alpha: momentum }) : kept;
