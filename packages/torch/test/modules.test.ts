@@ -173,6 +173,21 @@ describe("layers", () => {
     attention.eval();
     expect(run().equal(run())).toBe(true);
   });
+
+  test("attention gives back the weights that it used, those that dropout left", () => {
+    manualSeed(1);
+    const attention = new MultiheadAttention(8, 2, { dropout: 0.5 });
+    const x = aten.randn([6, 1, 8]);
+    const [out, weights] = attention.forward(x, x, x, { averageAttnWeights: false });
+    expect(weights!.eq(0).any().item()).toBe(1);
+    const value = aten.linear(x, attention.in_proj_weight, attention.in_proj_bias).chunk(3, -1)[2]!; // [6, 1, 8]
+    const mixed = weights!
+      .matmul(value.reshape([1, 6, 2, 4]).transpose(1, 2))
+      .transpose(1, 2)
+      .flatten(2);
+    const expected = attention.out_proj.forward(mixed).transpose(0, 1);
+    expect(out.sub(expected).abs().max().item()).toBeLessThan(1e-5);
+  });
 });
 
 describe("modules", () => {

@@ -58,7 +58,8 @@ export class MultiheadAttention extends Module {
 
   /**
    * @param query `[B, L, E]`, or `[L, B, E]` unless `batchFirst`; @param key and @param value with `S` in place of `L`
-   * @returns the result in the shape of `query`, and the weights `[B, L, S]` (`[B, heads, L, S]` unless averaged), or `null`
+   * @returns the result in the shape of `query`, and the weights `[B, L, S]` (`[B, heads, L, S]` unless averaged; in training those that
+   *   dropout has left), or `null`
    * @throws RangeError for another number of dimensions
    */
   forward(query: Tensor, key: Tensor, value: Tensor, options: AttentionCall = {}): [Tensor, Tensor | null] {
@@ -76,8 +77,9 @@ export class MultiheadAttention extends Module {
     }
     const [q, k, v] = this.#project(turn(query), turn(key), turn(value));
     const scores = q.mul(1 / Math.sqrt(q.shape[3]!)).matmul(k.transpose(2, 3)); // [B, H, L, S]
-    const weights = this.#mask(scores, options).softmax(-1);
-    const mixed = (dropout > 0 ? dropoutAdd(weights, null, dropout) : weights).matmul(v); // [B, H, L, D]
+    const shares = this.#mask(scores, options).softmax(-1);
+    const weights = dropout > 0 ? dropoutAdd(shares, null, dropout) : shares;
+    const mixed = weights.matmul(v); // [B, H, L, D]
     const out = this.out_proj.forward(mixed.transpose(1, 2).flatten(2));
     if (!needWeights) return [turn(out), null];
     return [turn(out), (options.averageAttnWeights ?? true) ? weights.mean([1]) : weights];
