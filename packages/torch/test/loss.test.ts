@@ -62,6 +62,20 @@ describe("losses against PyTorch", () => {
     expect([...loss.namedBuffers()]).toEqual([["weight", weight]]);
   });
 
+  const elementwise = [MSELoss, L1Loss, BCEWithLogitsLoss].map((Loss) => [Loss.name, Loss] as const);
+  test.each(elementwise)("%s does not spread one shape over another", (name, Loss) => {
+    const [flat, column, row] = [[4], [4, 1], [1, 4]].map((shape) => ops.aten.zeros(shape)) as [Tensor, Tensor, Tensor];
+    for (const [x, target] of [
+      [flat, column],
+      [column, flat],
+      [column, row],
+    ] as const)
+      expect(() => new Loss().forward(x, target)).toThrow(
+        `${name} expects tensors of one shape, but got [${x.shape.join(", ")}] and [${target.shape.join(", ")}]`,
+      );
+    expect(new Loss().forward(column, column).shape).toEqual([]);
+  });
+
   test("settings that mean nothing are errors", () => {
     // @ts-expect-error there is no such reduction
     expect(() => new MSELoss({ reduction: "average" })).toThrow(/MSELoss.*"none", "mean".*"average"/);

@@ -18,6 +18,15 @@ function reductionOf(name: string, { reduction = "mean" }: LossOptions): number 
   return REDUCTIONS[reduction];
 }
 
+/** @throws RangeError where one would be spread over the other: a loss of `[B]` and `[B, 1]` is that of all pairs */
+function checkOneShape(name: string, input: Tensor, target: Tensor): void {
+  const [given, wanted] = [input, target].map(({ shape }) => `[${shape.join(", ")}]`);
+  if (given !== wanted)
+    throw new RangeError(
+      `${name} expects tensors of one shape, but got ${given} and ${wanted}; reshape() or expand() one of them`,
+    );
+}
+
 /** What {@link CrossEntropyLoss} and {@link NLLLoss} can be told. */
 export interface ClassLossOptions extends LossOptions {
   /** A factor for each class, `[C]`. `"mean"` divides by the sum of the targets' factors. */
@@ -82,7 +91,9 @@ export class MSELoss extends Module {
     this.#reduction = reductionOf("MSELoss", options);
   }
 
+  /** @throws RangeError when the shapes differ */
   forward(input: Tensor, target: Tensor): Tensor {
+    checkOneShape("MSELoss", input, target);
     return ops.aten.mse_loss(input, target, this.#reduction);
   }
 }
@@ -96,7 +107,9 @@ export class L1Loss extends Module {
     this.#reduction = reductionOf("L1Loss", options);
   }
 
+  /** @throws RangeError when the shapes differ */
   forward(input: Tensor, target: Tensor): Tensor {
+    checkOneShape("L1Loss", input, target);
     return ops.aten.l1_loss(input, target, this.#reduction);
   }
 }
@@ -117,7 +130,9 @@ export class BCEWithLogitsLoss extends Module {
     this.#reduction = reductionOf("BCEWithLogitsLoss", options);
   }
 
+  /** @throws RangeError when the shapes differ */
   forward(logits: Tensor, target: Tensor): Tensor {
+    checkOneShape("BCEWithLogitsLoss", logits, target);
     return ops.aten.binary_cross_entropy_with_logits(logits, target, this.weight, this.posWeight, this.#reduction);
   }
 }
