@@ -1,4 +1,4 @@
-import type { PairDataset } from "../data/index.ts";
+import { type PairDataset, untransformed } from "../data/index.ts";
 import { permutation, seededRandom } from "../support/random.ts";
 import { type ImageSet, imageSet, joinImages, withConditions } from "./image-set.ts";
 import type { TrueImages } from "./truths.ts";
@@ -19,7 +19,7 @@ export interface RealImages {
 
 /** @param ids of the conditions. @param samples images of each */
 export async function realImages(
-  dataset: PairDataset,
+  dataset: Pick<PairDataset, "train" | "size" | "facts">,
   ids: readonly string[],
   samples: number,
   seed: number,
@@ -34,8 +34,11 @@ export async function realImages(
   const reference = setOf(order.subarray(0, wanted));
   const own = await trueImages(dataset, ids, samples, "metrics colors", seed);
   if (own !== undefined) return { reference, own, isOfConditions: true };
-  const rest = order.subarray(wanted, 2 * wanted);
-  const further = rest.length < wanted ? undefined : setOf(rest);
+  // An image that is turned or mirrored is not a further one.
+  const nameOf = (row: number) => untransformed(train.ids[row]!);
+  const referred = new Set(Array.from(order.subarray(0, wanted), nameOf));
+  const rest = order.subarray(wanted).filter((row) => !referred.has(nameOf(row)));
+  const further = rest.length < wanted ? undefined : setOf(rest.subarray(0, wanted));
   return { reference, own: further, isOfConditions: false };
 }
 
@@ -45,7 +48,7 @@ export async function realImages(
  * @param purpose decides the draw together with the seed
  */
 export async function trueImages(
-  { facts, size }: PairDataset,
+  { facts, size }: Pick<PairDataset, "size" | "facts">,
   ids: readonly string[],
   samples: number,
   purpose: string,
