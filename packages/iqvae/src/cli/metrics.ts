@@ -16,7 +16,6 @@ import { type ExportedModel, isExported, openExported } from "../run/exported.ts
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import { weightsDigest } from "../run/weights.ts";
-import { samplingOptions } from "../sampling/generator.ts";
 import type { Peers } from "../support/peers.ts";
 import type { Progress } from "../support/progress.ts";
 import { firstOfMachine, onFirst } from "../support/share.ts";
@@ -181,7 +180,7 @@ async function optionsFor(
     seed,
     networks: await networksFor(dataset, runs, rest, progress),
     progress,
-    sampling: { ...samplingOptions(runs[0]!.config), ...drawingAsked(rest) },
+    sampling: { ...runs[0]!.config.sampling, ...drawingAsked(rest) },
   };
 }
 

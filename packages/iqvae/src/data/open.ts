@@ -221,7 +221,7 @@ export function npmRecipe(request: OpenFromNpm): Recipe {
   const { size } = request;
   switch (request.name) {
     case "emoji":
-      if ("count" in request)
+      if ((request as { count?: unknown }).count !== undefined)
         throw new RangeError("openDataset: emoji has as many pairs as there are drawings; leave out count.");
       return emojiRecipe(size);
     case "hands":

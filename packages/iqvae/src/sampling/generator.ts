@@ -51,7 +51,7 @@ export class ImageGenerator implements Disposable {
 
   /** How images are drawn where the configuration is asked, to be passed on to {@link draw} and the others, which do not. */
   get sampling(): SampleOptions {
-    return samplingOptions(this.config);
+    return this.config.sampling;
   }
 
   /** Both models, to be measured. */
@@ -251,11 +251,6 @@ export class ImageGenerator implements Disposable {
   #run<T>(body: () => T): T {
     return scope(() => inferenceMode(() => inPrecision({ precision: this.#precision }, body)));
   }
-}
-
-/** How a configuration says that images are drawn, as options of {@link ImageGenerator.draw}. */
-export function samplingOptions({ sampling: { topK, ...rest } }: Pick<Config, "sampling">): SampleOptions {
-  return topK === null ? rest : { ...rest, topK };
 }
 
 interface PixelSize {

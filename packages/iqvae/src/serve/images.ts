@@ -107,13 +107,12 @@ function checkFor({ samples, guidance = 1 }: ImageRequest, model: ServedModel, f
 }
 
 function samplingOf({ seed, temperature, topK, topP, guidance }: ImageRequest, { sampling }: ServedModel): Sampling {
-  const k = topK ?? sampling.topK ?? undefined;
   return {
     seed: seed ?? randomInt(SEEDS),
     temperature: temperature ?? sampling.temperature,
     topP: topP ?? sampling.topP,
     guidance: guidance ?? sampling.guidance,
-    ...(k !== undefined && { topK: k }),
+    topK: topK ?? sampling.topK,
   };
 }
 
