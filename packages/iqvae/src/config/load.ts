@@ -28,7 +28,8 @@ export function loadConfig(source: string, settings: readonly string[] = []): Co
  * @throws ConfigError naming all that is wrong
  */
 export function withSettings(base: unknown, settings: readonly string[], source: string): Config {
-  const input = settings.map(parseSetting).reduce(merge, base);
+  // Together first, so that it does not matter whether a variant is chosen before or after its values are given.
+  const input = merge(base, settings.map(parseSetting).reduce(merge, {}));
   return parseConfig(input, settings.length > 0 ? `${source} with ${settings.join(", ")}` : source);
 }
 
@@ -108,11 +109,15 @@ function merge(base: unknown, over: unknown): unknown {
   for (const [key, value] of Object.entries(over)) {
     const chooser = VARIANTS[key];
     const old = base[key];
-    const changes =
-      chooser !== undefined && isObject(value) && isObject(old) && chooser in value && value[chooser] !== old[chooser];
+    const changes = chooser !== undefined && isObject(value) && isObject(old) && choosesAnother(chooser, value, old);
     merged[key] = changes ? value : merge(old, value);
   }
   return merged;
+}
+
+function choosesAnother(chooser: string, value: object, old: object): boolean {
+  const [chosen, before] = [value, old].map((each) => Reflect.get(each, chooser));
+  return chosen !== undefined && before !== undefined && chosen !== before;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -27,17 +27,15 @@ function explain(issue: Issue, input: unknown, schema: z.ZodType): string[] {
       if ("options" in issue && Array.isArray(issue.options)) {
         return [`${where} ${came(value)}; ${choose(value, issue.options.map(String))}`];
       }
-      return [`${where} ${came(value)}: ${issue.message}`];
+      return nearestOption(issue).flatMap((inner) =>
+        explain({ ...inner, path: [...issue.path, ...inner.path] }, input, schema),
+      );
     case "invalid_type":
       return [`${where} ${came(value)}, but must be ${KINDS[issue.expected] ?? `of type ${issue.expected}`}`];
     case "too_small":
-      return [
-        `${where} ${came(value)}, but must be ${bound(issue.inclusive, "at least", "more than")} ${issue.minimum}`,
-      ];
+      return [`${where} ${outside(value, `${bound(issue.inclusive, "at least", "more than")} ${issue.minimum}`)}`];
     case "too_big":
-      return [
-        `${where} ${came(value)}, but must be ${bound(issue.inclusive, "at most", "less than")} ${issue.maximum}`,
-      ];
+      return [`${where} ${outside(value, `${bound(issue.inclusive, "at most", "less than")} ${issue.maximum}`)}`];
     case "not_multiple_of": {
       const nearest = Math.max(1, Math.round(Number(value) / issue.divisor)) * issue.divisor;
       return [`${where} ${came(value)}, but must be a multiple of ${issue.divisor}; the nearest is ${nearest}`];
@@ -57,7 +55,28 @@ const KINDS: Readonly<Record<string, string>> = {
 
 const bound = (inclusive: boolean | undefined, at: string, beyond: string) => (inclusive === false ? beyond : at);
 const name = (path: Path) => path.join(".") || "the configuration";
-const came = (value: unknown) => (value === undefined ? "is missing" : `is ${JSON.stringify(value)}`);
+const came = (value: unknown) => (value === undefined ? "is missing" : `is ${shortened(JSON.stringify(value))}`);
+
+/** Long values would hide what is said about them. */
+const MOST_SHOWN = 120;
+const shortened = (text: string) => (text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)} …` : text);
+
+/** Of lists and texts the length is bounded, of numbers the value. */
+function outside(value: unknown, limit: string): string {
+  if (Array.isArray(value)) return `is a list of length ${value.length}, but its length must be ${limit}`;
+  if (typeof value === "string") return `${came(value)}, but its length must be ${limit}`;
+  return `${came(value)}, but must be ${limit}`;
+}
+
+/** What is wrong with a value in that one of several possible forms to which it comes nearest: it goes wrong deepest inside, at the fewest places. */
+function nearestOption({ errors }: z.core.$ZodIssueInvalidUnion): readonly Issue[] {
+  const depth = (option: readonly Issue[]) =>
+    Math.min(...option.map(({ code, path }) => path.length + Number(code === "unrecognized_keys")));
+  return errors.reduce((best, option) => {
+    const deeper = depth(option) - depth(best);
+    return deeper > 0 || (deeper === 0 && option.length < best.length) ? option : best;
+  });
+}
 
 function choose(value: unknown, choices: readonly string[]): string {
   if (choices.length === 1) return `the only choice is '${choices[0]}'`;
@@ -73,15 +92,20 @@ interface JsonSchema {
   readonly properties?: Readonly<Record<string, JsonSchema & { readonly const?: unknown }>>;
   readonly anyOf?: readonly JsonSchema[];
   readonly oneOf?: readonly JsonSchema[];
+  readonly items?: JsonSchema;
 }
 
 /** The keys that an object at `path` may have, in the variant that the input has chosen. */
 function keysAt(schema: JsonSchema, input: unknown, path: Path): string[] {
-  const properties = propertiesOf(schema, input);
   const [key, ...rest] = path;
-  if (key === undefined) return Object.keys(properties);
-  const inner = properties[String(key)];
+  if (key === undefined) return Object.keys(propertiesOf(schema, input));
+  const inner = typeof key === "number" ? itemsOf(schema) : propertiesOf(schema, input)[String(key)];
   return inner === undefined ? [] : keysAt(inner, at(input, [key]), rest);
+}
+
+/** Those of a list that are objects, in any of its variants. */
+function itemsOf(schema: JsonSchema): JsonSchema | undefined {
+  return [schema, ...(schema.anyOf ?? [])].map(({ items }) => items).find((items) => items?.properties !== undefined);
 }
 
 /** Those of an object; of several variants, of the one that has most of its fixed values in common with the input. */

@@ -49,6 +49,20 @@ describe("a configuration", () => {
     expect(loadConfig("tiny", ["stage2.exposure.kind=teacher"]).stage2.exposure).toEqual({ kind: "teacher" });
   });
 
+  test("takes values of a variant that is chosen after them", () => {
+    const settings = ["data.path=/photos", "data.size=64", "data.name=images"];
+    for (const order of [settings, settings.toReversed()])
+      expect(loadConfig("tiny", order).data).toEqual({
+        name: "images",
+        path: "/photos",
+        size: 64,
+        condition: "edges",
+      });
+    expect(() => loadConfig("tiny", ["data.name=images", "data.path=x", "data.name=emoji"])).toThrow(
+      "data.size is missing",
+    );
+  });
+
   test("leaves files of the user's open until they are named", () => {
     const lacking =
       (...settings: string[]) =>

@@ -9,9 +9,9 @@ const common = {
 };
 const name = z.string().min(1);
 const color = z.string().regex(/^#[0-9a-f]{6}$/i, "must be a color such as '#ff8000'");
-/** Class numbers are bytes. */
-const MOST_CLASSES = 255;
-const names = z.array(name).min(1).max(MOST_CLASSES);
+/** Class numbers are bytes, of which those of boxes leave out 0. */
+const MOST_CLASSES = { map: 256, layout: 255 };
+const names = z.array(name).min(1);
 
 /** What several classes share, which must tell them apart. */
 function shared(values: readonly string[]): string | undefined {
@@ -19,14 +19,14 @@ function shared(values: readonly string[]): string | undefined {
 }
 
 /** Names by which files call classes. */
-const callNames = names.refine((all) => shared(all) === undefined, {
+const callNames = names.max(MOST_CLASSES.layout).refine((all) => shared(all) === undefined, {
   error: ({ input }) => `has '${shared(input as string[])}' twice; give each class a name of its own`,
 });
 
 const painted = z
   .array(z.strictObject({ name, color }))
   .min(1)
-  .max(MOST_CLASSES)
+  .max(MOST_CLASSES.map)
   .refine((all) => shared(all.map((each) => each.color.toLowerCase())) === undefined, {
     error: ({ input }) => {
       const twice = shared((input as { color: string }[]).map((each) => each.color.toLowerCase()));
@@ -42,17 +42,28 @@ const folder = z.discriminatedUnion("condition", [
     ...pairs,
     condition: z.literal("semantic"),
     /** Names, where maps hold numbers; names and colors, where they are painted. */
-    classes: z.union([names, painted]),
+    classes: z.union([names.max(MOST_CLASSES.map), painted]),
   }),
   z.strictObject({ ...pairs, condition: z.literal("lines") }),
   z.strictObject({ ...pairs, condition: z.literal("edges") }),
-  z.strictObject({
-    ...pairs,
-    condition: z.literal("keypoints"),
-    points: names,
-    /** Pairs of points that a drawing connects, by number. */
-    bones: z.array(z.tuple([z.int().min(0), z.int().min(0)])).default([]),
-  }),
+  z
+    .strictObject({
+      ...pairs,
+      condition: z.literal("keypoints"),
+      points: names.max(255),
+      /** Pairs of points that a drawing connects, by number from 0. */
+      bones: z.array(z.tuple([z.int().min(0), z.int().min(0)])).default([]),
+    })
+    .superRefine(({ points, bones }, context) => {
+      for (const [i, bone] of bones.entries())
+        for (const [j, end] of bone.entries())
+          if (end >= points.length)
+            context.addIssue({
+              code: "custom",
+              path: ["bones", i, j],
+              message: `points are numbered from 0 to ${points.length - 1}, in the order of data.points`,
+            });
+    }),
   z.strictObject({
     ...pairs,
     condition: z.literal("layout"),

@@ -57,6 +57,10 @@ test("a folder of pairs, from its configuration's file to images", async () => {
   dataset.close();
 });
 
+const painted = (name: string, number = 0) => ({ name, color: `#0000${number.toString(16).padStart(2, "0")}` });
+const many = (count: number) => Array.from({ length: count }, (_, i) => `c${i}`);
+const points = ["head", "hand"];
+
 test.each([
   [
     { condition: "smell" },
@@ -65,9 +69,51 @@ test.each([
   [{ condition: "lines", color: 1 }, "unknown key 'data.color'"],
   [{ condition: "text", lenght: 1 }, "unknown key 'data.lenght'; did you mean 'length'?"],
   [{ condition: "semantic" }, "data.classes is missing"],
+  [{ condition: "semantic", classes: [] }, "data.classes is a list of length 0, but its length must be at least 1"],
+  [{ condition: "semantic", classes: {} }, "data.classes is {}, but must be a list"],
+  [
+    { condition: "semantic", classes: many(257) },
+    "data.classes is a list of length 257, but its length must be at most 256",
+  ],
+  [
+    { condition: "layout", classes: many(256) },
+    "data.classes is a list of length 256, but its length must be at most 255",
+  ],
+  [{ condition: "semantic", classes: [painted("sky"), { name: "sea" }] }, "data.classes.1.color is missing"],
+  [{ condition: "semantic", classes: ["sky", painted("sea")] }, "data.classes.1 is {"],
+  [
+    { condition: "semantic", classes: [painted("sky"), { name: "sea", colour: "#000001" }] },
+    "unknown key 'data.classes.1.colour'; did you mean 'color'?",
+  ],
+  [
+    { condition: "semantic", classes: [{ name: "sea", color: "blue" }] },
+    /data\.classes\.0\.color is "blue": .*#ff8000/,
+  ],
+  [{ condition: "text", path: "" }, 'data.path is "", but its length must be at least 1'],
+  [
+    {
+      condition: "keypoints",
+      points,
+      bones: [
+        [0, 1],
+        [1, 2],
+      ],
+    },
+    /data\.bones\.1\.1 is 2: .* from 0 to 1/,
+  ],
   [{ condition: "lines", path: undefined }, "data.path is missing"],
 ])("a configuration with %j", (over, message) => {
   const config = { ...presets.tiny, data: { name: "folder", path: "x", size: 32, ...over } };
   expect(() => parseConfig(config, "own")).toThrow(ConfigError);
   expect(() => parseConfig(config, "own")).toThrow(message);
+});
+
+test.each([
+  { condition: "semantic", classes: many(256) },
+  { condition: "semantic", classes: many(256).map(painted) },
+  { condition: "layout", classes: many(255) },
+  { condition: "keypoints", points, bones: [[0, 1]] },
+])("a configuration with as much as there may be, %#", (over) => {
+  const data = { name: "folder", path: "x", size: 32, ...over };
+  expect(parseConfig({ ...presets.tiny, data }, "own").data).toMatchObject(over);
 });
