@@ -138,11 +138,12 @@ export function engineContract(
     });
 
     test("a sample does not depend on those beside it", async () => {
-      const all = await draw(conditions, { samples: 3, seed: 2 });
+      const two = conditions.slice(0, 2);
+      const all = await draw(two, { samples: 2, seed: 2 });
       const T = counts.imageTokens;
-      expect(await draw(conditions, { samples: 3, seed: 2, batch: 2 })).toEqual(all);
-      const last = await draw([conditions[2]!], { samples: 1, firstSample: 2, seed: 2 });
-      expect(last).toEqual(all.slice(8 * T));
+      expect(await draw(two, { samples: 2, seed: 2, batch: 3 })).toEqual(all);
+      const last = await draw([conditions[1]!], { samples: 1, firstSample: 1, seed: 2 });
+      expect(last).toEqual(all.slice(3 * T));
     });
 
     test("condition tokens are libtorch's", async () => {
