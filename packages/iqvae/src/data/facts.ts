@@ -6,6 +6,8 @@ import type { ImageSize } from "./dataset.ts";
 export interface PairFacts {
   /** A name that pairs have in common which show the same, such as views of one hand. Default: each pair has its own. */
   group?(id: string): string;
+  /** A name that pairs have in common whose image is one, turned or mirrored perhaps. Default: each pair has its own. */
+  picture?(id: string): string;
   /** What the pair is a picture of, where others are pictures of it too. Default: the condition itself. */
   concept?(id: string): string;
   /** Whether the condition is what `colorEdges` finds in the image. */

@@ -62,5 +62,4 @@ export { STAMP_CLASSES } from "./sets/stamps/cut-outs.ts";
 export { STAMP_LAYOUT } from "./sets/stamps/recipe.ts";
 export { CAPTION, captionsOf } from "./sets/words/captions.ts";
 export { drawingsOf } from "./sets/words/drawings.ts";
-export { untransformed } from "./symmetries.ts";
 export { dataLicenses, licensesOf, missingData } from "./terms.ts";

@@ -1,4 +1,4 @@
-import { type PairDataset, untransformed } from "../data/index.ts";
+import type { PairDataset } from "../data/index.ts";
 import { permutation, seededRandom } from "../support/random.ts";
 import { type ImageSet, imageSet, joinImages, withConditions } from "./image-set.ts";
 import type { TrueImages } from "./truths.ts";
@@ -24,7 +24,7 @@ export async function realImages(
   samples: number,
   seed: number,
 ): Promise<RealImages> {
-  const { train, size } = dataset;
+  const { train, size, facts } = dataset;
   const order = permutation(train.length, seededRandom("metrics reference", seed));
   const wanted = ids.length * samples;
   const setOf = (rows: Uint32Array) => {
@@ -34,8 +34,7 @@ export async function realImages(
   const reference = setOf(order.subarray(0, wanted));
   const own = await trueImages(dataset, ids, samples, "metrics colors", seed);
   if (own !== undefined) return { reference, own, isOfConditions: true };
-  // An image that is turned or mirrored is not a further one.
-  const nameOf = (row: number) => untransformed(train.ids[row]!);
+  const nameOf = (row: number) => facts?.picture?.(train.ids[row]!) ?? train.ids[row]!;
   const referred = new Set(Array.from(order.subarray(0, wanted), nameOf));
   const rest = order.subarray(wanted).filter((row) => !referred.has(nameOf(row)));
   const further = rest.length < wanted ? undefined : setOf(rest.subarray(0, wanted));

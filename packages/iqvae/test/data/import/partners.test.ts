@@ -159,6 +159,7 @@ describe("names that are composed in different ways", () => {
       }),
     });
     expect([cub.train.length, cub.validation.length, cub.report!.problems]).toEqual([10, 10, []]);
+    for (const { ids } of [cub.train, cub.validation]) expect(new Set(ids.map(cub.facts!.picture!)).size).toBe(1);
     cub.close();
     const points = JSON.stringify(Array(18).fill(3));
     const fashion = await opened({

@@ -117,7 +117,12 @@ describe("earth", () => {
           const [left, top] = untransformed(id).split(",").map(Number);
           const block = blockOf(untransformed(id));
           const last = blockOf(`${left! + size - 1},${top! + size - 1}`);
-          if (last !== block || dataset.facts!.group!(id) !== block || (all.get(block) ?? held) !== held)
+          if (
+            dataset.facts!.picture!(id) !== untransformed(id) ||
+            last !== block ||
+            dataset.facts!.group!(id) !== block ||
+            (all.get(block) ?? held) !== held
+          )
             misplaced.push(id);
           all.set(block, held);
         }

@@ -18,6 +18,9 @@ interface Bird {
   readonly validation: boolean;
 }
 
+/** The image of a pair, which its other captions share. */
+const imageOf = (id: string) => id.split("#", 1)[0]!;
+
 /**
  * CUB-200-2011 with the ten captions an image of Reed et al. (CVPR 2016), in `text/` or `text_c10/` beside `images/`: a pair
  * for each caption. The split is that of `train_test_split.txt`.
@@ -29,7 +32,7 @@ export function cubSource({ size, length }: ImportOf<"cub-200-2011">, tree: File
   return {
     condition: { kind: "text", length },
     // Ten captions say what one image shows; the folder is the species.
-    facts: { group: (id) => id.split("#", 1)[0]!, concept: dirname },
+    facts: { group: imageOf, picture: imageOf, concept: dirname },
     files: ["images.txt", "train_test_split.txt", ...images, ...texts],
     async match(problems) {
       const birds = await birdsOf(tree, folder, [...images, ...texts], problems);

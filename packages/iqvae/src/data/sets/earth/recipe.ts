@@ -96,6 +96,7 @@ function recipeOf(
         const { left, top } = placeOf(id);
         return blockAt(left, top, block);
       },
+      picture: untransformed,
     },
     parts: { version: VERSION, ...editionsOf(packages), sharp: installedVersion("sharp"), size, step, block, count },
     licenses: packages.map(packageLicense),
