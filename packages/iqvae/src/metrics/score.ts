@@ -1,7 +1,6 @@
 import { type DrawOptions, ImageGenerator as PlainGenerator, type SampleOptions } from "@iqvae/runtime";
-import { getDefaultDevice } from "@iqvae/torch";
 import type { Config } from "../config/index.ts";
-import { heldOutPart, type PairDataset, type ScoredPart, spreadRows } from "../data/index.ts";
+import { heldOutPart, type ScoredPart, spreadRows } from "../data/index.ts";
 import type { FeatureNetwork } from "../features/network.ts";
 import { openFeatureNetwork } from "../features/open.ts";
 import type { ExportedModel } from "../run/exported.ts";
@@ -10,11 +9,11 @@ import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
 import { weightsDigest } from "../run/weights.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
-import { imagesAtOnce } from "../support/at-once.ts";
 import type { Peers } from "../support/peers.ts";
 import { type Progress, silent } from "../support/progress.ts";
-import { firstOfMachine, share } from "../support/share.ts";
+import { firstOfMachine } from "../support/share.ts";
 import { Clock } from "./clock.ts";
+import { type Drawer, drawHeldOut } from "./draw-held-out.ts";
 import { FeatureStore } from "./feature-store.ts";
 import { fidelityOf } from "./fidelity/fidelity.ts";
 import type { Fidelity } from "./fidelity/measure.ts";
@@ -27,7 +26,7 @@ import {
   type Subject,
   textureFigures,
 } from "./figures.ts";
-import { type ImageSet, joinImages } from "./image-set.ts";
+import type { ImageSet } from "./image-set.ts";
 import { defaultJudge, expectImpartial, type JudgedConfig } from "./judges.ts";
 import { modelFigures, reconstructionsOf } from "./model-figures.ts";
 import { PLAIN_JUDGES } from "./plain-judges.ts";
@@ -93,8 +92,7 @@ export async function scoreExported(model: ExportedModel, options: ScoreOptions)
 }
 
 /** What draws, and is measured. */
-interface Contender {
-  draw(conditions: readonly Uint8Array[], options: SampleOptions): Uint8Array[][] | Promise<Uint8Array[][]>;
+interface Contender extends Drawer {
   /** What its weights are known by. */
   readonly weights: string;
   /** Of a run: both its models. */
@@ -174,7 +172,9 @@ async function scoreAll(run: Measured, contenders: readonly Contender[], options
         const reconstruct = (set: ImageSet) => reconstructionsOf(own.models.iqvae, own.config, dataset.condition, set);
         sets ??= await clock.time("reconstructions", () => tripleTruth({ truth, samples, reconstruct }));
       }
-      const drawn = await clock.time("drawing", () => drawAll(contender, dataset, rows, options, progress));
+      const drawn = await clock.time("drawing", () =>
+        drawHeldOut(contender, dataset, rows, { ...options.sampling, samples, seed }, progress, peers),
+      );
       const subject: Subject = { dataset, rows, samples, seed, drawn, real, heldOut, clock, features, truths, peers };
       const { weights } = contender;
       scores.push(await scoreOf({ run, weights, part, ids, sets, networks, fidelity, trained: own, subject, options }));
@@ -248,33 +248,4 @@ async function scoreOf(scoring: Scoring): Promise<RunScore> {
     calibration: calibrated,
     seconds: { ...clock.seconds },
   };
-}
-
-async function drawAll(
-  contender: Contender,
-  { validation, size }: PairDataset,
-  rows: readonly number[],
-  { samples, seed, sampling = {}, peers }: ScoreOptions,
-  progress: Progress,
-): Promise<ImageSet> {
-  const together = Math.max(1, Math.floor(imagesAtOnce(getDefaultDevice(), size) / samples));
-  const starts = Array.from({ length: Math.ceil(rows.length / together) }, (_, i) => i * together);
-  // Whole batches, so that the number of processes changes no product of matrices.
-  const images = await share(peers, starts, async (own) => {
-    const drawn: Uint8Array[][] = [];
-    const total = own.reduce((sum, first) => sum + rows.slice(first, first + together).length, 0) * samples;
-    progress.begin("drawing images", total, 0);
-    for (const [i, first] of own.entries()) {
-      const some = rows.slice(first, first + together);
-      const { conditions } = validation.batch(some);
-      const length = conditions.length / some.length;
-      const rasters = some.map((_, i) => conditions.subarray(i * length, (i + 1) * length));
-      const onProgress = (share: number) => progress.update(Math.floor((i * together + share * some.length) * samples));
-      drawn.push((await contender.draw(rasters, { ...sampling, samples, seed, onProgress })).flat());
-      await new Promise(setImmediate);
-    }
-    progress.end();
-    return drawn;
-  });
-  return joinImages(images.flat(), size);
 }

@@ -39,7 +39,7 @@ export async function openJudges(dataset: PairDataset, judge: JudgeName, progres
 }
 
 /** Raise it whenever the same run would get other figures. */
-const VERSION = 5;
+const VERSION = 6;
 /** Conditions that images are drawn for, at most, and images for each. */
 const CONDITIONS = 512;
 const SAMPLES = 4;
