@@ -35,7 +35,11 @@ const checkpointSchema = z.object({
   /** State of the default random generator of each device, in base64. */
   random: z.record(z.string(), z.base64()),
   /** Metrics since the last line of the log. */
-  means: z.object({ count, sums: z.record(z.string(), z.number()) }),
+  means: z.object({
+    count,
+    sums: z.record(z.string(), z.number()),
+    counts: z.record(z.string(), count).optional(),
+  }),
   /** What `Trainer.state` gave. */
   trainer: z.record(z.string(), z.unknown()),
   /** The newest held-out figures and the step that they are of. */
@@ -124,6 +128,11 @@ export function bestCheckpoint(folder: string, stage: Stage): string | undefined
   return lowest(
     listCheckpoints(folder, stage).map(({ path }) => ({ path, loss: heldOutLoss(describeCheckpoint(path)) })),
   );
+}
+
+/** The lowest held-out loss of a stage's checkpoints that can be read; infinity where none was evaluated. */
+export function lowestLoss(folder: string, stage: Stage): number {
+  return Math.min(...listCheckpoints(folder, stage).flatMap(({ path }) => readable(path).map(({ loss }) => loss)));
 }
 
 function lowest(all: readonly { readonly path: string; readonly loss: number }[]): string | undefined {

@@ -11,6 +11,7 @@ import {
   type Checkpoint,
   type CheckpointContent,
   listCheckpoints,
+  lowestLoss,
   readCheckpoint,
   readCheckpointTensors,
   saveCheckpoint,
@@ -78,6 +79,8 @@ export async function train(training: Training): Promise<"finished" | "interrupt
       ...(peers !== undefined && peers.size > 1 && { processes: peers.size }),
     });
   };
+  /** Whether no checkpoint so far has a lower held-out loss. The run draws with the lowest, so it must not depend on where checkpoints fall. */
+  const isLowest = () => (evaluation?.figures.loss ?? Number.POSITIVE_INFINITY) <= lowestLoss(run.checkpoints, stage);
   /** Writes what is due at this step into the log, except for what it has already. */
   const record = async (has: ReadonlySet<string> = new Set()) => {
     if (due(logEvery)) {
@@ -117,7 +120,8 @@ export async function train(training: Training): Promise<"finished" | "interrupt
       // Signals are heard between steps only: a step does not let the event loop turn.
       await new Promise(setImmediate);
 
-      if (due(checkpointEvery) || keepAt.includes(step) || asked()) {
+      const lowest = due(evaluateEvery) && (await onFirst(peers, isLowest));
+      if (due(checkpointEvery) || keepAt.includes(step) || lowest || asked()) {
         if (peers !== undefined) keepAlike(peers, training, step);
         await onFirst(peers, () => {
           run.log.flush();

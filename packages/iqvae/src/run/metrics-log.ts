@@ -126,16 +126,24 @@ function parse(line: string): MetricsRecord | undefined {
 export interface MeansState {
   readonly count: number;
   readonly sums: Readonly<Record<string, number>>;
+  /** In how many steps each was among the metrics. Older states do not say: in all. */
+  readonly counts?: Readonly<Record<string, number>> | undefined;
 }
 
-/** Means of metrics over the steps since the last line. Its state goes into the checkpoint, so that no line changes. */
+/**
+ * Means of metrics over the steps since the last line, of each over those that have it. Its state goes into the checkpoint, so that no line
+ * changes.
+ */
 export class Means {
   #count = 0;
-  #sums: Record<string, number> = {};
+  #all = new Map<string, { sum: number; count: number }>();
 
   add(metrics: Readonly<Record<string, number>>): void {
     this.#count++;
-    for (const [name, value] of Object.entries(metrics)) this.#sums[name] = (this.#sums[name] ?? 0) + value;
+    for (const [name, value] of Object.entries(metrics)) {
+      const { sum, count } = this.#all.get(name) ?? { sum: 0, count: 0 };
+      this.#all.set(name, { sum: sum + value, count: count + 1 });
+    }
   }
 
   /** Steps so far. */
@@ -145,21 +153,25 @@ export class Means {
 
   /** The means so far. */
   get current(): Record<string, number> {
-    return Object.fromEntries(Object.entries(this.#sums).map(([name, sum]) => [name, sum / this.#count]));
+    return this.#each(({ sum, count }) => sum / count);
   }
 
   /** Begins anew. */
   clear(): void {
     this.#count = 0;
-    this.#sums = {};
+    this.#all.clear();
   }
 
   get state(): MeansState {
-    return { count: this.#count, sums: { ...this.#sums } };
+    return { count: this.#count, sums: this.#each(({ sum }) => sum), counts: this.#each(({ count }) => count) };
   }
 
-  restore(state: MeansState): void {
-    this.#count = state.count;
-    this.#sums = { ...state.sums };
+  restore({ count, sums, counts }: MeansState): void {
+    this.#count = count;
+    this.#all = new Map(Object.entries(sums).map(([name, sum]) => [name, { sum, count: counts?.[name] ?? count }]));
+  }
+
+  #each(value: (mean: { readonly sum: number; readonly count: number }) => number): Record<string, number> {
+    return Object.fromEntries([...this.#all].map(([name, mean]) => [name, value(mean)]));
   }
 }

@@ -7,9 +7,10 @@ import { fileURLToPath } from "node:url";
 import { getRngState, liveTensors, manualSeed, ops, scope } from "@iqvae/torch";
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import { listCheckpoints } from "../../src/run/checkpoint.ts";
+import { bestCheckpoint, listCheckpoints } from "../../src/run/checkpoint.ts";
 import { Interrupt } from "../../src/support/interrupt.ts";
 import { withOwnRandomness } from "../../src/support/random-state.ts";
+import type { Trainer } from "../../src/support/trainer.ts";
 import { bits, poison, STEPS, tampered, temporaryFolder, tinyConfig, trainTiny } from "./support.ts";
 import { TinyTrainer } from "./tiny-trainer.mjs";
 
@@ -47,6 +48,30 @@ describe("an interrupted training", () => {
     );
   });
 
+  test.each([
+    ["not at all", []],
+    ["where it is lowest", [16]],
+    ["before and after", [11, 13, 17]],
+    ["at an evaluation that is not the lowest", [20]],
+  ])(
+    "keeps the weights of the lowest held-out loss, whichever steps have checkpoints: interrupted %s",
+    async (_, stops) => {
+      const path = join(temporaryFolder(), "run");
+      for (const stop of [...stops, STEPS + 1]) {
+        const interrupt = { requested: false };
+        const wrap = (plain: TinyTrainer): Trainer => ({
+          ...tampered(plain, (number) => {
+            interrupt.requested = number === stop;
+            return undefined;
+          }),
+          evaluate: () => ({ loss: 1 + Math.abs(Number(plain.state().steps) - 16) }),
+        });
+        await trainTiny(path, { interrupt, wrap });
+      }
+      expect(bestCheckpoint(join(path, "checkpoints"), "stage1")).toMatch(/stage1-00000016.json$/);
+    },
+  );
+
   test("says that it was interrupted, and saves the step", async () => {
     const path = join(temporaryFolder(), "run");
     const interrupt = { requested: false };
@@ -59,7 +84,7 @@ describe("an interrupted training", () => {
         }),
     });
     expect(outcome).toBe("interrupted");
-    expect(listCheckpoints(run.checkpoints, "stage1").map(({ step }) => step)).toEqual([5]);
+    expect(listCheckpoints(run.checkpoints, "stage1").map(({ step }) => step)).toEqual([5, 4]);
   });
 
   test("does nothing more when it was finished", async () => {
@@ -153,7 +178,7 @@ describe("a training that diverges", () => {
         return undefined;
       });
     await expect(trainTiny(path, { wrap })).rejects.toThrow(
-      /stopped at step 12: 'first.weight' holds a value that is no number\. The last good checkpoint is .*of step 6\./,
+      /stopped at step 12: 'first.weight' holds a value that is no number\. The last good checkpoint is .*of step 8\./,
     );
   });
 

@@ -93,3 +93,16 @@ test("means are those of all steps since the last line, over a restoration too",
     }),
   );
 });
+
+test("a metric that begins within a line has the mean of its own steps, over a restoration too", () => {
+  const [whole, before, after] = [new Means(), new Means(), new Means()];
+  const steps = [{ loss: 1 }, { loss: 2 }, { loss: 3, late: 10 }, { loss: 6, late: 20 }];
+  for (const step of steps) whole.add(step);
+  for (const step of steps.slice(0, 3)) before.add(step);
+  after.restore(JSON.parse(JSON.stringify(before.state)));
+  after.add(steps[3]!);
+  expect(whole.current).toEqual({ loss: 3, late: 15 });
+  expect(after.current).toEqual(whole.current);
+  after.restore({ count: 4, sums: { loss: 8 } }); // as older checkpoints have it
+  expect(after.current).toEqual({ loss: 2 });
+});
