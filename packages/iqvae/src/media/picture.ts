@@ -125,14 +125,18 @@ export function expectSize({ path, width, height }: Picture, size: number, why: 
   );
 }
 
+/** Whether the sides of two pictures have one ratio, up to the rounding of a pixel. */
+export function isSameShape(a: Pick<Picture, "width" | "height">, b: typeof a): boolean {
+  return Math.abs(a.width * b.height - a.height * b.width) < Math.max(a.width, a.height, b.width, b.height);
+}
+
 /**
- * Checks that a map and its image show the same: their sides have one ratio, up to the rounding of a pixel.
+ * Checks that a map and its image show the same: see {@link isSameShape}.
  *
  * @throws FileProblem when they do not
  */
 export function expectSameShape(map: Picture, image: Picture): void {
-  const apart = Math.abs(map.width * image.height - map.height * image.width);
-  if (apart < Math.max(map.width, map.height, image.width, image.height)) return;
+  if (isSameShape(map, image)) return;
   const [a, b] = [map, image].map(({ path, width, height }) => `${path} has ${width} × ${height} pixels`);
   throw new FileProblem("size mismatch", `${a}, but ${b}.`);
 }

@@ -12,7 +12,7 @@ import type { Source } from "./source.ts";
 import { sourceOf } from "./sources.ts";
 
 /** Raise it whenever what is made of the same files changes. */
-const VERSION = 4;
+const VERSION = 5;
 
 /**
  * How the pairs of a folder of the user's are read. A pair that cannot be used is named and counted, and the rest goes on.

@@ -120,13 +120,13 @@ describe("DeepFashion in-shop", () => {
         "img/MEN/Denim/id_00000004/01_4_full.jpg",
       )),
       "img/MEN/Denim/id_00000005/01_4_full.jpg": "no picture",
-      "fasion-annotation-train.csv": [
+      "fasion-resize-annotation-train.csv": [
         header,
         row("fashionWOMENDressesid0000000202_1front.jpg"),
         row("fashionMENDenimid0000000501_4full.jpg"),
         row("fashionMENDenimid0000009901_4full.jpg"),
       ].join("\n"),
-      "fasion-annotation-test.csv": `${header}\r\n${row("fashionMENTees_Tanksid0000000301_4full.jpg")}\r\n`,
+      "fasion-resize-annotation-test.csv": `${header}\r\n${row("fashionMENTees_Tanksid0000000301_4full.jpg")}\r\n`,
     });
     const dataset = await opened({ name: "deepfashion", path, size: 64 });
     expect(dataset.train.ids).toEqual(["img/WOMEN/Dresses/id_00000002/02_1_front.jpg"]);

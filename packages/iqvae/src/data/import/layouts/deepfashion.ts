@@ -1,14 +1,14 @@
-import { type Point, pointBytes } from "@iqvae/runtime";
+import { pointBytes } from "@iqvae/runtime";
 import { openPicture, squareImage } from "../../../media/picture.ts";
 import { readText } from "../../../media/read-file.ts";
 import type { PairEntry } from "../../cache.ts";
-import { PairProblem, type Problems } from "../problems.ts";
+import type { Problems } from "../problems.ts";
 import { ending, type FileTree, PICTURES } from "../readers/file-tree.ts";
 import type { ImportOf } from "../requests.ts";
 import type { Source } from "../source.ts";
 import { BODY } from "../specs.ts";
+import { HEADER, isResized, parsePoints, placePoints } from "./deepfashion-points.ts";
 
-const HEADER = "name:keypoints_y:keypoints_x";
 /** The in-shop benchmark's own partition. */
 const PARTITION = "list_eval_partition.txt";
 /** Of the pose transfer literature: one name a line. */
@@ -16,8 +16,8 @@ const LISTS = { "train.lst": false, "test.lst": true } as const;
 
 /**
  * DeepFashion in-shop with the key points of the pose transfer literature: `*annotation*.csv` of lines
- * `name:[y, …]:[x, …]`, in pixels, −1 where a point is hidden. Names are those of the in-shop folders, or flattened as in
- * `fashionWOMENDressesid0000000202_1front.jpg`.
+ * `name:[y, …]:[x, …]`, −1 where a point is hidden, in pixels ({@link placePoints} says of which pictures). Names are those of the
+ * in-shop folders, or flattened as in `fashionWOMENDressesid0000000202_1front.jpg`.
  *
  * Held out is, by the first of these that is there: what `list_eval_partition.txt` calls query or gallery; what `test.lst`
  * names; what stands in a CSV file with `test` in its name.
@@ -40,38 +40,23 @@ export function deepfashionSource({ size }: ImportOf<"deepfashion">, tree: FileT
     async match(problems) {
       const byKey = imagesByKey(images, problems);
       const heldOut = await splitOf(tree, lists);
-      const people: { entry: PairEntry; image: string; line: string }[] = [];
-      const named = new Set<string>();
-      for (const table of tables) {
-        for (const line of await linesOf(tree, table)) {
-          if (line === HEADER) continue;
-          const name = line.slice(0, Math.max(0, line.indexOf(":")));
-          const image = byKey.get(keyOf(name));
-          // Named as ambiguous before.
-          if (image === SEVERAL) continue;
-          if (image === undefined) {
-            problems.add("missing partner", name || line.slice(0, 80), `${table} names it, but there is no such image`);
-            continue;
-          }
-          if (named.has(image)) {
-            problems.add("ambiguous partner", image, `${table} gives it key points again`);
-            continue;
-          }
-          named.add(image);
-          const validation = heldOut === undefined ? /test/i.test(nameOf(table)) : heldOut.get(keyOf(image));
-          if (validation === undefined) problems.add("missing partner", image, "no list says which part it belongs to");
-          else if (validation === SEVERAL) problems.add("ambiguous partner", image, "lists put it into both parts");
-          else people.push({ entry: { id: image, validation }, image, line });
-        }
+      const rows = await rowsOf(tree, tables, byKey, problems);
+      nameImagesWithout([...byKey.values()], rows, problems);
+      const people: { entry: PairEntry; image: string; row: Row }[] = [];
+      for (const [image, row] of rows) {
+        if (row === SEVERAL) continue;
+        const validation = heldOut === undefined ? /test/i.test(nameOf(row.table)) : heldOut.get(keyOf(image));
+        if (validation === undefined) problems.add("missing partner", image, "no list says which part it belongs to");
+        else if (validation === SEVERAL) problems.add("ambiguous partner", image, "lists put it into both parts");
+        else people.push({ entry: { id: image, validation }, image, row });
       }
-      nameImagesWithout([...byKey.values()], named, problems);
       return {
         entries: people.map(({ entry }) => entry),
         async read(index) {
-          const { image, line } = people[index]!;
-          const points = parsePoints(line);
+          const { image, row } = people[index]!;
+          const points = parsePoints(row.line);
           const picture = await openPicture(tree.at(image));
-          const condition = pointBytes(points, BODY, picture);
+          const condition = pointBytes(placePoints(points, row.table, picture), BODY, picture);
           return { image: await squareImage(picture, size), condition };
         },
       };
@@ -82,6 +67,12 @@ export function deepfashionSource({ size }: ImportOf<"deepfashion">, tree: FileT
 /** What stands for a name that several things have. */
 const SEVERAL = Symbol("several");
 type Several = typeof SEVERAL;
+
+/** What gives an image its key points. */
+interface Row {
+  readonly table: string;
+  readonly line: string;
+}
 
 /** Images by the key of their name; those of one key are ambiguous. */
 function imagesByKey(images: readonly string[], problems: Problems): Map<string, string | Several> {
@@ -100,9 +91,51 @@ function imagesByKey(images: readonly string[], problems: Problems): Map<string,
   );
 }
 
+/** Rows by their image; those of one image that differ are ambiguous. */
+async function rowsOf(
+  tree: FileTree,
+  tables: readonly string[],
+  byKey: ReadonlyMap<string, string | Several>,
+  problems: Problems,
+): Promise<Map<string, Row | Several>> {
+  const rows = new Map<string, Row | Several>();
+  const put = (image: string, row: Row) => {
+    const known = rows.get(image);
+    if (known === undefined) {
+      rows.set(image, row);
+      return;
+    }
+    // Whoever crops the benchmark's pictures has its own CSV file, too. Points of crops find their place in both.
+    if (known === SEVERAL || (isResized(known.table) && !isResized(row.table))) return;
+    const differs = pointsOf(known) !== pointsOf(row);
+    if (differs) rows.set(image, SEVERAL);
+    problems.add(
+      "ambiguous partner",
+      image,
+      `${row.table} gives it ${differs ? "other key points" : "key points again"}`,
+    );
+  };
+  for (const table of tables.toSorted((a, b) => Number(isResized(b)) - Number(isResized(a)))) {
+    for (const line of await linesOf(tree, table)) {
+      if (line === HEADER) continue;
+      const name = line.slice(0, Math.max(0, line.indexOf(":")));
+      const image = byKey.get(keyOf(name));
+      if (image === undefined)
+        problems.add("missing partner", name || line.slice(0, 80), `${table} names it, but there is no such image`);
+      // Others are named as ambiguous before.
+      else if (image !== SEVERAL) put(image, { table, line });
+    }
+  }
+  return rows;
+}
+
+function pointsOf({ line }: Row): string {
+  return line.slice(line.indexOf(":")).replace(/\s/g, "");
+}
+
 function nameImagesWithout(
   images: readonly (string | Several)[],
-  named: ReadonlySet<string>,
+  named: ReadonlyMap<string, unknown>,
   problems: Problems,
 ): void {
   for (const image of images) {
@@ -152,24 +185,4 @@ async function splitOf(tree: FileTree, lists: readonly string[]): Promise<Map<st
     for (const name of await linesOf(tree, file)) put(name, LISTS[nameOf(file) as keyof typeof LISTS]);
   }
   return parts;
-}
-
-/** @throws PairProblem for a line that is not `name:[y, …]:[x, …]` of as many points as a body has */
-function parsePoints(line: string): Point[] {
-  const [, rows, columns] = line.split(":");
-  const [y, x] = [rows, columns].map((text) => numbers(text));
-  const count = BODY.points.length;
-  if (y?.length !== count || x?.length !== count) {
-    throw new PairProblem(
-      "bad annotation",
-      `expected ${HEADER} with two lists of ${count} whole numbers, got ${JSON.stringify(line.slice(0, 120))}`,
-    );
-  }
-  return x.map((column, k) => (column === -1 || y[k] === -1 ? undefined : [column, y[k]!]));
-}
-
-function numbers(text: string | undefined): number[] | undefined {
-  if (text === undefined || !/^\s*\[[-\d,\s.]*\]\s*$/.test(text)) return undefined;
-  const parts = text.trim().slice(1, -1).split(",").map(Number);
-  return parts.every(Number.isFinite) ? parts : undefined;
 }
