@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { OpenImport, PairDataset } from "../../../src/data/index.ts";
-import { importOf, jpeg, pairsOf, png, tree } from "./trees.ts";
+import { importOf, jpeg, pairsOf, png, put, tree } from "./trees.ts";
 
 const problemsOf = ({ report }: PairDataset) =>
   Object.fromEntries(report!.problems.map(({ kind, named }) => [kind, named.map(({ pair }) => pair)]));
@@ -36,6 +36,27 @@ describe("COCO", () => {
   /** Where the first box of an image begins, in pixels. */
   const leftOf = (dataset: PairDataset, name: string) =>
     Math.round((pairsOf(dataset).get(`train2017/${name}`)!.condition[1]! * 60) / 255) + 10;
+
+  test("annotations of another year, or put elsewhere, are not read: they hold the same photographs, in another split", async () => {
+    const path = train(table([image(1, "a.jpg")], three(1, 12)), "a.jpg");
+    put(path, {
+      "annotations/instances_val2014.json": table([image(1, "COCO_val2014_a.jpg")], three(1, 12)),
+      "val2014/COCO_val2014_a.jpg": photo,
+      "annotations/instances_train2014.json": "no JSON",
+      "annotations/old/instances_train2017.json": table([image(1, "a.jpg")], three(1, 30)),
+    });
+    const dataset = await coco(path);
+    expect([dataset.train.ids, dataset.validation.ids]).toEqual([["train2017/a.jpg"], ["val2017/v.jpg"]]);
+    expect(problemsOf(dataset)).toEqual({});
+    dataset.close();
+  });
+
+  test("annotations of other years alone are named", async () => {
+    const path = tree({ "annotations/instances_val2014.json": "{}", "annotations/stuff_train2017.json": "{}" });
+    await expect(coco(path)).rejects.toThrow(
+      /instances_train2017\.json .*annotations\/instances_val2014\.json, annotations\/stuff_train2017\.json/,
+    );
+  });
 
   test("ids beyond 2⁵³ stay apart", async () => {
     const [a, b, c] = [2n ** 53n, 2n ** 53n + 1n, 10n ** 30n + 1n];

@@ -11,15 +11,17 @@ import { Categories, type Scene, SceneReader } from "./coco-scenes.ts";
 /** As usual in layout-to-image (Johnson et al., CVPR 2018): 3 to 8 objects, each at least 2 % of the image. */
 const [FEWEST, MOST, LEAST_SHARE] = [3, COCO_LAYOUT.boxes, 0.02];
 
+/** Other years hold the same photographs, on the other side of the split. */
+const TABLE = /^annotations\/(?:instances|stuff)_((?:train|val)2017)\.json$/;
+
 /**
  * COCO-Stuff: boxes of things from `annotations/instances_{train,val}2017.json`, and of stuff from `stuff_*.json` where they
  * lie there too. Images are in `{train,val}2017/`, or `images/{train,val}2017/`. Crowds are left out.
  */
 export function cocoStuffSource({ size }: ImportOf<"coco-stuff">, tree: FileTree): Source {
-  const tables = tree.list("annotations").filter((file) => /\/(instances|stuff)_\w+\.json$/.test(file));
-  if (!tables.some((file) => file.includes("/instances_"))) {
-    throw new Error(`${tree.at("annotations")} holds no instances_train2017.json or instances_val2017.json.`);
-  }
+  const annotations = tree.list("annotations", [".json"]);
+  const tables = annotations.filter((file) => TABLE.test(file));
+  if (!tables.some((file) => file.includes("/instances_"))) throw withoutThings(tree, annotations);
   const folders = new Map(splitsOf(tables).map((split) => [split, tree.has(split) ? split : `images/${split}`]));
   const images = [...folders.values()].flatMap((folder) => tree.list(folder));
   return {
@@ -43,7 +45,18 @@ export function cocoStuffSource({ size }: ImportOf<"coco-stuff">, tree: FileTree
   };
 }
 
-const splitOf = (file: string) => /_(\w+)\.json$/.exec(file)![1]!;
+/** Files that a message names. */
+const MOST_SHOWN = 8;
+
+function withoutThings(tree: FileTree, found: readonly string[]): Error {
+  const names = found.slice(0, MOST_SHOWN).join(", ");
+  const instead = found.length === 0 ? "" : ` Found instead: ${names}${found.length > MOST_SHOWN ? ", …" : ""}.`;
+  return new Error(
+    `${tree.at("annotations")} holds no instances_train2017.json or instances_val2017.json. Put them there.${instead}`,
+  );
+}
+
+const splitOf = (file: string) => TABLE.exec(file)![1]!;
 const splitsOf = (files: readonly string[]) => [...new Set(files.map(splitOf))];
 
 async function readScene(tree: FileTree, scene: Scene, categories: Categories, size: number) {
