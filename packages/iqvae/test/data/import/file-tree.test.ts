@@ -110,6 +110,34 @@ test("a file that may not be looked at is one left out, and a name does not reac
   dataset.close();
 });
 
+test("pictures of any usual ending are read, or named where they cannot be decoded", async () => {
+  const picture = await jpeg(40, 40, (x) => [x * 6, 0, 0]);
+  const svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><rect width="20" height="40"/></svg>';
+  const files = { "a.JFIF": picture, "b.jpe": picture, "c.svg": svg, "d.HEIC": "no", "e.heif": "no", "f.bmp": "no" };
+  const line = await png(40, 40, () => [255]);
+  const root = tree(
+    Object.fromEntries(
+      Object.entries(files).flatMap(([name, content]) => [
+        [`image/${name}`, content],
+        [`condition/${name[0]}.png`, line],
+      ]),
+    ),
+  );
+  for (const request of [
+    { name: "images", path: join(root, "image"), size: 32 },
+    { name: "folder", condition: "lines", path: root, size: 32 },
+  ] as const) {
+    const { dataset } = await importOf(request);
+    expect([...pairsOf(dataset).keys()].map((id) => id[0]).sort()).toEqual(["a", "b", "c"]);
+    const [problem, ...more] = dataset.report!.problems;
+    expect([problem!.kind, more]).toEqual(["corrupt file", []]);
+    expect(problem!.named.map(({ reason }) => /[def]\.\w+(?= is not .*Expected a PNG, JPEG)/.exec(reason)![0])).toEqual(
+      ["d.HEIC", "e.heif", "f.bmp"],
+    );
+    dataset.close();
+  }
+});
+
 describe("what an import is kept under", () => {
   const long = new Date("2020-01-01");
 

@@ -2,8 +2,11 @@ import { type Dirent, readdirSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { reasonOf } from "../../../media/read-file.ts";
 
-/** Endings of pictures, in lower case. */
-export const PICTURES = [".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".gif"] as const;
+const DECODED = [".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".tif", ".tiff", ".gif", ".svg"] as const;
+const NOT_DECODED = [".heic", ".heif", ".bmp", ".jxl", ".jp2", ".tga", ".ppm", ".pgm"] as const;
+
+/** Endings of pictures, in lower case. Of each that cannot be decoded a user hears so, not that there is none. */
+export const PICTURES: readonly string[] = [...DECODED, ...NOT_DECODED];
 
 /** Endings of sounds. Only WAV files can be read, but a user hears so of each of the others, not that a partner is missing. */
 export const SOUNDS = [".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"] as const;
