@@ -58,6 +58,36 @@ describe("a tree of files", () => {
     });
   });
 
+  test("a link to a folder beside is followed, as often as there is one, but none that leads back", () => {
+    const root = tree({ "condition/day/a.png": "", "condition/day/deep/b.png": "", "elsewhere/c.png": "" });
+    for (const [to, at] of [
+      ["day", "condition/night"],
+      ["day/deep", "condition/noon"],
+      [".", "condition/self"],
+      ["../..", "condition/day/back"],
+      ["../elsewhere", "condition/other"],
+      ["../condition", "elsewhere/again"],
+      [root, "condition/all"],
+    ] as const)
+      symlinkSync(to, join(root, at));
+    const files = new FileTree(root);
+    expect(files.list("condition", PICTURES)).toEqual([
+      "condition/day/a.png",
+      "condition/day/deep/b.png",
+      "condition/night/a.png",
+      "condition/night/deep/b.png",
+      "condition/noon/b.png",
+      "condition/other/c.png",
+    ]);
+    expect(
+      files
+        .list(".", PICTURES, { once: true })
+        .map((file) => file.slice(-5))
+        .sort(),
+    ).toEqual(["a.png", "b.png", "c.png"]);
+    expect(files.leftOut).toEqual([]);
+  });
+
   test("a folder that all depends on must be there, and readable", () => {
     const root = tree({ "images/a.png": "" });
     expect(() => new FileTree(root).list("maps")).toThrow(/maps is not there. Give the folder .* that holds maps\//);

@@ -23,7 +23,7 @@ const LISTS = { "train.lst": false, "test.lst": true } as const;
  * names; what stands in a CSV file with `test` in its name.
  */
 export function deepfashionSource({ size }: ImportOf<"deepfashion">, tree: FileTree): Source {
-  const all = tree.list(".").map((file) => file.slice(2));
+  const all = tree.list(".", undefined, { once: true }).map((file) => file.slice(2));
   const images = all.filter((file) => PICTURES.includes(ending(file)));
   const tables = all.filter((file) => /annotation[^/]*\.csv$/i.test(file));
   const lists = all.filter((file) => nameOf(file) === PARTITION || nameOf(file) in LISTS);

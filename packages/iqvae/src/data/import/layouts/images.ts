@@ -9,7 +9,8 @@ import { type Source, splitByHash } from "../source.ts";
 
 /** Any folder of pictures, such as CelebA-HQ, with the edges of each as its condition. */
 export function imagesSource({ size }: ImportOf<"images">, tree: FileTree): Source {
-  const pictures = tree.list(".", PICTURES);
+  // A picture that is there twice would be on both sides of the split.
+  const pictures = tree.list(".", PICTURES, { once: true });
   // Left out before anything else, so that whoever works in the folder does not make it another data set with each sheet.
   const sheets = new Set(pictures.filter((file) => OWN_PLACES.test(file) && beginsAsSheet(tree.at(file))));
   const images = pictures.filter((file) => !sheets.has(file));

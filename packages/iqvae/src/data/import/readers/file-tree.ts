@@ -1,5 +1,5 @@
 import { type Dirent, readdirSync, realpathSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { reasonOf } from "../../../media/read-file.ts";
 
 const DECODED = [".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".tif", ".tiff", ".gif", ".svg"] as const;
@@ -45,27 +45,29 @@ export class FileTree {
   }
 
   /**
-   * All files below a folder, those of its folders included; hidden ones are not listed. What cannot be listed is {@link leftOut}.
+   * All files below a folder, those of its folders included; hidden ones are not listed. What cannot be listed is {@link leftOut}. A
+   * folder is listed wherever a link leads to it, but not within itself.
    *
    * @param endings in lower case; without them, all files
+   * @param once whether to list a folder that links lead to just once: where paths say nothing, its files would be there twice
    * @returns paths below the root, with `/`, in an order that their names alone decide
    * @throws Error when there is no such folder, or it cannot be read
    */
-  list(folder: string, endings?: readonly string[]): string[] {
+  list(folder: string, endings?: readonly string[], { once = false } = {}): string[] {
     const files: string[] = [];
     const seen = new Set<string>();
-    const walk = (below: string): void => {
+    const walk = (below: string, above: readonly string[]): void => {
+      const real = join(realpathSync(this.at(below)), sep);
       // A link may lead back to a folder above.
-      const real = realpathSync(this.at(below));
-      if (seen.has(real)) return;
+      if (above.some((folder) => folder.startsWith(real)) || (once && seen.has(real))) return;
       seen.add(real);
       for (const { name, kind } of this.#entries(below)) {
         if (kind === "file") files.push(name);
-        if (kind === "folder") this.#attempt(name, () => walk(name));
+        if (kind === "folder") this.#attempt(name, () => walk(name, [...above, real]));
       }
     };
     try {
-      walk(folder);
+      walk(folder, []);
     } catch (error) {
       throw missing(this.at(folder), folder, error);
     }
