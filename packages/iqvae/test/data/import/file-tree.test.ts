@@ -8,8 +8,8 @@ import { type OpenImport, openDataset } from "../../../src/data/index.ts";
 import { temporaryFolder } from "../../run/support.ts";
 import { importOf, jpeg, pairsOf, png, put, tree } from "./trees.ts";
 
-/** A folder or a file that cannot be looked at: root may look at any. */
-const locked = vi.hoisted((): { folder?: string | undefined; file?: string | undefined } => ({}));
+/** A folder or a file that cannot be looked at, one that cannot be read, and one that cannot for once: root may do any of it. */
+const locked = vi.hoisted((): { [what in "folder" | "file" | "read" | "once"]?: string | undefined } => ({}));
 
 vi.mock("node:fs", async (original) => {
   const real = await original<typeof import("node:fs")>();
@@ -23,7 +23,19 @@ vi.mock("node:fs", async (original) => {
       throw Object.assign(new Error("EACCES: permission denied"), { code: "EACCES", syscall: "stat" });
     return (real.statSync as (...args: unknown[]) => unknown)(...args);
   };
-  return { ...real, readdirSync, statSync };
+  const denied = () => Object.assign(new Error("EACCES: permission denied"), { code: "EACCES", syscall: "open" });
+  const accessSync = (...args: Parameters<typeof real.accessSync>) => {
+    if (args[0] === locked.read) throw denied();
+    return real.accessSync(...args);
+  };
+  const createReadStream = (...args: Parameters<typeof real.createReadStream>) => {
+    if (args[0] === locked.read || args[0] === locked.once) {
+      locked.once = undefined;
+      throw denied();
+    }
+    return real.createReadStream(...args);
+  };
+  return { ...real, readdirSync, statSync, accessSync, createReadStream };
 });
 
 /** Names as Linux has them: any bytes. Not all file systems in memory allow them. */
@@ -209,6 +221,29 @@ describe("what an import is kept under", () => {
     writeFileSync(join(root, "b.png"), "TWO");
     utimesSync(join(root, "b.png"), long, long);
     expect((await contents(root, kept)).digest).not.toBe(first.digest);
+  });
+
+  test("is neither kept where a file cannot be read, nor taken from whoever could read it", async () => {
+    const root = tree({ "a.png": "one", "b.png": "two" });
+    const kept = temporaryFolder();
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => new Date("2100-01-01").getTime());
+    onTestFinished(() => clock.mockRestore());
+    const b = join(root, "./b.png");
+    onTestFinished(() => {
+      locked.read = locked.once = undefined;
+    });
+    // A disk that fails for once, and then a user that may not read.
+    locked.once = b;
+    const failed = await contents(root, kept);
+    locked.read = b;
+    const denied = await contents(root, kept);
+    locked.read = undefined;
+    const whole = await contents(root, kept);
+    expect(denied.digest).toBe(failed.digest);
+    expect(whole.digest).not.toBe(failed.digest);
+    expect((await contents(root, kept)).read).toBeLessThan(whole.read);
+    locked.read = b;
+    expect((await contents(root, kept)).digest).toBe(denied.digest);
   });
 
   test("is not kept of files that were changed a moment ago, which may change again within one tick of the clock", async () => {

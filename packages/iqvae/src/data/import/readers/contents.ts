@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type BigIntStats, createReadStream, readFileSync, statSync } from "node:fs";
+import { accessSync, type BigIntStats, constants, createReadStream, readFileSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { replaceFile } from "@iqvae/torch";
@@ -13,7 +13,8 @@ const SETTLED_MS = 2000;
  * A digest of what files hold, and of what they are called. It decides whether an import is still that of its folder, so it is
  * taken of the very bytes: a time stamp of the last change can be set by anybody. To read all of them takes long, so the digest is
  * kept for the next time, under what the system alone changes: the time when a file's content or name, owner or permissions last
- * changed (`ctime`), and its number (`inode`).
+ * changed (`ctime`), and its number (`inode`). Whether a file can be read is known of this moment and this user alone, so nothing is
+ * kept where one cannot, and nothing taken from whoever may read more.
  *
  * @param kept a folder where digests are kept
  * @param onProgress told of files that have been read, when that takes a while
@@ -28,8 +29,8 @@ export async function contentsOf(
   const memory = join(kept, `files-${stamps.slice(0, 24)}.sha256`);
   const known = readKnown(memory);
   if (known !== undefined) return known;
-  const digest = await hashAll(tree, files, onProgress);
-  if (Date.now() - newest > SETTLED_MS) keep(memory, digest);
+  const { digest, whole } = await hashAll(tree, files, onProgress);
+  if (whole && Date.now() - newest > SETTLED_MS) keep(memory, digest);
   return digest;
 }
 
@@ -62,9 +63,10 @@ function stampsOf(tree: FileTree, files: readonly string[]): { stamps: string; n
   return { stamps: hash.digest("hex"), newest: Number(newest / 1_000_000n) };
 }
 
-/** The import itself names what cannot be looked at. */
+/** The import itself names what cannot be looked at or read. */
 function stampOf(path: string): BigIntStats | undefined {
   try {
+    accessSync(path, constants.R_OK);
     return statSync(path, { bigint: true });
   } catch {
     return undefined;
@@ -75,8 +77,8 @@ async function hashAll(
   tree: FileTree,
   files: readonly string[],
   onProgress: (done: number, total: number) => void,
-): Promise<string> {
-  const digests: string[] = new Array(files.length);
+): Promise<{ digest: string; whole: boolean }> {
+  const digests: (string | undefined)[] = new Array(files.length);
   const begun = performance.now();
   let [next, done] = [0, 0];
   const work = async () => {
@@ -90,18 +92,19 @@ async function hashAll(
   await Promise.all(Array.from({ length: availableParallelism() }, work));
   const hash = createHash("sha256");
   files.forEach((file, i) => {
-    hash.update(`${file}\0${digests[i]}\n`);
+    hash.update(`${file}\0${digests[i] ?? "unreadable"}\n`);
   });
-  return hash.update(JSON.stringify(tree.leftOut)).digest("hex");
+  const digest = hash.update(JSON.stringify(tree.leftOut)).digest("hex");
+  return { digest, whole: !digests.includes(undefined) };
 }
 
 /** The import itself names what cannot be read. */
-async function hashFile(path: string): Promise<string> {
+async function hashFile(path: string): Promise<string | undefined> {
   const hash = createHash("sha256");
   try {
     for await (const block of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(block as Buffer);
   } catch {
-    return "unreadable";
+    return undefined;
   }
   return hash.digest("hex");
 }
