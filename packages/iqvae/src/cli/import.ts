@@ -1,5 +1,6 @@
+import { existsSync, statSync } from "node:fs";
 import { Command } from "commander";
-import { loadConfig } from "../config/index.ts";
+import { loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { dataContactSheet, IMAGE_SIZES, IMPORTS, isImport, type OpenImport } from "../data/index.ts";
 import { openData } from "../run/train-run.ts";
 import { didYouMean } from "../support/nearest.ts";
@@ -56,7 +57,18 @@ function requestOf(source: string, folder: string | undefined, size: number, set
   }
   // A configuration says itself where its data lie.
   if (folder !== undefined) throw new Error(`There is no layout '${source}'; ${didYouMean(source, IMPORTS)}`);
+  if (!(PRESET_NAMES as readonly string[]).includes(source)) expectNoFolder(source);
   const { data } = loadConfig(source, set);
   if (isImport(data)) return data;
   throw new Error(`The data of ${source} are built in; look at them with: npx iqvae data ${data.name}`);
+}
+
+/** @throws Error for a folder, of which nobody said how it is laid out */
+function expectNoFolder(path: string): void {
+  if (!existsSync(path) || !statSync(path).isDirectory()) return;
+  const layouts = IMPORTS.filter((name) => name !== "folder").join(", ");
+  throw new Error(
+    `${path} is a folder. Say first how it is laid out, as one of ${layouts}: npx iqvae import LAYOUT ${path}. ` +
+      "A folder of pairs needs a configuration: npx iqvae import FILE.json",
+  );
 }

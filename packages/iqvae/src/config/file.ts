@@ -15,7 +15,10 @@ export function readConfigFile(path: string): unknown {
   try {
     bytes = readFileSync(path);
   } catch (error) {
-    throw new ConfigError(`${path} cannot be read: ${(error as Error).message}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "EISDIR")
+      throw new ConfigError(`${path} is a folder. Name the JSON file of a configuration, or a preset.`);
+    throw new ConfigError(`${path} cannot be read: ${message}`);
   }
   let text: string;
   try {

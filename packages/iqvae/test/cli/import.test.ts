@@ -112,6 +112,9 @@ describe("import", () => {
       ["ade20k", "own"],
       /own\/images is not there\. Give the folder of the data set that holds images\//,
     ],
+    ["a folder of which no layout is said", ["own"], /^own is a folder\..* import LAYOUT own\..*FILE\.json/],
+    ["no folder of pictures", ["images", "nowhere"], /nowhere is not there\. Give the folder of the data set\.\n$/],
+    ["no folder of people", ["deepfashion", "nowhere"], /nowhere is not there\. Give the folder of the data set\.\n$/],
     ["data that are built in", ["tiny"], "The data of tiny are built in; look at them with: npx iqvae data faces\n"],
     ["a setting of a layout", ["images", "own", "--set", "data.size=32"], /^--set data\.size=32 is for configurations/],
     ["another size", ["images", "own", "--size", "33"], /^openDataset: size: .*32\|64\|128\|256\.\n$/],
@@ -135,6 +138,14 @@ describe("import", () => {
     const { code, err } = await workspace.command("train", "tiny", "--name", "one", "--set", "data.count=1");
     expect(code).toBe(1);
     expect(err).toMatch(/^faces has 1 pairs to train on and 0 held out, .*Raise data\.count\.\n$/);
+  });
+
+  test("says of one pair that it is one, and what is missing", async () => {
+    put(workspace.at("single"), { "a.png": readFileSync(workspace.at("own/image/s0.png")) });
+    const { code, err } = await workspace.command("import", "images", "single");
+    expect(code).toBe(1);
+    expect(err).toMatch(/ 1 pair to train on, but none held out\. Add /);
+    expect(err).not.toMatch(/layout/);
   });
 
   test("fails when nothing can be used, with the reasons", async () => {

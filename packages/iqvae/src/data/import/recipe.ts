@@ -87,17 +87,16 @@ async function prepare(
 /** @throws Error when there is nothing to train on, or nothing held out */
 function expectBothParts({ data, path, train, validation, problems }: ImportReport): void {
   if (train > 0 && validation > 0) return;
+  const count = (pairs: number) => (pairs === 1 ? "there is 1 pair" : `there are ${pairs} pairs`);
   const what =
     train + validation === 0
       ? "no pair can be used"
       : train === 0
-        ? `there are ${validation} pairs held out, but none to train on`
-        : `there are ${train} pairs to train on, but none held out`;
+        ? `${count(validation)} held out, but none to train on`
+        : `${count(train)} to train on, but none held out`;
+  const missing = train + validation === 0 ? "No file of that layout was found." : "Add pairs: both parts need one.";
   const why = describeProblems(problems);
   throw new Error(
-    [
-      `${data} from ${path}: ${what}.${why.length === 0 ? " No file of that layout was found." : " What is wrong:"}`,
-      ...why,
-    ].join("\n"),
+    [`${data} from ${path}: ${what}. ${why.length === 0 ? missing : "What is wrong:"}`, ...why].join("\n"),
   );
 }

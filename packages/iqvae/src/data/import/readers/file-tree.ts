@@ -125,7 +125,8 @@ function missing(path: string, folder: string, error: unknown): unknown {
   if (syscall === undefined) return error;
   const why =
     code === "ENOENT" ? "is not there" : code === "ENOTDIR" ? "is not a folder" : `cannot be read: ${reasonOf(error)}`;
-  return new Error(`${path} ${why}. Give the folder of the data set that holds ${folder}/.`, { cause: error });
+  const what = folder === "." ? "" : ` that holds ${folder}/`;
+  return new Error(`${path} ${why}. Give the folder of the data set${what}.`, { cause: error });
 }
 
 /** The ending of a file's name in lower case, with its dot. */
