@@ -88,16 +88,12 @@ describe("one step of the quantizer by hand", () => {
     manualSeed(0);
     const quantizer = axes();
     noGrad(() => quantizer.counts.copy_(tensor([1, 0.01])));
-    quantizer.forward(
-      features([
-        [1, 0.1],
-        [1, 0.1],
-      ]),
-      "learn",
-    );
+    const row = [1, 0.1];
+    quantizer.forward(features([row, row, row, row, row, row]), "learn");
     const length = Math.hypot(1, 0.1);
     near(values(quantizer.codebook).slice(2), [1 / length, 0.1 / length]);
-    expect(values(quantizer.counts)[1]).toBe(1); // two vectors, two codes
+    near(values(quantizer.sums).slice(2), [3 / length, 0.3 / length]);
+    expect(values(quantizer.counts)[1]).toBe(3); // six vectors, two codes
   });
 
   test("leaves the codebook alone unless it learns", () => {
@@ -121,6 +117,21 @@ test("k-means places codes where the vectors are, once", () => {
   const after = quantizer.forward(map, "use").commitment.item();
   expect(after).toBeLessThan(before / 3);
   expect(quantizer.placed.item()).toBe(1);
+});
+
+test("codes remember where k-means has put them, as if that had been their vectors", () => {
+  manualSeed(3);
+  const quantizer = new Quantizer(2, { codes: 1, codeDim: 2 });
+  noGrad(() => {
+    quantizer.down.weight.copy_(ops.aten.eye(2));
+    quantizer.down.bias!.fill_(0);
+  });
+  const rows = Array.from({ length: 5 }, () => [3, 4]);
+  quantizer.forward(features(rows), "learn");
+  near(values(quantizer.counts), [5]);
+  near(values(quantizer.sums), [3, 4]);
+  quantizer.forward(features([[4, -3]]), "learn");
+  near(values(quantizer.sums), [0.98 * 3 + 0.02 * 0.8, 0.98 * 4 - 0.02 * 0.6]);
 });
 
 test("decoding the numbers of the codes gives what the forward pass handed on", () => {

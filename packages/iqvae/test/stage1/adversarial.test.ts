@@ -134,7 +134,8 @@ describe("a turn of the adversary against PyTorch", () => {
         const clear = gradient.abs().gt(1e-5);
         const moved = after.detach().sub(golden(`weight/${name}`));
         const wanted = gradient.sign().mul(-0.5 * CONFIG.rate);
-        expect(moved.sub(wanted).mul(clear).abs().max().item(), name).toBeLessThan(0.02 * CONFIG.rate);
+        // A decay of the weights would be seen in those of norms, which are 1.
+        expect(moved.sub(wanted).mul(clear).abs().max().item(), name).toBeLessThan(0.002 * CONFIG.rate);
       }
     });
   });

@@ -171,6 +171,18 @@ describe("the terms of the image", () => {
     }
   });
 
+  test("the discriminator learns at the share of its rate that the schedule has", () => {
+    const warmup = 10;
+    const trained = trainer({ warmup, adversarial: { ...adversarial, startShare: 0 } });
+    const weight = [...trained.tensors()].find(([name]) => name.endsWith("discriminator.stem.weight"))![1];
+    const before = scope(() => [...weight.detach().contiguous().read("float32")]);
+    run(trained, 0, 1);
+    const after = scope(() => [...weight.detach().contiguous().read("float32")]);
+    // Adam's first step is the rate itself, wherever the gradient is not tiny.
+    const moved = Math.max(...after.map((value, i) => Math.abs(value - before[i]!)));
+    expect(moved / (adversarial.rate / warmup)).toBeCloseTo(1, 2);
+  });
+
   test("a perceptual term is weighed, logged and learned from", () => {
     // A stand-in for a network that wants gray, which ℓ1 does not.
     const distance = (a: Tensor) => a.square().mean();

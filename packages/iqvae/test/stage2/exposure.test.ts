@@ -34,9 +34,9 @@ const others = kinds.filter((kind) => kind !== "teacher");
 
 const numbers = (x: Tensor): number[] => Array.from(x.detach().contiguous().to("float64").read("float64"));
 
-function model(): Transformer {
+function model(dropout = 0): Transformer {
   manualSeed(21);
-  const made = scope(() => new Transformer({ layers: 2, width: 16, heads: 2, dropout: 0 }, SHAPE));
+  const made = scope(() => new Transformer({ layers: 2, width: 16, heads: 2, dropout }, SHAPE));
   // GPT-2's start predicts nearly evenly; these logits differ enough for a difference to be seen.
   noGrad(() => made.head.weight.normal_(0, 1));
   return made;
@@ -140,6 +140,34 @@ describe.each(others)("%s", (kind) => {
       expect(difference[0]!).toBeLessThan(1e-5);
       expect(Math.max(...difference.slice(1))).toBeGreaterThan(1e-3);
     });
+  });
+});
+
+test.each(["teacher", "gumbel", "gumbel without gradient"])("%s: what is trained drops out", (kind) => {
+  const dropping = model(0.5);
+  const exposure = { ...EXPOSURES[kind]!, maxShare: 0 } as Exposure;
+  scope(() => {
+    // Nothing is replaced, so the seeds differ by what is dropped alone.
+    const [first, again, other] = [1, 1, 2].map((seed) => {
+      const fed = input({ model: dropping });
+      manualSeed(seed);
+      return numbers(exposedLogits(exposure, fed));
+    });
+    expect(again).toEqual(first);
+    expect(other).not.toEqual(first);
+  });
+});
+
+test("tokens are replaced only where the prediction is relied on more than was said", () => {
+  scope(() => {
+    const truth = numbers(logitsOf("teacher"));
+    const above = (reliabilityAbove: number) => {
+      const fed = input();
+      manualSeed(23);
+      return numbers(exposedLogits({ ...EXPOSURES.gumbel, reliabilityAbove } as Exposure, fed));
+    };
+    expect(above(1)).toEqual(truth);
+    expect(above(0)).not.toEqual(truth);
   });
 });
 
