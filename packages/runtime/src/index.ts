@@ -44,7 +44,14 @@ export {
 export { type Crop, cropOf } from "./media/crop.ts";
 export { colorEdges, crestEdges } from "./media/edges.ts";
 export { FileProblem, type FileProblemKind } from "./media/file-problem.ts";
-export { expectNoOtherColors, keepNearest, type LabelMap, labelsOf, type StoredPixels } from "./media/labels.ts";
+export {
+  expectNoOtherColors,
+  expectOpaque,
+  keepNearest,
+  type LabelMap,
+  labelsOf,
+  type StoredPixels,
+} from "./media/labels.ts";
 export { linesOfGray } from "./media/lines.ts";
 export { logMel } from "./media/log-mel.ts";
 export { readWav, type Waveform } from "./media/wav.ts";

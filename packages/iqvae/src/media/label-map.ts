@@ -1,6 +1,7 @@
 import { crc32 } from "node:zlib";
 import {
   expectNoOtherColors,
+  expectOpaque,
   FileProblem,
   type LabelMap,
   labelsOf,
@@ -17,7 +18,7 @@ const MOST_PIXELS = 2 ** 26;
 /**
  * The pixels of a label map or a mask, upright.
  *
- * @throws FileProblem for one that is not whole, has more than 8 bits, is too large, or was compressed with loss
+ * @throws FileProblem for one that is not whole, has more than 8 bits or a transparent pixel, is too large, or was compressed with loss
  */
 export async function storedPixels(picture: Picture): Promise<StoredPixels> {
   const { path, header } = picture;
@@ -27,21 +28,23 @@ export async function storedPixels(picture: Picture): Promise<StoredPixels> {
     const bits = header.bitsPerSample ?? header.depth;
     throw new FileProblem("unsuitable format", `${path} has ${bits} bits a pixel. Save it with 8 bits.`);
   }
-  // Gray pixels would come out as RGB otherwise.
-  const gray = header.space === "b-w";
+  if (header.hasAlpha) expectOpaque(await decoded(picture, "srgb"), path);
+  if (header.space !== "b-w") return await decoded(picture, "srgb");
+  const pixels = await decoded(picture, "b-w");
+  const bits = header.bitsPerSample ?? 8;
+  // Fewer than 8 bits were spread over 0 … 255.
+  return bits === 8 ? pixels : { ...pixels, data: pixels.data.map((value) => value >> (8 - bits)), bits };
+}
+
+/** Gray pixels come out as RGB where they are not asked for as gray, which drops their opacity. */
+async function decoded(picture: Picture, space: "b-w" | "srgb"): Promise<StoredPixels> {
   const { data, info } = await decode(
     picture,
-    (image) =>
-      image
-        .toColorspace(gray ? "b-w" : "srgb")
-        .raw()
-        .toBuffer({ resolveWithObject: true }),
+    (image) => image.toColorspace(space).raw().toBuffer({ resolveWithObject: true }),
     { ignoreIcc: true },
   );
   const { width, height, channels } = info;
-  const bits = gray ? (header.bitsPerSample ?? 8) : 8;
-  // Fewer than 8 bits were spread over 0 … 255.
-  return { data: bits === 8 ? plain(data) : data.map((value) => value >> (8 - bits)), width, height, channels, bits };
+  return { data: plain(data), width, height, channels, bits: 8 };
 }
 
 /**
@@ -81,5 +84,5 @@ function paletteIndices(picture: Picture): Picture {
     if (KEPT.includes(bytes.toString("latin1", at + 4, at + 8))) chunks.push(bytes.subarray(at, end));
     at = end;
   }
-  return { ...picture, bytes: Buffer.concat(chunks), header: { ...header, space: "b-w" } };
+  return { ...picture, bytes: Buffer.concat(chunks), header: { ...header, space: "b-w", hasAlpha: false } };
 }

@@ -39,17 +39,15 @@ const labelsOf = async (bytes: Uint8Array, spec: SemanticSpec) => [
 describe("a PNG with a palette, where numbers count", () => {
   const black: Rgb = [0, 0, 0];
 
-  test.each<[string, readonly Rgb[], readonly Buffer[]]>([
-    ["all of one color", [black, black, black, black], []],
-    [
-      "two of one color, with opacities",
-      [black, [9, 9, 9], [9, 9, 9], [7, 7, 7]],
-      [chunk("tRNS", Buffer.from([0, 128]))],
-    ],
-    ["colors like those of other classes, and one more", [...COLORS.toReversed().slice(0, 3), black], []],
-    ["fewer colors than indices", [black], []],
-  ])("is read by its indices, be its colors %s", async (_, palette, extra) => {
-    expect(await labelsOf(palettePng(MAP, palette, { extra }), indexed)).toEqual(flat);
+  test.each<[string, readonly Rgb[]]>([
+    ["all of one color", [black, black, black, black]],
+    ["two of one color", [black, [9, 9, 9], [9, 9, 9], [7, 7, 7]]],
+    ["colors like those of other classes, and one more", [...COLORS.toReversed().slice(0, 3), black]],
+    ["fewer colors than indices", [black]],
+  ])("is read by its indices, be its colors %s", async (_, palette) => {
+    const opaque = [chunk("tRNS", Buffer.from([255]))];
+    expect(await labelsOf(palettePng(MAP, palette), indexed)).toEqual(flat);
+    expect(await labelsOf(palettePng(MAP, palette, { extra: opaque }), indexed)).toEqual(flat);
   });
 
   it("is read by its indices, whatever they are, at every depth", async () => {
@@ -192,6 +190,21 @@ test.each<[string, () => Buffer | Promise<Buffer>, string, RegExp]>([
     "unknown class or color",
     /the color #405060 at x = 1, y = 0, which is transparent/,
   ],
+  ...[1, 2, 8].map((bits): [string, () => Buffer, string, RegExp] => [
+    `a gray of ${bits} bits that is transparent`,
+    () => {
+      const transparent = chunk("tRNS", Buffer.from([0, 1]));
+      return pngFile({ width: 2, height: 1, bits, kind: 0 }, [transparent], deflateSync(packed([[0, 1]], bits)));
+    },
+    "unknown class or color",
+    /at x = 1, y = 0, which is transparent/,
+  ]),
+  [
+    "a gray pixel that was erased",
+    () => pngFile({ width: 2, height: 1, bits: 8, kind: 4 }, [], deflateSync(Buffer.from([0, 1, 255, 0, 254]))),
+    "unknown class or color",
+    /the color #000000 at x = 1, y = 0, which is transparent/,
+  ],
   [
     "16 bits",
     () =>
@@ -221,6 +234,16 @@ test.each<[string, () => Buffer | Promise<Buffer>, string, RegExp]>([
   });
 });
 
+test("refuses an index whose color is transparent", async () => {
+  const file = palettePng([[0, 1]], [...COLORS], { extra: [chunk("tRNS", Buffer.from([255, 0]))] });
+  await expect(labelsOf(file, indexed)).rejects.toThrow(/x = 1, y = 0, which is transparent/);
+});
+
+test("gray numbers may have an opacity that hides nothing", async () => {
+  const file = pngFile({ width: 2, height: 1, bits: 8, kind: 4 }, [], deflateSync(Buffer.from([0, 3, 255, 1, 255])));
+  expect(await labelsOf(file, indexed)).toEqual([3, 1]);
+});
+
 test("refuses a color that several classes share", async () => {
   const classes = painted.classes.map((each, i) => (i === 2 ? { ...each, color: COLORS[0]! } : each));
   await expect(labelsOf(await paintedPng().toBuffer(), { kind: "semantic", classes })).rejects.toThrow(
@@ -232,4 +255,10 @@ test("masks keep the numbers that they hold", async () => {
   const file = pngFile({ width: 4, height: 1, bits: 1, kind: 0 }, [], deflateSync(packed([[0, 1, 1, 0]], 1)));
   const { data, bits, channels } = await storedPixels(await pictureOf(file));
   expect({ data: [...data], bits, channels }).toEqual({ data: [0, 1, 1, 0], bits: 1, channels: 1 });
+});
+
+test("a mask with an erased pixel is refused", async () => {
+  const erased = Buffer.from([0, 255, 255, 255, 255, 255, 255, 255, 0]);
+  const file = pngFile({ width: 2, height: 1, bits: 8, kind: 6 }, [], deflateSync(erased));
+  await expect(storedPixels(await pictureOf(file))).rejects.toThrow(/#ffffff at x = 1, y = 0, which is transparent/);
 });

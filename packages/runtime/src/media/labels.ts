@@ -30,8 +30,22 @@ export interface LabelMap {
  * @throws FileProblem for a number, a color or a transparent pixel that stands for no class
  */
 export function labelsOf(pixels: StoredPixels, { classes, indexed = false }: SemanticSpec, name: string): Uint8Array {
+  expectOpaque(pixels, name);
   if (pixels.channels <= 2) return byNumber(pixels, classes, name);
   return byColor(pixels, colorTable(classes.map(({ color }) => color)), indexed, name);
+}
+
+/** @throws FileProblem for a pixel that is not opaque: it was erased, and its color says nothing */
+export function expectOpaque({ data, channels, width }: StoredPixels, name: string): void {
+  if (channels % 2 === 1) return;
+  for (let at = 0; at < data.length; at += channels) {
+    if (data[at + channels - 1] === 255) continue;
+    const pixel = `${hex(colorAt(data, at, channels))} at ${place(at / channels, width)}`;
+    throw new FileProblem(
+      "unknown class or color",
+      `${name} has the color ${pixel}, which is transparent. Paint the whole map.`,
+    );
+  }
 }
 
 function byNumber({ data, channels, width }: StoredPixels, classes: SemanticSpec["classes"], path: string): Uint8Array {
@@ -69,9 +83,8 @@ function byColor(
   for (let i = 0, at = 0; i < out.length; i++, at += channels) {
     const color = colorAt(data, at, channels);
     const label = table.get(color);
-    const opacity = channels === 4 ? data[at + 3]! : 255;
-    if (label === undefined || label === SEVERAL || opacity < 255) {
-      throw unknownColor(path, `${hex(color)} at ${place(i, width)}`, { label, opacity, table, indexed });
+    if (label === undefined || label === SEVERAL) {
+      throw unknownColor(path, `${hex(color)} at ${place(i, width)}`, { label, table, indexed });
     }
     out[i] = label;
   }
@@ -86,20 +99,17 @@ function colorAt(data: Uint8Array, at: number, channels: number): number {
 
 interface Unknown {
   readonly label: number | undefined;
-  readonly opacity: number;
   readonly table: ColorTable;
   readonly indexed: boolean;
 }
 
-function unknownColor(path: string, pixel: string, { label, opacity, table, indexed }: Unknown): FileProblem {
+function unknownColor(path: string, pixel: string, { label, table, indexed }: Unknown): FileProblem {
   const why =
-    opacity < 255
-      ? "which is transparent. Paint the whole map"
-      : label === SEVERAL
-        ? "which is that of several classes. Give each class a color of its own, or save class numbers in gray"
-        : indexed
-          ? "which stands for no class. Save class numbers: as a gray PNG, or as one with a palette"
-          : `which stands for no class. Paint without soft edges, in ${[...table.keys()].slice(0, MOST_SHOWN).map(hex).join(", ")}`;
+    label === SEVERAL
+      ? "which is that of several classes. Give each class a color of its own, or save class numbers in gray"
+      : indexed
+        ? "which stands for no class. Save class numbers: as a gray PNG, or as one with a palette"
+        : `which stands for no class. Paint without soft edges, in ${[...table.keys()].slice(0, MOST_SHOWN).map(hex).join(", ")}`;
   return new FileProblem("unknown class or color", `${path} has the color ${pixel}, ${why}.`);
 }
 

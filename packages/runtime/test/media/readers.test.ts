@@ -26,6 +26,7 @@ test("label maps hold numbers or the colors of the classes, and nothing else", (
   expect(read([0, 2], 1)).toThrow(/a.png holds 2 at x = 1, y = 0, but there are 2 classes/);
   expect(read([0, 255, 1], 3)).toThrow(/color #00ff01 at x = 0.*#0000ff, #00ff00/);
   expect(read([0, 255, 0, 254], 4)).toThrow(/transparent/);
+  expect(read([1, 255, 0, 254], 2)).toThrow(/at x = 1, y = 0, which is transparent/);
 });
 
 test("a map is cut to its middle, and keeps the nearest pixel", () => {
