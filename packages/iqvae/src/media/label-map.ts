@@ -48,16 +48,17 @@ async function decoded(picture: Picture, space: "b-w" | "srgb"): Promise<StoredP
 }
 
 /**
- * Reads a semantic map. Gray pixels are class numbers. Of a PNG with a palette the index is the class number where `indexed` is
- * set; otherwise, and in all other pictures, the color of a pixel is the color of its class. Every pixel is checked.
+ * Reads a semantic map. Of a PNG with a palette the index is the class number where `indexed` is set; all other pixels are what
+ * {@link labelsOf} says. Every pixel is checked.
  *
- * @throws FileProblem as {@link storedPixels}, and for a number, a color or a transparent pixel that stands for no class
+ * @throws FileProblem as {@link storedPixels} and {@link labelsOf}, and for a palette that may be read in two ways
  */
 export async function readLabels(picture: Picture, spec: SemanticSpec): Promise<LabelMap> {
   const { path, header } = picture;
   const palette = header.format === "png" && header.isPalette === true;
   if (palette && spec.indexed) {
-    const pixels = await storedPixels(paletteIndices(picture));
+    // An index is a number of any bits.
+    const pixels = { ...(await storedPixels(paletteIndices(picture))), bits: 8 };
     const labels = labelsOf(pixels, spec, path);
     expectNoOtherColors(await storedPixels(picture), labels, spec, path);
     return { labels, width: pixels.width, height: pixels.height };

@@ -135,6 +135,20 @@ test.each([1, 2, 4, 8])("gray numbers of %i bits", async (bits) => {
   expect(await labelsOf(file, painted)).toEqual(rows.flat());
 });
 
+test("gray of the classes' colors is painted, or refused where it may be numbers", async () => {
+  const spec: SemanticSpec = {
+    kind: "semantic",
+    classes: [
+      { name: "paper", color: [255, 255, 255] },
+      { name: "ink", color: [0, 0, 0] },
+    ],
+  };
+  const gray = (rows: number[][], bits: number) =>
+    pngFile({ width: 2, height: 1, bits, kind: 0 }, [], deflateSync(packed(rows, bits)));
+  expect(await labelsOf(gray([[255, 0]], 8), spec)).toEqual([0, 1]);
+  await expect(labelsOf(gray([[1, 0]], 1), spec)).rejects.toThrow(/class 0 \(paper\) .*class 1 \(ink\) as a color/);
+});
+
 test("profiles of color change nothing", async () => {
   const profile = chunkOf(await paintedPng().withIccProfile("p3").toBuffer(), "iCCP");
   expect(await labelsOf(withChunks(await paintedPng().toBuffer(), profile), painted)).toEqual(flat);

@@ -24,15 +24,16 @@ export interface LabelMap {
 }
 
 /**
- * Class numbers of pixels: gray ones are numbers; the color of others is the color of its class. Every pixel is checked.
+ * Class numbers of pixels: gray ones are numbers; the color of others is the color of its class. Gray pixels are colors, too, where
+ * they cannot be numbers and classes have colors of their own. Every pixel is checked.
  *
  * @param name what to call the picture in messages
- * @throws FileProblem for a number, a color or a transparent pixel that stands for no class
+ * @throws FileProblem for a number, a color or a transparent pixel that stands for no class, and for gray that may be several
  */
-export function labelsOf(pixels: StoredPixels, { classes, indexed = false }: SemanticSpec, name: string): Uint8Array {
+export function labelsOf(pixels: StoredPixels, spec: SemanticSpec, name: string): Uint8Array {
   expectOpaque(pixels, name);
-  if (pixels.channels <= 2) return byNumber(pixels, classes, name);
-  return byColor(pixels, colorTable(classes.map(({ color }) => color)), indexed, name);
+  const table = colorTable(spec.classes.map(({ color }) => color));
+  return pixels.channels <= 2 ? byGray(pixels, spec, table, name) : byColor(pixels, table, spec.indexed ?? false, name);
 }
 
 /** @throws FileProblem for a pixel that is not opaque: it was erased, and its color says nothing */
@@ -48,15 +49,62 @@ export function expectOpaque({ data, channels, width }: StoredPixels, name: stri
   }
 }
 
-function byNumber({ data, channels, width }: StoredPixels, classes: SemanticSpec["classes"], path: string): Uint8Array {
-  const labels = channels === 1 ? data : data.filter((_, at) => at % channels === 0);
-  const at = labels.findIndex((label) => label >= classes.length);
-  if (at < 0) return labels;
-  throw new FileProblem(
+function byGray(pixels: StoredPixels, spec: SemanticSpec, table: ColorTable, path: string): Uint8Array {
+  const { data, channels, width, bits } = pixels;
+  const numbers = channels === 1 ? data : data.filter((_, at) => at % channels === 0);
+  const { asNumbers, as8Bits, asColors } = readingsOf(valuesOf(numbers), bits, spec, table);
+  if (asNumbers === undefined && asColors === undefined) throw unknownNumber(numbers, width, spec, path);
+  if (asNumbers === undefined) return numbers.map((value) => asColors!.get(value)!);
+  const other = [
+    [asColors, "a color. Save painted maps as RGB, or leave out the colors of the classes where maps hold numbers"],
+    [as8Bits, "a number of 8 bits. Save class numbers with 8 bits"],
+  ] as const;
+  for (const [reading, how] of other) {
+    for (const [value, label] of reading ?? []) {
+      if (label === value) continue;
+      const gray = `${path} holds gray ${value} of ${bits} bits`;
+      const classes = `class ${named(value, spec)} as a number, or class ${named(label, spec)} as ${how}`;
+      throw new FileProblem("unknown class or color", `${gray}, which may be ${classes}.`);
+    }
+  }
+  return numbers;
+}
+
+function valuesOf(numbers: Uint8Array): number[] {
+  const seen = new Uint8Array(256);
+  for (const value of numbers) seen[value] = 1;
+  return [...seen.keys()].filter((value) => seen[value] === 1);
+}
+
+/** The class of each gray value; there is none where a value stands for no class. */
+type Reading = ReadonlyMap<number, number> | undefined;
+
+/** The ways to read the gray values of a map. Programs that make files smaller save painted grays, and numbers, in fewer bits. */
+function readingsOf(values: readonly number[], bits: number, { classes, indexed }: SemanticSpec, table: ColorTable) {
+  const read = (classOf: (value: number) => number | undefined): Reading => {
+    const labels = values.map((value) => [value, classOf(value) ?? SEVERAL] as const);
+    return labels.every(([, label]) => label !== SEVERAL && label < classes.length) ? new Map(labels) : undefined;
+  };
+  const as8Bits = (value: number) => (value * 255) / (2 ** bits - 1);
+  return {
+    asNumbers: read((value) => value),
+    as8Bits: read(as8Bits),
+    asColors: indexed ? undefined : read((value) => table.get(as8Bits(value) * 0x01_01_01)),
+  };
+}
+
+function unknownNumber(numbers: Uint8Array, width: number, spec: SemanticSpec, path: string): FileProblem {
+  const count = spec.classes.length;
+  const at = numbers.findIndex((label) => label >= count);
+  return new FileProblem(
     "unknown class or color",
-    `${path} holds ${labels[at]} at ${place(at, width)}, but there are ${classes.length} classes, 0 (${classes[0]?.name}) to ` +
-      `${classes.length - 1} (${classes.at(-1)?.name}).`,
+    `${path} holds ${numbers[at]} at ${place(at, width)}, but there are ${count} classes, ${named(0, spec)} to ` +
+      `${named(count - 1, spec)}.`,
   );
+}
+
+function named(label: number, { classes }: SemanticSpec): string {
+  return `${label} (${classes[label]?.name})`;
 }
 
 type ColorTable = ReadonlyMap<number, number>;
