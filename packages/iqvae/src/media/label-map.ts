@@ -60,11 +60,41 @@ export async function readLabels(picture: Picture, spec: SemanticSpec): Promise<
     // An index is a number of any bits.
     const pixels = { ...(await storedPixels(paletteIndices(picture))), bits: 8 };
     const labels = labelsOf(pixels, spec, path);
-    expectNoOtherColors(await storedPixels(picture), labels, spec, path);
+    const colors = await storedPixels(picture);
+    expectNoOtherColors(colors, labels, spec, path);
+    expectNoOtherNumbers(colors, labels, spec, path);
     return { labels, width: pixels.width, height: pixels.height };
   }
   const pixels = await storedPixels(picture);
   return { labels: labelsOf(pixels, spec, path), width: pixels.width, height: pixels.height };
+}
+
+/**
+ * Programs that make files smaller give gray numbers a palette, in which they stand in any order.
+ *
+ * @param labels the indices of the palette
+ * @throws FileProblem where grays of the palette are numbers of other classes than the indices, each of its own
+ */
+function expectNoOtherNumbers(
+  { data, channels }: StoredPixels,
+  labels: Uint8Array,
+  { classes }: SemanticSpec,
+  path: string,
+): void {
+  const grays = new Map<number, number>();
+  for (let i = 0, at = 0; i < labels.length; i++, at += channels) {
+    const gray = data[at]!;
+    if (gray >= classes.length || data[at + 1] !== gray || data[at + 2] !== gray) return;
+    grays.set(labels[i]!, gray);
+  }
+  const [index, gray] = [...grays].find(([index, gray]) => index !== gray) ?? [];
+  // Where several indices have one gray, it is no number.
+  if (index === undefined || new Set(grays.values()).size < grays.size) return;
+  throw new FileProblem(
+    "unknown class or color",
+    `${path} has a palette with gray ${gray} at index ${index}, and both are numbers of classes. Save class numbers as a gray ` +
+      "PNG, without a palette.",
+  );
 }
 
 /** Chunks of a PNG file that are needed where a palette's are left out. */

@@ -64,10 +64,14 @@ describe("a PNG with a palette, where numbers count", () => {
           minLength: height,
           maxLength: height,
         }),
-        palette: fc.array(fc.tuple(fc.nat(255), fc.nat(255), fc.nat(255)), {
-          minLength: 2 ** bits,
-          maxLength: 2 ** bits,
-        }),
+        // Grays may be numbers themselves.
+        palette: fc.array(
+          fc.tuple(fc.nat(255), fc.nat(255), fc.nat(255)).filter(([r, g]) => r !== g),
+          {
+            minLength: 2 ** bits,
+            maxLength: 2 ** bits,
+          },
+        ),
       }),
     );
     await fc.assert(
@@ -104,6 +108,33 @@ describe("a PNG with a palette, where numbers count", () => {
     const other = palettePng(MAP, COLORS.toReversed());
     await expect(labelsOf(other, indexed)).rejects.toThrow(/its palette has them in another order/);
     expect(await labelsOf(palettePng(MAP, COLORS), indexed)).toEqual(flat);
+  });
+
+  it.each<[string, readonly number[], RegExp | undefined]>([
+    ["numbers in another order", [0, 3, 1, 2], /gray 3 at index 1, .*as a gray PNG, without a palette/],
+    ["the numbers that they are at", [0, 1, 2, 3], undefined],
+    ["one of no class", [0, 3, 1, 4], undefined],
+    ["no numbers, since two are the same", [0, 3, 3, 1], undefined],
+  ])("with grays that are %s", async (_, grays, message) => {
+    const read = labelsOf(
+      palettePng(
+        MAP,
+        grays.map((gray): Rgb => [gray, gray, gray]),
+      ),
+      indexed,
+    );
+    if (message === undefined) expect(await read).toEqual(flat);
+    else
+      await expect(read).rejects.toMatchObject({
+        kind: "unknown class or color",
+        message: expect.stringMatching(message),
+      });
+  });
+
+  it("with a single gray, the number of another class than the first, is refused", async () => {
+    await expect(labelsOf(palettePng([[0, 0]], [[2, 2, 2]], { bits: 1 }), indexed)).rejects.toThrow(
+      /gray 2 at index 0/,
+    );
   });
 
   it("is a problem where it is damaged, never more", async () => {
