@@ -125,18 +125,47 @@ export function expectSize({ path, width, height }: Picture, size: number, why: 
   );
 }
 
-/** Whether the sides of two pictures have one ratio, up to the rounding of a pixel. */
-export function isSameShape(a: Pick<Picture, "width" | "height">, b: typeof a): boolean {
-  return Math.abs(a.width * b.height - a.height * b.width) < Math.max(a.width, a.height, b.width, b.height);
+/**
+ * Checks that a map and its image show the same: see {@link haveOneRatio}.
+ *
+ * @throws FileProblem when they do not, and as {@link expectNotTurned}
+ */
+export function expectSameShape(map: Picture, image: Picture): void {
+  if (!isTurned(map)) expectNotTurned(image, map.path, map);
+  if (haveOneRatio(map, image)) return;
+  const [a, b] = [map, image].map(({ path, width, height }) => `${path} has ${width} × ${height} pixels`);
+  throw new FileProblem("size mismatch", `${a}, but ${b}.`);
 }
 
 /**
- * Checks that a map and its image show the same: see {@link isSameShape}.
+ * Checks that an image is not to be turned where what belongs to its pixels may belong to them as they are stored: some programs
+ * turn pictures by their EXIF data, and others do not.
  *
- * @throws FileProblem when they do not
+ * @param what belongs to the image, for messages
+ * @param sides of the picture that it belongs to; without them it may be any
+ * @throws FileProblem for an image that its EXIF data turn or mirror, where the sides are those of its stored pixels
  */
-export function expectSameShape(map: Picture, image: Picture): void {
-  if (isSameShape(map, image)) return;
-  const [a, b] = [map, image].map(({ path, width, height }) => `${path} has ${width} × ${height} pixels`);
-  throw new FileProblem("size mismatch", `${a}, but ${b}.`);
+export function expectNotTurned(image: Picture, what: string, sides?: Sides): void {
+  const { path, header } = image;
+  if (!isTurned(image) || (sides !== undefined && !haveOneRatio(sides, header))) return;
+  throw new FileProblem(
+    "unsuitable format",
+    `${path} is to be turned by its EXIF orientation ${header.orientation}, and nothing says whether ${what} goes with the turned ` +
+      "picture or with the stored pixels. Save the image as it is meant, without an EXIF orientation.",
+  );
+}
+
+interface Sides {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Whether sides have one ratio, up to the rounding of a pixel. */
+export function haveOneRatio(a: Sides, b: Sides): boolean {
+  const apart = Math.abs(a.width * b.height - a.height * b.width);
+  return apart < Math.max(a.width, a.height, b.width, b.height);
+}
+
+function isTurned({ header }: Picture): boolean {
+  return (header.orientation ?? 1) > 1;
 }

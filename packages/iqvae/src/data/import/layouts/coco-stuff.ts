@@ -1,6 +1,6 @@
 import { boxBytes, cutBoxes, type PixelBox } from "@iqvae/runtime";
 import type { LayoutSpec } from "../../../conditions/index.ts";
-import { openPicture, squareImage } from "../../../media/picture.ts";
+import { expectNotTurned, openPicture, squareImage } from "../../../media/picture.ts";
 import { PairProblem } from "../problems.ts";
 import type { FileTree } from "../readers/file-tree.ts";
 import type { ImportOf } from "../requests.ts";
@@ -61,6 +61,7 @@ const splitsOf = (files: readonly string[]) => [...new Set(files.map(splitOf))];
 
 async function readScene(tree: FileTree, scene: Scene, categories: Categories, size: number) {
   const picture = await openPicture(tree.at(scene.image));
+  expectNotTurned(picture, "its annotation", scene);
   if (picture.width !== scene.width || picture.height !== scene.height) {
     throw new PairProblem(
       "size mismatch",

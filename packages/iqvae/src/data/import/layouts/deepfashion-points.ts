@@ -1,5 +1,5 @@
 import type { Point } from "@iqvae/runtime";
-import { isSameShape } from "../../../media/picture.ts";
+import { haveOneRatio } from "../../../media/picture.ts";
 import { PairProblem } from "../problems.ts";
 import { BODY } from "../specs.ts";
 
@@ -48,7 +48,7 @@ export function placePoints(points: readonly Point[], table: string, picture: Sh
 /** How a frame lies in a picture, which may be scaled, or hold what was cut off. */
 function fit(table: string, frame: Shape, picture: Shape): { moved: number; across: number; down: number } {
   const { width, height } = picture;
-  if (isSameShape(picture, frame)) return { moved: 0, across: width / frame.width, down: height / frame.height };
+  if (haveOneRatio(picture, frame)) return { moved: 0, across: width / frame.width, down: height / frame.height };
   const other = frame === CROP ? WHOLE : CROP;
   if (width === other.width && height === other.height)
     return { moved: (other.width - frame.width) / 2, across: 1, down: 1 };

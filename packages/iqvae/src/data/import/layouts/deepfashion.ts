@@ -1,5 +1,5 @@
 import { pointBytes } from "@iqvae/runtime";
-import { openPicture, squareImage } from "../../../media/picture.ts";
+import { expectNotTurned, openPicture, squareImage } from "../../../media/picture.ts";
 import { readText } from "../../../media/read-file.ts";
 import type { PairEntry } from "../../cache.ts";
 import type { Problems } from "../problems.ts";
@@ -56,6 +56,7 @@ export function deepfashionSource({ size }: ImportOf<"deepfashion">, tree: FileT
           const { image, row } = people[index]!;
           const points = parsePoints(row.line);
           const picture = await openPicture(tree.at(image));
+          expectNotTurned(picture, "its line of key points");
           const condition = pointBytes(placePoints(points, row.table, picture), BODY, picture);
           return { image: await squareImage(picture, size), condition };
         },
