@@ -47,13 +47,14 @@ export function expectPixels({ path, width, height }: Picture, most: number, wha
  * Lets sharp decode a picture.
  *
  * @param task what to do with it; it may be called twice
- * @throws FileProblem for a picture that is not whole
+ * @throws FileProblem for a picture that is not whole, or whose numbers would be cut off
  */
 export async function decode<T>(
-  { path, bytes }: Picture,
+  { path, bytes, header }: Picture,
   task: (image: Sharp) => Promise<T>,
   options: SharpOptions = {},
 ): Promise<T> {
+  expectDepth(path, header);
   const run = (failOn: "warning" | "error") =>
     task(sharp(bytes, { limitInputPixels: MOST_PIXELS, failOn, ...options }).autoOrient());
   return await attempt(path, () =>
@@ -62,6 +63,16 @@ export async function decode<T>(
       if (error.message.includes("Invalid SOS parameters")) return run("error");
       throw error;
     }),
+  );
+}
+
+/** Other numbers are taken as bytes: gray from 0 to 1 comes out black, and what is above 255 white, or anything. */
+function expectDepth(path: string, { depth, channels }: Metadata): void {
+  if (depth === "uchar" || depth === "ushort" || (depth === "float" && channels >= 3)) return;
+  const what = channels >= 3 ? "a picture" : "a gray picture";
+  throw new FileProblem(
+    "unsuitable format",
+    `${path} is ${what} of ${depth} numbers, of which nothing says what is black and what white. Save it with 8 or 16 bits.`,
   );
 }
 

@@ -52,3 +52,40 @@ export function chunkOf(png: Buffer, type: string): Buffer {
 export function withChunks(png: Buffer, ...chunks: readonly Buffer[]): Buffer {
   return Buffer.concat([png.subarray(0, 33), ...chunks, png.subarray(33)]);
 }
+
+/** A TIFF file (TIFF 6.0) of numbers that count as 1: whole ones, 2: signed, 3: fractions; gray, or RGB of three channels. */
+export function tiffFile(
+  side: number,
+  { channels, bits, format }: { channels: 1 | 3; bits: number; format: 1 | 2 | 3 },
+  data: Buffer,
+): Buffer {
+  const each = 8 + 2 + 12 * 10 + 4;
+  const [short, long] = [3, 4];
+  const tags = [
+    [256, long, side],
+    [257, long, side],
+    [258, short, bits],
+    [259, short, 1],
+    [262, short, channels === 1 ? 1 : 2],
+    [273, long, each + 12],
+    [277, short, channels],
+    [278, long, side],
+    [279, long, data.length],
+    [339, short, format],
+  ] as const;
+  const file = Buffer.alloc(each + 12);
+  file.write("II*\0\x08\0\0\0", "latin1");
+  file.writeUInt16LE(tags.length, 8);
+  tags.forEach(([tag, type, value], i) => {
+    const at = 10 + 12 * i;
+    // What a number is, is said for each channel; three do not fit into the directory.
+    const apart = channels === 3 && (tag === 258 || tag === 339);
+    const place = each + (tag === 258 ? 0 : 6);
+    file.writeUInt16LE(tag, at);
+    file.writeUInt16LE(type, at + 2);
+    file.writeUInt32LE(apart ? 3 : 1, at + 4);
+    file.writeUInt32LE(apart ? place : value, at + 8);
+    if (apart) for (let c = 0; c < 3; c++) file.writeUInt16LE(value, place + 2 * c);
+  });
+  return Buffer.concat([file, data]);
+}

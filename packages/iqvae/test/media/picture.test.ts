@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { readImage, readLines, readMask, readPartialImage } from "../../src/media/index.ts";
 import { expectSameShape, squareImage, squareLines } from "../../src/media/picture.ts";
 import { jpeg, png, pngFile } from "../data/import/trees.ts";
-import { fileOf, pictureOf } from "./files.ts";
+import { fileOf, pictureOf, tiffFile } from "./files.ts";
 
 const side = 16;
 const RED = [255, 0, 0] as const;
@@ -66,6 +66,60 @@ describe("the middle of a picture", () => {
     odd[last] = 0;
     expect(await middle(odd)).toEqual(await middle(file));
     await expect(middle(odd.subarray(0, odd.length * 0.7))).rejects.toThrow(/not a whole image/);
+  });
+});
+
+describe("numbers of a TIFF file", () => {
+  /** From black to white, in numbers that take up to `most`. */
+  const ramp = (
+    most: number,
+    bytes: number,
+    write: (data: Buffer, value: number, at: number) => void,
+    channels = 1,
+  ) => {
+    const data = Buffer.alloc(side * side * channels * bytes);
+    for (let i = 0; i < side * side * channels; i++) {
+      write(data, (most * (Math.floor(i / channels) % side)) / (side - 1), i * bytes);
+    }
+    return data;
+  };
+  const fractions = (channels: number) => ramp(1, 4, (data, value, at) => data.writeFloatLE(value, at), channels);
+  const signed16 = (channels: number) =>
+    ramp(32_767, 2, (data, value, at) => data.writeInt16LE(Math.floor(value), at), channels);
+  const whole32 = (channels: number) =>
+    ramp(2 ** 32 - 1, 4, (data, value, at) => data.writeUInt32LE(Math.floor(value), at), channels);
+
+  test.each([
+    ["float", tiffFile(side, { channels: 1, bits: 32, format: 3 }, fractions(1))],
+    ["short", tiffFile(side, { channels: 1, bits: 16, format: 2 }, signed16(1))],
+    ["uint", tiffFile(side, { channels: 1, bits: 32, format: 1 }, whole32(1))],
+    ["short", tiffFile(side, { channels: 3, bits: 16, format: 2 }, signed16(3))],
+    ["uint", tiffFile(side, { channels: 3, bits: 32, format: 1 }, whole32(3))],
+  ])("that would be cut off are refused: %s", async (type, file) => {
+    const problem = {
+      kind: "unsuitable format",
+      message: expect.stringMatching(new RegExp(`${type} numbers.* 8 or 16 bits`)),
+    };
+    await expect(middle(file)).rejects.toMatchObject(problem);
+    await expect(readLines(fileOf(file), side)).rejects.toMatchObject(problem);
+    await expect(readMask(fileOf(file), side)).rejects.toMatchObject(problem);
+  });
+
+  test.each([
+    [
+      "16 bits",
+      tiffFile(
+        side,
+        { channels: 1, bits: 16, format: 1 },
+        ramp(65_535, 2, (data, value, at) => data.writeUInt16LE(Math.floor(value), at)),
+      ),
+    ],
+    ["fractions in RGB", tiffFile(side, { channels: 3, bits: 32, format: 3 }, fractions(3))],
+  ])("are read from black to white: %s", async (_, file) => {
+    const row = [...(await middle(file)).subarray(0, 3 * side)].filter((_, i) => i % 3 === 0);
+    expect([row[0], row.at(-1)]).toEqual([0, 255]);
+    expect(row).toEqual(row.toSorted((a, b) => a - b));
+    expect(new Set(row).size).toBe(side);
   });
 });
 
