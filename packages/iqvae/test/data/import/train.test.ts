@@ -82,8 +82,8 @@ test.each([
   [{ condition: "semantic", classes: [painted("sky"), { name: "sea" }] }, "data.classes.1.color is missing"],
   [{ condition: "semantic", classes: ["sky", painted("sea")] }, "data.classes.1 is {"],
   [
-    { condition: "semantic", classes: [painted("sky"), { name: "sea", colour: "#000001" }] },
-    "unknown key 'data.classes.1.colour'; did you mean 'color'?",
+    { condition: "semantic", classes: [painted("sky"), { name: "sea", colr: "#000001" }] },
+    "unknown key 'data.classes.1.colr'; did you mean 'color'?",
   ],
   [
     { condition: "semantic", classes: [{ name: "sea", color: "blue" }] },

@@ -84,5 +84,5 @@ test.each<[string, (image: Buffer) => Promise<Record<string, string | Buffer>>]>
   await expect(open(tree(await files(await turned(3))), { name })).rejects.toThrow(
     /unsuitable format: 1\n.*\.jpg is to be turned by its EXIF orientation 3/,
   );
-  await expect(open(tree(await files(await turned(1))), { name })).rejects.toThrow(/1 pairs to train on/);
+  await expect(open(tree(await files(await turned(1))), { name })).rejects.toThrow(/there is 1 pair to train on/);
 });
