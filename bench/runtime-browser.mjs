@@ -19,7 +19,12 @@ const { values } = parseArgs({
 });
 /** In a round. */
 const DRAWS = 4;
-const LARGE = { layers: 8, width: 320, heads: 10 };
+/** 64 tokens, the same with more layers, and 256 tokens. */
+const MODELS = {
+  start: { preset: "start" },
+  large: { preset: "start", model: { layers: 8, width: 320, heads: 10 } },
+  scenes: { preset: "scenes" },
+};
 /** Model, its folder, samples at once. */
 const CASES = [
   ["start", "start-f16", 1],
@@ -30,6 +35,9 @@ const CASES = [
   ["large", "large-f16", 1],
   ["large", "large", 1],
   ["large", "large-int8", 1],
+  ["scenes", "scenes-f16", 1],
+  ["scenes", "scenes", 1],
+  ["scenes", "scenes-int8", 1],
 ];
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -72,8 +80,7 @@ async function run() {
   for (const folder of new Set(cases.flatMap((each) => each.slice(0, 2)))) {
     const [model, type = "f32"] = folder.split("-");
     mkdirSync(join(models, folder));
-    const wanted = { preset: "start", type, ...(model === "large" && { model: LARGE }) };
-    parameters[model] = await writeExported(join(models, folder), wanted);
+    parameters[model] = await writeExported(join(models, folder), { ...MODELS[model], type });
   }
   const page = await browser.newPage();
   page.on("pageerror", (error) => console.error(error));
