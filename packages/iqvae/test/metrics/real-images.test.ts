@@ -1,7 +1,15 @@
 import { expect, test } from "vitest";
 import type { PairSplit } from "../../src/data/index.ts";
 import { inAllPositions, untransformed } from "../../src/data/symmetries.ts";
+import { AttributesNetwork, attributesFeatures } from "../../src/features/attributes.ts";
+import { Clock } from "../../src/metrics/clock.ts";
+import { FeatureStore } from "../../src/metrics/feature-store.ts";
+import { networkFigures } from "../../src/metrics/figures.ts";
+import { imageSet } from "../../src/metrics/image-set.ts";
 import { realImages } from "../../src/metrics/real-images.ts";
+
+import { Truths } from "../../src/metrics/truths.ts";
+import { silent } from "../../src/support/progress.ts";
 
 const SIZE = 32;
 const facts = { picture: untransformed };
@@ -35,4 +43,19 @@ test("where the reference leaves too few, there are none", async () => {
 test("pictures whose names look alike are further ones", async () => {
   const train = { ...numbered(16), ids: Array.from({ length: 16 }, (_, i) => `IMG~${i}`) };
   expect((await realImages({ train, size: SIZE }, ["a"], 8, 3)).own?.count).toBe(8);
+});
+
+test("the diversity of true images is that of the very conditions, or there is none", async () => {
+  const train = numbered(40);
+  const real = await realImages({ train, size: SIZE }, ["a", "b"], 4, 3);
+  const drawn = imageSet(train.batch([1, 2, 3, 4, 5, 6, 7, 8]).images, SIZE);
+  using truths = new Truths();
+  const network = attributesFeatures(new AttributesNetwork([{ name: "tone", classes: 2 }], 7), "tones", "abc");
+  const given = { samples: 4, drawn, clock: new Clock(silent), features: new FeatureStore(truths.features), truths };
+  const diversityOf = async (isOfConditions: boolean) =>
+    (await networkFigures({ ...given, real: { ...real, isOfConditions } } as never, [network])).find(
+      ({ key }) => key === "diversity.tones",
+    )!;
+  expect(await diversityOf(false)).toMatchObject({ value: expect.any(Number), real: null });
+  expect(await diversityOf(true)).toMatchObject({ real: expect.any(Number) });
 });
