@@ -17,7 +17,11 @@ export interface Chart {
 
 const WIDTH = 340;
 const HEIGHT = 190;
+/** On the left at least; long labels take more. */
 const MARGIN = { left: 48, right: 12, top: 10, bottom: 24 };
+const LABEL_GAP = 8;
+/** The width of a digit of a label. */
+const CHARACTER = 6;
 /** A scale in powers of ten is easier to read once values span this ratio. */
 const LOG_FROM = 30;
 /** More points than pixels only make the file large. */
@@ -34,15 +38,15 @@ export function chart({ title, note, series }: Chart): string {
   const steps = all.map(([step]) => step);
   const [first, last] = [Math.min(...steps), Math.max(...steps)];
   const scale = verticalScale(all.map(([, value]) => value));
-  const x = (step: number) =>
-    MARGIN.left + ((step - first) / Math.max(1, last - first)) * (WIDTH - MARGIN.left - MARGIN.right);
+  const left = Math.max(MARGIN.left, LABEL_GAP + CHARACTER * Math.max(...scale.ticks.map(({ label }) => label.length)));
+  const x = (step: number) => left + ((step - first) / Math.max(1, last - first)) * (WIDTH - left - MARGIN.right);
   const y = (value: number) => MARGIN.top + (1 - scale.share(value)) * (HEIGHT - MARGIN.top - MARGIN.bottom);
 
-  const grid = scale.ticks.map((tick) => {
-    const at = y(tick).toFixed(1);
+  const grid = scale.ticks.map(({ value, label }) => {
+    const at = y(value).toFixed(1);
     return (
-      `<line class="grid" x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${at}" y2="${at}"/>` +
-      `<text class="tick" x="${MARGIN.left - 6}" y="${at}" dy="0.32em" text-anchor="end">${figure(tick)}</text>`
+      `<line class="grid" x1="${left}" x2="${WIDTH - MARGIN.right}" y1="${at}" y2="${at}"/>` +
+      `<text class="tick" x="${left - 6}" y="${at}" dy="0.32em" text-anchor="end">${label}</text>`
     );
   });
   const ends = first === last ? [[first, "middle"] as const] : [[first, "start"] as const, [last, "end"] as const];
@@ -87,24 +91,32 @@ function thin(points: Series["points"]): Series["points"] {
 interface Scale {
   /** Where a value lies between the bottom, 0, and the top, 1. */
   share(value: number): number;
-  readonly ticks: readonly number[];
+  readonly ticks: readonly { readonly value: number; readonly label: string }[];
 }
 
 function verticalScale(values: readonly number[]): Scale {
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  return low > 0 && high / low > LOG_FROM ? logScale(low, high) : linearScale(low, high);
+  if (low > 0 && high / low > LOG_FROM) return logScale(low, high);
+  // Values that differ by less than a float32 can tell are drawn as a flat line.
+  const least = Math.max(1e-7 * Math.max(Math.abs(low), Math.abs(high)), 1e-12);
+  return high - low < least ? flatScale((low + high) / 2, least) : linearScale(low, high);
+}
+
+function flatScale(middle: number, span: number): Scale {
+  return { share: (value) => 0.5 + (value - middle) / span / 2, ticks: [{ value: middle, label: figure(middle) }] };
 }
 
 function linearScale(low: number, high: number): Scale {
-  // Values that differ by less than a float32 can tell are drawn as a flat line.
-  const span = Math.max(high - low, 1e-7 * Math.max(Math.abs(low), Math.abs(high)), 1e-12);
-  const step = niceStep(span / 4);
-  const bottom = Math.floor(low / step) * step;
-  const top = Math.max(bottom + step, Math.ceil(high / step) * step);
-  const count = Math.round((top - bottom) / step);
+  const step = niceStep((high - low) / 4);
+  // 2e-4 / 5e-5 is a little more than 4, and needs no fifth step.
+  const [first, last] = [Math.floor(low / step + 1e-9), Math.ceil(high / step - 1e-9)];
+  const largest = Math.max(Math.abs(first), Math.abs(last)) * step;
   return {
-    share: (value) => (value - bottom) / (top - bottom),
-    ticks: Array.from({ length: count + 1 }, (_, i) => bottom + i * step),
+    share: (value) => (value / step - first) / (last - first),
+    ticks: Array.from({ length: last - first + 1 }, (_, i) => {
+      const value = (first + i) * step;
+      return { value, label: tickLabel(value, step, largest) };
+    }),
   };
 }
 
@@ -112,8 +124,24 @@ function logScale(low: number, high: number): Scale {
   const [bottom, top] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
   return {
     share: (value) => (Math.log10(value) - bottom) / (top - bottom),
-    ticks: Array.from({ length: top - bottom + 1 }, (_, i) => 10 ** (bottom + i)),
+    ticks: Array.from({ length: top - bottom + 1 }, (_, i) => {
+      const value = 10 ** (bottom + i);
+      return { value, label: figure(value) };
+    }),
   };
+}
+
+/** A tick with the decimals of its step, so that no two of a scale read alike. */
+function tickLabel(value: number, step: number, largest: number): string {
+  if (value === 0) return "0";
+  const place = placeOf(step);
+  if (isPlain(largest)) return value.toFixed(Math.max(0, -place));
+  return exponential(value, Math.max(0, placeOf(value) - place));
+}
+
+/** The power of ten of a number's first digit. */
+function placeOf(value: number): number {
+  return Number(value.toExponential(6).split("e")[1]);
 }
 
 /** 1, 2 or 5 times a power of ten, at least `step`. */
@@ -125,7 +153,18 @@ function niceStep(step: number): number {
 /** A number in few characters. */
 export function figure(value: number): string {
   if (value === 0) return "0";
-  const size = Math.abs(value);
-  if (size >= 1e5 || size < 1e-3) return value.toExponential(1).replace(".0e", "e").replace("e+", "e");
-  return String(Number(value.toPrecision(3)));
+  return isPlain(Math.abs(value)) ? String(Number(value.toPrecision(3))) : exponential(value, 1);
+}
+
+/** Whether a number of this size is short without an exponent. */
+function isPlain(size: number): boolean {
+  return size >= 1e-3 && size < 1e5;
+}
+
+/** Without zeros that say nothing: `2e7`, not `2.0e+7`. */
+function exponential(value: number, digits: number): string {
+  return value
+    .toExponential(digits)
+    .replace(/\.?0*e/, "e")
+    .replace("e+", "e");
 }

@@ -74,6 +74,24 @@ describe("a chart", () => {
     expect(heights[0]! - heights[1]!).toBeCloseTo(heights[2]! - heights[3]!, 0);
   });
 
+  test.each([
+    ["close values", [1.181, 1.184], ["1.181", "1.182", "1.183", "1.184"]],
+    ["values that differ in the fifth digit", [8.80001, 8.80004], ["8.80001", "8.80002", "8.80003", "8.80004"]],
+    ["large close ones", [250_010, 250_030], ["2.5001e5", "2.50015e5", "2.5002e5", "2.50025e5", "2.5003e5"]],
+    ["small ones", [0, 2e-4], ["0", "5e-5", "1e-4", "1.5e-4", "2e-4"]],
+    ["both sides of 0", [-0.4, 0.6], ["-0.5", "0", "0.5", "1.0"]],
+    ["a flat line", [8.8, 8.8, 8.8], ["8.8"]],
+    ["a flat line at 0", [0, 0], ["0"]],
+    ["a flat line but for rounding", [8.8, 8.800_000_1], ["8.8"]],
+    ["powers of ten", [0.5e-4, 0.2], ["1e-5", "1e-4", "0.001", "0.01", "0.1", "1"]],
+  ])("tells %s apart by the labels of its axis, and has room for them", (_, values, labels) => {
+    const points = values.map((value, step) => [step, value] as const);
+    const svg = chart({ title: "Loss", series: [{ split: "train", points }] });
+    const shown = [...svg.matchAll(/<text class="tick" x="(\d+)"[^>]*text-anchor="end">([^<]*)</g)];
+    expect(shown.map(([, , label]) => label)).toEqual(labels);
+    for (const [, end, label] of shown) expect(Number(end)).toBeGreaterThanOrEqual(6 * label!.length);
+  });
+
   test("leaves out what is no number, and itself when nothing is left", () => {
     expect(chart({ title: "Loss", series: [{ split: "train", points: [[1, Number.NaN]] }] })).toBe("");
     const points = [
