@@ -1,9 +1,10 @@
+import { flat } from "../run/basis.ts";
 import { readMetrics } from "../run/metrics-log.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { STAGES, type Stage } from "../support/trainer.ts";
 import { type Chart, chart, figure, type Series } from "./chart.ts";
 import { escapeHtml, page } from "./html.ts";
-import { describeData, noteOf, picture, STAGE_NAMES, settingRows, titleOf } from "./report.ts";
+import { describeData, noteOf, picture, STAGE_NAMES, settingText, titleOf } from "./report.ts";
 import { STYLE } from "./style.ts";
 import { triples } from "./triples.ts";
 
@@ -89,11 +90,12 @@ function columnsTable(columns: readonly Column[], rows: readonly (readonly [stri
 
 /** The values of the configurations that are not alike in all runs. */
 function differences(columns: readonly Column[]): string {
-  const configs = columns.map(({ run }) => new Map(settingRows(run.config)));
-  const keys = new Set(configs.flatMap((config) => [...config.keys()]));
+  const configs = columns.map(({ run }) => flat(run.config));
+  const keys = new Set(configs.flatMap((config) => Object.keys(config)));
+  const differs = (key: string) => new Set(configs.map((config) => JSON.stringify(config[key]))).size > 1;
   const rows = [...keys]
-    .filter((key) => key !== "name" && new Set(configs.map((config) => config.get(key))).size > 1)
-    .map((key) => [key, configs.map((config) => config.get(key) ?? "–")] as const);
+    .filter((key) => key !== "name" && differs(key))
+    .map((key) => [key, configs.map((config) => (key in config ? settingText(config[key]) : "–"))] as const);
   return rows.length === 0 ? `<p class="soft">Nowhere but in the name.</p>` : columnsTable(columns, rows);
 }
 

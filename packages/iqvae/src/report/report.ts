@@ -1,12 +1,13 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../config/index.ts";
+import { flat } from "../run/basis.ts";
 import { type Checkpoint, listCheckpoints, readCheckpoint } from "../run/checkpoint.ts";
 import { type MetricsRecord, readMetrics } from "../run/metrics-log.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { STAGES, type Stage } from "../support/trainer.ts";
 import { VERSION } from "../support/version.ts";
-import { type Chart, chart, figure, type Series } from "./chart.ts";
+import { type Chart, chart, type Series } from "./chart.ts";
 import { embeddedPng, escapeHtml, page, table } from "./html.ts";
 import { STYLE } from "./style.ts";
 import { triples } from "./triples.ts";
@@ -157,17 +158,12 @@ function versions(checkpoints: ReadonlyMap<Stage, Checkpoint | undefined>): [str
   return [["report: iqvae", VERSION], ...rows];
 }
 
-/** `{ a: { b: 1 } }` → `a.b`, `1`. */
-export function settingRows(value: object, prefix = ""): [string, string][] {
-  return Object.entries(value).flatMap(([key, inner]): [string, string][] => {
-    const path = prefix === "" ? key : `${prefix}.${key}`;
-    if (typeof inner === "object" && inner !== null && !Array.isArray(inner)) return settingRows(inner, path);
-    return [
-      [path, typeof inner === "number" ? number(inner) : Array.isArray(inner) ? inner.join(", ") : String(inner)],
-    ];
-  });
+/** `{ a: { b: 1 } }` → `a.b`, `1`; exactly as `--set` takes them. */
+export function settingRows(config: object): [string, string][] {
+  return Object.entries(flat(config)).map(([path, value]) => [path, settingText(value)]);
 }
 
-function number(value: number): string {
-  return Number.isInteger(value) ? value.toLocaleString("en") : figure(value);
+/** A value of a configuration: text as it is, all else as JSON. */
+export function settingText(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
 }

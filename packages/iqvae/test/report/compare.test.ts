@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { parseConfig } from "../../src/config/index.ts";
 import { compareReport } from "../../src/report/compare.ts";
 import { readMetrics } from "../../src/run/metrics-log.ts";
+import { createRun } from "../../src/run/run-folder.ts";
 import { temporaryFolder, tinyConfig, trainTiny } from "../run/support.ts";
 
 describe("a comparison of runs", () => {
@@ -24,7 +26,7 @@ describe("a comparison of runs", () => {
     const right = lines.map(([, , points]) => Number(points!.split(" ").at(-1)!.split(",")[0]));
     expect(right[1]! - 48).toBeCloseTo((right[0]! - 48) * ((12 - 4) / (24 - 4)), 0);
 
-    expect(html).toContain("<th>stage1.rate</th><td>0.002</td><td>1e-4</td>");
+    expect(html).toContain("<th>stage1.rate</th><td>0.002</td><td>0.0001</td>");
     expect(html).not.toContain("<th>stage1.batch</th>");
     expect(html).toMatch(/<th>stage 1: Loss<\/th><td>[^<]+ \(step 24\)<\/td><td>[^<]+ \(step 12\)<\/td>/);
     expect(html).toContain(Buffer.from("a picture").toString("base64"));
@@ -41,6 +43,20 @@ describe("a comparison of runs", () => {
     expect(html).toContain("Nowhere but in the name.");
     expect(html).toContain("None yet.");
     expect(html).not.toContain("<h2>Samples</h2>");
+  });
+
+  test("tells apart values that differ in the last digit, and lists that differ in one name", () => {
+    const folder = temporaryFolder();
+    const created = (name: string, emaDecay: number, third: string) => {
+      const classes = ["sky", "sea", third].map((each, i) => ({ name: each, color: `#00000${i}` }));
+      const data = { name: "folder", path: folder, condition: "semantic", size: 32, classes };
+      const stage2 = { ...tinyConfig.stage2, emaDecay };
+      return createRun(join(folder, name), parseConfig({ ...tinyConfig, data, stage2 }, name));
+    };
+    const html = compareReport([created("a", 0.9999, "land"), created("b", 0.9998, "ice")]);
+    expect(html).toContain("<th>stage2.emaDecay</th><td>0.9999</td><td>0.9998</td>");
+    expect(html).toMatch(/<th>data\.classes<\/th><td>[^<]*land[^<]*<\/td><td>[^<]*ice/);
+    expect(html).not.toContain("[object");
   });
 
   test("takes as many runs as there are colors", async () => {

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { type RunScore, SCORE_FORMAT, writeScore } from "../../src/metrics/run-score.ts";
 import { chart, figure } from "../../src/report/chart.ts";
 import { escapeHtml } from "../../src/report/html.ts";
-import { report } from "../../src/report/report.ts";
+import { report, settingRows } from "../../src/report/report.ts";
 import { triples } from "../../src/report/triples.ts";
 import { readMetrics } from "../../src/run/metrics-log.ts";
 import { weightsDigest } from "../../src/run/weights.ts";
@@ -135,6 +135,26 @@ describe("a report", () => {
     const [train, validation] = linesOf(html.slice(html.indexOf("<b>Loss</b>")));
     expect(train!.points).toHaveLength(losses.length);
     expect(validation!.points).toHaveLength(6);
+  });
+
+  test("shows settings exactly as they are configured, lists of objects too", () => {
+    const classes = [
+      { name: "sky", color: "#0000ff" },
+      { name: "a <b>nest</b>", color: "#00ff00" },
+    ];
+    const rows = settingRows({
+      seed: 1234567,
+      data: { name: "folder", classes },
+      stage2: { exposure: null, emaDecay: 0.9999, rate: 1e-7 },
+    });
+    expect(rows).toEqual([
+      ["seed", "1234567"],
+      ["data.name", "folder"],
+      ["data.classes", JSON.stringify(classes)],
+      ["stage2.exposure", "null"],
+      ["stage2.emaDecay", "0.9999"],
+      ["stage2.rate", "1e-7"],
+    ]);
   });
 
   test("can be made of a run that has only begun", async () => {
