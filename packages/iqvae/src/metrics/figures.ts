@@ -155,6 +155,9 @@ export function calibrationFigures(what: string, { drawn, real }: NonNullable<Ru
   ];
 }
 
+/** What readers know figures of conditions by. */
+const CONDITION_LABELS: Readonly<Record<string, string>> = { mapIou: "mIoU", f1: "F1" };
+
 /** What the models make of held-out pairs. */
 export function modelRows(models: ModelFigures): Figure[] {
   const row = (key: string, label: string, value: number, better: Figure["better"]): Figure => ({
@@ -168,7 +171,7 @@ export function modelRows(models: ModelFigures): Figure[] {
     row("psnr", "reconstruction, PSNR in dB", models.psnr, "higher"),
     row("ssim", "reconstruction, SSIM", models.ssim, "higher"),
     ...Object.entries(models.condition).map(([name, value]) =>
-      row(`condition.${name}`, `reconstruction of conditions, ${name}`, value, "higher"),
+      row(`condition.${name}`, `reconstruction of conditions, ${CONDITION_LABELS[name] ?? name}`, value, "higher"),
     ),
     row("bitsPerToken", "bits an image token", models.bitsPerToken, "lower"),
     row("bitsAnImage", "bits an image", models.bitsAnImage, "lower"),

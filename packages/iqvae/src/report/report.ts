@@ -129,6 +129,8 @@ const TITLES: Readonly<Record<string, string>> = {
   imageMse: "Image squared error",
   conditionLoss: "Condition loss",
   conditionAccuracy: "Condition right",
+  conditionMapIou: "Condition mIoU",
+  conditionF1: "Condition F1",
   imageActive: "Image codes, share in use",
   conditionActive: "Condition codes, share in use",
 };

@@ -1,11 +1,13 @@
 import { manualSeed, tensor } from "@iqvae/torch";
 import { expect, test, vi } from "vitest";
 import { conditionFor } from "../../src/conditions/index.ts";
+import { modelRows } from "../../src/metrics/figures.ts";
 import { imageSet, withConditions } from "../../src/metrics/image-set.ts";
 import { modelFigures, reconstructionsOf } from "../../src/metrics/model-figures.ts";
 import { largestPsnr, psnr } from "../../src/metrics/reconstruction.ts";
 import { IqVae } from "../../src/models/iqvae.ts";
 import { Transformer } from "../../src/models/transformer.ts";
+import { titleOf } from "../../src/report/report.ts";
 import { SIDE, squares } from "./squares.ts";
 
 const data = squares("semantic");
@@ -54,6 +56,29 @@ test("figures of 33 rows, which are more than a batch, are the means of these ro
   expect(all.bitsPerToken).toBeGreaterThan(3.5);
   expect(all.bitsPerToken).toBeLessThan(4.5);
   expect(() => modelFigures(made, PRECISION, data, [])).toThrow(RangeError);
+});
+
+test("figures of conditions have the names that readers know", () => {
+  const codebook = { active: 1, perplexity: 2 };
+  const rest = {
+    pairs: 1,
+    psnr: 1,
+    ssim: 1,
+    bitsPerToken: 1,
+    bitsAnImage: 1,
+    codebook: { image: codebook, condition: codebook },
+  };
+  const rows = modelRows({ ...rest, condition: { accuracy: 0.9, mapIou: 0.8, f1: 0.7 } });
+  expect(rows.filter(({ key }) => key.startsWith("condition.")).map(({ key, label }) => [key, label])).toEqual([
+    ["condition.accuracy", "reconstruction of conditions, accuracy"],
+    ["condition.mapIou", "reconstruction of conditions, mIoU"],
+    ["condition.f1", "reconstruction of conditions, F1"],
+  ]);
+  expect(["conditionMapIou", "conditionF1", "conditionFound"].map(titleOf)).toEqual([
+    "Condition mIoU",
+    "Condition F1",
+    "Condition found",
+  ]);
 });
 
 test("a perfect reconstruction has the largest PSNR that is a number", () => {
