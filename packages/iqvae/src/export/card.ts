@@ -6,7 +6,7 @@ import type { RunScore } from "../metrics/index.ts";
 import type { Checkpoint } from "../run/checkpoint.ts";
 import type { MetricsRecord } from "../run/metrics-log.ts";
 import { STAGES, type Stage } from "../support/trainer.ts";
-import { trainingCommand } from "./command.ts";
+import { fileCommand, trainingCommand } from "./command.ts";
 import type { Description } from "./describe.ts";
 import type { RoundingCost } from "./nats.ts";
 
@@ -33,7 +33,7 @@ export function card(facts: CardFacts): string {
   const { data } = config;
   const sections = [
     frontMatter(facts),
-    `# ${description.name}`,
+    `# ${description.name.replace(/[\\`*<&[\]]/g, "\\$&")}`,
     `Draws images of ${data.size} × ${data.size} pixels from ${CONDITIONS[description.condition.kind]}, many different ones for each, as in the data set ` +
       `\`${data.name}\`. ${parametersOf(facts)}`,
     "samples.png" in files
@@ -102,7 +102,7 @@ function usage({ transformer }: Description): string {
 function dataOf({ data }: Config): string {
   const licenses = licensesOf(data);
   const values = Object.entries(data).filter(([key]) => key !== "path" && key !== "name");
-  const choices = values.map(([key, value]) => `${key} ${JSON.stringify(value)}`).join(", ");
+  const choices = values.map(([key, value]) => `${key} ${inText(JSON.stringify(value))}`).join(", ");
   const head = `\`${data.name}\` (${choices}).`;
   if (licenses.length === 0)
     return `${head} The run does not know whose images these are: before you share the model, say it here, and on what terms.`;
@@ -129,8 +129,8 @@ function trainingOf({ config, checkpoints, seconds }: CardFacts): string {
   });
   const how =
     command === undefined
-      ? "`npx iqvae train config.json`, with the configuration at the end as `config.json`"
-      : `\`${command}\``;
+      ? `${code(fileCommand(config))}, with the configuration at the end as \`config.json\``
+      : code(command);
   return (
     `${how}; seed ${config.seed}, products in ${config.precision}.${lossNetworkOf(config)}\n\n` +
     table(["", "steps", "time in training", "processor", "versions"], rows)
@@ -241,6 +241,18 @@ function hours(seconds: number): string {
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+/** What is plain as it is, all else as code: names of classes may hold HTML. */
+function inText(json: string): string {
+  return /^[\w".-]*$/.test(json) ? json : code(json);
+}
+
+/** A code span, within more backticks than the text has in a row. */
+function code(text: string): string {
+  const longest = Math.max(0, ...[...text.matchAll(/`+/g)].map(([run]) => run.length));
+  const ticks = "`".repeat(longest + 1);
+  return `${ticks}${text}${ticks}`;
 }
 
 function fenced(language: string, text: string): string {

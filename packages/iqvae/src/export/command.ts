@@ -26,6 +26,12 @@ export function trainingCommand(config: Config): string | undefined {
   return ["npx iqvae train", preset, ...quoted, ...name].join(" ");
 }
 
+/** What to type to train a configuration that lies in `config.json` without its paths, which are left to whoever types it. */
+export function fileCommand(config: Config): string {
+  const paths = Object.keys(flat(config)).filter((name) => name.endsWith(".path"));
+  return ["npx iqvae train config.json", ...paths.map((name) => `--set ${name}=PATH`)].join(" ");
+}
+
 function reproduces(config: Config, preset: string, values: readonly string[]): boolean {
   try {
     const loaded = flat(loadConfig(preset, [...values, `name=${JSON.stringify(config.name)}`]));
