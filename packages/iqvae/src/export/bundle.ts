@@ -7,7 +7,7 @@ import { type PairDataset, spreadRows } from "../data/index.ts";
 import { type RunScore, readScore } from "../metrics/index.ts";
 import { bestCheckpoint, describeCheckpoint, listCheckpoints } from "../run/checkpoint.ts";
 import { readMetrics } from "../run/metrics-log.ts";
-import type { RunFolder } from "../run/run-folder.ts";
+import { nameOf, type RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { trainedSeconds } from "../run/tensorboard/duration.ts";
 import { openData } from "../run/train-run.ts";
@@ -45,7 +45,7 @@ const SAMPLES = "samples.png";
  *
  * @param folder must not exist
  * @param progress of opening the data, for the examples that come with the model
- * @param name what the model is called; as the run's configuration is, unless it is said
+ * @param name what the model is called; as the run's folder is, unless it is said
  * @throws ExportError for a run that has not been trained to its end, and for a folder that is there; CheckpointError for one that is
  *   damaged; RangeError for weights that float16 does not have; all of them before anything is written. WriteError when the folder cannot be
  *   written; nothing is left then
@@ -55,7 +55,7 @@ export async function exportRun(
   folder: string,
   type: WeightType,
   progress: Progress = silent,
-  name = run.config.name,
+  name = nameOf(run),
 ): Promise<Exported> {
   expectTrained(run);
   expectFree(folder);

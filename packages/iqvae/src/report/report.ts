@@ -4,7 +4,7 @@ import type { Config } from "../config/index.ts";
 import { flat } from "../run/basis.ts";
 import { type Checkpoint, listCheckpoints, readCheckpoint } from "../run/checkpoint.ts";
 import { type MetricsRecord, readMetrics } from "../run/metrics-log.ts";
-import type { RunFolder } from "../run/run-folder.ts";
+import { nameOf, type RunFolder } from "../run/run-folder.ts";
 import { STAGES, type Stage } from "../support/trainer.ts";
 import { VERSION } from "../support/version.ts";
 import { type Chart, chart, type Series } from "./chart.ts";
@@ -23,7 +23,7 @@ export function report(run: RunFolder, samples = newestPicture(run, "stage2")): 
   const checkpoints = new Map(STAGES.map((stage) => [stage, newestCheckpoint(run, stage)]));
   const reconstructions = newestPicture(run, "stage1");
   const body = [
-    `<h1>${escapeHtml(config.name)}</h1>`,
+    `<h1>${escapeHtml(nameOf(run))}</h1>`,
     `<p class="soft">${escapeHtml(describeData(config))} · ${STAGES.map((stage) => progressOf(stage, config, checkpoints.get(stage))).join(" · ")}</p>`,
     tiles(config, records),
     picture("Samples", "Each row: a held-out condition, its real image, and images drawn for it.", samples),
@@ -36,7 +36,7 @@ export function report(run: RunFolder, samples = newestPicture(run, "stage2")): 
     ...STAGES.map((stage) => curves(stage, config, records)),
     `<h2>Configuration and versions</h2><div class="columns">${table(settingRows(config))}${table(versions(checkpoints))}</div>`,
   ];
-  return page(config.name, STYLE, body);
+  return page(nameOf(run), STYLE, body);
 }
 
 export const STAGE_NAMES: Readonly<Record<Stage, string>> = {

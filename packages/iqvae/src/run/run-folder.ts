@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, linkSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { ASIDE, explainWriting, replaceFile } from "@iqvae/torch";
 import { type Config, checkOwnPaths, parseConfig, readConfigFile, storedIn } from "../config/index.ts";
 import { makeFolder } from "../support/files.ts";
@@ -83,6 +83,11 @@ export function openRun(path: string): RunFolder {
 /** The run folder that another process has opened, with its configuration, for those who train it together and may not see its disk. */
 export function runOf({ path, config }: Pick<RunFolder, "path" | "config">): RunFolder {
   return runAt(path, config);
+}
+
+/** What a run is called: as its folder is, since several runs may have the name of one configuration. */
+export function nameOf({ path }: Pick<RunFolder, "path">): string {
+  return basename(resolve(path));
 }
 
 /** A path in `runs/` for a new run: the name alone, or with the first number that is free. */

@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Bundle, SamplingDefaults } from "@iqvae/runtime";
 import { type Condition, conditionFor } from "../conditions/index.ts";
 import type { ConditionSpec } from "../conditions/spec.ts";
 import { conditionSpec } from "../data/index.ts";
 import { bundleOf, isExported } from "../run/exported.ts";
-import { openRun } from "../run/run-folder.ts";
+import { nameOf, openRun } from "../run/run-folder.ts";
 import { didYouMean } from "../support/nearest.ts";
 import type { ModelPlace } from "./drawer/protocol.ts";
 
@@ -76,11 +76,12 @@ function exported(folder: string): ServedModel {
 }
 
 function run(path: string): ServedModel {
-  const { path: folder, config } = openRun(path);
+  const found = openRun(path);
+  const { path: folder, config } = found;
   const spec = conditionSpec(config.data);
   const { size } = config.data;
   return {
-    name: basename(resolve(folder)),
+    name: nameOf(found),
     folder: resolve(folder),
     kind: "run",
     spec,

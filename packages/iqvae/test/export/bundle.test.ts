@@ -4,12 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type FileEntry, parseBundle, readWeights } from "@iqvae/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { parseConfig, presets } from "../../src/config/index.ts";
+import { loadConfig, parseConfig, presets } from "../../src/config/index.ts";
 import { openDataset, spreadRows } from "../../src/data/index.ts";
 import { exportRun, recordScore } from "../../src/export/bundle.ts";
+import { card } from "../../src/export/card.ts";
 import { trainingCommand } from "../../src/export/command.ts";
+import { describeModel } from "../../src/export/describe.ts";
 import type { RunScore } from "../../src/metrics/index.ts";
-import { bestCheckpoint, describeCheckpoint } from "../../src/run/checkpoint.ts";
+import { bestCheckpoint, describeCheckpoint, listCheckpoints } from "../../src/run/checkpoint.ts";
 import { createRun, openRun, type RunFolder } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { silent } from "../../src/support/progress.ts";
@@ -66,7 +68,8 @@ test("a folder with all files, which model.json knows by their hashes", async ()
     expect(createHash("sha256").update(read(name)).digest("hex")).toBe(sha256);
   }
   expect(model).toMatchObject({
-    name: "tiny",
+    // As the folder is: runs beside one another have the name of one configuration.
+    name: "run",
     size: 32,
     noise: 1,
     weights: "f16",
@@ -96,8 +99,8 @@ test("weights as they were trained are those of the checkpoints, and cost nothin
 
 test("the card says what the files of the run say", async () => {
   await exportRun(run, at("card"), "int8");
-  const card = readFileSync(join(at("card"), "README.md"), "utf8");
-  expect(card).toMatch(/^---\nlibrary_name: iqvae\npipeline_tag: image-to-image\n/);
+  const text = readFileSync(join(at("card"), "README.md"), "utf8");
+  expect(text).toMatch(/^---\nlibrary_name: iqvae\npipeline_tag: image-to-image\n/);
   for (const part of [
     "facesjs",
     "Apache-2.0",
@@ -108,12 +111,39 @@ test("the card says what the files of the run say", async () => {
     "samples.png",
     "8 bits",
   ])
-    expect(card, part).toContain(part);
-  expect(card).toMatch(/stage 1, codes \| 6 \| .* s \|/);
+    expect(text, part).toContain(part);
+  expect(text).toMatch(/stage 1, codes \| 6 \| .* s \|/);
   const { step } = describeCheckpoint(bestCheckpoint(run.checkpoints, "stage2")!);
-  expect(card).toContain(`stage 2, transformer | ${step} |`);
-  expect(card).not.toMatch(/undefined|NaN|\[object/);
-  expect(card).toContain(trainingCommand(run.config) ?? "config.json");
+  expect(text).toContain(`stage 2, transformer | ${step} |`);
+  expect(text).not.toMatch(/undefined|NaN|\[object/);
+  expect(text).toContain(trainingCommand(run.config) ?? "config.json");
+});
+
+test("the card of one's own data has its classes as code, and a command that finds the data elsewhere", () => {
+  const classes = ["<b>nest</b>", "a ``tick``"];
+  const data = { name: "folder", path: "/home/me/secret", condition: "semantic", size: 32, classes };
+  const config = parseConfig({ ...run.config, data }, "own");
+  const newest = (stage: "stage1" | "stage2") => describeCheckpoint(listCheckpoints(run.checkpoints, stage)[0]!.path);
+  const text = card({
+    config,
+    description: { ...describeModel(config, "f32"), name: "*own*" },
+    checkpoints: { stage1: newest("stage1"), stage2: newest("stage2") },
+    seconds: { stage1: 0, stage2: 0 },
+    ...{ records: [], score: undefined, rounding: undefined, parameters: 1, files: {} },
+  });
+  expect(text).toContain("\n# \\*own\\*\n");
+  expect(text).toContain(`classes \`\`\`${JSON.stringify(classes)}\`\`\``);
+  expect(text).not.toContain("secret");
+
+  const [, file, words] = /`npx iqvae train (config\.json)([^`]*)`/.exec(text)!;
+  writeFileSync(at(file!), /```json\n([\s\S]*?)\n```/.exec(text)![1]!);
+  const settings = words!.split(" --set ").slice(1);
+  expect(
+    loadConfig(
+      at(file!),
+      settings.map((setting) => setting.replace("PATH", data.path)),
+    ),
+  ).toEqual(config);
 });
 
 test("what is measured later stands in the card in place of what stood there, and model.json knows the card", async () => {

@@ -164,6 +164,13 @@ describe("a report", () => {
     expect(existsSync(run.report) || readdirSync(run.checkpoints).length > 0).toBe(false);
   });
 
+  test("is titled as the folder of the run, since another may have the name of the configuration", async () => {
+    const { run } = await trainTiny(join(temporaryFolder(), "tiny-2"), { interrupt: { requested: true } });
+    expect(run.config.name).toBe("tiny");
+    expect(report(run)).toContain("<h1>tiny-2</h1>");
+    expect(report(run)).toContain("<title>tiny-2 · iqvae</title>");
+  });
+
   test("shows samples that it is given", async () => {
     const { run } = await trainTiny(join(temporaryFolder(), "run"), { steps: 1 });
     const given = Buffer.from("given samples");
