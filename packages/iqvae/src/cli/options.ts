@@ -1,5 +1,6 @@
+import { statSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
-import { dirname } from "node:path";
+import { dirname, extname } from "node:path";
 import type { SampleOptions } from "@iqvae/runtime";
 import { checkWritable, cudaDeviceCount, torchVersion } from "@iqvae/torch";
 import type { Command } from "commander";
@@ -105,11 +106,23 @@ type DrawingOptions = Pick<SampleOptions, "temperature" | "topK" | "topP" | "gui
 /**
  * The file that a command is to write: the one that was asked for, or the usual one.
  *
- * @throws WriteError when it cannot be written; now, and not after the work
+ * @throws WriteError when it cannot be written, Error when its ending is that of another format; now, and not after the work
  */
 export function outputFile(asked: string | undefined, usual: string): string {
   // A copy of a run may lack folders that were empty.
   if (asked === undefined) makeFolder(dirname(usual));
   checkWritable(asked ?? usual);
+  if (asked !== undefined) checkEnding(asked, extname(usual));
   return asked ?? usual;
+}
+
+/** Names without an ending promise nothing, nor do those of devices and pipes. */
+function checkEnding(path: string, expected: string): void {
+  const ending = extname(path);
+  if (["", expected].includes(ending.toLowerCase())) return;
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there === undefined || there.isFile())
+    throw new Error(
+      `--out ${path}: the file would not be what ${ending} says. Choose a name that ends in ${expected}.`,
+    );
 }

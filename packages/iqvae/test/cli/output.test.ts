@@ -60,6 +60,30 @@ describe("--out", () => {
     expect((await sharp(workspace.at("target.png")).metadata()).format).toBe("png");
   });
 
+  test("of another format's ending is refused before anything is drawn, but not that of a pipe", async () => {
+    const before = readdirSync(workspace.path);
+    for (const [command, out, ending] of [
+      [["sample", "tiny", ...FEW], "o.jpg", ".png"],
+      [["likelihood", "tiny", "--index", "0"], "o.webp", ".png"],
+      [["data", "faces", "--size", "32", "--count", "160"], "o.pdf", ".png"],
+      [["report", "tiny"], "o.png", ".html"],
+    ] as const) {
+      const { code, out: said, err } = await workspace.command(...command, "--out", out);
+      expect({ code, said }).toEqual({ code: 1, said: "" });
+      expect(err).toContain(`--out ${out}: `);
+      expect(err).toContain(`ends in ${ending}`);
+    }
+    expect(readdirSync(workspace.path)).toEqual(before);
+
+    execFileSync("mkfifo", [workspace.at("pipe.jpg")]);
+    const reader = spawn("cat", [workspace.at("pipe.jpg")], { stdio: "ignore" });
+    const ended = new Promise((done) => reader.on("close", done));
+    expect(await sample("--out", "pipe.jpg")).toMatchObject({ code: 0, err: "" });
+    await ended;
+    rmSync(workspace.at("pipe.jpg"));
+    expect(await sample("--out", "UPPER.PNG")).toMatchObject({ code: 0, err: "" });
+  });
+
   test("with a name of 250 bytes is taken", async () => {
     const name = `${"n".repeat(246)}.png`;
     expect(await sample("--out", name)).toMatchObject({ code: 0, err: "" });
