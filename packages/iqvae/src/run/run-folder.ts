@@ -5,6 +5,7 @@ import { ASIDE, explainWriting, replaceFile } from "@iqvae/torch";
 import { type Config, checkOwnPaths, parseConfig, readConfigFile, storedIn } from "../config/index.ts";
 import { makeFolder } from "../support/files.ts";
 import { didYouMean } from "../support/nearest.ts";
+import { isExported } from "./exported.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import { type Models, restoreModels } from "./restore.ts";
 
@@ -72,11 +73,16 @@ function isTaken(path: string): Error {
  * Opens a run folder.
  *
  * @param path the folder, or the name of one in `runs/`
- * @throws Error when there is none, naming the nearest; ConfigError when its configuration was damaged
+ * @throws Error when there is none, or an exported model in its place, naming the nearest; ConfigError when its configuration was damaged
  */
 export function openRun(path: string): RunFolder {
   const found = [path, join(RUNS, path)].find((folder) => existsSync(configPath(folder)));
-  if (found === undefined) throw new Error(`There is no run in ${path}; ${hint(path)}`);
+  if (found === undefined) {
+    const problem = isExported(path)
+      ? `${path} is an exported model, but this needs a run`
+      : `There is no run in ${path}`;
+    throw new Error(`${problem}; ${hint(path)}`);
+  }
   return runAt(found, parseConfig(readConfigFile(configPath(found)), configPath(found)));
 }
 
