@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { DATASETS, dataContactSheet, IMAGE_SIZES, type OpenBuiltIn, sizesOf } from "../data/index.ts";
 import { openData } from "../run/train-run.ts";
+import { amount } from "../support/amount.ts";
 import { didYouMean } from "../support/nearest.ts";
 import { consoleProgress } from "./console.ts";
 import { optionsOf, outputFile, whole } from "./options.ts";
@@ -63,7 +64,7 @@ export function dataCommand(): Command {
       try {
         await dataContactSheet(dataset, path);
         const { train, validation, licenses } = dataset;
-        const text = `${name}: ${train.length} pairs for training, ${validation.length} held out. Some of them: ${path}`;
+        const text = `${name}: ${amount(train.length, "pair")} for training, ${validation.length} held out. Some of them: ${path}`;
         progress.tell(text, { event: "data", name, train: train.length, validation: validation.length, path });
         for (const { package: from, version, author, license } of licenses) {
           const line = `  from ${from} ${version} by ${author}, ${license}`;

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { dataContactSheet, IMAGE_SIZES, IMPORTS, isImport, type OpenImport } from "../data/index.ts";
 import { openData } from "../run/train-run.ts";
+import { amount } from "../support/amount.ts";
 import { didYouMean } from "../support/nearest.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, optionsOf, outputFile, whole } from "./options.ts";
@@ -32,7 +33,7 @@ export function importCommand(): Command {
       try {
         await dataContactSheet(dataset, path);
         const { train, validation, problems } = dataset.report!;
-        const text = `${train} pairs for training, ${validation} held out. Some of them: ${path}`;
+        const text = `${amount(train, "pair")} for training, ${validation} held out. Some of them: ${path}`;
         progress.tell(text, { event: "imported", name: dataset.name, train, validation, path, problems });
       } finally {
         dataset.close();

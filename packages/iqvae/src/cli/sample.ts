@@ -8,6 +8,7 @@ import { isExported } from "../run/exported.ts";
 import { SAMPLES } from "../run/pictures.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
+import { amount } from "../support/amount.ts";
 import type { Progress } from "../support/progress.ts";
 import { firstOfMachine, onFirst } from "../support/share.ts";
 import { fromFiles, fromHeldOut } from "./choose.ts";
@@ -148,8 +149,4 @@ async function drawExported(
 
 function samplingOf({ count, seed, ...options }: SampleCommandOptions): SampleOptions {
   return { samples: count, seed, ...drawingAsked(options) };
-}
-
-function amount(count: number, thing: string): string {
-  return `${count} ${thing}${count === 1 ? "" : "s"}`;
 }

@@ -1,4 +1,5 @@
 import type { ConditionSpec } from "../conditions/spec.ts";
+import { amount } from "../support/amount.ts";
 import type { PairFacts } from "./facts.ts";
 import type { ImportReport } from "./import/problems.ts";
 import type { License } from "./licenses.ts";
@@ -53,7 +54,7 @@ export interface PairDataset {
 export function expectBothParts({ name, train, validation }: PairDataset): void {
   if (train.length > 0 && validation.length > 0) return;
   throw new Error(
-    `${name} has ${train.length} pairs to train on and ${validation.length} held out, but 1 of each is the least, and more are ` +
+    `${name} has ${amount(train.length, "pair")} to train on and ${validation.length} held out, but 1 of each is the least, and more are ` +
       "better. Raise data.count.",
   );
 }

@@ -137,7 +137,7 @@ describe("import", () => {
   test("train needs a pair to train on and one that is held out", async () => {
     const { code, err } = await workspace.command("train", "tiny", "--name", "one", "--set", "data.count=1");
     expect(code).toBe(1);
-    expect(err).toMatch(/^faces has 1 pairs to train on and 0 held out, .*Raise data\.count\.\n$/);
+    expect(err).toMatch(/^faces has 1 pair to train on and 0 held out, .*Raise data\.count\.\n$/);
   });
 
   test("says of one pair that it is one, and what is missing", async () => {

@@ -1,4 +1,5 @@
 import { FileProblem, type FileProblemKind } from "@iqvae/runtime";
+import { amount } from "../../support/amount.ts";
 
 /** What can be wrong with a pair; the words are those of the summary. */
 export type ProblemKind =
@@ -81,7 +82,7 @@ export class Problems {
 export function describeImport({ data, path, train, validation, problems }: ImportReport): string {
   const left = problems.reduce((sum, { count }) => sum + count, 0);
   const head =
-    `${data} from ${path}: ${train} pairs for training, ${validation} held out` +
+    `${data} from ${path}: ${amount(train, "pair")} for training, ${validation} held out` +
     (left === 0 ? "; nothing was left out." : `; ${left} left out:`);
   return [head, ...describeProblems(problems)].join("\n");
 }

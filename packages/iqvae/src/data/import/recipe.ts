@@ -1,6 +1,7 @@
 import { join, resolve, sep } from "node:path";
 import { conditionFor } from "../../conditions/index.ts";
 import { IMAGE_LIBRARIES } from "../../media/raster.ts";
+import { amount } from "../../support/amount.ts";
 import type { PairEntry } from "../cache.ts";
 import { installedVersion } from "../licenses.ts";
 import type { OnProgress, Pair, Prepared, Recipe } from "../recipe.ts";
@@ -87,7 +88,7 @@ async function prepare(
 /** @throws Error when there is nothing to train on, or nothing held out */
 function expectBothParts({ data, path, train, validation, problems }: ImportReport): void {
   if (train > 0 && validation > 0) return;
-  const count = (pairs: number) => (pairs === 1 ? "there is 1 pair" : `there are ${pairs} pairs`);
+  const count = (pairs: number) => `there ${pairs === 1 ? "is" : "are"} ${amount(pairs, "pair")}`;
   const what =
     train + validation === 0
       ? "no pair can be used"

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { describeImport } from "../../../src/data/import/problems.ts";
 import type { OpenImport, PairDataset } from "../../../src/data/index.ts";
 import { importOf, jpeg, pairsOf, png, put, tree } from "./trees.ts";
 
@@ -245,4 +246,10 @@ test("DeepFashion: images of one name, and images in both parts, are ambiguous",
   expect([dataset.train.ids, dataset.validation.ids]).toEqual([["d.jpg"], ["e.jpg"]]);
   expect(problemsOf(dataset)).toEqual({ "ambiguous partner": ["ab.jpg", "c.jpg", "x/a_b.jpg"] });
   dataset.close();
+});
+
+test("a single pair is told as one", () => {
+  const report = { data: "folder", path: "own", validation: 1, problems: [] };
+  expect(describeImport({ ...report, train: 1 })).toContain("own: 1 pair for training, 1 held out");
+  expect(describeImport({ ...report, train: 2 })).toContain("own: 2 pairs for training, 1 held out");
 });
