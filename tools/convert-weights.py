@@ -46,7 +46,7 @@ def convert(network, paths, target):
     found = {digest(path): path for path in paths}
     for sha256, path in found.items():
         if sha256 not in wanted:
-            sys.exit(f"{path} has the SHA-256 {sha256}, which is no file of {network}: {', '.join(wanted)}. Fetch it again.")
+            sys.exit(f"{path} has the SHA-256 {sha256}, which is not a file of {network}: {', '.join(wanted)}. Fetch it again.")
     for sha256 in wanted:
         if sha256 not in found:
             sys.exit(f"{network} needs {len(wanted)} files; the one with the SHA-256 {sha256} was not given.")

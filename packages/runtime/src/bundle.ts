@@ -141,7 +141,7 @@ export function readSpec(value: unknown, fail: Fail): ConditionSpec {
         : { kind, classes, indexed: boolean(spec.indexed, at("indexed"), fail) };
     }
     case "layout":
-      // One less than a byte has values: 0 is no box.
+      // One less than a byte has values: 0 is not a box.
       return { kind, classes: readClasses(spec.classes, fail, 255), boxes: count("boxes", 4096) };
     case "keypoints": {
       const points = array(spec.points, at("points"), fail, text);
@@ -251,7 +251,7 @@ function checkExamples({ examples = [], condition, size }: Bundle, fail: Fail): 
     try {
       check(bytes);
     } catch (error) {
-      fail(`examples[${i}] is no condition of this model: ${(error as Error).message.replace(/\.$/, "")}`);
+      fail(`examples[${i}] is not a condition of this model: ${(error as Error).message.replace(/\.$/, "")}`);
     }
   }
 }

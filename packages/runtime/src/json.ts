@@ -25,7 +25,7 @@ export function array<T>(
 }
 
 export function text(value: unknown, where: string, fail: Fail): string {
-  return typeof value === "string" ? value : fail(`${where} must be a text, but is ${shown(value)}`);
+  return typeof value === "string" ? value : fail(`${where} must be text, but is ${shown(value)}`);
 }
 
 /** Bytes in Base64. */

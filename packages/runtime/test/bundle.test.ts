@@ -31,7 +31,7 @@ describe("model.json", () => {
 
   test.each([
     ["format", 2, "its format is 2, but this version"],
-    ["name", 3, "name must be a text, but is 3"],
+    ["name", 3, "name must be text, but is 3"],
     ["size", 0, "size must be a whole number from 1 to 4096, but is 0"],
     ["size", 64, "grids.image is 4 × 4, but its auto-encoder makes 8 × 8 of 64 × 64"],
     ["noise", 2, "noise must be 1, but is 2"],
@@ -70,7 +70,7 @@ describe("model.json", () => {
     [
       "an example of no class",
       { examples: [filled(1024, 200)] },
-      /examples\[0\] is no condition of this model: pixel 0 holds 200, but .*\d; export the run again/,
+      /examples\[0\] is not a condition of this model: pixel 0 holds 200, but .*\d; export the run again/,
     ],
   ])("with %s is refused", (_, change, message) => {
     expect(() => parseBundle(JSON.stringify({ ...document(), ...change }))).toThrow(ModelError);

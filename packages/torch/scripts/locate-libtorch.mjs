@@ -60,7 +60,7 @@ function namedLibtorch(path, env) {
     : ["bin/python3", "bin/python"].map((p) => join(path, p)).find(existsSync);
   const isRoot = statSync(path).isDirectory() && (!python || existsSync(join(path, "include", "ATen")));
   const root = isRoot ? path : pythonTorch(python, env);
-  if (!root) fail(`${python} is no Python in which torch is installed`);
+  if (!root) fail(`${python} is not a Python in which torch is installed`);
   const found = inspectRoot(root);
   if ("problem" in found) fail(found.problem);
   return found;

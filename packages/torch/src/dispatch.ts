@@ -21,7 +21,7 @@ function coded(what: string, codes: Readonly<Record<string, number>>) {
     if (value === undefined || value === null) return value;
     const code = codes[value as string];
     if (code === undefined)
-      throw new TypeError(`${String(value)} is no ${what}; known are ${Object.keys(codes).join(", ")}`);
+      throw new TypeError(`${String(value)} is not a ${what}; known are ${Object.keys(codes).join(", ")}`);
     return code;
   };
 }

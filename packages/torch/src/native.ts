@@ -140,7 +140,7 @@ const SPIN_COUNT = "1000";
  *
  * - glibc's `malloc` keeps large blocks instead of handing them back to the kernel after every step.
  * - Operators run on as many threads as there are cores, or as `OMP_NUM_THREADS` says, or the first number of its list. libtorch
- *   would start with what OpenMP counts, which in a container is often one. Of what is no number of threads, or more than four
+ *   would start with what OpenMP counts, which in a container is often one. Of what is not a number of threads, or more than four
  *   a core, there is a warning, and it is not followed: so many would wait for each other, or could not be started at all.
  * - Threads that wait for work spin for a short time only: on a machine that others use too, spinning takes from the thread that is
  *   waited for, and a training is many times slower. `GOMP_SPINCOUNT` is left alone if it is set. Once libtorch is loaded

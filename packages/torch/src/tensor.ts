@@ -207,7 +207,7 @@ export class Tensor implements Owned {
     return array;
   }
 
-  /** Releases the memory now. Doing it twice is no error. */
+  /** Releases the memory now. Doing it twice is not an error. */
   dispose(): void {
     this.#release(this.dispose);
   }
@@ -308,7 +308,7 @@ function checkArray(array: TypedArray, shape: readonly number[], dtype: DType): 
       `tensor() got a ${array.constructor.name} for ${dtype}, which travels in a ${needed.constructor.name}; pass one, or name the dtype of the array and convert: x.to("${dtype}")`,
     );
   if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0))
-    throw new TypeError(`tensor() got the shape [${shape.join(", ")}], which is no list of sizes`);
+    throw new TypeError(`tensor() got the shape [${shape.join(", ")}], which is not a list of sizes`);
   const count = shape.reduce((product, size) => product * size, numbersPerElement(dtype));
   if (array.length !== count)
     throw new TypeError(

@@ -13,10 +13,9 @@ describe("files that are none", () => {
     x: { dtype: "F32", shape, data_offsets: offsets, ...more },
   });
   const four = new Uint8Array(4);
-  const unusable = (reason: string) =>
-    `this is no safetensors file that can be used: ${reason}. Write it or fetch it again.`;
+  const unusable = (reason: string) => `this is not a usable safetensors file: ${reason}. Write it or fetch it again.`;
 
-  /** What this Node.js says of a text that is no JSON. */
+  /** What this Node.js says of a text that is not JSON. */
   const jsonComplaint = (text: string): string => {
     try {
       return String(JSON.parse(text));
@@ -37,21 +36,21 @@ describe("files that are none", () => {
       () => forge(file.path, "{}", four, 2n ** 63n),
       "it announces a header of 9223372036854775808 bytes; the format allows 100000000",
     ],
-    ["no JSON", () => forge(file.path, "{x}"), `its header is no JSON (${jsonComplaint("{x}")})`],
-    ["no UTF-8", () => forge(file.path, "{}", Uint8Array.of(0xff), 3n), "its header is no UTF-8"],
-    ["an array", () => forge(file.path, "[]"), "its header is no JSON object"],
-    ["white space first", () => forge(file.path, " {}"), "its header is no JSON object"],
+    ["no JSON", () => forge(file.path, "{x}"), `its header is not JSON (${jsonComplaint("{x}")})`],
+    ["no UTF-8", () => forge(file.path, "{}", Uint8Array.of(0xff), 3n), "its header is not UTF-8"],
+    ["an array", () => forge(file.path, "[]"), "its header is not a JSON object"],
+    ["white space first", () => forge(file.path, " {}"), "its header is not a JSON object"],
     [
       "metadata of numbers",
       () => forge(file.path, { __metadata__: { step: 1 } }),
       'its __metadata__ holds no string at "step"',
     ],
-    ["metadata that is none", () => forge(file.path, { __metadata__: [] }), "its __metadata__ is no object"],
-    ["an entry that is none", () => forge(file.path, { x: 1 }), 'the entry of tensor "x" is no object'],
+    ["metadata that is none", () => forge(file.path, { __metadata__: [] }), "its __metadata__ is not an object"],
+    ["an entry that is none", () => forge(file.path, { x: 1 }), 'the entry of tensor "x" is not an object'],
     [
-      "a dtype that is no text",
+      "a dtype that is not text",
       () => forge(file.path, { x: { dtype: 8, shape: [], data_offsets: [0, 4] } }, four),
-      'the entry of tensor "x" has the dtype 8, which is no name',
+      'the entry of tensor "x" has the dtype 8, which is not a name',
     ],
     [
       "an end before the start",
@@ -71,17 +70,17 @@ describe("files that are none", () => {
     [
       "a negative size",
       () => forge(file.path, F32([-1], [0, 4]), four),
-      'the entry of tensor "x" has the shape [-1], which is no list of sizes',
+      'the entry of tensor "x" has the shape [-1], which is not a list of sizes',
     ],
     [
       "a fraction",
       () => forge(file.path, F32([0.5], [0, 2]), four),
-      'the entry of tensor "x" has the shape [0.5], which is no list of sizes',
+      'the entry of tensor "x" has the shape [0.5], which is not a list of sizes',
     ],
     [
       "one offset",
       () => forge(file.path, F32([1], [0]), four),
-      'the entry of tensor "x" has the data_offsets [0], which are no two byte counts',
+      'the entry of tensor "x" has the data_offsets [0], which are not two byte counts',
     ],
     [
       "offsets the wrong way",
@@ -158,9 +157,11 @@ describe("files that are none", () => {
       `${file.path}: cannot read it: there is no such file (ENOENT)`,
     );
     expect(failure(() => readSafetensors(file.folder)).message).toBe(
-      `${file.folder}: ${unusable("it is no regular file")}`,
+      `${file.folder}: ${unusable("it is not a regular file")}`,
     );
-    expect(failure(() => readSafetensors("/dev/null")).message).toBe(`/dev/null: ${unusable("it is no regular file")}`);
+    expect(failure(() => readSafetensors("/dev/null")).message).toBe(
+      `/dev/null: ${unusable("it is not a regular file")}`,
+    );
   });
 
   test("a file that shrinks while it is read", () => {

@@ -168,10 +168,10 @@ describe("writing that fails", () => {
       `${file.path}: cannot write it: no tensor can be named __metadata__: the format keeps the name for itself`,
     );
     expect(write(new Map([["\ud800", tensor([1])]]))).toBe(
-      `${file.path}: cannot write it: "\\ud800" is no well-formed text`,
+      `${file.path}: cannot write it: "\\ud800" is not well-formed text`,
     );
     expect(write(new Map(), { step: 1 })).toBe(
-      `${file.path}: cannot write it: its metadata "step" is no string; the format allows no other`,
+      `${file.path}: cannot write it: its metadata "step" is not a string; the format allows nothing else`,
     );
     const gone = tensor([1]);
     gone.dispose();

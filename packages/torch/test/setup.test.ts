@@ -191,7 +191,9 @@ describe("locateLibtorch", () => {
   test("a LIBTORCH that is a Python without torch is an error", () => {
     const LIBTORCH = fakePython(join(temp, "python"));
     const call = () => locateLibtorch({ PATH: process.env.PATH, LIBTORCH }, []);
-    expect(call).toThrow(`LIBTORCH=${LIBTORCH} cannot be used: ${LIBTORCH} is no Python in which torch is installed`);
+    expect(call).toThrow(
+      `LIBTORCH=${LIBTORCH} cannot be used: ${LIBTORCH} is not a Python in which torch is installed`,
+    );
   });
 });
 

@@ -105,7 +105,7 @@ describe("typed arrays in and out", () => {
     expect(() => tensor(Float32Array.of(1), { shape: [2 ** 31, 2 ** 31] })).toThrow("tensor() got 1 numbers for");
     for (const shape of [[-1, -1], [0.5, 2], [Number.NaN]])
       expect(() => tensor(Float32Array.of(1), { shape })).toThrow(
-        new TypeError(`tensor() got the shape [${shape.join(", ")}], which is no list of sizes`),
+        new TypeError(`tensor() got the shape [${shape.join(", ")}], which is not a list of sizes`),
       );
     expect(() => tensor(Float32Array.of(1)).read("float64")).toThrow(
       new TypeError('read("float64") of a float32 tensor; convert it first: x.to("float64")'),

@@ -25,7 +25,7 @@ export class History {
     return this.#astray ? this.#now : undefined;
   }
 
-  /** What is there is no condition, such as words that are too many: it is no step, and an undo leads back to the present one. */
+  /** What is there is not a condition, such as words that are too many: it is not a step, and an undo leads back to the present one. */
   stray(): void {
     this.#astray = true;
   }

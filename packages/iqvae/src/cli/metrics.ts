@@ -82,7 +82,7 @@ export function metricsCommand(): Command {
     .option(...PROCESSES, threads)
     .addHelpText(
       "after",
-      `\nWhat is not said of the drawing is as the configuration of the first run says.\n\n${weightsHelp()}`,
+      `\nSampling options that are left out come from the first run's configuration.\n\n${weightsHelp()}`,
     )
     .action(async (path: string, _: unknown, command: Command) => {
       const options = optionsOf<MetricsCommandOptions>(command);

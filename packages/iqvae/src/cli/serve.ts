@@ -58,7 +58,7 @@ export function withServerOptions(command: Command, port: number): Command {
     .addOption(
       new Option(
         "--token <text>",
-        "what clients have to send; rather by the variable, since others may see options",
+        "what clients have to send; better set by the variable, because others may see options",
       ).env("IQVAE_TOKEN"),
     )
     .option(

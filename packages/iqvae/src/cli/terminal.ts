@@ -24,7 +24,7 @@ export function surviveLostOutput(): void {
   });
 }
 
-/** Says on standard error that standard output could not hold all, and sets the exit code. A reader that left is no failure. */
+/** Says on standard error that standard output could not hold all, and sets the exit code. A reader that left is not a failure. */
 function complainOfLostOutput(): void {
   if (lost === undefined || lost.code === "EPIPE" || lost.code === "EIO") return;
   process.stderr.write(`Output could not be written (${lost.message}): some of what this command said is missing.\n`);

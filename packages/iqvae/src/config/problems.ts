@@ -48,7 +48,7 @@ function explain(issue: Issue, input: unknown, schema: z.ZodType): string[] {
 const KINDS: Readonly<Record<string, string>> = {
   int: "a whole number",
   number: "a number",
-  string: "a text",
+  string: "text",
   object: "an object { … }",
   array: "a list [ … ]",
 };

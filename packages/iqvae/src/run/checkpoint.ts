@@ -239,7 +239,7 @@ function prune(folder: string, stage: Stage, keepAt: readonly number[]): void {
     .slice(KEPT)
     .filter(({ step }) => !keepAt.includes(step))
     .filter(({ path }) => readable(path).length > 0);
-  // The description first: without it the tensors are no checkpoint, while it must never stand alone.
+  // The description first: without it the tensors are not a checkpoint, while it must never stand alone.
   for (const { path } of old) if (path !== best) rmSync(path, { force: true });
   const described = new Set(readdirSync(folder).filter((name) => name.endsWith(".json")));
   for (const name of readdirSync(folder)) {

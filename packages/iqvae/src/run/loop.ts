@@ -42,7 +42,7 @@ export interface Training {
   readonly draw?: (step: number) => Promise<void>;
 }
 
-/** The loss or a weight is no number any more. */
+/** The loss or a weight is not a number any more. */
 export class DivergedError extends Error {
   override readonly name = "DivergedError";
 }
@@ -53,7 +53,7 @@ export class DivergedError extends Error {
  * Equal configurations end in equal bits, however often the training was interrupted or killed on the way.
  *
  * @returns `interrupted` when it was asked to stop; the present state is saved then
- * @throws DivergedError for a loss that is no number; CheckpointError for a damaged checkpoint; Error when the disk is full.
+ * @throws DivergedError for a loss that is not a number; CheckpointError for a damaged checkpoint; Error when the disk is full.
  *   The checkpoints so far are whole in each case.
  */
 export async function train(training: Training): Promise<"finished" | "interrupted"> {
@@ -229,7 +229,7 @@ function save({ run, trainer, keepAt, progress }: Training, content: CheckpointC
     const tensors = trainer.tensors();
     // A finite loss may still make infinite weights; a checkpoint of those would push out the good ones.
     for (const [name, tensor] of tensors) {
-      if (!allFinite(tensor)) throw new DivergedError(`'${name}' holds a value that is no number`);
+      if (!allFinite(tensor)) throw new DivergedError(`'${name}' holds a value that is not a number`);
     }
     const path = saveCheckpoint(run.checkpoints, content, tensors, keepAt);
     progress.tell("", { event: "checkpoint", stage: content.stage, step: content.step, path });

@@ -97,7 +97,7 @@ export class MetricsLog {
 /**
  * All whole lines of a log; none if there is no file.
  *
- * @throws Error for a line that is no record, unless it is the last and has no end: that is what a kill leaves
+ * @throws Error for a line that is not a record, unless it is the last and has no end: that is what a kill leaves
  */
 export function readMetrics(path: string): MetricsRecord[] {
   if (!existsSync(path)) return [];
@@ -106,7 +106,7 @@ export function readMetrics(path: string): MetricsRecord[] {
   return lines.map((line, i) => {
     const record = parse(line);
     if (record === undefined) {
-      throw new Error(`${path}, line ${i + 1} is no record of metrics: ${line.slice(0, 80)}. Delete that line.`);
+      throw new Error(`${path}, line ${i + 1} is not a metrics record: ${line.slice(0, 80)}. Delete that line.`);
     }
     return record;
   });

@@ -147,7 +147,7 @@ export class ImageGenerator implements Disposable {
    * @param conditions rasters `[height, width]`
    * @param options.size pixels of the images, multiples of the reduction of the run and at least the trained size
    * @returns for each condition `options.samples` images, RGB bytes `[height, width, 3]`
-   * @throws RangeError for a size that does not fit, or a condition that is no raster
+   * @throws RangeError for a size that does not fit, or a condition that is not a raster
    */
   drawLarger(
     conditions: readonly Uint8Array[],

@@ -71,7 +71,7 @@ export class TokenPairs {
 
 function rows(kind: string, table: TokenArray, width: number, codes: number): number {
   if (table.length % width !== 0)
-    throw new RangeError(`TokenPairs got ${table.length} ${kind} tokens, which are no whole rows of ${width}`);
+    throw new RangeError(`TokenPairs got ${table.length} ${kind} tokens, which do not fill whole rows of ${width}`);
   const wrong = table.findIndex((token) => token < 0 || token >= codes);
   if (wrong >= 0)
     throw new RangeError(

@@ -166,7 +166,7 @@ conditionContract({
     .map((sentence) => textBytes(sentence, LETTERS)),
   wrong: [
     { sample: one(16, 3, 65), message: "byte 3 holds 65, but a text ends at its first 0, and that is byte 0." },
-    { sample: one(16, 0, 0xff), message: "the bytes [255] are no UTF-8 text; make them with textBytes." },
+    { sample: one(16, 0, 0xff), message: "the bytes [255] are not UTF-8 text; make them with textBytes." },
   ],
   ignorance: () => Math.log(256),
 });
@@ -267,7 +267,7 @@ describe("text", () => {
     expect(() => textBytes("a text of too many bytes", LETTERS)).toThrow(
       'the text "a text of too many bytes" has 24 bytes, but 16 is the most here; shorten it.',
     );
-    expect(() => textBytes("", LETTERS)).toThrow("a text is expected that is not empty and holds no zero character.");
+    expect(() => textBytes("", LETTERS)).toThrow("the text must not be empty or contain a null character.");
   });
 });
 

@@ -155,7 +155,7 @@ describe("networks that the program trains", () => {
     const progress = { ...silent, tell: (text: string) => said.push(text) };
     writeFileSync(file(), "nonsense");
     const again = await trainedNetwork({ ...training("reader-test"), progress });
-    expect(said.join("\n")).toMatch(/no safetensors file that can be used.*trained anew/s);
+    expect(said.join("\n")).toMatch(/not a usable safetensors file.*trained anew/s);
     expect(again.digest).toBe(before.digest);
     const other = await trainedNetwork({ ...training("reader-test"), steps: 13 });
     expect(other.digest).not.toBe(before.digest);

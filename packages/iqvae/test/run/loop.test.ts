@@ -157,7 +157,7 @@ describe("a process that is asked to stop, or locked out", () => {
 });
 
 describe("a training that diverges", () => {
-  test("stops at a loss that is no number and names the last good checkpoint", async () => {
+  test("stops at a loss that is not a number and names the last good checkpoint", async () => {
     const path = join(temporaryFolder(), "run");
     const wrap = (plain: Parameters<typeof poison>[0]) =>
       tampered(plain, (step) => (step === 15 ? Number.NaN : undefined));
@@ -178,7 +178,7 @@ describe("a training that diverges", () => {
         return undefined;
       });
     await expect(trainTiny(path, { wrap })).rejects.toThrow(
-      /stopped at step 12: 'first.weight' holds a value that is no number\. The last good checkpoint is .*of step 8\./,
+      /stopped at step 12: 'first.weight' holds a value that is not a number\. The last good checkpoint is .*of step 8\./,
     );
   });
 

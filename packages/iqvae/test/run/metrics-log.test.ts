@@ -62,10 +62,10 @@ describe("the log of metrics", () => {
     appendFileSync(log.path, "{oops\n");
     log.append(record(2));
     expect(() => readMetrics(log.path)).toThrow(
-      `${log.path}, line 2 is no record of metrics: {oops. Delete that line.`,
+      `${log.path}, line 2 is not a metrics record: {oops. Delete that line.`,
     );
     writeFileSync(log.path, '{"stage":"stage7","step":1}\n');
-    expect(() => readMetrics(log.path)).toThrow("line 1 is no record of metrics");
+    expect(() => readMetrics(log.path)).toThrow("line 1 is not a metrics record");
   });
 
   test("is empty before it is written", () => {

@@ -212,9 +212,9 @@ test("some of the pairs stay pairs, in the order given", () => {
 describe("refuses", () => {
   const six = new Uint16Array(6);
 
-  test("tokens that are no whole rows, unequal rows, and codes that do not exist", () => {
+  test("tokens that do not fill whole rows, unequal rows, and codes that do not exist", () => {
     expect(() => new TokenPairs(SHAPE, six, new Uint16Array(7))).toThrow(
-      "TokenPairs got 7 image tokens, which are no whole rows of 6",
+      "TokenPairs got 7 image tokens, which do not fill whole rows of 6",
     );
     expect(() => new TokenPairs(SHAPE, six, new Uint16Array(12))).toThrow(
       "TokenPairs got 1 rows of condition tokens and 2 of image tokens; there must be one of each for every pair",

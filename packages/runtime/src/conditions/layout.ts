@@ -111,13 +111,13 @@ function checkBoxes(boxes: Uint8Array, spec: LayoutSpec): void {
   for (let n = 0; n < spec.boxes; n++) checkBox([...boxes.subarray(5 * n, 5 * n + 5)], n, spec);
 }
 
-/** @throws RangeError when a row is no box, and not empty either */
+/** @throws RangeError when a row is not a box, and not empty either */
 function checkBox(row: readonly number[], n: number, { classes }: LayoutSpec): void {
   const [label, left, top, width, height] = row as [number, number, number, number, number];
   if (row.every((value) => value === 0)) return;
   if (label > classes.length) {
     throw new RangeError(
-      `box ${n} has the class ${label}, but there are ${classes.length}, numbered from 1; 0 is no box.`,
+      `box ${n} has the class ${label}, but there are ${classes.length}, numbered from 1; 0 is not a box.`,
     );
   }
   const inside = left >= 0 && top >= 0 && left + width <= 255 && top + height <= 255;

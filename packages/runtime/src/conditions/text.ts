@@ -35,7 +35,7 @@ export function text(spec: TextSpec): Condition {
 /**
  * A text as a condition's bytes.
  *
- * @throws RangeError when it is too long, empty, not Unicode, or holds a zero character
+ * @throws RangeError when it is too long, empty, not Unicode, or contains a null character
  */
 export function textBytes(sentence: string, spec: TextSpec): Uint8Array {
   if (/\p{Surrogate}/u.test(sentence)) {
@@ -48,14 +48,14 @@ export function textBytes(sentence: string, spec: TextSpec): Uint8Array {
     );
   }
   if (encoded.length === 0 || encoded.includes(0)) {
-    throw new RangeError("a text is expected that is not empty and holds no zero character.");
+    throw new RangeError("the text must not be empty or contain a null character.");
   }
   const bytes = new Uint8Array(spec.length);
   bytes.set(encoded);
   return bytes;
 }
 
-/** @throws RangeError for bytes that are no UTF-8, and for text after the first 0 */
+/** @throws RangeError for bytes that are not UTF-8, and for text after the first 0 */
 export function textOf(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
   const used = end < 0 ? bytes : bytes.subarray(0, end);
@@ -67,7 +67,7 @@ export function textOf(bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(used);
   } catch {
-    throw new RangeError(`the bytes [${used.join(", ")}] are no UTF-8 text; make them with textBytes.`);
+    throw new RangeError(`the bytes [${used.join(", ")}] are not UTF-8 text; make them with textBytes.`);
   }
 }
 

@@ -72,10 +72,10 @@ export function parseHeader(
   try {
     json = JSON.parse(text);
   } catch (error) {
-    fail(`its header is no JSON (${(error as Error).message})`);
+    fail(`its header is not JSON (${(error as Error).message})`);
   }
   // The format starts with the brace, without the white space that JSON would allow.
-  if (!isRecord(json) || !text.startsWith("{")) return fail("its header is no JSON object");
+  if (!isRecord(json) || !text.startsWith("{")) return fail("its header is not a JSON object");
   const repeated = repeatedName(text);
   if (repeated !== undefined) fail(`its header names ${JSON.stringify(repeated)} twice`);
 
@@ -101,22 +101,22 @@ type Parsed = Omit<SafetensorsEntry, "dtype"> & { readonly format: string };
 
 function parseMetadata(json: Record<string, unknown>, fail: Fail): Record<string, string> {
   const metadata = Object.hasOwn(json, METADATA) ? json[METADATA] : {};
-  if (!isRecord(metadata)) return fail(`its ${METADATA} is no object`);
+  if (!isRecord(metadata)) return fail(`its ${METADATA} is not an object`);
   for (const [key, value] of Object.entries(metadata))
     if (typeof value !== "string") fail(`its ${METADATA} holds no string at ${JSON.stringify(key)}`);
   return metadata as Record<string, string>;
 }
 
 function parseEntry(value: unknown, fail: Fail): Parsed {
-  if (!isRecord(value)) return fail("is no object");
+  if (!isRecord(value)) return fail("is not an object");
   const { dtype, shape, data_offsets: offsets, ...unknown } = value;
   const strange = Object.keys(unknown)[0];
   if (strange !== undefined) fail(`has an unknown field ${JSON.stringify(strange)}`);
-  if (typeof dtype !== "string") return fail(`has the dtype ${JSON.stringify(dtype)}, which is no name`);
-  if (!isCounts(shape)) return fail(`has the shape ${JSON.stringify(shape)}, which is no list of sizes`);
+  if (typeof dtype !== "string") return fail(`has the dtype ${JSON.stringify(dtype)}, which is not a name`);
+  if (!isCounts(shape)) return fail(`has the shape ${JSON.stringify(shape)}, which is not a list of sizes`);
   if (shape.length > MOST_DIMENSIONS) fail(`has ${shape.length} dimensions; at most ${MOST_DIMENSIONS} are possible`);
   if (!isCounts(offsets) || offsets.length !== 2)
-    return fail(`has the data_offsets ${JSON.stringify(offsets)}, which are no two byte counts`);
+    return fail(`has the data_offsets ${JSON.stringify(offsets)}, which are not two byte counts`);
   const [start, end] = offsets as [number, number];
   if (end < start) fail(`has the data_offsets ${JSON.stringify(offsets)}, which end before they start`);
   const format = byName.get(dtype); // none for a dtype of another version of the format, whose width is not known
@@ -191,7 +191,8 @@ function inFileOrder([nameA, a]: [string, Described], [nameB, b]: [string, Descr
 
 function quoteMetadata(metadata: Readonly<Record<string, string>>, fail: Fail): string {
   const fields = Object.entries(metadata).map(([key, value]) => {
-    if (typeof value !== "string") fail(`its metadata ${JSON.stringify(key)} is no string; the format allows no other`);
+    if (typeof value !== "string")
+      fail(`its metadata ${JSON.stringify(key)} is not a string; the format allows nothing else`);
     return `${quote(key, fail)}:${quote(value, fail)}`;
   });
   return `{${fields.join(",")}}`;
@@ -199,7 +200,7 @@ function quoteMetadata(metadata: Readonly<Record<string, string>>, fail: Fail): 
 
 /** Half a surrogate pair has no bytes in UTF-8: readers of the file would refuse it. */
 function quote(text: string, fail: Fail): string {
-  if (/\p{Surrogate}/u.test(text)) fail(`${JSON.stringify(text)} is no well-formed text`);
+  if (/\p{Surrogate}/u.test(text)) fail(`${JSON.stringify(text)} is not well-formed text`);
   return JSON.stringify(text);
 }
 

@@ -73,13 +73,10 @@ function entryOf(path: string, header: SafetensorsHeader, name: string): Safeten
 
 function readHeader(path: string, file: number): SafetensorsHeader {
   const fail = (reason: string): never => {
-    throw new SafetensorsError(
-      path,
-      `this is no safetensors file that can be used: ${reason}. Write it or fetch it again.`,
-    );
+    throw new SafetensorsError(path, `this is not a usable safetensors file: ${reason}. Write it or fetch it again.`);
   };
   const stat = fstatSync(file);
-  if (!stat.isFile()) fail("it is no regular file");
+  if (!stat.isFile()) fail("it is not a regular file");
   if (stat.size < 8) fail(`it has ${stat.size} bytes, fewer than the 8 with which the format starts`);
   const first = new Uint8Array(8);
   fill(path, file, first, 0);
@@ -95,7 +92,7 @@ function readHeader(path: string, file: number): SafetensorsHeader {
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    fail("its header is no UTF-8");
+    fail("its header is not UTF-8");
   }
   return { ...parseHeader(text, stat.size - dataStart, fail), dataStart };
 }
@@ -110,7 +107,7 @@ function readTensor(
 ): Tensor {
   return noGrad(() =>
     scope(() => {
-      // Bytes other than 0 and 1 are no booleans; they are made ones by a conversion.
+      // Bytes other than 0 and 1 are not booleans; they are made ones by a conversion.
       const dtype = entry.dtype === "bool" ? "uint8" : entry.dtype;
       const made = ops.aten.empty(entry.shape, { dtype, device: "cpu" });
       const bytes = made.reshape([-1]).view("uint8");

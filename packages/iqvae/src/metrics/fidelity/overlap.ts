@@ -5,7 +5,7 @@
  * @param predicted class numbers
  * @param truth as many class numbers
  * @returns in [0, 1]
- * @throws RangeError when the lengths differ or a number is no class
+ * @throws RangeError when the lengths differ or a number is not a class
  */
 export function meanIou(predicted: Uint8Array, truth: Uint8Array, classes: number): number {
   expectAlike("meanIou", predicted, truth);
