@@ -222,7 +222,7 @@ export function npmRecipe(request: OpenFromNpm): Recipe {
   switch (request.name) {
     case "emoji":
       if ((request as { count?: unknown }).count !== undefined)
-        throw new RangeError("openDataset: emoji has as many pairs as there are drawings; leave out count.");
+        throw new RangeError("emoji has as many pairs as there are drawings; leave out count.");
       return emojiRecipe(size);
     case "hands":
       return handsRecipe({ size, ...numbered(request) });
@@ -251,7 +251,7 @@ function checkedImport({
   const parsed = importSchema.safeParse(request);
   if (parsed.success) return parsed.data;
   const reasons = parsed.error.issues.map(({ path, message }) => `${path.join(".") || request.name}: ${message}`);
-  throw new RangeError(`openDataset: ${reasons.join("; ")}.`);
+  throw new RangeError(`${request.name} cannot be read: ${reasons.join("; ")}.`);
 }
 
 /** Of a set that is what it is: how much of it. */
@@ -270,10 +270,11 @@ function numbered({ count = DEFAULT_COUNT, seed = 0 }: { readonly count?: number
 function expectOneOf<T>(what: string, value: T, choices: readonly T[], where = ""): void {
   if (choices.includes(value)) return;
   const list = choices.map((choice) => JSON.stringify(choice)).join(", ");
-  throw new RangeError(`openDataset: ${what}${where} must be one of ${list}, not ${JSON.stringify(value)}.`);
+  const expected = choices.length === 1 ? list : `one of ${list}`;
+  throw new RangeError(`${what}${where} must be ${expected}, not ${JSON.stringify(value)}.`);
 }
 
 function expectInteger(what: string, value: number, from: number, to: number): void {
   if (Number.isInteger(value) && value >= from && value <= to) return;
-  throw new RangeError(`openDataset: ${what} must be a whole number from ${from} to ${to}, not ${value}.`);
+  throw new RangeError(`${what} must be a whole number from ${from} to ${to}, not ${value}.`);
 }

@@ -127,7 +127,7 @@ describe("an unknown command or option", () => {
     [["data", "face"], "There is no data set 'face'; did you mean 'faces'?\n"],
     [
       ["data", "emoji", "--size", "32", "--count", "5"],
-      "openDataset: emoji has as many pairs as there are drawings; leave out count.\n",
+      "emoji has as many pairs as there are drawings; leave out count.\n",
     ],
     [
       ["doctor", "--processes", "2"],

@@ -96,6 +96,9 @@ describe("import", () => {
 
   test.each<[string, string[], string | RegExp]>([
     ["an unknown layout", ["ade20", "own"], "There is no layout 'ade20'; did you mean 'ade20k'?\n"],
+    ["a folder beside a configuration", ["own.json", "elsewhere"], /^own\.json .* leave out elsewhere/],
+    ["a folder beside a preset", ["paper-cub", "elsewhere"], /^paper-cub .* leave out elsewhere/],
+    ["a folder in the place of a configuration", ["own"], /^own is a folder/],
     [
       "neither a layout nor a configuration",
       ["ade20"],
@@ -117,13 +120,18 @@ describe("import", () => {
     ["no folder of people", ["deepfashion", "nowhere"], /nowhere is not there\. Give the folder of the data set\.\n$/],
     ["data that are built in", ["tiny"], "The data of tiny are built in; look at them with: npx iqvae data faces\n"],
     ["a setting of a layout", ["images", "own", "--set", "data.size=32"], /^--set data\.size=32 is for configurations/],
-    ["another size", ["images", "own", "--size", "33"], /^openDataset: size: .*32\|64\|128\|256\.\n$/],
+    ["another size", ["images", "own", "--size", "33"], /^images cannot be read: size: .*32\|64\|128\|256\.\n$/],
   ])("refuses %s", async (_, args, message) => {
     const { code, out, err } = await workspace.command("import", ...args);
     expect({ code, out }).toEqual({ code: 1, out: "" });
     if (typeof message === "string") expect(err).toBe(message);
     else expect(err).toMatch(message);
     expect(err).not.toMatch(/\n\s+at /);
+  });
+
+  test("lists no layout that it refuses", async () => {
+    const { out } = await workspace.command("import", "--help");
+    expect(out).toMatch(/one of images, ade20k/);
   });
 
   test("refuses a configuration whose data are wrong, and one that is no JSON", async () => {

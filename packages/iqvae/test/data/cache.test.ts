@@ -218,14 +218,14 @@ describe("openDataset", () => {
   it.each([
     [
       { name: "cats" },
-      'openDataset: name must be one of "faces", "emoji", "hands", "heroes", "scenes", "words", "speech", "earth", "earth-months", "cifar10", "fashion", "fashion-scenes", "photos", "stamps", "folder", "images", "ade20k", "celebamask-hq", "deepfashion", "coco-stuff", "cub-200-2011", "sub-urmp", not "cats".',
+      'name must be one of "faces", "emoji", "hands", "heroes", "scenes", "words", "speech", "earth", "earth-months", "cifar10", "fashion", "fashion-scenes", "photos", "stamps", "folder", "images", "ade20k", "celebamask-hq", "deepfashion", "coco-stuff", "cub-200-2011", "sub-urmp", not "cats".',
     ],
-    [{ size: 48 }, "openDataset: size of faces must be one of 32, 64, 128, 256, not 48."],
-    [{ condition: "edges" }, 'openDataset: condition of faces must be one of "semantic", "lines", not "edges".'],
-    [{ name: "emoji" }, 'openDataset: condition of emoji must be one of "edges", not "semantic".'],
-    [{ split: "random" }, 'openDataset: split must be one of "geometry", "unseen-parts", not "random".'],
-    [{ count: 0 }, "openDataset: count must be a whole number from 1 to 10000000, not 0."],
-    [{ seed: 0.5 }, /^openDataset: seed must be a whole number from .* not 0.5\.$/],
+    [{ size: 48 }, "size of faces must be one of 32, 64, 128, 256, not 48."],
+    [{ condition: "edges" }, 'condition of faces must be one of "semantic", "lines", not "edges".'],
+    [{ name: "emoji" }, 'condition of emoji must be "edges", not "semantic".'],
+    [{ split: "random" }, 'split must be one of "geometry", "unseen-parts", not "random".'],
+    [{ count: 0 }, "count must be a whole number from 1 to 10000000, not 0."],
+    [{ seed: 0.5 }, /^seed must be a whole number from .* not 0.5\.$/],
   ])("refuses %j by name", async (wrong, message) => {
     await expect(openDataset({ ...request(), ...wrong } as ReturnType<typeof request>)).rejects.toThrow(message);
   });

@@ -262,9 +262,9 @@ describe("what is no such folder", () => {
   });
 
   test.each([
-    [{ condition: "semantic" }, /openDataset: classes: Invalid input/],
-    [{ condition: "lines", size: 33 }, /openDataset: size/],
-    [{ condition: "smell" }, /openDataset: condition/],
+    [{ condition: "semantic" }, /folder cannot be read: classes: Invalid input/],
+    [{ condition: "lines", size: 33 }, /folder cannot be read: size/],
+    [{ condition: "smell" }, /folder cannot be read: condition/],
     [{ condition: "layout", classes: ["a", "b", "a"] }, /classes: has 'a' twice/],
     [
       {
@@ -277,7 +277,7 @@ describe("what is no such folder", () => {
       },
       /classes: has several classes of the color #aa0000/,
     ],
-    [{ condition: "lines", color: 1 }, /openDataset: folder: Unrecognized key: "color"/],
+    [{ condition: "lines", color: 1 }, /folder cannot be read: folder: Unrecognized key: "color"/],
   ])("a request with %j", async (over, message) => {
     await expect(openDataset(request("/nowhere", over))).rejects.toThrow(message);
   });

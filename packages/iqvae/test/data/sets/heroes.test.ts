@@ -178,7 +178,7 @@ describe("the heroes data set", () => {
 
   it("asks for what is missing, and draws anew when a drawing changes", async () => {
     await expect(open({ condition: "edges" as "semantic" })).rejects.toThrow(
-      'openDataset: condition of heroes must be one of "keypoints", "semantic", not "edges".',
+      'condition of heroes must be one of "keypoints", "semantic", not "edges".',
     );
     const other = mkdtempSync(join(tmpdir(), "iqvae-heroes-"));
     await writeTinyFlare(other);
