@@ -14,12 +14,15 @@ interface ImportOptions {
   readonly out?: string;
 }
 
+/** A folder of pairs has to say more than where it lies and its size. */
+const LAYOUTS = IMPORTS.filter((name) => name !== "folder");
+
 export function importCommand(): Command {
   return new Command("import")
     .description(
       "read and check a data set of your own, before a training does, and draw a picture of some of its pairs",
     )
-    .argument("<layout|config>", `one of ${IMPORTS.join(", ")}; or the JSON file of a configuration`)
+    .argument("<layout|config>", `one of ${LAYOUTS.join(", ")}; or the JSON file of a configuration`)
     .argument("[folder]", "where the data set lies, unless a configuration says so")
     .option("--size <pixels>", `one of ${IMAGE_SIZES.join(", ")}, unless a configuration says so`, whole(1), 64)
     .option("--set <key=value>", "another value of the configuration; may be repeated", collect(String))
@@ -43,7 +46,7 @@ export function importCommand(): Command {
 
 /** @throws Error for what is neither a layout with its folder nor a configuration of one */
 function requestOf(source: string, folder: string | undefined, size: number, set: string[] = []): OpenImport {
-  if ((IMPORTS as readonly string[]).includes(source) && source !== "folder") {
+  if ((LAYOUTS as readonly string[]).includes(source)) {
     if (folder === undefined) throw new Error(`Say where ${source} lies: npx iqvae import ${source} FOLDER`);
     if (set.length > 0)
       throw new Error(`--set ${set[0]} is for configurations; of ${source} the side of the images is set, by --size.`);
@@ -56,20 +59,24 @@ function requestOf(source: string, folder: string | undefined, size: number, set
         '{ "name": "folder", "path": …, "size": 64, "condition": … }',
     );
   }
-  // A configuration says itself where its data lie.
-  if (folder !== undefined) throw new Error(`There is no layout '${source}'; ${didYouMean(source, IMPORTS)}`);
-  if (!(PRESET_NAMES as readonly string[]).includes(source)) expectNoFolder(source);
+  const isPreset = (PRESET_NAMES as readonly string[]).includes(source);
+  if (folder !== undefined && !isPreset && !existsSync(source))
+    throw new Error(`There is no layout '${source}'; ${didYouMean(source, LAYOUTS)}`);
+  if (folder === undefined && !isPreset) expectNoFolder(source);
   const { data } = loadConfig(source, set);
-  if (isImport(data)) return data;
-  throw new Error(`The data of ${source} are built in; look at them with: npx iqvae data ${data.name}`);
+  if (!isImport(data))
+    throw new Error(`The data of ${source} are built in; look at them with: npx iqvae data ${data.name}`);
+  if (folder === undefined) return data;
+  throw new Error(
+    `${source} says itself where its data lie: leave out ${folder}, or give --set data.path=${folder} in its place.`,
+  );
 }
 
 /** @throws Error for a folder, of which nobody said how it is laid out */
 function expectNoFolder(path: string): void {
   if (!existsSync(path) || !statSync(path).isDirectory()) return;
-  const layouts = IMPORTS.filter((name) => name !== "folder").join(", ");
   throw new Error(
-    `${path} is a folder. Say first how it is laid out, as one of ${layouts}: npx iqvae import LAYOUT ${path}. ` +
+    `${path} is a folder. Say first how it is laid out, as one of ${LAYOUTS.join(", ")}: npx iqvae import LAYOUT ${path}. ` +
       "A folder of pairs needs a configuration: npx iqvae import FILE.json",
   );
 }

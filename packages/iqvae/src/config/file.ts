@@ -15,10 +15,7 @@ export function readConfigFile(path: string): unknown {
   try {
     bytes = readFileSync(path);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === "EISDIR")
-      throw new ConfigError(`${path} is a folder. Name the JSON file of a configuration, or a preset.`);
-    throw new ConfigError(`${path} cannot be read: ${message}`);
+    throw new ConfigError(whyUnread(path, error as NodeJS.ErrnoException));
   }
   let text: string;
   try {
@@ -39,6 +36,11 @@ export function readConfigFile(path: string): unknown {
   if (repeated !== undefined)
     throw new ConfigError(`${path} has the key '${repeated}' twice in one object. Delete one of them.`);
   return withPaths(document, (inner) => join(dirname(path), inner));
+}
+
+function whyUnread(path: string, { code, message }: NodeJS.ErrnoException): string {
+  if (code === "EISDIR") return `${path} is a folder; name the JSON file of a configuration.`;
+  return `${path} cannot be read: ${code === "EACCES" ? "you may not; change its permissions." : message}`;
 }
 
 /** A configuration as it is to be stored in `folder`: relative paths are relative to that. */
