@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { setDefaultDevice, setNumThreads } from "@iqvae/torch";
-import { Command } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import type { Config } from "../config/index.ts";
 import { SCORED_PARTS, type ScoredPart } from "../data/index.ts";
 import { runAblation } from "../reproduce/ablation.ts";
@@ -40,15 +40,17 @@ export function reproduceCommand(): Command {
 function ablationCommand(): Command {
   return new Command("ablation")
     .description("train all variants of the method at equal budgets and seeds, and compare them")
-    .requiredOption("--task <name>", `one of ${TASK_NAMES.join(", ")}`, oneOf(TASK_NAMES))
+    .requiredOption("--task <name>", `required, one of ${TASK_NAMES.join(", ")}`, oneOf(TASK_NAMES))
     .option(
       "--regime <name>",
       `sizes and steps of all runs, one of ${REGIME_NAMES.join(", ")}`,
       oneOf(REGIME_NAMES),
       "core",
     )
-    .option("--seeds <list>", "whole numbers", listOf(whole(0)), [1, 2, 3])
-    .option("--arms <list>", `of ${[...COMPARISON_NAMES, ...ARM_NAMES].join(", ")}`, arms, armsOf(["main"]))
+    .addOption(listOption("--seeds <list>", "whole numbers, separated by commas", seeds, [1, 2, 3]))
+    .addOption(
+      listOption("--arms <list>", `of ${[...COMPARISON_NAMES, ...ARM_NAMES].join(", ")}`, arms, armsOf(["main"])),
+    )
     .option("--steps1 <steps>", "steps of stage 1", whole(1))
     .option("--steps2 <steps>", "steps of stage 2", whole(1))
     .option("--set <key=value>", "another value for all runs; may be repeated", collect(String))
@@ -105,6 +107,19 @@ function processChooser({ device, threads }: AblationOptions, cores: number, pro
     return known;
   };
   return (run: RunFolder) => chooseProcesses(run.config, { device, threads }, progress, { run, cores, time });
+}
+
+/** Its default is shown as it would be given. */
+function listOption<T>(flags: string, description: string, parse: (text: string) => T[], usual: T[]): Option {
+  return new Option(flags, description).argParser(parse).default(usual, usual.join(","));
+}
+
+function seeds(text: string): number[] {
+  try {
+    return listOf(whole(0))(text);
+  } catch {
+    throw new InvalidArgumentError("Expected whole numbers of at least 0, separated by commas.");
+  }
 }
 
 function listOf<T>(parse: (text: string) => T): (text: string) => T[] {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { replaceFile } from "@iqvae/torch";
 import { type Config, ConfigError } from "../config/index.ts";
@@ -84,10 +84,12 @@ export function prepareRun({ path, config, leader }: PlannedRun): RunFolder {
 /**
  * Looks at all runs that the folder of a plan has, also at those of other arms and seeds.
  *
- * @throws ConfigError when one was made with other settings
+ * @throws ConfigError when one was made with other settings, or the folder is a file
  */
 export function expectSameSettings({ task, budget, out }: AblationPlan): void {
-  for (const name of existsSync(out) ? readdirSync(out) : []) {
+  const there = statSync(out, { throwIfNoEntry: false });
+  if (there?.isDirectory() === false) throw new ConfigError(`${out} is a file. Name a folder with --out.`);
+  for (const name of there === undefined ? [] : readdirSync(out)) {
     const [, of, seed] = /^(.+)-seed(\d+)$/.exec(name) ?? [];
     const arm = ARM_NAMES.find((one) => one === of);
     const path = join(out, name);

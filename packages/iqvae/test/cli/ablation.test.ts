@@ -193,4 +193,14 @@ test("mistakes are named with the nearest choice", async () => {
   expect(arms.err).toContain("There is no 'within-gumble'; did you mean 'within-gumbel'?");
   const task = await workspace.command("reproduce", "ablation", "--task", "emoji-edge");
   expect(task.err).toContain("There is no 'emoji-edge'; did you mean 'emoji-edges'?");
+  const ablation = (...more: string[]) => workspace.command("reproduce", "ablation", "--task", "emoji-edges", ...more);
+  expect((await ablation("--seeds", "[1]")).err).toMatch(/whole numbers.* separated by commas/);
+  expect((await ablation("--out", "package.json")).err).toMatch(/^package\.json is a file/);
+});
+
+test("help shows defaults as they are given, and what is required", async () => {
+  const { out } = await workspace.command("reproduce", "ablation", "--help");
+  expect(out).toContain("(default: 1,2,3)");
+  expect(out).toMatch(/\(default:\s+none,paired,image,within\)/);
+  expect(out).toMatch(/--task <name>\s+required/);
 });
