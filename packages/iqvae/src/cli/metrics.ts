@@ -18,6 +18,7 @@ import { openData } from "../run/train-run.ts";
 import { weightsDigest } from "../run/weights.ts";
 import type { Peers } from "../support/peers.ts";
 import type { Progress } from "../support/progress.ts";
+import { MOST_SCALE } from "../support/schema.ts";
 import { firstOfMachine, onFirst } from "../support/share.ts";
 import { consoleProgress } from "./console.ts";
 import { argumentsForEach, runLocally, startsOthers } from "./local-processes.ts";
@@ -65,10 +66,14 @@ export function metricsCommand(): Command {
     .option("--count <images>", "images to draw in all", whole(8), 1000)
     .option("--samples <images>", "images for each held-out condition, if there are enough conditions", whole(2), 8)
     .option("--seed <number>", "equal seeds draw equal images", whole(0), 0)
-    .option("--temperature <number>", "below 1 safer, above 1 more varied", numberAbove(0))
+    .option("--temperature <number>", "below 1 safer, above 1 more varied", numberAbove(0, MOST_SCALE))
     .option("--top-k <count>", "draw among the likeliest codes only", whole(1))
     .option("--top-p <share>", "draw among the likeliest codes that reach this probability", numberAbove(0, 1))
-    .option("--guidance <scale>", "above 1 follows the condition more closely, and varies less", numberAbove(0))
+    .option(
+      "--guidance <scale>",
+      "above 1 follows the condition more closely, and varies less",
+      numberAbove(0, MOST_SCALE),
+    )
     .option(
       "--judge <name>",
       `network to measure with in place of the usual one, ${JUDGE_NAMES.join(", ")}; may be given several times`,

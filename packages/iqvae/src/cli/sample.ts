@@ -10,6 +10,7 @@ import { openRun, type RunFolder } from "../run/run-folder.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import { amount } from "../support/amount.ts";
 import type { Progress } from "../support/progress.ts";
+import { MOST_SCALE } from "../support/schema.ts";
 import { firstOfMachine, onFirst } from "../support/share.ts";
 import { fromFiles, fromHeldOut } from "./choose.ts";
 import { consoleProgress } from "./console.ts";
@@ -60,10 +61,18 @@ export function sampleCommand(): Command {
     .option("--index <number>", "a held-out pair whose condition to take; may be repeated", collect(whole(0)))
     .option("--count <images>", "images for each condition", whole(1), SAMPLES)
     .option("--seed <number>", "equal seeds draw equal images", whole(0), 0)
-    .option("--temperature <number>", "below 1 safer, above 1 more varied (default: as configured)", numberAbove(0))
+    .option(
+      "--temperature <number>",
+      "below 1 safer, above 1 more varied (default: as configured)",
+      numberAbove(0, MOST_SCALE),
+    )
     .option("--top-k <count>", "draw among the likeliest codes only", whole(1))
     .option("--top-p <share>", "draw among the likeliest codes that reach this probability", numberAbove(0, 1))
-    .option("--guidance <scale>", "above 1 follows the condition more closely, and varies less", numberAbove(0))
+    .option(
+      "--guidance <scale>",
+      "above 1 follows the condition more closely, and varies less",
+      numberAbove(0, MOST_SCALE),
+    )
     .option("--complete <file>", "draw the rest of this image; once, or once for each condition", collect(String))
     .option("--mask <file>", "what is given of an image: light; without --complete, of the held-out pair's own")
     .option("--towards-seed <number>", "draw the images on the way from one seed to another", whole(0))

@@ -3,18 +3,18 @@ import { dataSchema } from "../data/index.ts";
 import { stage1Schema } from "../stage1/config.ts";
 import { stage2Schema } from "../stage2/config.ts";
 import { fastPrecision } from "../support/precision.ts";
-import { positive } from "../support/schema.ts";
+import { positive, scale } from "../support/schema.ts";
 
 /** How images are drawn where nothing else is asked for, and what an exported model says of it. */
 export const samplingSchema = z.strictObject({
   /** Below 1 safer, above 1 more varied. */
-  temperature: z.number().gt(0).default(1),
+  temperature: scale.default(1),
   /** Only so many of the likeliest codes; `null` for all. */
   topK: positive.nullable().default(null),
   /** Only the likeliest codes that reach this probability. */
   topP: z.number().gt(0).max(1).default(1),
   /** Above 1 follows the condition more closely; needs `stage2.conditionDropout`. */
-  guidance: z.number().gt(0).default(1),
+  guidance: scale.default(1),
 });
 
 /** All that a run is made from. Parsing fills in defaults, so that what is stored has every value. */

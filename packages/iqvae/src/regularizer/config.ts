@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { weight as anyWeight, scale } from "../support/schema.ts";
 import { DISTANCES } from "./distances.ts";
 
 /** Of the regularizer in the loss; the trainer multiplies. 0.2 made tokens predictable at no cost in reconstruction. */
-const weight = z.number().nonnegative().default(0.2);
+const weight = anyWeight.default(0.2);
 const distance = z.enum(DISTANCES).default("cosine");
 /** Feature vectors drawn at every step from all positions of the batch. */
 const samples = (count: number) => z.int().min(2).default(count);
@@ -47,7 +48,7 @@ export const estimatorSchema = z.discriminatedUnion("estimator", [
     samples: samples(128),
     distance,
     /** Weight of the plan's entropy, relative to the mean squared distance. */
-    epsilon: z.number().positive().default(0.01),
+    epsilon: scale.default(0.01),
     normalize,
     gradient,
   }),
@@ -63,7 +64,7 @@ export const regularizerSchema = z.discriminatedUnion("estimator", [
   /** As `paired` on the image's side, against the mean colors of the image itself: no condition takes part. */
   z.strictObject({ estimator: z.literal("colors"), weight, pairs }),
   /** How badly a small network predicts the image's features from the condition's and from those before. */
-  z.strictObject({ estimator: z.literal("prediction"), weight: z.number().nonnegative().default(0.1) }),
+  z.strictObject({ estimator: z.literal("prediction"), weight: anyWeight.default(0.1) }),
 ]);
 
 /** All values of an estimator, defaults resolved. */

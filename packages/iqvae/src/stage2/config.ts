@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { TransformerConfig } from "../models/transformer.ts";
-import { positive, rate, share, warmup, weight } from "../support/schema.ts";
+import { positive, rate, scale, share, warmup, weight } from "../support/schema.ts";
 
 /**
  * What the transformer is fed in training (docs/method.md, Gumbel sampling and its controls). Defaults are our choices where
@@ -15,7 +15,7 @@ export const exposureSchema = z.discriminatedUnion("kind", [
     /** The paper's 4: samples are mixed in on steps `every − 1, 2·every − 1, …`. */
     every: positive.default(4),
     /** The softmax's temperature τ, from its value at the first step to that at the last, geometrically. */
-    temperature: z.strictObject({ from: z.number().gt(0), to: z.number().gt(0) }).default({ from: 1, to: 0.5 }),
+    temperature: z.strictObject({ from: scale, to: scale }).default({ from: 1, to: 0.5 }),
     /** The share of tokens that may be replaced grows linearly from 0 at the first step to this when `rampShare` of all steps are done. */
     maxShare: share.default(0.5),
     rampShare: share.gt(0).default(0.5),
@@ -38,7 +38,7 @@ export const exposureSchema = z.discriminatedUnion("kind", [
     /** The probability with which a token is replaced, at every step. */
     share: share.default(0.2),
     /** Of the softmax of cosines that the other code is drawn from. */
-    temperature: z.number().gt(0).default(0.05),
+    temperature: scale.default(0.05),
   }),
   /**
    * Scheduled sampling for transformers, by two passes and with hard samples (Mihaylova & Martins 2019, "Scheduled Sampling for

@@ -3,7 +3,9 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { z } from "zod";
 import { checkOwnPaths, loadConfig, PRESET_NAMES, parseConfig, presets } from "../../src/config/index.ts";
+import { configSchema } from "../../src/config/schema.ts";
 import { createRun, openRun } from "../../src/run/run-folder.ts";
 import { editDistance, nearest } from "../../src/support/nearest.ts";
 import { gpuName, processor } from "../../src/support/processor.ts";
@@ -80,6 +82,18 @@ describe("a configuration", () => {
   });
 });
 
+test("every number of a configuration that is not whole has a bound above", () => {
+  const unbounded: string[] = [];
+  const visit = (schema: unknown, path: string): void => {
+    if (typeof schema !== "object" || schema === null) return;
+    const bounded = ["maximum", "exclusiveMaximum", "enum", "const"].some((key) => key in schema);
+    if ("type" in schema && schema.type === "number" && !bounded) unbounded.push(path);
+    for (const [key, inner] of Object.entries(schema)) visit(inner, `${path}.${key}`);
+  };
+  visit(z.toJSONSchema(configSchema, { io: "input", unrepresentable: "any" }), "");
+  expect(unbounded).toEqual([]);
+});
+
 describe("a mistake is named with the nearest valid choice", () => {
   test.each<[string, readonly string[], string]>([
     ["a key", ["stage1.regulariser.weight=1"], "unknown key 'stage1.regulariser'; did you mean 'regularizer'?"],
@@ -142,6 +156,11 @@ describe("a mistake is named with the nearest valid choice", () => {
     ],
     ["a number for an object", ["stage2.model=2"], "stage2.model is 2, but must be an object { … }"],
     ["too little", ["stage1.batch=0"], "stage1.batch is 0, but must be at least 1"],
+    [
+      "what a float32 cannot hold",
+      ["stage1.regularizer.weight=1e39"],
+      "stage1.regularizer.weight is 1e+39, but must be at most 1000000",
+    ],
     ["too much", ["stage2.model.dropout=1"], "stage2.model.dropout is 1, but must be less than 1"],
     [
       "no multiple",
