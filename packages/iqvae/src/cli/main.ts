@@ -1,4 +1,5 @@
 import { tuneProcess } from "@iqvae/torch";
+import { InterruptedError } from "../support/interrupt.ts";
 import { followStarter } from "./local-processes.ts";
 import { createProgram } from "./program.ts";
 import { isSaid, takeOwnDevice } from "./team.ts";
@@ -16,9 +17,9 @@ try {
 } catch (error) {
   const { json, debug } = program.opts<{ json?: boolean; debug?: boolean }>();
   const message = error instanceof Error ? error.message : String(error);
-  if (isSaid(error)) {
-    // By the first process, and once is enough.
+  if (isSaid(error) || error instanceof InterruptedError) {
+    // By the first process, or when the signal came, and once is enough.
   } else if (json) process.stdout.write(`${JSON.stringify({ event: "error", message })}\n`);
   else process.stderr.write(`${debug && error instanceof Error ? error.stack : message}\n`);
-  process.exitCode = 1;
+  process.exitCode = error instanceof InterruptedError ? (process.exitCode ?? 1) : 1;
 }

@@ -101,8 +101,8 @@ function ablationCommand(): Command {
 /** How many processes a run trains in; measured once for all, which are of equal sizes. */
 function processChooser({ device, threads }: AblationOptions, cores: number, progress: Progress) {
   const times = new Map<number, ReturnType<typeof timeApart>>();
-  const time = (config: Config, processes: number) => {
-    const known = times.get(processes) ?? timeApart(config, processes, cores);
+  const time = (config: Config, processes: number, _: number, stop: AbortSignal) => {
+    const known = times.get(processes) ?? timeApart(config, processes, cores, stop);
     times.set(processes, known);
     return known;
   };

@@ -10,9 +10,9 @@ import { exportRun } from "../export/bundle.ts";
 import { report } from "../report/report.ts";
 import { isExported } from "../run/exported.ts";
 import { SAMPLES, samplesSheet } from "../run/pictures.ts";
-import { createRun, openRun, RUNS, type RunFolder } from "../run/run-folder.ts";
+import { createRun, expectCreatable, openRun, RUNS, type RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
-import { openData } from "../run/train-run.ts";
+import { expectData, openData } from "../run/train-run.ts";
 import { ImageGenerator } from "../sampling/generator.ts";
 import { LIMITS } from "../serve/limits.ts";
 import type { Progress } from "../support/progress.ts";
@@ -67,7 +67,8 @@ async function trained(
   progress: Progress,
 ): Promise<boolean> {
   if (statusOf(run).finished) return true;
-  const processes = await chooseProcesses(run.config, { device: "cpu", threads }, progress, { run });
+  const asked = { device: "cpu", threads };
+  const processes = await chooseProcesses(run.config, asked, progress, { run, prepare: expectData });
   if (processes === 1) return await trainAttended(run, progress, { threads, goOn: "npm start" });
   await runLocally(processes, ["resume", run.path, ...(json ? ["--json"] : [])]);
   return statusOf(run).finished;
@@ -118,7 +119,9 @@ async function drawAtOnce(preset: string, samples: string, progress: Progress): 
 function openOrCreate(preset: string, settings: readonly string[], progress: Progress): RunFolder {
   const path = join(RUNS, preset);
   if (!existsSync(join(path, "config.json"))) {
-    const run = createRun(path, sized(loadConfig(preset, settings), settings, progress));
+    const config = loadConfig(preset, settings);
+    expectCreatable(path, config);
+    const run = createRun(path, sized(config, settings, progress));
     progress.tell(`Training ${preset} in ${path}`, { event: "run", path });
     return run;
   }

@@ -3,9 +3,9 @@ import { setDefaultDevice } from "@iqvae/torch";
 import { Command } from "commander";
 import { loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { expectSameConfig } from "../run/basis.ts";
-import { createRun, freeRunPath, openRun, RUNS, type RunFolder } from "../run/run-folder.ts";
+import { createRun, expectCreatable, freeRunPath, openRun, RUNS, type RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
-import { expectShares } from "../run/train-run.ts";
+import { expectData, expectShares } from "../run/train-run.ts";
 import type { Progress } from "../support/progress.ts";
 import { onFirst } from "../support/share.ts";
 import { type Asked, chooseProcesses } from "./choose-processes.ts";
@@ -36,19 +36,24 @@ export function trainCommand(): Command {
       const { name, set, threads, device, processes, json } = optionsOf<TrainOptions>(command);
       const load = () =>
         loadConfig(source, [...(set ?? []), ...(name === undefined ? [] : [`name=${JSON.stringify(name)}`])]);
+      const named = name === undefined ? undefined : `${RUNS}/${name}`;
+      const choose = async () => {
+        const config = load();
+        expectCreatable(named ?? freeRunPath(config.name), config);
+        return await chooseProcesses(config, { device, processes, threads }, speaker, { prepare: expectData });
+      };
       const speaker = consoleProgress({ json });
       // Of several, one complains, and only the first needs to have the file.
-      const count = isLaunched() ? processes : await chooseProcesses(load(), { device, processes, threads }, speaker);
+      const count = isLaunched() ? processes : await choose();
       if (startsOthers(count)) return await runLocally(count, argumentsForEach());
       setDefaultDevice(device);
       const peers = joinPeers(device, threads);
       const progress = voiceOf(peers, speaker);
       const run = await openTogether(peers, () => {
-        const path = name === undefined ? undefined : `${RUNS}/${name}`;
-        if (path !== undefined && wasRestarted() && existsSync(path)) return openRun(path);
+        if (named !== undefined && wasRestarted() && existsSync(named)) return openRun(named);
         const config = load();
         expectShares(peers, config); // Before there is a folder.
-        return createRun(path ?? freeRunPath(config.name), config);
+        return createRun(named ?? freeRunPath(config.name), config);
       });
       const together = peers === undefined ? "" : `, in ${peers.size} processes`;
       progress.tell(`Training ${run.config.name} in ${run.path}${together}`, { event: "run", path: run.path });
@@ -97,7 +102,7 @@ export function resumeCommand(): Command {
 /** In how many processes a run goes on. */
 async function processesOf(run: RunFolder, asked: Asked, progress: Progress): Promise<number | undefined> {
   expectSameConfig(run);
-  return statusOf(run).finished ? 1 : await chooseProcesses(run.config, asked, progress, { run });
+  return statusOf(run).finished ? 1 : await chooseProcesses(run.config, asked, progress, { run, prepare: expectData });
 }
 
 /** Whether torchrun has started this process anew, after one was lost: then the run is there, and it goes on. */

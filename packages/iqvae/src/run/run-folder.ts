@@ -30,14 +30,19 @@ export interface RunFolder {
   loadModels(step?: number): Models;
 }
 
+/** @throws Error where {@link createRun} cannot make a run, before there is anything of it: for whoever works long before that */
+export function expectCreatable(path: string, config: Config): void {
+  if (existsSync(configPath(path))) throw isTaken(path);
+  checkOwnPaths(config);
+}
+
 /**
  * Makes a run folder and stores its configuration.
  *
  * @throws Error when there is a run already, or when the folder cannot be written; ConfigError when it leaves paths to the user
  */
 export function createRun(path: string, config: Config): RunFolder {
-  if (existsSync(configPath(path))) throw isTaken(path);
-  checkOwnPaths(config);
+  expectCreatable(path, config);
   const run = runAt(path, config);
   makeFolder(run.checkpoints);
   makeFolder(run.samples);

@@ -116,6 +116,20 @@ async function trainLocked(run: RunFolder, context: TrainingContext): Promise<"f
   }
 }
 
+/**
+ * Draws the data of a training if need be, for whoever is about to do something long before it.
+ *
+ * @throws Error when they cannot be had, or one part of them is empty
+ */
+export async function expectData({ data }: Pick<Config, "data">, progress: Progress): Promise<void> {
+  const dataset = await openData(data, progress);
+  try {
+    expectBothParts(dataset);
+  } finally {
+    dataset.close();
+  }
+}
+
 /** Opens a data set, drawing it first if need be. */
 export async function openData(data: OpenRequest, progress: Progress): Promise<PairDataset> {
   let begun: string | undefined;

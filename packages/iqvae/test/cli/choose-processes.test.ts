@@ -68,6 +68,17 @@ describe("the number of processes", () => {
     expect(await chooseProcesses(long, { ...cpu, processes: 3 }, silent, { cores: 2 })).toBe(3);
   });
 
+  test("is measured once all else is there, and no further where that takes too long", async () => {
+    const measured = timed([2, 2], [1, 1]);
+    const prepare = () => Promise.reject(new Error("no data"));
+    await expect(chooseProcesses(long, cpu, silent, { ...measured, prepare })).rejects.toThrow("no data");
+    expect(await chooseProcesses(loadConfig("paper-cub"), cpu, silent, measured)).toBe(1);
+    expect(measured.asked).toEqual([]);
+    const time = vi.fn(() => Promise.resolve(undefined));
+    await chooseProcesses(long, cpu, silent, { time, cores: 2 });
+    expect(time).toHaveBeenCalledTimes(1);
+  });
+
   test("stays that of a run that has begun, unless this machine has fewer cores", async () => {
     const run = createRun(join(temporaryFolder(), "run"), long);
     const measured = timed([2, 2], [1, 1]);
