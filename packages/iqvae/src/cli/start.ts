@@ -25,7 +25,7 @@ import { sampleExported } from "./sample-exported.ts";
 import { page } from "./serve.ts";
 import { shipped } from "./shipped.ts";
 import { serveStudio } from "./studio.ts";
-import { trainAttended } from "./training.ts";
+import { orDiscard, trainAttended } from "./training.ts";
 
 interface StartOptions {
   readonly preset: string;
@@ -51,8 +51,11 @@ export function startCommand(): Command {
       for (const file of Object.values(files)) checkWritable(file);
       if (threads !== undefined) setNumThreads(threads);
       const run = openOrCreate(preset, set ?? [], progress);
-      if (!statusOf(run).finished) await drawAtOnce(preset, files.samples, progress);
-      if (!(await trained(run, { threads, json }, progress))) return;
+      const train = async () => {
+        await drawAtOnce(preset, files.samples, progress);
+        return await trained(run, { threads, json }, progress);
+      };
+      if (!statusOf(run).finished && !(await orDiscard(run, undefined, train))) return;
       await drawAll(run, files, progress);
       const paints = !json && process.stdin.isTTY && process.stdout.isTTY && page() !== undefined;
       if (paints) await paint(run, progress);
@@ -66,7 +69,6 @@ async function trained(
   { threads, json }: { readonly threads: number | undefined; readonly json: boolean },
   progress: Progress,
 ): Promise<boolean> {
-  if (statusOf(run).finished) return true;
   const asked = { device: "cpu", threads };
   const processes = await chooseProcesses(run.config, asked, progress, { run, prepare: expectData });
   if (processes === 1) return await trainAttended(run, progress, { threads, goOn: "npm start" });

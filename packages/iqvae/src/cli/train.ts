@@ -13,7 +13,7 @@ import { consoleProgress } from "./console.ts";
 import { argumentsForEach, isLaunched, runLocally, startsOthers } from "./local-processes.ts";
 import { collect, DEVICE, device, optionsOf, PROCESSES, THREADS, threads } from "./options.ts";
 import { joinPeers, openTogether, voiceOf } from "./team.ts";
-import { trainAttended } from "./training.ts";
+import { orDiscard, trainAttended } from "./training.ts";
 
 interface TrainOptions {
   readonly name?: string;
@@ -57,7 +57,7 @@ export function trainCommand(): Command {
       });
       const together = peers === undefined ? "" : `, in ${peers.size} processes`;
       progress.tell(`Training ${run.config.name} in ${run.path}${together}`, { event: "run", path: run.path });
-      if (await trainAttended(run, progress, { threads, peers })) {
+      if (await orDiscard(run, peers, () => trainAttended(run, progress, { threads, peers }))) {
         const text = `Finished. Look at ${run.report}; draw images: npx iqvae sample ${run.path}`;
         progress.tell(text, { event: "finished", run: run.path, report: run.report });
       }

@@ -1,6 +1,6 @@
-import { replaceFile, setNumThreads, WriteError } from "@iqvae/torch";
+import { GroupError, replaceFile, setNumThreads, WriteError } from "@iqvae/torch";
 import { report } from "../report/report.ts";
-import type { RunFolder } from "../run/run-folder.ts";
+import { discardUnbegun, type RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { trainRun } from "../run/train-run.ts";
 import { Interrupt } from "../support/interrupt.ts";
@@ -46,6 +46,24 @@ export async function trainAttended(
     return finished && outcome === "finished";
   } finally {
     interrupt.close();
+  }
+}
+
+/**
+ * Takes a run away again if what begins its training fails before anything is learned.
+ *
+ * @param peers the processes that train it together, if there are several; the first takes it away
+ */
+export async function orDiscard<T>(run: RunFolder, peers: Peers | undefined, begin: () => Promise<T>): Promise<T> {
+  try {
+    return await begin();
+  } catch (error) {
+    // After these it can go on, and they say so.
+    const canGoOn = error instanceof WriteError || error instanceof GroupError;
+    try {
+      if (!canGoOn && (peers?.isFirst ?? true)) discardUnbegun(run);
+    } catch {} // Why it could not begin counts.
+    throw error;
   }
 }
 

@@ -19,6 +19,9 @@ const holderSchema = z.object({
 
 type Holder = z.infer<typeof holderSchema>;
 
+/** The file in a run folder that says who trains it. */
+export const LOCK = "lock.json";
+
 /** A lock that cannot be read is being written by somebody, unless it is older than this. */
 const WRITTEN_WITHIN_MS = 10_000;
 
@@ -32,7 +35,7 @@ const WRITTEN_WITHIN_MS = 10_000;
  * @throws Error when another process holds it, or may hold it
  */
 export function lockRun(folder: string): () => void {
-  const path = join(folder, "lock.json");
+  const path = join(folder, LOCK);
   const own = JSON.stringify(thisProcess());
   while (!created(path, own)) {
     const found = contentOf(path);

@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, linkSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, linkSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { ASIDE, explainWriting, replaceFile } from "@iqvae/torch";
 import { type Config, checkOwnPaths, parseConfig, readConfigFile, storedIn } from "../config/index.ts";
 import { makeFolder } from "../support/files.ts";
 import { didYouMean } from "../support/nearest.ts";
 import { isExported } from "./exported.ts";
+import { LOCK } from "./lock.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import { type Models, restoreModels } from "./restore.ts";
 
@@ -49,6 +50,18 @@ export function createRun(path: string, config: Config): RunFolder {
   // Last, since it is what makes the folder a run.
   claim(path, `${JSON.stringify(storedIn(path, config), null, 2)}\n`);
   return run;
+}
+
+/** Takes away a run that has not begun, so that the next one has its name. One that learned something stays, or that is being trained. */
+export function discardUnbegun({ path, checkpoints, samples, log }: RunFolder): void {
+  if (existsSync(log.path) || existsSync(join(path, LOCK))) return;
+  const folders = [checkpoints, samples].filter((folder) => existsSync(folder));
+  if (folders.some((folder) => readdirSync(folder).length > 0)) return;
+  // First, since it is what makes the folder a run.
+  rmSync(configPath(path), { force: true });
+  for (const folder of folders) rmdirSync(folder);
+  // Files of the user's may lie there.
+  if (readdirSync(path).length === 0) rmdirSync(path);
 }
 
 /** Stores the configuration whole, and only where there is none yet: another process may make a run of the same name. */

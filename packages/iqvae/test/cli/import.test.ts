@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -154,6 +154,17 @@ describe("import", () => {
     expect(code).toBe(1);
     expect(err).toMatch(/ 1 pair to train on, but none held out\. Add /);
     expect(err).not.toMatch(/layout/);
+  });
+
+  test("a training that cannot begin leaves its name to the next, and what else lies there", async () => {
+    put(workspace.at("runs"), { "own/notes.txt": "mine" });
+    const file = configured("later.json", { ...semantic, path: "later" });
+    const { code, err } = await workspace.command("train", file, "--name", "own");
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining("later/") });
+    expect(readdirSync(workspace.at("runs/own"))).toEqual(["notes.txt"]);
+    expect((await workspace.command("start", "--preset", "tiny", "--set", "data.count=1")).code).toBe(1);
+    expect((await workspace.command("train", file)).out).toBe("Training own in runs/own-2\n");
+    expect(readdirSync(workspace.at("runs"))).toEqual(["own"]);
   });
 
   test("fails when nothing can be used, with the reasons", async () => {

@@ -47,6 +47,13 @@ describe("a training in two processes", () => {
     expect(runs.steps("early")).toEqual([undefined, undefined]);
   });
 
+  test("leaves no run where it cannot begin", async () => {
+    const none = ["--name", "none", "--set", "data.count=1"];
+    const { code, out } = await runs.run("train", "tiny", "--processes", "2", ...none);
+    expect([code, out]).toEqual([1, expect.stringContaining("runs/none")]);
+    expect(existsSync(runs.folder("none"))).toBe(false);
+  });
+
   test("refuses a batch that cannot be shared evenly before it makes a folder, and names the nearest", async () => {
     const uneven = ["--name", "uneven", "--set", "stage1.batch=7"];
     const { code, err } = await runs.run("train", "tiny", "--processes", "2", ...SET, ...uneven);
