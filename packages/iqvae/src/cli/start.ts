@@ -33,6 +33,7 @@ interface StartOptions {
   readonly threads?: number;
 }
 
+const USUAL = "start";
 /** Held-out conditions in the picture. */
 const ROWS = 8;
 
@@ -41,7 +42,7 @@ export function startCommand(): Command {
     .description(
       "train a small model if there is none yet, draw samples, and open them in the studio when in a terminal",
     )
-    .option("--preset <name>", "the preset to train", "start")
+    .option("--preset <name>", "the preset to train", USUAL)
     .option("--set <key=value>", "another value for a new run; may be repeated", collect(String))
     .option(...THREADS, threads)
     .action(async (_: unknown, command: Command) => {
@@ -53,7 +54,7 @@ export function startCommand(): Command {
       const run = openOrCreate(preset, set ?? [], progress);
       const train = async () => {
         await drawAtOnce(preset, files.samples, progress);
-        return await trained(run, { threads, json }, progress);
+        return await trained(run, { threads, json, goOn: commandOf(preset) }, progress);
       };
       if (!statusOf(run).finished && !(await orDiscard(run, undefined, train))) return;
       await drawAll(run, files, progress);
@@ -66,14 +67,19 @@ export function startCommand(): Command {
 /** Trains what is left, in this process or in several. @returns whether it is finished */
 async function trained(
   run: RunFolder,
-  { threads, json }: { readonly threads: number | undefined; readonly json: boolean },
+  { threads, json, goOn }: { readonly threads: number | undefined; readonly json: boolean; readonly goOn: string },
   progress: Progress,
 ): Promise<boolean> {
   const asked = { device: "cpu", threads };
   const processes = await chooseProcesses(run.config, asked, progress, { run, prepare: expectData });
-  if (processes === 1) return await trainAttended(run, progress, { threads, goOn: "npm start" });
+  if (processes === 1) return await trainAttended(run, progress, { threads, goOn });
   await runLocally(processes, ["resume", run.path, ...(json ? ["--json"] : [])]);
   return statusOf(run).finished;
+}
+
+/** What goes on with the run of a preset; the values that it was made with need not be said again. */
+function commandOf(preset: string): string {
+  return preset === USUAL ? "npm start" : `npx iqvae start --preset ${preset}`;
 }
 
 /** Opens the studio with the models that come with the program, and the one of the run, under a name that none of them has. */

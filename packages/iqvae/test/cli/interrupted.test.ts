@@ -54,3 +54,9 @@ test("Ctrl-C while data are encoded keeps stage 1, and the run encodes them anew
   expect(second).toMatchObject({ code: 130, err: "", last: first.last });
   expect(files("runs", "encoding").filter((name) => name.startsWith("tokens"))).toEqual([]);
 });
+
+test("Ctrl-C in a start says how to go on with the same preset", async () => {
+  const { code, last } = await interrupted("stage1: ", "start", "--preset", "tiny", "--set", "stage1.steps=100000");
+  expect(code).toBe(130);
+  expect(last).toMatch(/Saved runs\/tiny .* Go on: npx iqvae start --preset tiny$/);
+});
