@@ -3,7 +3,7 @@ import { scope } from "./scope.ts";
 import { checkStateDict, type Stateful } from "./state-dict.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** Modules, optimizers and averages by the names under which a file has them. */
+/** Modules, optimizers, schedulers and averages by the names under which a file has them. */
 export type Saved = Readonly<Record<string, Stateful>>;
 
 function prefixes(objects: Saved): [prefix: string, object: Stateful][] {
@@ -15,17 +15,20 @@ function prefixes(objects: Saved): [prefix: string, object: Stateful][] {
 }
 
 /**
- * Saves modules, optimizers and averages in one safetensors file: `save({ net, optimizer }, "run.safetensors")`. Tensors are named
- * `net.first.weight`. At `path` there is always the whole old file or the whole new one.
+ * Saves modules, optimizers, schedulers and averages in one safetensors file: `save({ net, optimizer, scheduler }, "run.safetensors")`.
+ * Tensors are named `net.first.weight`. Learning rates are saved by their scheduler. At `path` there is always the whole old file or
+ * the whole new one.
  *
  * @param metadata further text, such as the step
  * @throws WriteError when the file cannot be written
  */
 export function save(objects: Saved, path: string, metadata: Readonly<Record<string, string>> = {}): void {
   const all = new Map<string, Tensor>();
-  for (const [prefix, object] of prefixes(objects))
-    for (const [name, tensor] of object.stateDict()) all.set(`${prefix}${name}`, tensor);
-  writeSafetensors(path, all, metadata);
+  scope(() => {
+    for (const [prefix, object] of prefixes(objects))
+      for (const [name, tensor] of object.stateDict()) all.set(`${prefix}${name}`, tensor);
+    writeSafetensors(path, all, metadata);
+  });
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Tensor } from "./tensor.ts";
 
-/** What has tensors by name and takes them back: modules, optimizers, averages. */
+/** What has tensors by name and takes them back: modules, optimizers, schedulers, averages. */
 export interface Stateful {
   stateDict(): ReadonlyMap<string, Tensor>;
   loadStateDict(source: ReadonlyMap<string, Tensor>): void;

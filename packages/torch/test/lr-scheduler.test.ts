@@ -1,13 +1,29 @@
-import { CosineAnnealingLR, LambdaLR, type LRScheduler, SGD, StepLR, tensor } from "@iqvae/torch";
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  CosineAnnealingLR,
+  LambdaLR,
+  type LRScheduler,
+  liveTensors,
+  load,
+  SGD,
+  StepLR,
+  save,
+  tensor,
+} from "@iqvae/torch";
+import { afterAll, describe, expect, test } from "vitest";
 import { readGoldens } from "./goldens.ts";
 
 const goldens = readGoldens("criteria.safetensors");
+const folder = mkdtempSync(join(tmpdir(), "scheduler-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+const path = join(folder, "run.safetensors");
 
 /** Two groups, one with a rate of its own. */
-const optimizer = () => {
+const optimizer = (lr = 0.01) => {
   const parameter = () => [tensor([0], { requiresGrad: true })];
-  return new SGD([{ params: parameter() }, { params: parameter(), lr: 0.5 }], { lr: 0.01 });
+  return new SGD([{ params: parameter() }, { params: parameter(), lr: 0.5 }], { lr });
 };
 
 const CASES: [name: string, make: (changed: SGD) => LRScheduler][] = [
@@ -30,13 +46,35 @@ describe("schedules against PyTorch", () => {
     }
   });
 
-  test.each(CASES)("%s goes on where a run was interrupted", (_, make) => {
-    const [alone, stopped] = [optimizer(), optimizer()];
-    const [whole, later] = [make(alone), make(stopped)];
-    for (let step = 0; step < 7; step++) whole.step();
-    later.lastEpoch = 6;
-    later.step();
-    expect(later.getLastLr()).toEqual(whole.getLastLr());
+  test.each(CASES)("%s goes on from a file, with PyTorch's rates at once and in all later steps", (name, make) => {
+    const wanted = goldens.get(name)!.get("curve")!.get("rates")!.tolist() as number[][];
+    const first = optimizer();
+    const scheduler = make(first);
+    for (const [steps, rates] of wanted.entries()) {
+      save({ scheduler }, path);
+      const second = optimizer(1); // a run that goes on may have been given another rate
+      const later = make(second);
+      load(path, { scheduler: later });
+      expect([later.lastEpoch, later.baseLrs]).toEqual([steps, [0.01, 0.5]]);
+      expect(second.paramGroups.map(({ lr }) => lr)).toEqual(first.paramGroups.map(({ lr }) => lr));
+      for (const [i, rate] of rates.entries()) expect(second.paramGroups[i]!.lr).toBeCloseTo(rate, 12);
+      scheduler.step();
+      later.step();
+      expect(later.getLastLr()).toEqual(scheduler.getLastLr());
+    }
+  });
+
+  test("a rate that was set by hand is loaded, too, and other groups are refused", () => {
+    const [first, second] = [optimizer(), optimizer()];
+    const [scheduler, later] = [new StepLR(first, 2), new StepLR(second, 2)];
+    first.lr = 0.3;
+    const before = liveTensors();
+    save({ scheduler }, path);
+    load(path, { scheduler: later });
+    expect([later.getLastLr(), liveTensors()]).toEqual([[0.3, 0.3], before]);
+    const single = new StepLR(new SGD([tensor([0], { requiresGrad: true })], { lr: 1 }), 2);
+    expect(() => load(path, { scheduler: single })).toThrow(/'scheduler'.*'baseLrs' has shape \[2\].*\[1\]/);
+    expect(single.getLastLr()).toEqual([1]);
   });
 
   test("lengths that mean nothing are errors", () => {

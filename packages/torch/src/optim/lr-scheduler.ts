@@ -1,3 +1,6 @@
+import { scope } from "../scope.ts";
+import { checkStateDict, type Stateful } from "../state-dict.ts";
+import { type Tensor, tensor } from "../tensor.ts";
 import type { Optimizer } from "./optimizer.ts";
 
 /** What a schedule changes: an optimizer, of which it sees the rates of the groups. */
@@ -7,19 +10,23 @@ export type Schedulable = Pick<Optimizer<{ lr: number }, unknown>, "lr"> & {
 
 /**
  * Sets the learning rate of each group of an optimizer, as PyTorch's: {@link step} after each epoch, or after each step of the
- * optimizer. The rate is computed from the number of steps and the rate that the group had at first, so nothing adds up; a run that
- * goes on sets {@link lastEpoch} and calls `step()`.
+ * optimizer. The rate is computed from the number of steps and the rate that the group had at first, so nothing adds up. A run that
+ * goes on loads the scheduler beside the optimizer, whose own state has no rates: `load("run.safetensors", { net, optimizer, scheduler })`.
  */
-export abstract class LRScheduler {
+export abstract class LRScheduler implements Stateful {
   /** How often {@link step} was called. */
   lastEpoch = 0;
-  /** The rates that the groups had at first. */
-  readonly baseLrs: readonly number[];
+  #baseLrs: readonly number[];
   readonly #optimizer: Schedulable;
 
   constructor(optimizer: Schedulable) {
     this.#optimizer = optimizer;
-    this.baseLrs = optimizer.paramGroups.map(({ lr }) => lr);
+    this.#baseLrs = optimizer.paramGroups.map(({ lr }) => lr);
+  }
+
+  /** The rates that the groups had at first. */
+  get baseLrs(): readonly number[] {
+    return this.#baseLrs;
   }
 
   /** The rate of a group that began with `base`, after so many steps. */
@@ -35,10 +42,35 @@ export abstract class LRScheduler {
     return this.#optimizer.paramGroups.map(({ lr }) => lr);
   }
 
+  /** The number of steps, and the first and the present rates. How the rates change is not part of it. */
+  stateDict(): Map<string, Tensor> {
+    const float64 = (values: number | readonly number[]) => tensor(values, { dtype: "float64", device: "cpu" });
+    return new Map([
+      ["lastEpoch", float64(this.lastEpoch)],
+      ["baseLrs", float64(this.#baseLrs)],
+      ["lastLr", float64(this.getLastLr())],
+    ]);
+  }
+
+  /**
+   * Goes on where {@link stateDict} was taken, and gives the groups of the optimizer the rates that they had there.
+   *
+   * @throws Error for a state of another number of groups; nothing is changed then
+   */
+  loadStateDict(source: ReadonlyMap<string, Tensor>): void {
+    scope(() => {
+      checkStateDict("the state does not fit the scheduler", this.stateDict(), source);
+      this.lastEpoch = source.get("lastEpoch")!.item() as number;
+      this.#baseLrs = source.get("baseLrs")!.tolist() as number[];
+      const rates = source.get("lastLr")!.tolist() as number[];
+      for (const [i, group] of this.#optimizer.paramGroups.entries()) group.lr = rates[i]!;
+    });
+  }
+
   /** Sets the rates for the present number of steps. */
   protected apply(): void {
     for (const [i, group] of this.#optimizer.paramGroups.entries())
-      group.lr = this.rate(this.baseLrs[i]!, this.lastEpoch);
+      group.lr = this.rate(this.#baseLrs[i]!, this.lastEpoch);
   }
 }
 

@@ -92,7 +92,7 @@ export abstract class Optimizer<O extends { lr: number }, S> {
     for (const { params } of this.paramGroups) for (const parameter of params.values()) parameter.grad = undefined;
   }
 
-  /** What is remembered of each parameter, as `NAME.WHAT`. Settings, such as the learning rate, are not part of it. */
+  /** What is remembered of each parameter, as `NAME.WHAT`. Settings, such as the learning rate, are not part of it: a scheduler saves that. */
   stateDict(): Map<string, Tensor> {
     const out = new Map<string, Tensor>();
     for (const [name, state] of this.#all())
