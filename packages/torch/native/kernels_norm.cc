@@ -114,14 +114,35 @@ Shape shape_of(const Tensor& x, int64_t groups) { return {x.size(2) * x.size(3),
 const Bf16* bits(const Tensor& tensor) { return reinterpret_cast<const Bf16*>(tensor.data_ptr<at::BFloat16>()); }
 Bf16* bits(Tensor& tensor) { return reinterpret_cast<Bf16*>(tensor.data_ptr<at::BFloat16>()); }
 
+// The gradients by operators that have derivatives themselves.
+torch::autograd::tensor_list composed_backward(const Tensor& x, const Tensor& dy, const Tensor& weight, const Tensor& bias, const Shape& shape,
+                                               double eps, bool silu) {
+  const auto by_group = [&](const Tensor& tensor) { return tensor.reshape({x.size(0), shape.groups, -1}); };
+  const auto by_channel = [](const Tensor& tensor) { return tensor.reshape({1, -1, 1, 1}); };
+  const Tensor images = by_group(x.to(at::kFloat));
+  const Tensor centered = images.sub(images.mean(2, true));
+  const Tensor rstd = centered.square().mean(2, true).add(eps).rsqrt(), normal = centered.mul(rstd);
+  const Tensor planes = normal.reshape(x.sizes());
+  Tensor dz = dy.to(at::kFloat);
+  if (silu) {
+    const Tensor z = planes.mul(by_channel(weight)).add(by_channel(bias)), gate = z.sigmoid();
+    dz = dz.mul(gate).mul(z.mul(gate.neg().add(1)).add(1));
+  }
+  const Tensor slopes = by_group(dz.mul(by_channel(weight)));
+  const Tensor inner = slopes.sub(slopes.mean(2, true)).sub(normal.mul(normal.mul(slopes).mean(2, true)));
+  const Tensor dx = inner.mul(rstd).reshape(x.sizes()).to(x.scalar_type());
+  return {dx, dz.mul(planes).sum({0, 2, 3}), dz.sum({0, 2, 3}), Tensor(), Tensor(), Tensor()};
+}
+
 struct FusedNorm : torch::autograd::Function<FusedNorm> {
-  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& input, const Tensor& weight, const Tensor& bias,
-                        int64_t groups, double eps, bool silu) {
-    const Tensor x = input.contiguous(at::MemoryFormat::ChannelsLast).resolve_neg();
+  // x comes in channels_last: a copy made in here would be saved without its history, which second derivatives need.
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t groups,
+                        double eps, bool silu) {
     Tensor y = at::empty_like(x, x.options(), at::MemoryFormat::ChannelsLast);
     Tensor mean = at::empty({x.size(0), groups}, weight.options()), rstd = at::empty_like(mean);
     context->save_for_backward({x, weight, bias, mean, rstd});
     context->saved_data["groups"] = groups;
+    context->saved_data["eps"] = eps;
     context->saved_data["silu"] = silu;
     if (x.is_meta()) return y;
     if (x.is_cuda()) {
@@ -138,14 +159,14 @@ struct FusedNorm : torch::autograd::Function<FusedNorm> {
   }
 
   static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context, torch::autograd::tensor_list gradients) {
-    // What the kernel computes has no graph: second derivatives would silently be zero.
-    TORCH_CHECK(!at::GradMode::is_enabled(), "group_norm_silu has no second derivative; compose aten::group_norm and aten::silu for createGraph");
     const auto saved = context->get_saved_variables();
     const Tensor &x = saved[0], &weight = saved[1], &bias = saved[2], &mean = saved[3], &rstd = saved[4];
-    const Tensor dy = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast).resolve_neg();
-    Tensor dx = at::empty_like(x, x.options(), at::MemoryFormat::ChannelsLast);
     const Shape shape = shape_of(x, context->saved_data["groups"].toInt());
     const bool silu = context->saved_data["silu"].toBool();
+    // What the kernel computes has no graph: second derivatives would silently be zero.
+    if (at::GradMode::is_enabled()) return composed_backward(x, gradients[0], weight, bias, shape, context->saved_data["eps"].toDouble(), silu);
+    const Tensor dy = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast).resolve_neg();
+    Tensor dx = at::empty_like(x, x.options(), at::MemoryFormat::ChannelsLast);
     Tensor dgamma = at::empty({x.size(0), shape.channels}, weight.options()), dbeta = at::empty_like(dgamma);
     if (x.is_meta()) return {dx, dgamma.sum(0), dbeta.sum(0), Tensor(), Tensor(), Tensor()};
     if (x.is_cuda()) {
@@ -164,7 +185,7 @@ struct FusedNorm : torch::autograd::Function<FusedNorm> {
 };
 
 Tensor group_norm_silu(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t groups, double eps, bool silu) {
-  TORCH_CHECK(x.dim() == 4, "group_norm_silu expects [B, C, H, W], but got ", x.dim(), " dimensions");
+  TORCH_CHECK(x.dim() >= 2, "group_norm_silu expects [B, C, …], but got ", x.dim(), " dimensions");
   TORCH_CHECK(groups > 0 && x.size(1) % groups == 0, x.size(1), " channels do not divide into ", groups, " groups");
   TORCH_CHECK(weight.dim() == 1 && weight.size(0) == x.size(1) && bias.sizes() == weight.sizes(), "group_norm_silu of ", x.size(1),
               " channels expects as many weights and biases, but got ", weight.sizes(), " and ", bias.sizes());
@@ -174,9 +195,9 @@ Tensor group_norm_silu(const Tensor& x, const Tensor& weight, const Tensor& bias
               "group_norm_silu expects dense tensors, but got the layouts ", x.layout(), ", ", weight.layout(), " and ", bias.layout());
   kernels::check_one_device("group_norm_silu", {x, weight, bias});
   const bool covered = x.is_cpu() || x.is_meta() || cuda_kernels::can_normalize(x);
-  const bool fused = covered && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && weight.scalar_type() == at::kFloat &&
+  const bool fused = covered && x.dim() == 4 && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && weight.scalar_type() == at::kFloat &&
                      bias.scalar_type() == at::kFloat && weight.is_contiguous() && bias.is_contiguous() && !weight.is_neg() && !bias.is_neg() && x.numel() > 0;
-  if (fused) return FusedNorm::apply(x, weight, bias, groups, eps, silu);
+  if (fused) return FusedNorm::apply(x.contiguous(at::MemoryFormat::ChannelsLast).resolve_neg(), weight, bias, groups, eps, silu);
   const Tensor wide = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
   const Tensor normal = at::group_norm(wide, groups, weight.to(wide.scalar_type()), bias.to(wide.scalar_type()), eps);
   return (silu ? at::silu(normal) : normal).to(x.scalar_type());

@@ -30,7 +30,8 @@ export class LayerNorm extends Module {
 
 /**
  * Normalizes each group of channels of each image, then scales and shifts by channel, optionally followed by SiLU
- * (`x·sigmoid(x)`): `[B, C, H, W] → [B, C, H, W]` in the input's dtype and layout. Fused on the CPU and on CUDA devices.
+ * (`x·sigmoid(x)`): `[B, C, …] → [B, C, …]` in the input's dtype. Images are in `channels_last`, and fused on the CPU and on CUDA
+ * devices; second derivatives are composed.
  */
 export class GroupNorm extends Module {
   readonly weight: Tensor;
