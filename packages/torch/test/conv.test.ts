@@ -56,6 +56,17 @@ describe("fused.conv2d is aten.conv2d up to rounding, and so are its gradients",
   });
 });
 
+test.each([{}, { stride: 2, padding: 1 }, { dilation: 2 }, { groups: 2 }])(
+  "no images give none, and gradients of zero: %j",
+  (options) => {
+    const layer = new Conv2d(4, 8, 3, options);
+    const y = layer.forward(aten.zeros([0, 4, 6, 6]));
+    expect(y.shape).toEqual([0, ...layer.forward(aten.zeros([1, 4, 6, 6])).shape.slice(1)]);
+    y.sum().backward();
+    expect(layer.weight.grad!.abs().sum().item()).toBe(0);
+  },
+);
+
 test("other kernels, strides, paddings, types and few channels go to libtorch", () => {
   const cases: [number[], number[], number, number][] = [
     [[1, 16, 6, 6], [16, 16, 3, 3], 2, 1],

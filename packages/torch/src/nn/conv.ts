@@ -116,9 +116,11 @@ export class Conv2d extends Module {
 
   forward(x: Tensor): Tensor {
     const padded = padEnds(x, this.#more);
+    const { bias } = this;
+    // Without images, libtorch 1.13 fails where weights are in channels_last.
+    const weight = padded.numel() > 0 ? this.weight : this.weight.contiguous();
     if (this.#groups === 1 && this.#dilation.every((step) => step === 1))
-      return ops.fused.conv2d(padded, this.weight, this.bias, this.#stride, this.#sides);
-    const { weight, bias } = this;
+      return ops.fused.conv2d(padded, weight, bias, this.#stride, this.#sides);
     return ops.aten.conv2d(padded, weight, bias, this.#stride, this.#sides, this.#dilation, this.#groups);
   }
 }
