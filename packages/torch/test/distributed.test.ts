@@ -128,13 +128,34 @@ describe.concurrent("what can go wrong", () => {
     const port = await freePort();
     const alone = (rank: number) => runOne([script, "join", "2"], launcherEnv(rank, 2, port));
     for (const rank of [1, 0]) {
-      const { said, code } = await alone(rank);
+      const { said, code, stderr } = await alone(rank);
+      expect(stderr).toBe("");
       const { name, message } = said[0] as Failure;
       expect([name, code]).toEqual(["GroupError", 1]);
       expect(message).toContain(`Rank ${rank} of 2`);
       expect(message).toContain(`127.0.0.1:${port}`);
       expect(message).toContain(rank === 0 ? "WORLD_SIZE" : "MASTER_ADDR");
     }
+  });
+
+  test.each([
+    ["one of three is missing", [3, 3], /^Rank (\d) of 3 .* Within 2 s not all of 3 ranks came .*Socket Timeout/],
+    ["two say other sizes", [2, 3], /^Rank (\d) of \d .* Not all of \d ranks came .*gloo/],
+  ])("%s: no rank says that rank 0 did not answer", async (_, sizes, message) => {
+    const port = await freePort();
+    const ended = sizes.map((size, rank) => runOne([script, "join", "2"], launcherEnv(rank, size, port)));
+    for (const [rank, { said, stderr }] of (await Promise.all(ended)).entries()) {
+      const failure = said[0] as Failure;
+      expect([failure.name, message.exec(failure.message)?.[1], stderr]).toEqual(["GroupError", `${rank}`, ""]);
+      expect(failure.message).toContain("WORLD_SIZE");
+      expect(failure.message).not.toContain("no store");
+    }
+  });
+
+  test("a time-out that nothing can wait for", () => {
+    const launch = { ...launchOf({}), size: 2 };
+    for (const timeout of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 1e10])
+      expect(() => initProcessGroup({ launch, timeout })).toThrow(new RegExp(`up to 1000000 .*${timeout}`));
   });
 
   test("the port is taken", async () => {

@@ -46,9 +46,9 @@ export function joinPeers(device: string, threads: number | undefined): Peers | 
 
 function timeoutOf({ IQVAE_GROUP_TIMEOUT: text }: NodeJS.ProcessEnv): number {
   const seconds = Number(text ?? 600);
-  if (seconds > 0) return seconds;
+  if (seconds > 0 && seconds <= 1e6) return seconds;
   throw new RangeError(
-    `IQVAE_GROUP_TIMEOUT is '${text}', but must be a number of seconds above 0, after which a process is given up.`,
+    `IQVAE_GROUP_TIMEOUT is '${text}', but must be a number of seconds above 0 and up to a million, after which a process is given up.`,
   );
 }
 

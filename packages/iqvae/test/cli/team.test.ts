@@ -1,6 +1,6 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { exitCodeOf } from "../../src/cli/local-processes.ts";
-import { takeOwnDevice } from "../../src/cli/team.ts";
+import { joinPeers, takeOwnDevice } from "../../src/cli/team.ts";
 
 /** What CUDA_VISIBLE_DEVICES is after it was `before`, in process 2 of 4 on a machine. */
 function visible(before: string | undefined, launch: Record<string, string> = {}): string | undefined {
@@ -25,6 +25,20 @@ describe("the CUDA device of a process", () => {
     takeOwnDevice(alone);
     expect(alone).toEqual({});
   });
+});
+
+afterEach(() => vi.unstubAllEnvs());
+
+test.each(["0", "-1", "soon", "Infinity", "1e10"])("IQVAE_GROUP_TIMEOUT of %s is refused", (text) => {
+  const launcher = {
+    RANK: "0",
+    WORLD_SIZE: "2",
+    MASTER_ADDR: "127.0.0.1",
+    MASTER_PORT: "1",
+    IQVAE_GROUP_TIMEOUT: text,
+  };
+  for (const [name, value] of Object.entries(launcher)) vi.stubEnv(name, value);
+  expect(() => joinPeers("cpu", undefined)).toThrow(new RegExp(`IQVAE_GROUP_TIMEOUT is '${text}'.*million`));
 });
 
 test.each([

@@ -14,7 +14,7 @@ export interface ProcessGroup extends Launch {
 export interface ProcessGroupOptions {
   /** Who this process is; default: what the launcher's variables say. */
   readonly launch?: Launch;
-  /** Seconds after which whoever waits for the others gives up, at the start and later. Default 600. */
+  /** Seconds after which whoever waits for the others gives up, at the start and later: up to a million. Default 600. */
   readonly timeout?: number;
   /** NCCL for tensors of CUDA devices, where the addon was built with it. Default false: Gloo for all. */
   readonly nccl?: boolean;
@@ -26,6 +26,8 @@ export class GroupError extends Error {
 }
 
 const USUAL_TIMEOUT = 600;
+/** What waits below counts milliseconds in 32 bits. */
+const LONGEST_TIMEOUT = 1e6;
 
 let current: ProcessGroup | undefined;
 let broken: string | undefined;
@@ -44,7 +46,10 @@ export function initProcessGroup(options: ProcessGroupOptions = {}): ProcessGrou
   const { launch = launchOf(), timeout = USUAL_TIMEOUT, nccl = false } = options;
   if (current !== undefined)
     throw new Error("initProcessGroup: this process is in a group already; leave it by destroyProcessGroup()");
-  if (!(timeout > 0)) throw new RangeError(`initProcessGroup expects a timeout above 0 seconds, but got ${timeout}`);
+  if (!(timeout > 0 && timeout <= LONGEST_TIMEOUT))
+    throw new RangeError(
+      `initProcessGroup expects a timeout above 0 and up to ${LONGEST_TIMEOUT} seconds, but got ${timeout}`,
+    );
   if (launch.size > 1) join(launch, timeout, nccl);
   current = { ...launch, timeout, nccl: nccl && launch.size > 1 };
   broken = undefined;
@@ -54,7 +59,7 @@ export function initProcessGroup(options: ProcessGroupOptions = {}): ProcessGrou
 function join(launch: Launch, timeout: number, nccl: boolean): void {
   const { rank, size, address, port } = launch;
   // Read when libtorch is loaded. What they would say of lost connections is in the errors.
-  process.env.GLOG_minloglevel ??= "2";
+  process.env.GLOG_minloglevel ??= "3";
   process.env.TORCH_CPP_LOG_LEVEL ??= "ERROR";
   const host = /^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(address) ? address : "";
   try {
@@ -73,10 +78,17 @@ function whyNotJoined({ rank, size, address, port }: Launch, timeout: number, re
   if (/address already in use|EADDRINUSE/i.test(reason))
     return `Port ${port} of ${address} is taken, perhaps by another training: set MASTER_PORT to a free one for all ranks. (${reason})`;
   if (/no c10d|built without NCCL/.test(reason)) return reason;
-  const met = `Within ${timeout} s `;
-  return rank === 0
-    ? `${met}not all of ${size} ranks came to ${address}:${port}: did one fail before, is WORLD_SIZE right, can ${address} be reached? (${reason})`
-    : `${met}no store of rank 0 answered at ${address}:${port}: is rank 0 running, and are MASTER_ADDR and MASTER_PORT those of its machine? (${reason})`;
+  const late = isLate(reason);
+  if (rank > 0 && hasNoStore(reason))
+    return `${late ? `Within ${timeout} s no` : "No"} store of rank 0 answered at ${address}:${port}: is rank 0 running, and are MASTER_ADDR and MASTER_PORT those of its machine? (${reason})`;
+  return `${late ? `Within ${timeout} s not` : "Not"} all of ${size} ranks came to ${address}:${port}: did one fail before, is WORLD_SIZE right for all, or have two the same rank? Can ${address} be reached? (${reason})`;
+}
+
+const isLate = (reason: string): boolean => /time(d)? ?out/i.test(reason);
+
+/** Gloo connects the ranks to each other, which have found the store by then. */
+function hasNoStore(reason: string): boolean {
+  return /client socket has|connection refused/i.test(reason) && !/gloo/.test(reason);
 }
 
 function leaveAtExit(): void {
@@ -158,8 +170,7 @@ export function collective<T>(name: string, together: (group: ProcessGroup) => T
   } catch (error) {
     const reason = ((error as Error).cause as Error | undefined)?.message.trim() ?? (error as Error).message;
     if (isWrongUse(reason)) throw error;
-    const late = /time(d)? ?out/i.test(reason);
-    broken = late
+    broken = isLate(reason)
       ? `in ${name} no answer came within ${timeout} s: another rank hangs, or its machine is gone. (${reason})`
       : `in ${name} it lost another one, which says itself why it ended. (${reason})`;
     throw new GroupError(`Rank ${rank} of ${size} cannot go on: ${broken}`, { cause: error });
