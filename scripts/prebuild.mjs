@@ -41,12 +41,12 @@ export async function prebuild(to = PREBUILT) {
       [await buildKernels(join(root, "packages/iqvae"), { libtorch, compiler }), "kernels.so"],
     ]) {
       const objects = info.objects.map((object) => join(dirname(library), "objects", object));
-      await compile(compiler.command, ["-o", join(work, file), ...objects, ...link, "-s"]);
+      await compile(compiler, ["-o", join(work, file), ...objects, ...link, "-s"]);
     }
     const { compile: flags } = flagsFor(libtorch);
     const source = join(root, "packages/torch/native/prebuilt/preload.cc");
     const shared = process.platform === "darwin" ? ["-dynamiclib", "-undefined", "dynamic_lookup"] : ["-shared"];
-    await compile(compiler.command, [...flags, ...shared, source, "-o", join(work, "preload.node"), "-ldl", "-s"]);
+    await compile(compiler, [...flags, ...shared, source, "-o", join(work, "preload.node"), "-ldl", "-s"]);
     copyFileSync(join(root, "LICENSE"), join(work, "LICENSE"));
     writeFileSync(
       join(work, "README.md"),
@@ -72,7 +72,8 @@ export async function prebuild(to = PREBUILT) {
   }
 }
 
-async function compile(command, args) {
+async function compile({ command, args: own }, more) {
+  const args = [...own, ...more];
   const { ok, output } = await runCaptured(command, args);
   if (!ok) throw new Error(`${command} ${args.join(" ")} failed:\n\n${output}`);
 }

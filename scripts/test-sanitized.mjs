@@ -28,9 +28,9 @@ const tests = (folder) =>
     .map((name) => join(folder, name));
 
 /** The runtimes that have to be there before everything else; libstdc++ too, since Node.js hides its own from them. */
-function runtimes({ command }) {
+function runtimes({ command, args }) {
   return ["libasan.so", "libubsan.so", "libstdc++.so.6"].map((name) => {
-    const path = spawnSync(command, [`-print-file-name=${name}`], { encoding: "utf8" }).stdout.trim();
+    const path = spawnSync(command, [...args, `-print-file-name=${name}`], { encoding: "utf8" }).stdout.trim();
     if (!existsSync(path)) throw new Error(`${command} has no ${name}: name a GCC that has it by the variable CXX`);
     return path;
   });

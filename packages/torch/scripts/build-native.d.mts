@@ -13,7 +13,7 @@ interface BuildOptions {
   build?: string;
   name?: string;
   libtorch?: Libtorch;
-  compiler?: { command: string; version: string };
+  compiler?: { command: string; args?: string[]; version: string };
   flags?: string[];
   takes?: (seconds: number) => void;
 }

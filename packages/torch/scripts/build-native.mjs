@@ -1,5 +1,16 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { availableParallelism } from "node:os";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -51,11 +62,11 @@ export const selectionKey = (env = process.env) => (env.LIBTORCH ? resolve(env.L
  * @param {string} [options.build] the folder to build in
  * @param {string} [options.name] the library's file name
  * @param {import("./locate-libtorch.mjs").Libtorch} [options.libtorch]
- * @param {{ command: string, version: string }} [options.compiler]
+ * @param {{ command: string, args?: string[], version: string }} [options.compiler]
  * @param {string[]} [options.flags] more of them, for compiling and linking
  * @param {(seconds: number) => void} [options.takes] told about how long it will take, where there is anything to compile
  * @returns {Promise<{ library: string, info: object, compiled: string[] }>} `compiled` is empty when all was up to date
- * @throws {Error} no libtorch, no compiler, or the compiler's last words
+ * @throws {Error} no libtorch, no compiler, no sources, or the compiler's last words
  */
 export async function buildNative({
   native = ownSources,
@@ -73,17 +84,13 @@ export async function buildNative({
   const usual = flagsFor(libtorch);
   const flags = { compile: [...usual.compile, ...more], link: [...usual.link, ...more] };
   const folder = join(build, `${libtorch.version}-${hash(...libtorch.libDirs, ...libtorch.includeDirs)}`);
+  const sources = sourcesIn(native);
   mkdirSync(join(folder, "objects"), { recursive: true });
 
-  const named = (folder, ending) =>
-    readdirSync(folder)
-      .filter((file) => file.endsWith(ending))
-      .sort()
-      .map((file) => join(folder, file));
   const headers = [...new Set([native, ownSources])].flatMap((folder) => named(folder, ".h"));
   const compile = [...flags.compile, `-I${ownSources}`];
-  const shared = hash(compiler.version, libtorch.version, ...compile, ...headers.map((header) => read(header)));
-  const sources = named(native, ".cc");
+  const { command, args = [], version } = compiler;
+  const shared = hash(version, ...args, libtorch.version, ...compile, ...headers.map((header) => read(header)));
   const objects = sources.map((source) => {
     // What only one file needs must not have all others compiled anew.
     const { flags = [], headers = [] } = OWN_FLAGS[basename(source)]?.(libtorch, native) ?? {};
@@ -97,9 +104,10 @@ export async function buildNative({
     return { source, flags, object: join(folder, "objects", `${basename(source)}-${own}.o`) };
   });
   const missing = objects.filter(({ object }) => !existsSync(object));
+  if (missing.length > 0) for (const each of [folder, join(folder, "objects")]) accessSync(each, constants.W_OK);
   if (missing.length > 0) takes((missing.length * SECONDS_A_FILE) / Math.min(missing.length, availableParallelism()));
   await inParallel(missing, ({ source, flags, object }) =>
-    compileOne(compiler.command, [...compile, ...flags], source, object),
+    compileOne(command, [...args, ...compile, ...flags], source, object),
   );
 
   const library = join(folder, name);
@@ -107,12 +115,25 @@ export async function buildNative({
   const text = JSON.stringify(info, null, 2);
   const infoFile = join(folder, "info.json");
   if (!existsSync(library) || !existsSync(infoFile) || read(infoFile) !== text) {
-    await link(compiler.command, info, objects, library);
+    await link(compiler, info, objects, library);
     writeAside(infoFile, text);
     removeOld(join(folder, "objects"), info.objects);
   }
   select(build, library);
   return { library, info, compiled: missing.map(({ source }) => basename(source)) };
+}
+
+const named = (folder, ending) =>
+  readdirSync(folder)
+    .filter((file) => file.endsWith(ending))
+    .sort()
+    .map((file) => join(folder, file));
+
+/** @throws {Error} where there are none */
+function sourcesIn(native) {
+  const sources = existsSync(native) ? named(native, ".cc") : [];
+  if (sources.length === 0) throw new Error(`Expected C++ to build in ${native}/*.cc, but there is none.`);
+  return sources;
 }
 
 /** A source and those that it includes, which are compiled as one. */
@@ -130,10 +151,10 @@ async function compileOne(command, flags, source, object) {
   renameSync(aside, object);
 }
 
-async function link(command, { flags }, objects, library) {
+async function link({ command, args = [] }, { flags }, objects, library) {
   const aside = `${library}.${process.pid}`;
   const inputs = objects.map(({ object }) => object);
-  const { ok, output } = await runCaptured(command, ["-o", aside, ...inputs, ...flags.link]);
+  const { ok, output } = await runCaptured(command, [...args, "-o", aside, ...inputs, ...flags.link]);
   if (!ok) throw new Error(explain(`Linking ${library}`, command, output));
   renameSync(aside, library);
 }
@@ -226,16 +247,32 @@ function report({ library, info, compiled }, more = "") {
  */
 export async function buildCommand(folders) {
   try {
+    const beside = join(packageRoot, "..", "..", "iqvae");
+    const inside = folders.length === 0 && isInstalled && existsSync(join(beside, "native")) ? [beside] : folders;
+    const all = inside.map((folder) => resolve(folder));
+    for (const folder of all) sourcesIn(join(folder, "native")); // before what takes minutes
     const addon = await buildNative();
     const types = await generateTypes(addon.library);
     report(addon, types ? ", types generated" : "");
-    const beside = join(packageRoot, "..", "..", "iqvae");
-    const all = folders.length === 0 && isInstalled && existsSync(join(beside, "native")) ? [beside] : folders;
-    for (const folder of all) report(await buildKernels(resolve(folder)));
+    for (const folder of all) report(await buildKernels(folder));
   } catch (error) {
-    console.error(error.message);
+    console.error(DENIED.has(error.code) ? whoMay(error) : error.message);
     process.exitCode = 1;
   }
+}
+
+const DENIED = new Set(["EACCES", "EPERM", "EROFS"]);
+
+/** What to do about a folder that this user may not write to. */
+function whoMay({ code, path }) {
+  let folder = path;
+  while (!existsSync(folder)) folder = dirname(folder);
+  const { uid } = statSync(folder);
+  const what =
+    code === "EROFS"
+      ? "it is on a read-only file system. Make it writable for the build"
+      : `it belongs to ${uid === 0 ? "root" : `user ${uid}`}. Run the same command once as that user`;
+  return `What is built belongs in ${path}, where this user may not write (${code}): ${what}, after which all can use it.`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await buildCommand(process.argv.slice(2));

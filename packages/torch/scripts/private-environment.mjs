@@ -172,7 +172,7 @@ function freeBytes(folder) {
 /** Without a terminal nobody can agree: the command that does is named. */
 async function askInTerminal(question) {
   if (!process.stdin.isTTY) {
-    console.log("To agree without being asked: npx @iqvae/torch setup --yes");
+    console.log("To agree without being asked, say --yes.");
     return false;
   }
   const terminal = createInterface({ input: process.stdin, output: process.stdout });

@@ -17,19 +17,22 @@ const installCommands = [
 export const runs = (command) => spawnSync(command, ["--version"], { stdio: "ignore" }).status === 0;
 
 /**
- * The C++ compiler: `CXX`, else the first of the usual names.
- * @returns {{ command: string, version: string }}
- * @throws {Error} with the command that installs one on this platform
+ * The C++ compiler: `CXX`, else the first of the usual names. As for make, `CXX` may have arguments: `ccache g++`, `g++ -m64`.
+ * @returns {{ command: string, args: string[], version: string }}
+ * @throws {Error} with the command that installs one on this platform, unless `CXX` is what is wrong
  */
 export function findCompiler(env = process.env) {
-  for (const command of env.CXX ? [env.CXX] : ["c++", "g++", "clang++"]) {
-    const { status, stdout } = spawnSync(command, ["--version"], { encoding: "utf8" });
-    if (status === 0) return { command, version: stdout.split("\n")[0] };
+  const named = env.CXX?.trim();
+  // A path may have spaces, too.
+  for (const [command, ...args] of named ? [[named], named.split(/\s+/)] : [["c++"], ["g++"], ["clang++"]]) {
+    const { status, stdout } = spawnSync(command, [...args, "--version"], { encoding: "utf8" });
+    if (status === 0) return { command, args, version: stdout.split("\n")[0] };
   }
+  const needed = "A C++ compiler is needed to build the libtorch addon, but";
+  if (named) throw new Error(`${needed} CXX=${env.CXX} does not run. Correct CXX, or unset it to have one looked for.`);
   const install =
     installCommands.find(([manager]) => runs(manager))?.[1] ?? "your system's package manager (g++ or clang++)";
-  const tried = env.CXX ? `CXX=${env.CXX} does not run` : "none of c++, g++, clang++ runs";
-  throw new Error(`A C++ compiler is needed to build the libtorch addon, but ${tried}. Install one: ${install}`);
+  throw new Error(`${needed} none of c++, g++, clang++ runs. Install one: ${install}`);
 }
 
 /**

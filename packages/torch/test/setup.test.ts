@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -16,6 +16,7 @@ import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { buildNative } from "../scripts/build-native.mjs";
 import { blasFolder, type Libtorch, locateLibtorch } from "../scripts/locate-libtorch.mjs";
+import { findCompiler } from "../scripts/toolchain.mjs";
 import { builtLibrary } from "../src/built.ts";
 
 let temp: string;
@@ -239,6 +240,41 @@ describe("buildNative", () => {
     const second = await buildNative({ ...options, libtorch: { ...options.libtorch, version: "2.9.9" } });
     expect(second.library).not.toBe(first.library);
     expect(readFileSync(first.library).length).toBeGreaterThan(0);
+  });
+
+  test("gives the compiler the arguments of CXX, and compiles anew for others", async () => {
+    const options = project();
+    const log = join(temp, "log");
+    const wrapper = write(join(temp, "my wrapper"), `#!/bin/sh\necho "$*" >> '${log}'\nexec "$@"\n`);
+    symlinkSync(wrapper, join(temp, "wrapper"));
+    const named = findCompiler().command;
+    await buildNative({ ...options, compiler: findCompiler({ CXX: ` ${join(temp, "wrapper")}  ${named} -DA ` }) });
+    const lines = readFileSync(log, "utf8").trim().split("\n");
+    expect(lines).toHaveLength(4); // its version, two files, a library
+    for (const line of lines) expect(line.startsWith(`${named} -DA `)).toBe(true);
+    const compiler = findCompiler({ CXX: `${join(temp, "wrapper")} ${named} -DB` });
+    expect((await buildNative({ ...options, compiler })).compiled).toHaveLength(2);
+    write(wrapper, "#!/bin/sh\necho mine\n");
+    expect(findCompiler({ CXX: wrapper })).toEqual({ command: wrapper, args: [], version: "mine" });
+  });
+
+  test("a CXX that does not run is named, and nothing else is to be installed", () => {
+    for (const CXX of ["/nowhere/g++ -m64", "false"]) {
+      expect(() => findCompiler({ CXX })).toThrow(`CXX=${CXX} does not run`);
+      expect(() => findCompiler({ CXX })).not.toThrow(/[Ii]nstall/);
+    }
+  });
+
+  test("a folder without sources is named before anything is made", async () => {
+    const options = { ...project(), native: join(temp, "nowhere") };
+    await expect(buildNative(options)).rejects.toThrow(join(temp, "nowhere", "*.cc"));
+    expect(existsSync(options.build)).toBe(false);
+    const program = fileURLToPath(new URL("../bin/iqvae-torch.mjs", import.meta.url));
+    const { status, stdout, stderr } = spawnSync(process.execPath, [program, "build", temp, join(temp, "nowhere")], {
+      encoding: "utf8",
+    });
+    expect([status, stdout]).toEqual([1, ""]);
+    expect(stderr).toContain(join(temp, "nowhere", "native"));
   });
 
   test("shows the compiler's last words and what to do", async () => {
