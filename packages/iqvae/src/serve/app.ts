@@ -1,6 +1,6 @@
 import type { HttpBindings } from "@hono/node-server";
 import { serveStatic } from "@hono/node-server/serve-static";
-import { type Context, Hono, type MiddlewareHandler } from "hono";
+import { type Context, type Handler, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { secureHeaders } from "hono/secure-headers";
 import { givenKindOf } from "../data/index.ts";
@@ -72,6 +72,7 @@ export function createApp(service: Service): Hono<Env> {
     c.header("cache-control", "no-store");
     return c.json({ status, ...queue.load }, status === "ok" ? 200 : 503);
   });
+  app.all("/healthz", only("GET"));
 
   app.use(guard(token));
   app.get("/metrics", async (c) => {
@@ -85,9 +86,7 @@ export function createApp(service: Service): Hono<Env> {
     throw new Problem(413, `A body has ${limits.body} bytes at most; send a smaller picture or sound.`);
   };
   app.post("/v1/images", bodyLimit({ maxSize: limits.body, onError: tooLarge }), (c) => drawImages(c, service));
-  app.all("/v1/images", () => {
-    throw new Problem(405, "Images are asked for by POST.", { headers: { Allow: "POST" } });
-  });
+  app.all("/v1/images", only("POST"));
 
   app.get("/models/models.json", (c) => {
     c.header("cache-control", "no-cache");
@@ -97,10 +96,22 @@ export function createApp(service: Service): Hono<Env> {
   if (page === undefined)
     app.get("/", (c) => c.text("This server has no page; its API is described at /openapi.json.\n"));
   else app.use(fresh, serveStatic({ root: page }));
+  for (const path of ["/", "/metrics", "/openapi.json", "/v1/models", "/models/models.json", "/models/:name/:file"])
+    app.all(path, only("GET"));
   app.notFound((c) => {
     throw new Problem(404, `There is nothing at ${c.req.path}; what there is says /openapi.json.`);
   });
   return app;
+}
+
+/** Refuses all other methods. */
+function only(method: "GET" | "POST"): Handler {
+  const allow = method === "GET" ? "GET, HEAD" : method;
+  return (c) => {
+    throw new Problem(405, `${c.req.path} is asked for by ${method}, not by ${c.req.method}.`, {
+      headers: { Allow: allow },
+    });
+  };
 }
 
 /** What of a page has a hash in its name never changes; the rest is asked for again. */

@@ -15,10 +15,15 @@ const problem = (description: string) =>
   answer(description, { "application/problem+json": { schema: ref("Problem") } });
 const retryAfter = { "Retry-After": { description: "Seconds to wait", schema: { type: "integer" } } };
 
+const wrongMethod = { 405: problem("The method is none of those that Allow names") };
+
 /** What goes wrong on every route of the API. */
 const COMMON = {
   401: problem("The token is missing or wrong"),
+  421: problem("Asked by a name that is not this machine's, of a server without a token"),
   500: problem("A fault of the server"),
+  503: { ...problem("The models are being loaded"), headers: retryAfter },
+  ...wrongMethod,
 } as const;
 
 /** The OpenAPI description of a server, made of the schemas that it checks requests by. */
@@ -54,6 +59,7 @@ export function openApi(limits: Limits): Json {
             "What is sent back depends on Accept.",
           requestBody: { required: true, content: { "application/json": { schema: ref("ImageRequest") } } },
           responses: {
+            ...COMMON,
             200: answer("The images", {
               "application/json": { schema: ref("Images") },
               "image/png": { schema: { type: "string", format: "binary", description: "Where samples is 1" } },
@@ -63,11 +69,10 @@ export function openApi(limits: Limits): Json {
             400: problem("The body is not valid JSON"),
             406: problem("Accept names none of the forms of the answer"),
             413: problem("The body is too large"),
-            415: problem("The body is not application/json"),
+            415: problem("The body is not application/json, or is encoded"),
             422: problem("A field is wrong; errors says which"),
             429: { ...problem("Too many images wait"), headers: retryAfter },
-            503: { ...problem("The server is ending, starting again, or was not done in time"), headers: retryAfter },
-            ...COMMON,
+            503: { ...problem("The server is ending, starting, or was not done in time"), headers: retryAfter },
           },
         },
       },
@@ -93,6 +98,7 @@ export function openApi(limits: Limits): Json {
           responses: {
             200: answer("Yes", { "application/json": { schema: ref("Health") } }),
             503: answer("No", { "application/json": { schema: ref("Health") } }),
+            ...wrongMethod,
           },
         },
       },

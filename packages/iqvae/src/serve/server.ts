@@ -1,13 +1,15 @@
 import { once, setMaxListeners } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { getRequestListener, type HttpBindings } from "@hono/node-server";
+import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-server";
+import { problemOf } from "./answers.ts";
 import { createApp, type Service } from "./app.ts";
 import type { ServedModel } from "./catalog.ts";
 import { type Drawer, startDrawer } from "./drawer/drawer.ts";
 import { isLoopback } from "./guard.ts";
 import type { Limits } from "./limits.ts";
 import { createMeters } from "./meters.ts";
+import { Problem } from "./problem.ts";
 import { Queue } from "./queue.ts";
 
 export interface ServerOptions {
@@ -63,7 +65,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const ended = new AbortController();
   setMaxListeners(0, ended.signal); // each request listens
   let draining = false;
-  let answer: RequestListener = (_, response) => response.writeHead(503, { "Retry-After": "1" }).end();
+  let answer = listener(whileStarting);
   // The address first: whether it can be had is known at once, and whether the models can be loaded is not.
   const server = createServer((request, response) => answer(request, response));
   Object.assign(server, { headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT });
@@ -87,7 +89,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     onFault: (error) => log(error.stack ?? String(error)),
   };
   const { fetch } = createApp(service);
-  answer = getRequestListener((request, env) => fetch(request, env as HttpBindings));
+  answer = listener((request, env) => fetch(request, env as HttpBindings));
   const drain = async (seconds: number) => {
     draining = true;
     const closed = once(server, "close");
@@ -119,6 +121,27 @@ async function within(seconds: number, event: Promise<unknown>): Promise<boolean
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {
     timer = setTimeout(() => resolve(false), 1000 * seconds);
+/** What answers by `fetch`, and says what is wrong with requests that never come to it. */
+function listener(fetch: Parameters<typeof getRequestListener>[0]): RequestListener {
+  return getRequestListener(fetch, {
+    // For clients of HTTP/1.0, which may name no host. Browsers always do, whatever page asks.
+    hostname: "localhost",
+    errorHandler: (error) => problemOf(error instanceof RequestError ? unreadable(error) : error).response(),
+  });
+}
+
+function unreadable({ message }: RequestError): Problem {
+  return new Problem(400, `The request cannot be read: ${message}.`);
+}
+
+/** The answer until the models are loaded. */
+function whileStarting({ url }: Request): Response {
+  if (new URL(url).pathname !== "/healthz")
+    return new Problem(503, "The models are being loaded; ask again.", { headers: { "Retry-After": "1" } }).response();
+  const health = { status: "starting", waiting: 0, drawing: 0 };
+  return Response.json(health, { status: 503, headers: { "cache-control": "no-store" } });
+}
+
   });
   const inTime = await Promise.race([event.then(() => true), late]);
   clearTimeout(timer);

@@ -153,12 +153,23 @@ test("a body that is too large and does not say how large it is, is refused whil
   expect((await problemOf(response)).status).toBe(413);
 });
 
-test("what is not HTTP is answered by 400, and the server goes on", async () => {
-  const { port } = new URL(server.url);
-  const answer = await new Promise<string>((resolve) => {
-    let text = "";
-    const socket = connect(Number(port), "127.0.0.1", () => socket.write("PAINT me a face\r\n\r\n"));
-    socket.on("data", (data) => (text += data)).on("close", () => resolve(text));
+test.each<[path: string, method: string, allow: string]>([
+  ["v1/images", "DELETE", "POST"],
+  ...["", "healthz", "v1/models", "metrics", "openapi.json", "models/models.json", "models/start/model.json"].map(
+    (path): [string, string, string] => [path, "POST", "GET, HEAD"],
+  ),
+])("/%s by %s is 405", async (path, method, allow) => {
+  const response = await fetch(server.url + path, { method });
+  expect([response.status, response.headers.get("allow")]).toEqual([405, allow]);
+  expect((await problemOf(response)).detail).toContain(`not by ${method}`);
+});
+
+/** What comes for a request that no client of our time writes. */
+function answerTo(text: string): Promise<string> {
+  return new Promise((resolve) => {
+    let answer = "";
+    const socket = connect(Number(new URL(server.url).port), "127.0.0.1", () => socket.write(text));
+    socket.on("data", (data) => (answer += data)).on("close", () => resolve(answer));
   });
   expect(answer).toMatch(/^HTTP\/1.1 400/);
   expect((await fetch(`${server.url}healthz`)).status).toBe(200);
@@ -177,6 +188,16 @@ test("without a token it answers to names of this machine only", async () => {
     421, 421, 421,
   ]);
   expect(await Promise.all([`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`].map(statusFor))).toEqual([
+}
+
+test("HTTP/1.0 may name no host; a name that is none is a problem with words", async () => {
+  expect(await answerTo("GET /healthz HTTP/1.0\r\n\r\n")).toMatch(/^HTTP\/1.1 200.*"status":"ok"/s);
+  const wrong = await answerTo("GET /healthz HTTP/1.0\r\nHost: a b\r\n\r\n");
+  expect(wrong).toMatch(/^HTTP\/1.1 400.*application\/problem\+json.*cannot be read: Invalid/s);
+});
+
+test("what is not HTTP is answered by 400, and the server goes on", async () => {
+  const answer = await answerTo("PAINT me a face\r\n\r\n");
     200, 200, 200,
   ]);
 });
