@@ -36,9 +36,16 @@ export async function modelFile(c: Context, model: ServedModel | undefined, file
   };
   const hash = bundle!.files[file]?.sha256;
   if (hash !== undefined) headers.etag = `"${hash}"`;
-  if (hash !== undefined && c.req.header("if-none-match") === headers.etag)
+  if (hash !== undefined && isKnown(c.req.header("if-none-match"), hash))
     return new Response(null, { status: 304, headers });
   headers["content-length"] = String(size);
   if (c.req.method === "HEAD") return new Response(null, { headers });
   return new Response(Readable.toWeb(createReadStream(path)) as ReadableStream, { headers });
+}
+
+/** Whether a client has a file of this hash already. */
+function isKnown(ifNoneMatch: string | undefined, hash: string): boolean {
+  // A proxy that compresses marks tags as weak; the contents are the same.
+  const tags = ifNoneMatch?.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  return tags?.some((tag) => tag === "*" || tag === `"${hash}"`) ?? false;
 }

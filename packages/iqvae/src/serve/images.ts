@@ -51,11 +51,15 @@ export async function drawImages(c: AppContext, service: Service): Promise<Respo
 
 /** @throws Problem (406) when none of the forms is acceptable */
 function formOf(c: AppContext): Form {
-  const ranges = parseAccept(c.req.header("accept") ?? "*/*").filter(({ q }) => q > 0);
-  for (const { type } of ranges.sort((a, b) => b.q - a.q)) {
-    const found = FORMS.find((form) => type === "*/*" || form === type || `${form.split("/")[0]}/*` === type);
-    if (found !== undefined) return found;
-  }
+  const ranges = parseAccept(c.req.header("accept") ?? "*/*").map(({ type, q }) => ({ type: type.toLowerCase(), q }));
+  const wanted = FORMS.map((form) => {
+    // The most specific range counts, so that one form can be excluded from all.
+    const named = [form, `${form.split("/")[0]}/*`, "*/*"].find((name) => ranges.some(({ type }) => type === name));
+    const place = ranges.findIndex(({ type }) => type === named);
+    return { form, place, q: ranges[place]?.q ?? 0 };
+  });
+  const [best] = wanted.filter(({ q }) => q > 0).sort((a, b) => b.q - a.q || a.place - b.place);
+  if (best !== undefined) return best.form;
   throw new Problem(406, `Accept is ${c.req.header("accept")}, but images are sent as ${FORMS.join(", ")}.`);
 }
 
@@ -64,6 +68,11 @@ async function bodyOf(c: AppContext): Promise<unknown> {
   // Nothing else, also for this reason: a page elsewhere may have a browser send a form or a text here, but not this.
   if (type !== "application/json")
     throw new Problem(415, `The body is ${type ?? "of no type"}, but must be sent as Content-Type: application/json.`);
+  const encoding = c.req.header("content-encoding") ?? "identity";
+  if (encoding.toLowerCase() !== "identity")
+    throw new Problem(415, `The body is encoded as ${encoding}, but must be sent without Content-Encoding.`, {
+      headers: { "Accept-Encoding": "identity" },
+    });
   const text = await c.req.text();
   try {
     return JSON.parse(text);

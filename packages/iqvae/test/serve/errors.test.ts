@@ -117,7 +117,24 @@ test.each<[what: string, status: number, detail: RegExp, ask: () => Promise<Resp
     /4000 bytes at most/,
     () => post(server, { condition: { kind: "bytes", bytes: "A".repeat(4000) } }),
   ],
-  ["GET", 405, /by POST/, () => fetch(`${server.url}v1/images`)],
+  [
+    "JSON that is compressed",
+    415,
+    /encoded as gzip.*without Content-Encoding/,
+    () => post(server, { condition: EXAMPLE }, { "content-encoding": "gzip" }),
+  ],
+  [
+    "what is excluded, though all is accepted",
+    406,
+    /application\/json;q=0/,
+    () =>
+      post(
+        server,
+        { condition: EXAMPLE },
+        { accept: "application/json;q=0, image/*;q=0, TEXT/*;q=0, application/*;q=0, */*" },
+      ),
+  ],
+  ["GET", 405, /by POST, not by GET/, () => fetch(`${server.url}v1/images`)],
   ["a route that there is not", 404, /nothing at \/v2.*openapi/, () => fetch(`${server.url}v2`)],
   ["a model file that there is not", 404, /no secret of a model/, () => fetch(`${server.url}models/start/secret`)],
   [
@@ -171,6 +188,16 @@ function answerTo(text: string): Promise<string> {
     const socket = connect(Number(new URL(server.url).port), "127.0.0.1", () => socket.write(text));
     socket.on("data", (data) => (answer += data)).on("close", () => resolve(answer));
   });
+}
+
+test("HTTP/1.0 may name no host; a name that is none is a problem with words", async () => {
+  expect(await answerTo("GET /healthz HTTP/1.0\r\n\r\n")).toMatch(/^HTTP\/1.1 200.*"status":"ok"/s);
+  const wrong = await answerTo("GET /healthz HTTP/1.0\r\nHost: a b\r\n\r\n");
+  expect(wrong).toMatch(/^HTTP\/1.1 400.*application\/problem\+json.*cannot be read: Invalid/s);
+});
+
+test("what is not HTTP is answered by 400, and the server goes on", async () => {
+  const answer = await answerTo("PAINT me a face\r\n\r\n");
   expect(answer).toMatch(/^HTTP\/1.1 400/);
   expect((await fetch(`${server.url}healthz`)).status).toBe(200);
 });
@@ -188,16 +215,6 @@ test("without a token it answers to names of this machine only", async () => {
     421, 421, 421,
   ]);
   expect(await Promise.all([`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`].map(statusFor))).toEqual([
-}
-
-test("HTTP/1.0 may name no host; a name that is none is a problem with words", async () => {
-  expect(await answerTo("GET /healthz HTTP/1.0\r\n\r\n")).toMatch(/^HTTP\/1.1 200.*"status":"ok"/s);
-  const wrong = await answerTo("GET /healthz HTTP/1.0\r\nHost: a b\r\n\r\n");
-  expect(wrong).toMatch(/^HTTP\/1.1 400.*application\/problem\+json.*cannot be read: Invalid/s);
-});
-
-test("what is not HTTP is answered by 400, and the server goes on", async () => {
-  const answer = await answerTo("PAINT me a face\r\n\r\n");
     200, 200, 200,
   ]);
 });

@@ -251,6 +251,10 @@ test("says what it has, how it is, and counts", async () => {
   const { models } = modelsAnswer.parse(await (await fetch(`${server.url}v1/models`)).json());
   expect(models).toMatchObject([
     {
+  for (const tags of [`W/${etag}`, `"other", ${etag}`, `W/"other",W/${etag}`, "*"])
+    expect((await fetch(url, { headers: { "if-none-match": tags } })).status, tags).toBe(304);
+  const other = await fetch(url, { method: "HEAD", headers: { "if-none-match": `"other", ${etag.slice(1)}` } });
+  expect(other.status).toBe(200);
       name: "start",
       size: 32,
       engine: "held",
