@@ -27,6 +27,8 @@ export interface ServerOptions {
   readonly log: (sentence: string) => void;
   /** What draws; for tests. Default: a process. */
   readonly start?: (onLost: (reason: string) => void) => Promise<Drawer>;
+  /** Milliseconds, {@link IDLE_TIMEOUT} by default; for tests. */
+  readonly idle?: number;
 }
 
 /** A server that answers. */
@@ -44,6 +46,8 @@ export interface RunningServer {
 /** Milliseconds for the head of a request, and for all of it: a client that sends slowly keeps a connection, no more. */
 const HEADERS_TIMEOUT = 10_000;
 const REQUEST_TIMEOUT = 30_000;
+/** Milliseconds that a client may read nothing of its answer, beyond the time that its images may take. */
+const IDLE_TIMEOUT = 120_000;
 /** Seconds to tell clients that they are given up. */
 const FAREWELL = 1;
 /** Beyond these, connections are refused. */
@@ -68,7 +72,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   let answer = listener(whileStarting);
   // The address first: whether it can be had is known at once, and whether the models can be loaded is not.
   const server = createServer((request, response) => answer(request, response));
-  Object.assign(server, { headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT });
+  const timeout = 1000 * limits.seconds + (options.idle ?? IDLE_TIMEOUT);
+  Object.assign(server, { headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT, timeout });
   server.maxConnections = MOST_CONNECTIONS;
   await listen(server, host, port);
   const start = options.start ?? ((onLost) => startDrawer([...models.values()], onLost));
@@ -116,11 +121,6 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
 }
 
-/** Whether something happens in time. */
-async function within(seconds: number, event: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), 1000 * seconds);
 /** What answers by `fetch`, and says what is wrong with requests that never come to it. */
 function listener(fetch: Parameters<typeof getRequestListener>[0]): RequestListener {
   return getRequestListener(fetch, {
@@ -142,6 +142,11 @@ function whileStarting({ url }: Request): Response {
   return Response.json(health, { status: 503, headers: { "cache-control": "no-store" } });
 }
 
+/** Whether something happens in time. */
+async function within(seconds: number, event: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), 1000 * seconds);
   });
   const inTime = await Promise.race([event.then(() => true), late]);
   clearTimeout(timer);

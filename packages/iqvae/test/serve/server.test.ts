@@ -1,5 +1,6 @@
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -142,6 +143,14 @@ test("what is not done in the time that is left is given up", async () => {
   expect(logged.join()).toContain("1 images");
 });
 
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
 /** A request whose head was sent before; sends the rest, and gives the answer. */
 async function connection(url: string): Promise<() => Promise<string>> {
   const { port } = new URL(url);
@@ -242,8 +251,61 @@ test("files of a model are known by their hash, and sent once", async () => {
   expect(etag).toMatch(/^"[0-9a-f]{64}"$/);
   const again = await fetch(url, { headers: { "if-none-match": etag } });
   expect([again.status, await again.text()]).toEqual([304, ""]);
+  for (const tags of [`W/${etag}`, `"other", ${etag}`, `W/"other",W/${etag}`, "*"])
+    expect((await fetch(url, { headers: { "if-none-match": tags } })).status, tags).toBe(304);
+  const other = await fetch(url, { method: "HEAD", headers: { "if-none-match": `"other", ${etag.slice(1)}` } });
+  expect(other.status).toBe(200);
   const head = await fetch(url, { method: "HEAD" });
   expect([head.status, head.headers.get("content-length")]).toEqual([200, String(BYTES)]);
+});
+
+test("who never reads is let go of in the end, and who waits for images is not", async () => {
+  await serve({ limits: { seconds: 0.3 }, idle: 200 });
+  const { port } = new URL(server.url);
+  const deaf = connect(Number(port), "127.0.0.1", () => {
+    deaf.write("GET /models/start/model.safetensors HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20));
+  });
+  const started = performance.now();
+  const gone = new Promise((resolve) => deaf.once("close", resolve).on("error", () => {}));
+  const patient = await post(server, { condition: EXAMPLE });
+  expect(patient.status).toBe(503); // after all the time that it has
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  deaf.resume();
+  await gone;
+  expect(performance.now() - started).toBeLessThan(10_000);
+});
+
+test("while models are loaded, the health says so, and all else is asked to come back", async () => {
+  let loaded = () => {};
+  const loading = new Promise<void>((resolve) => {
+    loaded = resolve;
+  });
+  const port = await freePort();
+  const starting = serve({
+    port,
+    start: async () => {
+      await loading;
+      return drawer;
+    },
+  });
+  const url = `http://127.0.0.1:${port}/`;
+  await until(() =>
+    fetch(url).then(
+      () => true,
+      () => false,
+    ),
+  );
+  const health = await fetch(`${url}healthz`);
+  expect([health.status, healthAnswer.parse(await health.json())]).toEqual([
+    503,
+    { status: "starting", waiting: 0, drawing: 0 },
+  ]);
+  const asked = await post({ url }, { condition: EXAMPLE });
+  expect([asked.status, asked.headers.get("retry-after")]).toEqual([503, "1"]);
+  expect(problemAnswer.parse(await asked.json()).detail).toContain("being loaded");
+  loaded();
+  await starting;
+  expect((await fetch(`${url}healthz`)).status).toBe(200);
 });
 
 test("says what it has, how it is, and counts", async () => {
@@ -251,10 +313,6 @@ test("says what it has, how it is, and counts", async () => {
   const { models } = modelsAnswer.parse(await (await fetch(`${server.url}v1/models`)).json());
   expect(models).toMatchObject([
     {
-  for (const tags of [`W/${etag}`, `"other", ${etag}`, `W/"other",W/${etag}`, "*"])
-    expect((await fetch(url, { headers: { "if-none-match": tags } })).status, tags).toBe(304);
-  const other = await fetch(url, { method: "HEAD", headers: { "if-none-match": `"other", ${etag.slice(1)}` } });
-  expect(other.status).toBe(200);
       name: "start",
       size: 32,
       engine: "held",
