@@ -18,9 +18,22 @@ export {
 export * from "./data/index.ts";
 export * from "./media/index.ts";
 export * from "./metrics/index.ts";
-export { type AutoencoderConfig, Decoder, Encoder } from "./models/autoencoder.ts";
-export { IqVae, type IqVaeConfig, VqAutoencoder, type VqConfig } from "./models/iqvae.ts";
-export { type Quantized, Quantizer, type QuantizerConfig } from "./models/quantizer.ts";
+export { type AutoencoderConfig, type Axes, Decoder, Encoder, type Sides } from "./models/autoencoder.ts";
+export {
+  IqVae,
+  type IqVaeConfig,
+  type IqVaeMode,
+  type Reconstructed,
+  VqAutoencoder,
+  type VqConfig,
+} from "./models/iqvae.ts";
+export {
+  type Quantized,
+  Quantizer,
+  type QuantizerConfig,
+  type QuantizerMode,
+  type QuantizerPeers,
+} from "./models/quantizer.ts";
 export { type TokenShape, Transformer, type TransformerConfig } from "./models/transformer.ts";
 export { type StepCost, stage1Cost, stage2Cost } from "./plan/cost.ts";
 export { H100, type Plan, plan, type StagePlan } from "./plan/plan.ts";
@@ -34,8 +47,8 @@ export type { Likelihood } from "./sampling/likelihood.ts";
 export type { Blend, TokenSampleOptions, TokenSampler } from "./sampling/options.ts";
 export { cachedSampler, uncachedSampler } from "./sampling/sampler.ts";
 export { type Grid, type Grids, slidingSampler } from "./sampling/sliding.ts";
-export { Stage1Trainer } from "./stage1/trainer.ts";
-export { Stage2Trainer } from "./stage2/trainer.ts";
-export { Interrupt } from "./support/interrupt.ts";
+export { type Stage1Options, Stage1Trainer } from "./stage1/trainer.ts";
+export { type Stage2Options, Stage2Trainer } from "./stage2/trainer.ts";
+export { Interrupt, type StopReason } from "./support/interrupt.ts";
 export { type Progress, silent } from "./support/progress.ts";
-export type { Trainer } from "./support/trainer.ts";
+export type { StepMetrics, Trainer } from "./support/trainer.ts";

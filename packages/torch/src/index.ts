@@ -71,7 +71,7 @@ export { type Layer, Sequential } from "./nn/sequential.ts";
 export { AvgPool2d, Flatten, GELU, MaxPool2d, type PoolOptions, ReLU, Sigmoid, SiLU, Tanh } from "./nn/stateless.ts";
 export { type OperatorCall, observeCalls } from "./observe.ts";
 export { callOperator, hasOperator, ops } from "./ops.ts";
-export { Adam, type AdamOptions, AdamW, decayMatrices } from "./optim/adam.ts";
+export { Adam, type AdamOptions, AdamW, decayMatrices, type Moments } from "./optim/adam.ts";
 export { clipGradNorm, clipGradNorm_ } from "./optim/clip.ts";
 export { Ema } from "./optim/ema.ts";
 export { CosineAnnealingLR, LambdaLR, LRScheduler, type Schedulable, StepLR } from "./optim/lr-scheduler.ts";
@@ -84,7 +84,7 @@ export {
   type Update,
 } from "./optim/optimizer.ts";
 export { linearRamp, warmupCosine } from "./optim/schedule.ts";
-export { SGD, type SGDOptions } from "./optim/sgd.ts";
+export { type Direction, SGD, type SGDOptions } from "./optim/sgd.ts";
 export {
   type ReadOptions,
   readSafetensors,

@@ -1,9 +1,9 @@
 export type { Hed } from "../features/hed.ts";
 export { hedEdges } from "../features/hed-edges.ts";
 export { type FeatureLayer, type FeatureNetwork, perceptualDistance } from "../features/network.ts";
-export { OFFICIAL_NETWORKS } from "../features/official.ts";
+export { OFFICIAL_NETWORKS, type OfficialName, type PublishedFile } from "../features/official.ts";
 export { type FeatureNetworkSpec, openFeatureNetwork, openHed } from "../features/open.ts";
-export { convertedFile, PACKAGED_NETWORKS, type PackagedName } from "../features/packaged.ts";
+export { convertedFile, PACKAGED_NETWORKS, type PackagedName, type PackagedNetwork } from "../features/packaged.ts";
 export { calibration } from "./calibration/calibrate.ts";
 export type { Calibration, TraitCalibration } from "./calibration/spread.ts";
 export { diversity } from "./diversity.ts";
@@ -21,4 +21,4 @@ export { type Figure, type RunScore, readScore, type ScoreSettings, writeScore }
 export { type ScoreOptions, scoreExported, scoreRun, scoreSteps } from "./score.ts";
 export { type SlicedWasserstein, slicedWasserstein } from "./swd.ts";
 export { scoreTable } from "./table.ts";
-export { Truths } from "./truths.ts";
+export { type TrueImages, Truths } from "./truths.ts";

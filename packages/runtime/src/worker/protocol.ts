@@ -65,7 +65,7 @@ export function unpackError({ name, message, file, problem }: SentError): Error 
 
 /** One end of a channel: a worker, a worker's own scope, or a `MessagePort`. */
 export interface Port {
-  postMessage(message: unknown, transfer: Transferable[]): void;
+  postMessage(message: unknown, transfer: ArrayBuffer[]): void;
   addEventListener(kind: "message" | "error", listener: (event: Event) => void): void;
   removeEventListener(kind: "message" | "error", listener: (event: Event) => void): void;
 }

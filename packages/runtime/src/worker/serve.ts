@@ -6,7 +6,7 @@ import { type Loaded, type Port, packError, type Reply, type Request } from "./p
 export function serve(port: Port): void {
   const underWay = new Map<number, AbortController>();
   let generator: ImageGenerator | undefined;
-  const send = (reply: Reply, transfer: Transferable[] = []) => port.postMessage(reply, transfer);
+  const send = (reply: Reply, transfer: ArrayBuffer[] = []) => port.postMessage(reply, transfer);
 
   const answer = async (request: Exclude<Request, { kind: "abort" }>, signal: AbortSignal) => {
     const { id } = request;

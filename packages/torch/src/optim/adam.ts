@@ -16,7 +16,7 @@ export interface AdamOptions {
 }
 
 /** The moments of a parameter and the number of its updates. */
-interface Moments {
+export interface Moments {
   readonly first: Tensor;
   readonly second: Tensor;
   updates: number;

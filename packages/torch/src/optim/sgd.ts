@@ -17,8 +17,8 @@ export interface SGDOptions {
 
 const DEFAULTS: SGDOptions = { lr: 1e-3, momentum: 0, nesterov: false, weightDecay: 0 };
 
-/** Nothing where the group has never had a momentum. */
-interface Direction {
+/** The direction of a parameter; nothing where its group has never had a momentum. */
+export interface Direction {
   momentum?: Tensor;
 }
 

@@ -1,0 +1,81 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+/* What the built declarations are to a program in TypeScript that has the packages installed. */
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "iqvae-declarations-"));
+const PACKAGES = { torch: "@iqvae/torch", runtime: "@iqvae/runtime", iqvae: "iqvae" } as const;
+
+beforeAll(() => {
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** What the compiler says of a file. Errors in files of others count for nothing. */
+function compile(file: string, options: Readonly<Record<string, unknown>>): string[] {
+  const compilerOptions = {
+    target: "ES2022",
+    lib: ["ES2023", "ESNext.Disposable"],
+    module: "NodeNext",
+    types: ["node"],
+    strict: true,
+    ...options,
+  };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: [file] }));
+  const compiler = join(root, "node_modules/typescript/bin/tsc");
+  const { stdout } = spawnSync(process.execPath, [compiler, "-p", folder], { encoding: "utf8", cwd: folder });
+  return stdout.split("\n").filter((line) => / error TS/.test(line));
+}
+
+/** Members that are no part of the interface. */
+function internalMembers(name: string): Set<string> {
+  const dist = join(root, "packages", name, "dist");
+  const files = readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".d.ts"));
+  const texts = files.map((file) => readFileSync(join(dist, file), "utf8"));
+  return new Set(
+    texts.flatMap((text) => [...text.matchAll(/@internal [^/]*\*\/\s*(?:get )?(\w+)/g)].map((m) => m[1]!)),
+  );
+}
+
+/** One declaration for each value that a package exports, and for each member of its classes. */
+async function declarationsOf(name: keyof typeof PACKAGES): Promise<string[]> {
+  const internal = internalMembers(name);
+  const own = (object: object) =>
+    Object.getOwnPropertyNames(object).filter((member) => member !== "constructor" && !internal.has(member));
+  const values = Object.entries((await import(join(root, "packages", name, "dist/index.js"))) as object);
+  return values.flatMap(([value, content], i) => {
+    if (!/^class\b/.test(Function.prototype.toString.call(typeof content === "function" ? content : () => {})))
+      return [`export const value${i} = { it: M.${value} };`];
+    const made = `export const made${i} = (given: ConstructorParameters<typeof M.${value}>) => given;`;
+    return [
+      made,
+      ...own(content.prototype).map((member, j) => `export const m${i}_${j} = (it: M.${value}) => it.${member};`),
+    ];
+  });
+}
+
+test.each(Object.keys(PACKAGES) as (keyof typeof PACKAGES)[])(
+  "%s: types that its signatures name are exported",
+  async (name) => {
+    const declarations = await declarationsOf(name);
+    expect(declarations.length).toBeGreaterThan(50);
+    const file = `${name}.ts`;
+    writeFileSync(join(folder, file), [`import * as M from "${PACKAGES[name]}";`, ...declarations].join("\n"));
+    const said = compile(file, { declaration: true, emitDeclarationOnly: true, outDir: "out", skipLibCheck: true });
+    // Other errors come of declarations that go about generic classes and protected members too simply.
+    expect(said.flatMap((line) => /error TS(?:2883|40\d\d): .*'(\w+)' from/.exec(line)?.[1] ?? [])).toEqual([]);
+  },
+);
+
+test("the declarations need no types of browsers", () => {
+  const imports = Object.entries(PACKAGES).map(([name, path]) => `export * as ${name} from "${path}";`);
+  writeFileSync(join(folder, "all.ts"), imports.join("\n"));
+  const said = compile("all.ts", { noEmit: true, skipLibCheck: false });
+  expect(said.filter((line) => !/node_modules\/(?!iqvae\/|@iqvae\/)/.test(line))).toEqual([]);
+});
