@@ -7,9 +7,10 @@ export interface Owned {
   markReleased(where: Where): void;
 }
 
-/** The place of a release, recorded cheaply and spelled out only when an error needs it. */
+/** The place of a release, recorded cheaply and spelled out only when an error needs it; or a reason that says more than a place. */
 export interface Where {
   readonly stack?: string;
+  readonly reason?: string;
 }
 
 let current: Owned[] | undefined;
@@ -119,6 +120,17 @@ export function handOver(tensors: Iterable<Owned>): void {
     if (tensor.liveHandle < 0) continue;
     disown(tensor);
     adopt(tensor);
+  }
+}
+
+/** Releases tensors that the collector owns. @param reason what an error of a later use is to say */
+export function releaseOwned(tensors: Iterable<Owned>, reason: string): void {
+  for (const tensor of tensors) {
+    const handle = tensor.liveHandle;
+    if (handle < 0) continue;
+    disown(tensor);
+    tensor.markReleased({ reason });
+    native.release(handle);
   }
 }
 

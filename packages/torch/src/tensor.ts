@@ -52,11 +52,11 @@ export class Tensor implements Owned {
 
   #useAfterRelease(): Error {
     const shape = native.releasedShape(this.#lastHandle);
-    const place = (this.#released?.stack ?? "").split("\n")[1]?.trim() ?? "at an unknown place";
+    const { stack = "", reason } = this.#released ?? {};
+    const place = stack.split("\n")[1]?.trim() ?? "at an unknown place";
     const named = shape === undefined ? "whose shape is no longer known" : `of shape [${shape.join(", ")}]`;
-    return new Error(
-      `a tensor ${named} was used after its release ${place}; return it from the scope, or keep it alive until its last use`,
-    );
+    const why = reason ?? `${place}; return it from the scope, or keep it alive until its last use`;
+    return new Error(`a tensor ${named} was used after its release${reason === undefined ? " " : ": "}${why}`);
   }
 
   get isReleased(): boolean {

@@ -1,8 +1,8 @@
 import type { Generator } from "../generator.ts";
 import { ops } from "../ops.ts";
-import { handOver, type Owned, scope, scopeWithSurvivors, traced, unscoped } from "../scope.ts";
+import { handOver, type Owned, releaseOwned, scope, scopeWithSurvivors, traced, unscoped } from "../scope.ts";
 import { lateKind } from "../synchronous.ts";
-import { Tensor, tensor } from "../tensor.ts";
+import { type Tensor, tensor } from "../tensor.ts";
 import { type Collated, defaultCollate } from "./collate.ts";
 
 /** Samples by number. An array is one, too. */
@@ -176,5 +176,5 @@ function isBatched<B>(dataset: object): dataset is BatchedDataset<B> {
 }
 
 function release(made: readonly Owned[]): void {
-  for (const each of made) if (each instanceof Tensor) each.dispose();
+  releaseOwned(made, "a batch of a DataLoader lives until the next is taken; clone() what is kept longer");
 }
