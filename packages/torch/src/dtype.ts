@@ -85,6 +85,8 @@ const ARRAYS: { [D in DType]: new (length: number) => TypedArrayOf[D] } = {
 
 /** An empty typed array that can hold `count` elements of `dtype`. */
 export function typedArrayFor<D extends DType>(dtype: D, count: number): TypedArrayOf[D] {
+  if (!Object.hasOwn(ARRAYS, dtype))
+    throw new TypeError(`there is no dtype '${dtype}'; choose one of ${Object.keys(ARRAYS).join(", ")}`);
   const perElement = dtype === "complex64" || dtype === "complex128" ? 2 : 1;
   return new ARRAYS[dtype](count * perElement);
 }

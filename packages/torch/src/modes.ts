@@ -1,5 +1,6 @@
 import { supportsBfloat16, warnOfFloat32 } from "./bfloat16.ts";
 import { DTYPE_CODES } from "./dtype.ts";
+import { expectOptions, expectTensors } from "./given.ts";
 import { autocastOnMeta, forgetMetaCasts } from "./meta.ts";
 import { native } from "./native.ts";
 import { synchronous } from "./synchronous.ts";
@@ -48,6 +49,7 @@ export function autocast<T>(
   options: { dtype?: "bfloat16" | "float16"; device?: string; enabled?: boolean },
   body: () => T,
 ): T {
+  expectOptions("autocast", options, AUTOCAST_OPTIONS);
   const { device = getDefaultDevice(), dtype = "bfloat16", enabled = true } = options;
   if (device === "meta")
     return autocastOnMeta(enabled ? dtype : undefined, () => synchronous("autocast", body(), ADVICE));
@@ -62,6 +64,8 @@ export function autocast<T>(
   }
 }
 
+const AUTOCAST_OPTIONS = { dtype: "bfloat16", device: "cpu", enabled: true };
+
 /**
  * Gradients of `outputs` with respect to chosen `inputs`, without touching `.grad`.
  *
@@ -72,12 +76,16 @@ export function grad(
   inputs: readonly Tensor[],
   options: { gradients?: readonly Tensor[]; retainGraph?: boolean; createGraph?: boolean } = {},
 ): (Tensor | null)[] {
-  const handles = (tensors: readonly Tensor[]): number[] => tensors.map((tensor) => tensor.handle);
+  expectOptions("grad", options, { gradients: [], retainGraph: false, createGraph: false });
+  const handles = (tensors: readonly Tensor[], what: string): number[] => {
+    expectTensors(`grad: the ${what}`, tensors);
+    return Array.from(tensors, (tensor) => tensor.handle);
+  };
   const createGraph = options.createGraph ?? false;
   const found = native.grad(
-    handles(outputs),
-    handles(inputs),
-    options.gradients ? handles(options.gradients) : null,
+    handles(outputs, "outputs"),
+    handles(inputs, "inputs"),
+    options.gradients ? handles(options.gradients, "gradients") : null,
     options.retainGraph ?? createGraph,
     createGraph,
   );

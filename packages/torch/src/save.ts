@@ -1,3 +1,4 @@
+import { kindOf } from "./given.ts";
 import { readSafetensors, readSafetensorsHeader, writeSafetensors } from "./safetensors/index.ts";
 import { scope } from "./scope.ts";
 import { checkStateDict, type Stateful } from "./state-dict.ts";
@@ -6,13 +7,20 @@ import type { Tensor } from "./tensor.ts";
 /** Modules, optimizers, schedulers and averages by the names under which a file has them. */
 export type Saved = Readonly<Record<string, Stateful>>;
 
+/** @throws TypeError for what has no tensors by name, and for names that cannot begin theirs */
 function prefixes(objects: Saved): [prefix: string, object: Stateful][] {
+  if (typeof objects !== "object" || objects === null || !Object.values(objects).every(isStateful))
+    throw new TypeError(
+      `save and load take modules, optimizers and averages by name, such as { net }, but got ${kindOf(objects)}`,
+    );
   return Object.entries(objects).map(([name, object]) => {
     if (name === "" || name.includes("."))
       throw new TypeError(`'${name}' cannot name a part of a file: it must have no dot`);
     return [`${name}.`, object];
   });
 }
+
+const isStateful = (value: unknown): boolean => typeof (value as Partial<Stateful> | null)?.stateDict === "function";
 
 /**
  * Saves modules, optimizers, schedulers and averages in one safetensors file: `save({ net, optimizer, scheduler }, "run.safetensors")`.
@@ -40,9 +48,10 @@ export function save(objects: Saved, path: string, metadata: Readonly<Record<str
  *   changed then
  */
 export function load(path: string, objects: Saved): Readonly<Record<string, string>> {
+  const named = prefixes(objects);
   const header = readSafetensorsHeader(path);
   return scope(() => {
-    const parts = prefixes(objects).map(([prefix, object]) => {
+    const parts = named.map(([prefix, object]) => {
       const names = [...header.tensors.keys()].filter((name) => name.startsWith(prefix));
       const entries = new Map(names.map((name) => [name.slice(prefix.length), header.tensors.get(name)!]));
       checkStateDict(`${path}: '${prefix.slice(0, -1)}' does not fit`, object.stateDict(), entries);

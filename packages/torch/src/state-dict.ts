@@ -1,3 +1,4 @@
+import { expectMap } from "./given.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** What has tensors by name and takes them back: modules, optimizers, schedulers, averages. */
@@ -12,13 +13,14 @@ type Shaped = { readonly shape: readonly number[] };
  * Compares what is to be loaded with what it is loaded into.
  *
  * @param what begins the message
- * @throws Error naming every missing, unexpected and misshapen tensor
+ * @throws Error naming every missing, unexpected and misshapen tensor; TypeError for what is no map
  */
 export function checkStateDict(
   what: string,
   own: ReadonlyMap<string, Shaped>,
   source: ReadonlyMap<string, Shaped>,
 ): void {
+  expectMap(what, source);
   const problems: string[] = [];
   for (const [name, tensor] of own) {
     const given = source.get(name);

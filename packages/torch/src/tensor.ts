@@ -9,6 +9,7 @@ import {
   typedArrayFor,
 } from "./dtype.ts";
 import type { TensorMethods } from "./generated/ops.ts";
+import { expectOptions, kindOf } from "./given.ts";
 import { native } from "./native.ts";
 import { adopt, disown, type Owned, type Where } from "./scope.ts";
 import { formatValues, type Nested, nestedValues } from "./values.ts";
@@ -171,7 +172,8 @@ export class Tensor implements Owned {
 
   /** Accumulates gradients into the leaves that this tensor was computed from. Without `gradient` it must be a scalar. */
   backward(gradient?: Tensor, options: { retainGraph?: boolean } = {}): void {
-    native.backward([this.handle], gradient === undefined ? null : [gradient.handle], options.retainGraph ?? false);
+    const given = startOf("backward", gradient, options);
+    native.backward([this.handle], given === null ? null : [given], options.retainGraph ?? false);
   }
 
   /**
@@ -179,7 +181,8 @@ export class Tensor implements Owned {
    * changed, and weights must not be changed; drawing with the model is fine. The tensor may be released at once.
    */
   backwardAsync(gradient?: Tensor, options: { retainGraph?: boolean } = {}): Promise<void> {
-    return native.backwardAsync(this.handle, gradient?.handle ?? null, options.retainGraph ?? false);
+    const given = startOf("backwardAsync", gradient, options);
+    return native.backwardAsync(this.handle, given, options.retainGraph ?? false);
   }
 
   /**
@@ -256,6 +259,16 @@ export class Tensor implements Owned {
   }
 }
 
+/** The handle of the gradient that a backward pass starts with, if any. @throws TypeError for anything else in its place */
+function startOf(name: string, gradient: Tensor | undefined, options: { retainGraph?: boolean }): number | null {
+  expectOptions(name, options, { retainGraph: false });
+  if (gradient === undefined || gradient === null) return null;
+  if (gradient instanceof Tensor) return gradient.handle;
+  throw new TypeError(
+    `${name}() takes a gradient first, which is a tensor, but got ${kindOf(gradient)}; options come second: ${name}(undefined, { retainGraph: true })`,
+  );
+}
+
 /** Elements of a tensor that is shown within another object. */
 const MOST_WITHIN = 64;
 
@@ -288,6 +301,7 @@ export function tensor(
   data: TypedArray | NestedNumbers,
   options: { shape?: readonly number[]; dtype?: DType; device?: string; requiresGrad?: boolean } = {},
 ): Tensor {
+  expectOptions("tensor", options, TENSOR_OPTIONS);
   const array = ArrayBuffer.isView(data) ? data : flatten(data, options.dtype ?? "float32");
   const dtype = options.dtype ?? dtypeOfArray(array);
   const shape =
@@ -297,6 +311,8 @@ export function tensor(
   if (options.requiresGrad) made.requiresGrad = true;
   return made;
 }
+
+const TENSOR_OPTIONS = { shape: [], dtype: "float32", device: "cpu", requiresGrad: false };
 
 const numbersPerElement = (dtype: DType): number => (dtype.startsWith("complex") ? 2 : 1);
 

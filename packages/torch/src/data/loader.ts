@@ -1,4 +1,5 @@
 import type { Generator } from "../generator.ts";
+import { expectOptions, kindOf } from "../given.ts";
 import { ops } from "../ops.ts";
 import { handOver, type Owned, releaseOwned, scope, scopeWithSurvivors, traced, unscoped } from "../scope.ts";
 import { lateKind } from "../synchronous.ts";
@@ -58,6 +59,16 @@ export interface LoaderOptions<T, B> {
   readonly collateFn?: (samples: T[]) => B;
 }
 
+const LOADER_OPTIONS = { batchSize: 1, shuffle: false, dropLast: false, generator: null, collateFn: defaultCollate };
+
+/** @throws TypeError for what has no length, such as a set */
+function expectLength(dataset: { readonly length: number }): void {
+  if (!Number.isInteger(dataset?.length))
+    throw new TypeError(
+      `DataLoader takes an array, or what has a length and get(index) or batch(indices), but got ${kindOf(dataset)}; make an array of it: [...x]`,
+    );
+}
+
 type Samples<T> = Dataset<T> | readonly T[];
 
 /**
@@ -75,6 +86,8 @@ export class DataLoader<T, B = Collated<T>> {
   constructor(dataset: BatchedDataset<B>, options?: Omit<LoaderOptions<never, B>, "collateFn">);
   constructor(dataset: Samples<T>, options?: LoaderOptions<T, B>);
   constructor(dataset: Samples<T> | BatchedDataset<B>, options: LoaderOptions<T, B> = {}) {
+    expectOptions<LoaderOptions<T, B>>("DataLoader", options, LOADER_OPTIONS);
+    expectLength(dataset);
     const { batchSize = 1 } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1)
       throw new RangeError(`DataLoader: batchSize must be a whole number from 1, but is ${batchSize}`);

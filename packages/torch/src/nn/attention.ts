@@ -1,3 +1,4 @@
+import { expectOptions } from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { dropoutAdd, Linear } from "./layers.ts";
@@ -28,6 +29,15 @@ export interface AttentionCall {
   readonly averageAttnWeights?: boolean;
 }
 
+const OPTIONS = { dropout: 0, bias: true, batchFirst: false };
+const CALL_OPTIONS = {
+  keyPaddingMask: null,
+  attnMask: null,
+  isCausal: false,
+  needWeights: true,
+  averageAttnWeights: true,
+};
+
 /**
  * Multi-head attention (Vaswani et al. 2017, section 3.2.2), with the names of PyTorch's weights: `in_proj_weight` holds the
  * projections of queries, keys and values one below the other.
@@ -44,6 +54,7 @@ export class MultiheadAttention extends Module {
   constructor(width: number, heads: number, options: AttentionOptions = {}) {
     super();
     if (width % heads !== 0) throw new RangeError(`MultiheadAttention: ${width} does not divide into ${heads} heads`);
+    expectOptions("MultiheadAttention", options, OPTIONS);
     const { dropout = 0, bias = true, batchFirst = false } = options;
     // Glorot & Bengio 2010, of the three projections taken for one matrix.
     const bound = Math.sqrt(6 / (width + 3 * width));
@@ -63,6 +74,7 @@ export class MultiheadAttention extends Module {
    * @throws RangeError for another number of dimensions
    */
   forward(query: Tensor, key: Tensor, value: Tensor, options: AttentionCall = {}): [Tensor, Tensor | null] {
+    expectOptions("MultiheadAttention.forward", options, CALL_OPTIONS);
     for (const [name, each] of Object.entries({ query, key, value }))
       if (each.ndim !== 3)
         throw new RangeError(`MultiheadAttention expects 3 dimensions, but the ${name} is [${each.shape.join(", ")}]`);

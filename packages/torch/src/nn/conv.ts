@@ -1,3 +1,4 @@
+import { expectOptions } from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
@@ -18,6 +19,9 @@ export interface ConvOptions<Size> {
   /** Default true. */
   readonly bias?: boolean;
 }
+
+const OPTIONS = { stride: 1, padding: 0, dilation: 1, groups: 1, bias: true };
+const TRANSPOSE_OPTIONS = { ...OPTIONS, outputPadding: 0 };
 
 /** @throws RangeError when channels do not divide into groups */
 function checkGroups(name: string, inputs: number, outputs: number, groups: number): void {
@@ -71,6 +75,7 @@ export class Conv1d extends Module {
 
   constructor(inputs: number, outputs: number, kernel: number, options: ConvOptions<number> = {}) {
     super();
+    expectOptions("Conv1d", options, OPTIONS);
     const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true } = options;
     checkGroups("Conv1d", inputs, outputs, groups);
     const fanIn = (inputs / groups) * kernel;
@@ -101,6 +106,7 @@ export class Conv2d extends Module {
   /** @param kernel one number for a square, or height and width; the same goes for the options */
   constructor(inputs: number, outputs: number, kernel: number | Pair, options: ConvOptions<number | Pair> = {}) {
     super();
+    expectOptions("Conv2d", options, OPTIONS);
     const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true } = options;
     checkGroups("Conv2d", inputs, outputs, groups);
     const [height, width] = pair(kernel);
@@ -146,6 +152,7 @@ export class ConvTranspose2d extends Module {
   /** @param kernel one number for a square, or height and width; the same goes for the options */
   constructor(inputs: number, outputs: number, kernel: number | Pair, options: ConvTransposeOptions = {}) {
     super();
+    expectOptions("ConvTranspose2d", options, TRANSPOSE_OPTIONS);
     const { stride = 1, padding = 0, outputPadding = 0, dilation = 1, groups = 1, bias = true } = options;
     checkGroups("ConvTranspose2d", inputs, outputs, groups);
     const [height, width] = pair(kernel);

@@ -1,3 +1,4 @@
+import { expectOptions } from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
@@ -10,6 +11,7 @@ export class Linear extends Module {
 
   constructor(inputs: number, outputs: number, options: { bias?: boolean } = {}) {
     super();
+    expectOptions("Linear", options, { bias: true });
     this.weight = parameter([outputs, inputs], uniformByFanIn(inputs));
     this.bias = (options.bias ?? true) ? parameter([outputs], uniformByFanIn(inputs)) : null;
   }
@@ -26,6 +28,7 @@ export class Embedding extends Module {
   /** @param options.std deviation of the normal distribution that the table starts with; default 1 */
   constructor(count: number, width: number, options: { std?: number } = {}) {
     super();
+    expectOptions("Embedding", options, { std: 1 });
     this.weight = parameter([count, width], (tensor) => tensor.normal_(0, options.std ?? 1));
   }
 

@@ -1,3 +1,4 @@
+import { expectOptions, type Known } from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
@@ -11,8 +12,13 @@ export interface LossOptions {
   readonly reduction?: "none" | "mean" | "sum";
 }
 
-/** @throws TypeError for a reduction that there is not */
-function reductionOf(name: string, { reduction = "mean" }: LossOptions): number {
+const LOSS_OPTIONS = { reduction: "mean" };
+const CLASS_LOSS_OPTIONS = { ...LOSS_OPTIONS, weight: null, ignoreIndex: -100 };
+
+/** @throws TypeError for a reduction that there is not, and for options that are not `known` */
+function reductionOf<O extends LossOptions>(name: string, options: O, known: Known<O>): number {
+  expectOptions(name, options, known);
+  const { reduction = "mean" } = options;
   if (!Object.hasOwn(REDUCTIONS, reduction))
     throw new TypeError(`${name}: reduction must be "none", "mean" or "sum", but is ${JSON.stringify(reduction)}`);
   return REDUCTIONS[reduction];
@@ -54,7 +60,7 @@ export class CrossEntropyLoss extends Module {
     if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
       throw new RangeError(`CrossEntropyLoss: labelSmoothing must be in [0, 1], but is ${labelSmoothing}`);
     this.weight = weight;
-    this.#reduction = reductionOf("CrossEntropyLoss", options);
+    this.#reduction = reductionOf("CrossEntropyLoss", options, { ...CLASS_LOSS_OPTIONS, labelSmoothing: 0 });
     [this.#ignoreIndex, this.#labelSmoothing] = [ignoreIndex, labelSmoothing];
   }
 
@@ -73,7 +79,7 @@ export class NLLLoss extends Module {
   constructor(options: ClassLossOptions = {}) {
     super();
     this.weight = options.weight ?? null;
-    this.#reduction = reductionOf("NLLLoss", options);
+    this.#reduction = reductionOf("NLLLoss", options, CLASS_LOSS_OPTIONS);
     this.#ignoreIndex = options.ignoreIndex ?? -100;
   }
 
@@ -88,7 +94,7 @@ export class MSELoss extends Module {
 
   constructor(options: LossOptions = {}) {
     super();
-    this.#reduction = reductionOf("MSELoss", options);
+    this.#reduction = reductionOf("MSELoss", options, LOSS_OPTIONS);
   }
 
   /** @throws RangeError when the shapes differ */
@@ -104,7 +110,7 @@ export class L1Loss extends Module {
 
   constructor(options: LossOptions = {}) {
     super();
-    this.#reduction = reductionOf("L1Loss", options);
+    this.#reduction = reductionOf("L1Loss", options, LOSS_OPTIONS);
   }
 
   /** @throws RangeError when the shapes differ */
@@ -127,7 +133,7 @@ export class BCEWithLogitsLoss extends Module {
   constructor(options: LossOptions & { readonly weight?: Tensor; readonly posWeight?: Tensor } = {}) {
     super();
     [this.weight, this.posWeight] = [options.weight ?? null, options.posWeight ?? null];
-    this.#reduction = reductionOf("BCEWithLogitsLoss", options);
+    this.#reduction = reductionOf("BCEWithLogitsLoss", options, { ...LOSS_OPTIONS, weight: null, posWeight: null });
   }
 
   /** @throws RangeError when the shapes differ */

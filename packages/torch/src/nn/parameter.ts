@@ -1,3 +1,4 @@
+import { expectOptions } from "../given.ts";
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { scope, unscoped } from "../scope.ts";
@@ -23,10 +24,11 @@ interface ParameterOptions {
 export function parameter(
   shape: readonly number[],
   initialize: (tensor: Tensor) => void,
-  { memoryFormat }: ParameterOptions = {},
+  options: ParameterOptions = {},
 ): Tensor {
+  expectOptions("parameter", options, { memoryFormat: null });
   return unscoped(() => {
-    const made = ops.aten.empty(shape, { memory_format: memoryFormat ?? null });
+    const made = ops.aten.empty(shape, { memory_format: options.memoryFormat ?? null });
     scope(() => noGrad(() => initialize(made)));
     made.requiresGrad = true;
     trained.add(made);

@@ -1,3 +1,4 @@
+import { expectOptions } from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
@@ -17,6 +18,7 @@ export class GELU extends Module {
 
   constructor(options: { approximate?: "none" | "tanh" } = {}) {
     super();
+    expectOptions("GELU", options, { approximate: "none" });
     this.approximate = options.approximate ?? "none";
   }
 
@@ -65,8 +67,10 @@ abstract class Pool2d extends Module {
   readonly stride: number | Pair;
   readonly padding: number | Pair;
 
-  constructor(window: number | Pair, { stride = window, padding = 0 }: PoolOptions = {}) {
+  constructor(window: number | Pair, options: PoolOptions = {}) {
     super();
+    expectOptions(new.target.name, options, { stride: window, padding: 0 });
+    const { stride = window, padding = 0 } = options;
     [this.window, this.stride, this.padding] = [window, stride, padding];
   }
 }

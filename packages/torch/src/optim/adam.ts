@@ -1,7 +1,7 @@
 import { ops } from "../ops.ts";
 import { type Tensor, tensor } from "../tensor.ts";
 import { Optimizer, type ParametersOrGroups, scaledGradients, type Update, withDecay, zerosLike } from "./optimizer.ts";
-import { merged } from "./settings.ts";
+import { settingsOf } from "./settings.ts";
 
 /** Settings of {@link Adam} and {@link AdamW}. */
 export interface AdamOptions {
@@ -76,7 +76,7 @@ abstract class Moving extends Optimizer<AdamOptions, Moments> {
  */
 export class AdamW extends Moving {
   constructor(parameters: ParametersOrGroups<AdamOptions>, options: Partial<AdamOptions> = {}) {
-    super(parameters, merged<AdamOptions>({ ...DEFAULTS, weightDecay: 0.01 }, options));
+    super(parameters, settingsOf<AdamOptions>("AdamW", { ...DEFAULTS, weightDecay: 0.01 }, options));
   }
 
   protected override update(group: AdamOptions, updates: readonly Update<Moments>[], scale: Tensor | undefined): void {
@@ -88,7 +88,7 @@ export class AdamW extends Moving {
 /** Adam (Kingma & Ba 2015, Algorithm 1). Weight decay, if any, is added to the gradients. */
 export class Adam extends Moving {
   constructor(parameters: ParametersOrGroups<AdamOptions>, options: Partial<AdamOptions> = {}) {
-    super(parameters, merged<AdamOptions>({ ...DEFAULTS, weightDecay: 0 }, options));
+    super(parameters, settingsOf<AdamOptions>("Adam", { ...DEFAULTS, weightDecay: 0 }, options));
   }
 
   protected override update(group: AdamOptions, updates: readonly Update<Moments>[], scale: Tensor | undefined): void {

@@ -1,3 +1,4 @@
+import { expectMap } from "../given.ts";
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { unscoped } from "../scope.ts";
@@ -12,6 +13,7 @@ export class Ema {
   readonly #averages: readonly Tensor[];
 
   constructor(parameters: ReadonlyMap<string, Tensor>) {
+    expectMap("Ema", parameters);
     this.#names = [...parameters.keys()];
     this.#weights = [...parameters.values()];
     this.#averages = unscoped(() => noGrad(() => this.#weights.map((weight) => weight.clone())));

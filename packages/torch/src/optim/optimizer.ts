@@ -1,9 +1,10 @@
+import { expectOptions } from "../given.ts";
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { scope, unscoped } from "../scope.ts";
 import { checkStateDict } from "../state-dict.ts";
 import { Tensor } from "../tensor.ts";
-import { checkSettings, merged } from "./settings.ts";
+import { checkSettings, settingsOf } from "./settings.ts";
 
 /** What is trained: a module's `parameters()`, or `namedParameters()`, whose names then stand in the optimizer's state. */
 export type Parameters = Iterable<Tensor> | ReadonlyMap<string, Tensor>;
@@ -37,7 +38,7 @@ export abstract class Optimizer<O extends { lr: number }, S> {
     let unnamed = 0;
     const seen = new Set<Tensor>();
     this.paramGroups = groupsOf(parameters).map(({ params, ...own }) => {
-      const group = merged(defaults, own as unknown as Partial<O>);
+      const group = settingsOf(this.constructor.name, defaults, own as unknown as Partial<O>);
       checkSettings(this.constructor.name, group);
       const all = isNamed(params) ? params : new Map([...params].map((tensor) => [`${unnamed++}`, tensor]));
       for (const [name, parameter] of all) {
@@ -71,7 +72,9 @@ export abstract class Optimizer<O extends { lr: number }, S> {
    *
    * @throws RangeError for settings that make no sense, such as a rate that is NaN; nothing is changed then
    */
-  step({ gradientScale }: StepOptions = {}): void {
+  step(options: StepOptions = {}): void {
+    expectOptions(`${this.constructor.name}.step`, options, { gradientScale: undefined });
+    const { gradientScale } = options;
     noGrad(() =>
       scope(() => {
         for (const group of this.paramGroups) checkSettings(this.constructor.name, group);

@@ -1,3 +1,5 @@
+import { expectNumbers, expectOptions } from "../given.ts";
+
 /** A learning rate as a pure function of the step: linear warm-up to `peak`, then half a cosine down to `floor`. */
 export function warmupCosine(options: {
   step: number;
@@ -6,7 +8,9 @@ export function warmupCosine(options: {
   peak: number;
   floor?: number;
 }): number {
+  expectOptions("warmupCosine", options, { step: 0, total: 0, warmup: 0, peak: 0, floor: 0 });
   const { step, total, warmup, peak, floor = 0 } = options;
+  expectNumbers("warmupCosine", { step, total, warmup, peak, floor });
   if (step < warmup) return (peak * (step + 1)) / warmup;
   const progress = Math.min(1, (step - warmup) / Math.max(1, total - warmup));
   return floor + 0.5 * (peak - floor) * (1 + Math.cos(Math.PI * progress));
@@ -14,6 +18,8 @@ export function warmupCosine(options: {
 
 /** Linear from `from` at step 0 to `to` at step `over`, constant after. */
 export function linearRamp(options: { step: number; over: number; from: number; to: number }): number {
+  expectOptions("linearRamp", options, { step: 0, over: 0, from: 0, to: 0 });
   const { step, over, from, to } = options;
+  expectNumbers("linearRamp", { step, over, from, to });
   return from + (to - from) * Math.min(1, over <= 0 ? 1 : step / over);
 }

@@ -1,9 +1,17 @@
+import { expectOptions, type Known } from "../given.ts";
+
 /** Settings in which none that is `undefined` hides its default. */
 export function merged<O extends object>(defaults: O, ...given: readonly Partial<O>[]): O {
   const stated = given.map((each) =>
     Object.fromEntries(Object.entries(each).filter(([, value]) => value !== undefined)),
   );
   return Object.assign({}, defaults, ...stated) as O;
+}
+
+/** {@link merged}, of settings that there are. @throws TypeError for any other */
+export function settingsOf<O extends object>(name: string, defaults: O, given: Partial<O>): O {
+  expectOptions(name, given, defaults as unknown as Known<Partial<O>>);
+  return merged(defaults, given);
 }
 
 /** Of those that there are: finite numbers from 0. */

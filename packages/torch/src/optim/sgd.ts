@@ -1,7 +1,7 @@
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Optimizer, type ParametersOrGroups, scaledGradients, type Update, withDecay, zerosLike } from "./optimizer.ts";
-import { merged } from "./settings.ts";
+import { settingsOf } from "./settings.ts";
 
 /** Settings of {@link SGD}. */
 export interface SGDOptions {
@@ -25,7 +25,7 @@ export interface Direction {
 /** Stochastic gradient descent, with momentum if asked for (Sutskever et al. 2013, in PyTorch's form without dampening). */
 export class SGD extends Optimizer<SGDOptions, Direction> {
   constructor(parameters: ParametersOrGroups<SGDOptions>, options: Partial<SGDOptions> = {}) {
-    super(parameters, merged(DEFAULTS, options), (_, group) => {
+    super(parameters, settingsOf("SGD", DEFAULTS, options), (_, group) => {
       if (group.nesterov && group.momentum <= 0) throw new RangeError("SGD: nesterov needs a momentum above 0");
       return {};
     });

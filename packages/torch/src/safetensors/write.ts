@@ -1,4 +1,5 @@
 import { FileReplacement } from "../files.ts";
+import { expectMap } from "../given.ts";
 import { noGrad } from "../modes.ts";
 import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
@@ -17,6 +18,7 @@ export function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): void {
+  expectMap("writeSafetensors", tensors);
   const described = new Map([...tensors].map(([name, { dtype, shape }]) => [name, { dtype, shape }]));
   const { bytes, entries } = buildHeader(described, metadata, (reason): never => {
     throw new SafetensorsError(path, `cannot write it: ${reason}`);

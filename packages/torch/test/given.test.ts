@@ -1,0 +1,137 @@
+import {
+  Adam,
+  AdamW,
+  AvgPool2d,
+  autocast,
+  Conv1d,
+  Conv2d,
+  ConvTranspose2d,
+  CrossEntropyLoss,
+  clipGradNorm,
+  clipGradNorm_,
+  DataLoader,
+  Ema,
+  Embedding,
+  GELU,
+  grad,
+  Linear,
+  linearRamp,
+  load,
+  MSELoss,
+  MultiheadAttention,
+  parameter,
+  readSafetensors,
+  SGD,
+  save,
+  type Tensor,
+  tensor,
+  warmupCosine,
+  writeSafetensors,
+} from "@iqvae/torch";
+import { describe, expect, test } from "vitest";
+
+/* What JavaScript lets through where TypeScript would not. */
+
+const untyped = <T>(value: unknown) => value as T;
+const scalar = () => tensor(2, { requiresGrad: true });
+const net = () => new Linear(2, 1);
+
+describe("an option that there is not", () => {
+  const p = () => net().parameters();
+  test.each<[what: string, call: (options: never) => unknown, given: object, meant: string]>([
+    ["Adam", (o) => new Adam(p(), o), { weight_decay: 1 }, "weightDecay"],
+    ["AdamW", (o) => new AdamW([{ params: p(), ...untyped<object>(o) }]), { LR: 1 }, "lr"],
+    ["SGD", (o) => new SGD(p(), o), { momentun: 1 }, "momentum"],
+    ["SGD.step", (o) => new SGD(p()).step(o), { gradient_scale: 1 }, "gradientScale"],
+    ["Conv1d", (o) => new Conv1d(1, 1, 3, o), { pading: 1 }, "padding"],
+    ["Conv2d", (o) => new Conv2d(1, 1, 3, o), { strides: 1 }, "stride"],
+    ["ConvTranspose2d", (o) => new ConvTranspose2d(1, 1, 3, o), { output_padding: 1 }, "outputPadding"],
+    ["Linear", (o) => new Linear(1, 1, o), { bais: false }, "bias"],
+    ["Embedding", (o) => new Embedding(1, 1, o), { sdt: 1 }, "std"],
+    ["GELU", (o) => new GELU(o), { aproximate: "tanh" }, "approximate"],
+    ["AvgPool2d", (o) => new AvgPool2d(2, o), { paddings: 1 }, "padding"],
+    ["MultiheadAttention", (o) => new MultiheadAttention(2, 1, o), { batch_first: true }, "batchFirst"],
+    ["CrossEntropyLoss", (o) => new CrossEntropyLoss(o), { label_smoothing: 0.5 }, "labelSmoothing"],
+    ["MSELoss", (o) => new MSELoss(o), { reductions: "sum" }, "reduction"],
+    ["DataLoader", (o) => new DataLoader([1], o), { batch_size: 3 }, "batchSize"],
+    ["autocast", (o) => autocast(o, () => 1), { enable: false }, "enabled"],
+    ["grad", (o) => grad([scalar()], [], o), { create_graph: true }, "createGraph"],
+    ["backward", (o) => scalar().backward(undefined, o), { retain_graph: true }, "retainGraph"],
+    ["parameter", (o) => parameter([1], () => {}, o), { memory_format: "channels_last" }, "memoryFormat"],
+    ["readSafetensors", (o) => readSafetensors("none", o), { name: [] }, "names"],
+    ["tensor", (o) => tensor([1], o), { requires_grad: true }, "requiresGrad"],
+    ["warmupCosine", (o) => warmupCosine(o), { steps: 1 }, "step"],
+  ])("of %s is named, with the one that was meant", (what, call, given, meant) => {
+    const [option] = Object.keys(given);
+    expect(() => call(given as never)).toThrow(
+      new TypeError(`${what} has no option '${option}'; did you mean '${meant}'?`),
+    );
+  });
+
+  test("that is like none is told which there are", () => {
+    expect(() => new Linear(1, 1, untyped({ device: "cpu" }))).toThrow(
+      /Linear has no option 'device'; choose one of bias/,
+    );
+  });
+
+  test("that is no object is told that options are one", () => {
+    expect(() => new Conv2d(1, 1, 3, untyped(2))).toThrow(/Conv2d takes options as an object of stride, .* got 2/);
+    expect(() => new Adam(net().parameters(), untyped(0.1))).toThrow(/Adam .* lr, .* got 0.1/);
+  });
+});
+
+describe("something else than is asked for", () => {
+  test.each<[what: string, call: () => unknown, message: RegExp]>([
+    ["tensor", () => tensor([1], { dtype: untyped("float") }), /no dtype 'float'.*float32/],
+    [
+      "backward",
+      () => scalar().backward(untyped({ retainGraph: true })),
+      /an object of retainGraph; .*\(undefined, \{/,
+    ],
+    ["backwardAsync", () => scalar().backwardAsync(untyped({ retainGraph: true })), /backwardAsync\(undefined, \{/],
+    ["grad", () => grad(untyped(scalar()), [scalar()]), /outputs must be a list of tensors, but got a Tensor.*\[x\]/],
+    ["grad's inputs", () => grad([scalar()], untyped([1])), /inputs must be a list of tensors, .* but has 1/],
+    ["clipGradNorm_", () => clipGradNorm_(untyped(scalar()), 1), /clipGradNorm_: .* got a Tensor/],
+    ["clipGradNorm", () => clipGradNorm(untyped(net().namedParameters()), 1), /parameters\(\), but has an array of 2/],
+    [
+      "loadStateDict",
+      () => net().loadStateDict(untyped({ tensors: new Map(), metadata: {} })),
+      /\.tensors, but it is an object of tensors, metadata/,
+    ],
+    [
+      "writeSafetensors",
+      () => writeSafetensors("none", untyped({ a: scalar() })),
+      /writeSafetensors: a map .* is an object of a/,
+    ],
+    ["Ema", () => new Ema(untyped(net())), /Ema: a map .* is a Linear/],
+    ["save", () => save(untyped(net()), "none"), /such as \{ net \}, but got a Linear/],
+    ["load", () => load("none", untyped(net())), /such as \{ net \}/],
+    ["DataLoader", () => new DataLoader(untyped<number[]>(new Set([1, 2]))), /DataLoader .* got a Set; .*\[\.\.\.x\]/],
+    [
+      "warmupCosine",
+      () => warmupCosine(untyped({ step: 1, total: 2, peak: 1 })),
+      /warmup must be a number, but is undefined/,
+    ],
+    [
+      "linearRamp",
+      () => linearRamp({ step: Number.NaN, over: 1, from: 0, to: 1 }),
+      /step must be a number, but is NaN/,
+    ],
+  ])("is named by %s, with what to do", (_, call, message) => {
+    expect(call).toThrow(TypeError);
+    expect(call).toThrow(message);
+  });
+});
+
+test("a batch that is kept too long is told to be cloned", () => {
+  const batches = [
+    ...new DataLoader(
+      Array.from({ length: 4 }, (_, i) => i),
+      { batchSize: 2 },
+    ),
+  ] as Tensor[];
+  expect(() => batches[0]!.tolist()).toThrow(
+    /shape \[2\].*batch of a DataLoader lives until the next is taken; clone\(\)/,
+  );
+  expect(() => batches[1]!.tolist()).toThrow(/clone/);
+});
