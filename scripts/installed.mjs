@@ -91,12 +91,12 @@ export function checkTypes(folder) {
     );
 }
 
-/** Builds the addon there, as its own message says. @returns {string} what was said */
+/** Builds the addon and the kernels there, as their own message says. @returns {string[]} what was said of each library */
 export function build(folder) {
-  return run(folder, "npx", "@iqvae/torch");
+  return run(folder, "npx", "iqvae", "setup").trim().split("\n");
 }
 
-/** The same where pnpm installed it. @returns {string} what was said */
+/** The same where pnpm installed them. @returns {string[]} what was said of each library */
 export function buildByPnpm(folder, pnpm) {
-  return run(folder, process.execPath, pnpm, "exec", "iqvae-torch");
+  return run(folder, process.execPath, pnpm, "exec", "iqvae", "setup").trim().split("\n");
 }

@@ -53,7 +53,7 @@ try {
     strictEqual(used.served.code, 0);
     strictEqual(used.served.title !== undefined, true, "the page has no title");
     if (computes) strictEqual(String(used.computed), "4,6");
-    else strictEqual(String(used.computed).endsWith("run `npx @iqvae/torch`"), true, String(used.computed));
+    else strictEqual(String(used.computed).endsWith("run `npx iqvae setup`"), true, String(used.computed));
     const paired = computes && where === folder; // where the data sets are
     strictEqual(used.scenes.includes(paired ? "18 pairs for training" : "npm install @iqvae/data"), true, used.scenes);
     const { iqvae, ...libraries } = runReadmes(where, node, computes);
@@ -73,9 +73,13 @@ try {
     const prebuilt = await prebuild(join(work, "prebuilt"));
     await step("prebuilt", () => add(folder, prebuilt));
     for (const node of nodes) await step("with libtorch", () => check(node, true));
-    await step("npx @iqvae/torch", () => build(folder).trim().split("\n").length.toString().concat(" libraries"));
+    const both = ({ length }) => {
+      strictEqual(length, 2, "libraries that were built");
+      return "addon and kernels";
+    };
+    await step("npx iqvae setup", () => both(build(folder)));
     for (const node of nodes) await step("with libtorch", () => check(node, true));
-    await step("by pnpm", () => `${buildByPnpm(strict, pnpm).trim().split("\n").length} libraries`);
+    await step("by pnpm", () => both(buildByPnpm(strict, pnpm)));
     for (const node of nodes) await step("by pnpm", () => check(node, true, strict));
   }
 } catch (error) {

@@ -1,12 +1,22 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ImageGenerator } from "@iqvae/runtime";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { add, checkTypes, install, run, use } from "../../../scripts/installed.mjs";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { add, build, checkTypes, install, run, use } from "../../../scripts/installed.mjs";
 import { CODE, PACKAGES, packAll, withPrebuilt } from "../../../scripts/pack.mjs";
 import { prebuild } from "../../../scripts/prebuild.mjs";
 
@@ -74,7 +84,7 @@ test("installed in an empty folder, they draw, serve and have types, without lib
     sample: "PNG",
     served: { png: "PNG", title: "IQ-VAE Studio", code: 0 },
     scenes: expect.stringContaining("npm install @iqvae/data"),
-    computed: expect.stringMatching(/^no native library is built in .*; run `npx @iqvae\/torch`$/),
+    computed: expect.stringMatching(/^no native library is built in .*; run `npx iqvae setup`$/),
   });
   checkTypes(folder);
   // It is told of by npm, too, and nothing asks for it.
@@ -102,4 +112,40 @@ test("installed in an empty folder, they draw, serve and have types, without lib
   expect(run(folder, process.execPath, "--input-type=module", "-e", program)).toMatch(
     /for libtorch 9\.9, but here is \d.*run `npx @iqvae\/torch`\n$/,
   );
+});
+
+/** Makes empty files of the names that it is asked for. */
+const COMPILER = `#!/bin/sh
+while [ $# -gt 0 ]; do
+  case $1 in --version) echo "none 1.0"; exit;; -o) : > "$2"; exit;; esac
+  shift
+done
+exit 1
+`;
+
+test("what lies in a folder of the program's own is built by it, and by its owner alone", () => {
+  const folder = join(work, "nested");
+  install(folder, ...CODE.map((name) => tarballs[name]!));
+  const own = join(folder, "node_modules/iqvae");
+  mkdirSync(join(own, "node_modules"), { recursive: true });
+  renameSync(join(folder, "node_modules/@iqvae"), join(own, "node_modules/@iqvae"));
+  const compiler = join(work, "compiler");
+  writeFileSync(compiler, COMPILER, { mode: 0o755 });
+  vi.stubEnv("CXX", `${compiler} -m64`);
+  try {
+    if (process.getuid?.() === 0) {
+      chmodSync(work, 0o755);
+      const args = [join(own, "bin/iqvae.mjs"), "setup"];
+      const { status, stderr } = spawnSync(process.execPath, args, { cwd: folder, uid: 65534, encoding: "utf8" });
+      expect([status, stderr]).toEqual([1, expect.stringMatching(/@iqvae\/torch\/build.*\(EACCES\).*root.*\n$/)]);
+    }
+    expect(build(folder)).toEqual([
+      expect.stringContaining("iqvae/node_modules/@iqvae/torch/build"),
+      expect.stringContaining("iqvae/build"),
+    ]);
+    for (const library of [join(own, "node_modules/@iqvae/torch"), own])
+      expect(Object.keys(JSON.parse(readFileSync(join(library, "build/current.json"), "utf8")))).toHaveLength(1);
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });

@@ -7,7 +7,8 @@ import { findCompiler } from "../scripts/toolchain.mjs";
 
 const USAGE = `npx @iqvae/torch [setup] [--yes]   builds the addon for the libtorch of this machine; where there is none, offers to
                                    install PyTorch into a Python environment of its own, and says how large it is
-npx @iqvae/torch build FOLDER…     builds operators from FOLDER/native/*.cc into FOLDER/build, for loadLibrary`;
+npx @iqvae/torch build FOLDER…     builds operators from FOLDER/native/*.cc into FOLDER/build, for loadLibrary
+npx @iqvae/torch setup FOLDER…     does both`;
 
 /** @throws {Error} with what to do */
 async function run() {
@@ -18,14 +19,13 @@ async function run() {
   const [command = "setup", ...folders] = positionals;
   if (values.help) return console.log(USAGE);
   if (command === "build" && folders.length > 0) return buildCommand(folders);
-  if (command !== "setup" || folders.length > 0)
-    throw new Error(`'${positionals.join(" ")}' is not known. There are\n\n${USAGE}`);
+  if (command !== "setup") throw new Error(`'${positionals.join(" ")}' is not known. There are\n\n${USAGE}`);
   findCompiler(); // before anything is downloaded
   if (!locateLibtorch()) {
     console.log("No libtorch was found (Debian, Ubuntu, as root: apt-get install libtorch-dev libopenblas0).");
     if (!(await installPrivately({ yes: values.yes ?? false }))) throw new Error("Nothing was installed.");
   }
-  return buildCommand([]);
+  return buildCommand(folders);
 }
 
 try {

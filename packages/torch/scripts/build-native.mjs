@@ -243,13 +243,11 @@ function report({ library, info, compiled }, more = "") {
 
 /**
  * Builds the addon, the types of its operators, and the operators of packages; says what was done, or why it could not be.
- * @param {string[]} folders of packages with `native`; in an installed tree, `iqvae` beside this package needs not be named
+ * @param {string[]} folders with `native`
  */
 export async function buildCommand(folders) {
   try {
-    const beside = join(packageRoot, "..", "..", "iqvae");
-    const inside = folders.length === 0 && isInstalled && existsSync(join(beside, "native")) ? [beside] : folders;
-    const all = inside.map((folder) => resolve(folder));
+    const all = folders.map((folder) => resolve(folder));
     for (const folder of all) sourcesIn(join(folder, "native")); // before what takes minutes
     const addon = await buildNative();
     const types = await generateTypes(addon.library);

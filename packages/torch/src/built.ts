@@ -2,6 +2,13 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve, sep } from "node:path";
 import { prebuiltLibrary } from "./prebuilt.ts";
 
+let setup = "npx @iqvae/torch";
+
+/** @internal Has the errors of an installed program name its own command that builds what it needs. */
+export function nameSetup(command: string): void {
+  setup = command;
+}
+
 /**
  * Where a library lies that `scripts/build-native.mjs` built for the present `LIBTORCH`, by the record that it keeps; else the one of an
  * installed package of prebuilt libraries that fits the libtorch that is here. What somebody built goes before. The variable `TORCH_BUILD`
@@ -22,6 +29,6 @@ export function builtLibrary(build: string, prebuilt?: string): string {
   if ("path" in other) return other.path;
   const why = other.problem === "" ? "" : ` (${other.problem})`;
   const whose = key === "" ? "" : ` for LIBTORCH=${key}`;
-  const type = folder.split(sep).includes("node_modules") ? "npx @iqvae/torch" : "npm run setup";
+  const type = folder.split(sep).includes("node_modules") ? setup : "npm run setup";
   throw new Error(`no native library is built in ${resolve(folder)}${whose}${why}; run \`${type}\``);
 }

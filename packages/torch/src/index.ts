@@ -7,7 +7,7 @@
 import "./methods.ts";
 
 export { supportsBfloat16 } from "./bfloat16.ts";
-export { builtLibrary } from "./built.ts";
+export { builtLibrary, nameSetup } from "./built.ts";
 export { CudaGraph, cudaGraphsAreAvailable } from "./cuda-graph.ts";
 export { type Collated, defaultCollate } from "./data/collate.ts";
 export { type BatchedDataset, DataLoader, type Dataset, type LoaderOptions, TensorDataset } from "./data/loader.ts";

@@ -5,6 +5,7 @@ import { cudaDeviceCount, getNumThreads, kernelBuild, torchVersion } from "@iqva
 import { Command } from "commander";
 import { cacheFolder, dataLicenses, dataPackages, missingData } from "../data/index.ts";
 import { convertedFile, PACKAGED_NETWORKS, type PackagedName } from "../metrics/index.ts";
+import { kernelLibrary } from "../support/kernels.ts";
 import { processor } from "../support/processor.ts";
 import { VERSION } from "../support/version.ts";
 import { groupInWords, groupSpeed } from "./group-speed.ts";
@@ -67,6 +68,7 @@ function examine(): Finding[] {
     ["libtorch", `${torchVersion()} (${sourceOf(libraries)})`],
     ["native addon", libraries.find((path) => basename(path) === "torch.node") ?? "unknown"],
     ["kernels", `${instructionSet} instructions, compiled by ${compiler}`],
+    ["kernels of iqvae", ownKernels()],
     ["BLAS", blasOf(libraries)],
     ["threads", String(getNumThreads())],
     ["processor", name],
@@ -95,6 +97,14 @@ function examine(): Finding[] {
     ),
     ...networks(),
   ];
+}
+
+function ownKernels(): string {
+  try {
+    return kernelLibrary();
+  } catch (error) {
+    return `missing, so nothing can be trained: ${(error as Error).message}`;
+  }
 }
 
 /** The networks that are fetched when they are first needed, and whose they are. */

@@ -1,5 +1,6 @@
 import { tuneProcess } from "@iqvae/torch";
 import { InterruptedError } from "../support/interrupt.ts";
+import "../support/kernels.ts"; // names the command that builds, for all errors
 import { followStarter } from "./local-processes.ts";
 import { createProgram } from "./program.ts";
 import { isSaid, takeOwnDevice } from "./team.ts";

@@ -3,6 +3,7 @@ import { VERSION } from "../support/version.ts";
 
 /** A command's modules are loaded when it is asked for: those of all are hundreds, and take longer than many commands do. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  setup: async () => (await import("./setup.ts")).setupCommand(),
   start: async () => (await import("./start.ts")).startCommand(),
   train: async () => (await import("./train.ts")).trainCommand(),
   resume: async () => (await import("./train.ts")).resumeCommand(),

@@ -6,6 +6,7 @@ import { expectSameConfig } from "../run/basis.ts";
 import { createRun, expectCreatable, freeRunPath, openRun, RUNS, type RunFolder } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { expectData, expectShares } from "../run/train-run.ts";
+import { kernelLibrary } from "../support/kernels.ts";
 import type { Progress } from "../support/progress.ts";
 import { onFirst } from "../support/share.ts";
 import { type Asked, chooseProcesses } from "./choose-processes.ts";
@@ -34,6 +35,7 @@ export function trainCommand(): Command {
     .option(...PROCESSES, threads)
     .action(async (source: string, _: unknown, command: Command) => {
       const { name, set, threads, device, processes, json } = optionsOf<TrainOptions>(command);
+      kernelLibrary(); // Before there is a folder.
       const load = () =>
         loadConfig(source, [...(set ?? []), ...(name === undefined ? [] : [`name=${JSON.stringify(name)}`])]);
       const named = name === undefined ? undefined : `${RUNS}/${name}`;

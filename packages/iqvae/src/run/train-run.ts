@@ -17,6 +17,7 @@ import { tokensOf } from "../stage2/tokens.ts";
 import { Stage2Trainer } from "../stage2/trainer.ts";
 import { makeFolder } from "../support/files.ts";
 import { type Interrupt, InterruptedError, interruptible } from "../support/interrupt.ts";
+import { loadKernels } from "../support/kernels.ts";
 import type { Peers } from "../support/peers.ts";
 import { type Progress, silent } from "../support/progress.ts";
 import { firstOfMachine, onFirst } from "../support/share.ts";
@@ -50,6 +51,7 @@ export async function trainRun(run: RunFolder, context: TrainingContext): Promis
         `Wait for the other, or train in a process of its own.`,
     );
   }
+  loadKernels(); // Some are first needed after hours.
   training = run.path;
   try {
     return await trainAlone(run, context);

@@ -1,22 +1,34 @@
 import { fileURLToPath } from "node:url";
-import { builtLibrary, callOperator, loadLibrary, ops, type Tensor } from "@iqvae/torch";
+import { builtLibrary, callOperator, loadLibrary, nameSetup, ops, type Tensor } from "@iqvae/torch";
 
 /* The method's own operators, in C++ (packages/iqvae/native), with types. */
 
 const BUILD = fileURLToPath(new URL("../../build", import.meta.url));
 let loaded = false;
 
+// It builds the addon of `@iqvae/torch` and these, wherever a package manager has put them.
+nameSetup("npx iqvae setup");
+
 /** Loads the library, unless it is there. */
 export function loadKernels(): void {
   if (loaded) return;
-  loadLibrary(builtLibrary(BUILD, "kernels.so"));
+  loadLibrary(kernelLibrary());
   loaded = true;
 }
 
-/** Whether the library is there for the present `LIBTORCH`; it is found out without loading libtorch. */
+/**
+ * Where the library is for the present `LIBTORCH`; it is found out without loading libtorch.
+ *
+ * @throws Error when it is not built, with what to type
+ */
+export function kernelLibrary(): string {
+  return builtLibrary(BUILD, "kernels.so");
+}
+
+/** Whether the library is there, as {@link kernelLibrary} finds it. */
 export function kernelsAreBuilt(): boolean {
   try {
-    return builtLibrary(BUILD, "kernels.so") !== "";
+    return kernelLibrary() !== "";
   } catch {
     return false;
   }
