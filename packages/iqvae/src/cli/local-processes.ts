@@ -28,6 +28,7 @@ export async function runLocally(processes: number, args: readonly string[]): Pr
     killAll(signal);
   };
   for (const signal of SIGNALS) process.on(signal, passOn);
+  const letPausesBe = followPauses(children);
   let failed: number | undefined;
   let end: NodeJS.Timeout | undefined;
   await Promise.all(
@@ -40,7 +41,7 @@ export async function runLocally(processes: number, args: readonly string[]): Pr
           child.on("close", (code, signal) => {
             if (signal !== null) process.stderr.write(`Process ${rank} of ${processes} was ended by ${signal}.\n`);
             if (code !== 0) {
-              failed ??= code ?? 1;
+              failed = worseOf(failed, code);
               if (rank === 0) clearTimeout(end);
               if (rank === 0 || end === undefined)
                 end = setTimeout(
@@ -55,6 +56,7 @@ export async function runLocally(processes: number, args: readonly string[]): Pr
   );
   clearTimeout(end);
   for (const signal of SIGNALS) process.off(signal, passOn);
+  letPausesBe();
   if (failed !== undefined) process.exitCode = exitCodeOf(failed, asked);
 }
 
@@ -68,6 +70,28 @@ export async function runLocally(processes: number, args: readonly string[]): Pr
 export function exitCodeOf(failed: number, asked: (typeof SIGNALS)[number] | undefined): number {
   const stopped = SIGNALS.some((signal) => EXIT_CODES[signal] === failed);
   return asked !== undefined && stopped ? EXIT_CODES[asked] : failed;
+}
+
+/**
+ * What counts of two ranks that did not end well: the first, unless it only heard of the other, as after SIGTERM.
+ *
+ * @param code nothing for a rank that was ended by a signal
+ */
+export function worseOf(failed: number | undefined, code: number | null): number {
+  return failed === undefined || (failed === EXIT_CODES.SIGTERM && code !== null) ? (code ?? 1) : failed;
+}
+
+/** Pauses with Ctrl-Z and goes on with `fg` or `bg`, as one process does. @returns what ends it */
+function followPauses(children: readonly ChildProcess[]): () => void {
+  const pause = () => {
+    for (const child of children) child.kill("SIGSTOP");
+    process.kill(process.pid, "SIGSTOP");
+  };
+  const goOn = () => {
+    for (const child of children) child.kill("SIGCONT");
+  };
+  process.on("SIGTSTP", pause).on("SIGCONT", goOn);
+  return () => process.off("SIGTSTP", pause).off("SIGCONT", goOn);
 }
 
 /** Starts the ranks of a group on this machine, which share `cores` of it. */

@@ -54,6 +54,16 @@ describe("a training in two processes", () => {
     expect(existsSync(runs.folder("none"))).toBe(false);
   });
 
+  test("pauses with Ctrl-Z, goes on, and ends as one process does when nobody reads it any more", async () => {
+    const { child, ranks, ended } = await runs.underWay("paused", { until: '"stage":"stage1"' });
+    child.kill("SIGTSTP");
+    await reached(() => [child.pid!, ...ranks].every((pid) => stateOf(pid) === "T"));
+    child.kill("SIGCONT");
+    await reached(() => ranks.every((pid) => stateOf(pid) !== "T"));
+    child.stdout.destroy();
+    expect((await ended).code).toBe(141);
+  });
+
   test("refuses a batch that cannot be shared evenly before it makes a folder, and names the nearest", async () => {
     const uneven = ["--name", "uneven", "--set", "stage1.batch=7"];
     const { code, err } = await runs.run("train", "tiny", "--processes", "2", ...SET, ...uneven);
@@ -61,3 +71,12 @@ describe("a training in two processes", () => {
     expect(err.trim().split("\n")).toEqual([expect.stringMatching(/stage1\.batch is 7 rows.*6 or 8/)]);
   });
 });
+
+/** `T` is what is stopped. */
+function stateOf(pid: number): string {
+  return / (\w) \d+ \d+ /.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))![1]!;
+}
+
+async function reached(is: () => boolean): Promise<void> {
+  while (!is()) await new Promise((done) => setTimeout(done, 20));
+}

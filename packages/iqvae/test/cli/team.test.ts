@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { exitCodeOf } from "../../src/cli/local-processes.ts";
+import { exitCodeOf, worseOf } from "../../src/cli/local-processes.ts";
 import { joinPeers, takeOwnDevice } from "../../src/cli/team.ts";
 
 /** What CUDA_VISIBLE_DEVICES is after it was `before`, in process 2 of 4 on a machine. */
@@ -50,4 +50,14 @@ test.each([
   [143, undefined, 143], // a rank was asked by itself
 ] as const)("ranks that end with %i, asked by %s: exit code %i", (failed, asked, code) => {
   expect(exitCodeOf(failed, asked)).toBe(code);
+});
+
+test.each([
+  [[1, 143], 1],
+  [[143, 141], 141], // the first heard that the other's pipe was closed
+  [[143, 1], 1],
+  [[143, null], 143], // and the other was given up
+  [[null, 143], 1],
+] as const)("ranks that end with %j, one after the other: %i counts", (codes, code) => {
+  expect(codes.reduce<number | undefined>(worseOf, undefined)).toBe(code);
 });
