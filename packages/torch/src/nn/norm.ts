@@ -1,3 +1,4 @@
+import { expectOptions } from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
@@ -17,6 +18,7 @@ export class LayerNorm extends Module {
    */
   constructor(shape: number | readonly number[], options: { eps?: number } = {}) {
     super();
+    expectOptions("LayerNorm", options, { eps: 0 });
     this.#shape = typeof shape === "number" ? [shape] : shape;
     this.eps = options.eps ?? 1e-5;
     this.weight = parameter(this.#shape, ones);
@@ -44,6 +46,7 @@ export class GroupNorm extends Module {
   /** @param options.eps default 1e-5 */
   constructor(groups: number, channels: number, options: { eps?: number; silu?: boolean } = {}) {
     super();
+    expectOptions("GroupNorm", options, { eps: 0, silu: false });
     if (channels % groups !== 0)
       throw new RangeError(`GroupNorm: ${channels} channels do not divide into ${groups} groups`);
     this.eps = options.eps ?? 1e-5;
@@ -84,8 +87,10 @@ abstract class BatchNorm extends Module {
   readonly eps: number;
   readonly momentum: number;
 
-  constructor(channels: number, { eps = 1e-5, momentum = 0.1 }: BatchNormOptions = {}) {
+  constructor(channels: number, options: BatchNormOptions = {}) {
     super();
+    expectOptions(new.target.name, options, { eps: 0, momentum: 0 });
+    const { eps = 1e-5, momentum = 0.1 } = options;
     this.eps = eps;
     this.momentum = momentum;
     this.weight = parameter([channels], ones);
