@@ -7,6 +7,7 @@ import { createApp, type Service } from "./app.ts";
 import type { ServedModel } from "./catalog.ts";
 import { type Drawer, startDrawer } from "./drawer/drawer.ts";
 import { isLoopback } from "./guard.ts";
+import { closeWithConnection } from "./hang-ups.ts";
 import type { Limits } from "./limits.ts";
 import { createMeters } from "./meters.ts";
 import { Problem } from "./problem.ts";
@@ -72,6 +73,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   let answer = listener(whileStarting);
   // The address first: whether it can be had is known at once, and whether the models can be loaded is not.
   const server = createServer((request, response) => answer(request, response));
+  closeWithConnection(server);
   const timeout = 1000 * limits.seconds + (options.idle ?? IDLE_TIMEOUT);
   Object.assign(server, { headersTimeout: HEADERS_TIMEOUT, requestTimeout: REQUEST_TIMEOUT, timeout });
   server.maxConnections = MOST_CONNECTIONS;

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -273,6 +273,27 @@ test("who never reads is let go of in the end, and who waits for images is not",
   deaf.resume();
   await gone;
   expect(performance.now() - started).toBeLessThan(10_000);
+});
+
+test("a client that asks for much at once and hangs up leaves no file open", async () => {
+  await serve();
+  const { port } = new URL(server.url);
+  const opened = () =>
+    readdirSync("/proc/self/fd").filter((name) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${name}`).endsWith("model.safetensors");
+      } catch {
+        return false; // closed meanwhile
+      }
+    }).length;
+  const before = opened();
+  const client = connect(Number(port), "127.0.0.1");
+  client.on("error", () => {});
+  client.pause();
+  client.write("GET /models/start/model.safetensors HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20));
+  await until(() => opened() > before + 10);
+  client.destroy();
+  await until(() => opened() === before);
 });
 
 test("while models are loaded, the health says so, and all else is asked to come back", async () => {
