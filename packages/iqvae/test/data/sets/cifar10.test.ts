@@ -89,7 +89,7 @@ it("is fetched only when asked for, and says of its license what is unclear", as
   await expect(refused).rejects.toThrow("npx iqvae data cifar10 --fetch");
   await expect(refused).rejects.toThrow("its license is unclear");
   await expect(open(temporaryCache(), "text", { size: 64 })).rejects.toThrow(
-    "size of cifar10 must be one of 32, not 64",
+    "size of cifar10 must be 32, not 64",
   );
 });
 
