@@ -88,9 +88,7 @@ it("is fetched only when asked for, and says of its license what is unclear", as
   const refused = open(temporaryCache(), "text");
   await expect(refused).rejects.toThrow("npx iqvae data cifar10 --fetch");
   await expect(refused).rejects.toThrow("its license is unclear");
-  await expect(open(temporaryCache(), "text", { size: 64 })).rejects.toThrow(
-    "size of cifar10 must be 32, not 64",
-  );
+  await expect(open(temporaryCache(), "text", { size: 64 })).rejects.toThrow("size of cifar10 must be 32, not 64");
 });
 
 it("needs its package no more once its pairs are drawn", async () => {
