@@ -1,3 +1,6 @@
+import { didYouMean } from "./nearest.ts";
+import type { Tensor } from "./tensor.ts";
+
 /* What JavaScript lets through: compilers see it, and nobody else would. */
 
 /** All options that there are: the compiler sees that none is missing. */
@@ -19,15 +22,19 @@ export function expectOptions<O extends object>(name: string, given: O, known: K
 }
 
 /**
+ * What is given, as an array.
+ *
  * @param what they are, for the message
- * @throws TypeError for what is no list of tensors
+ * @throws TypeError for what is not a list of tensors, such as one by name
  */
-export function expectTensors(what: string, given: Iterable<unknown>): void {
+export function tensorsOf(what: string, given: Iterable<Tensor>): Tensor[] {
   if (typeof given !== "object" || given === null || !(Symbol.iterator in given))
     throw new TypeError(`${what} must be a list of tensors, but got ${kindOf(given)}; put it in one: [x]`);
-  for (const each of given)
+  const all = [...given];
+  for (const each of all)
     if (!isTensor(each))
       throw new TypeError(`${what} must be a list of tensors, such as net.parameters(), but has ${kindOf(each)}`);
+  return all;
 }
 
 // Not by the class, which needs this file.
@@ -54,25 +61,4 @@ export function kindOf(value: unknown): string {
   if (Array.isArray(value)) return `an array of ${value.length}`;
   const { name } = value.constructor ?? Object;
   return name === "Object" ? `an object of ${Object.keys(value).join(", ")}` : `a ${name}`;
-}
-
-/** The choice that was probably meant, or all of them. */
-function didYouMean(word: string, choices: readonly string[]): string {
-  const plain = (text: string) => text.toLowerCase().replaceAll("_", "");
-  const distances = choices.map((choice) => editDistance(plain(word), plain(choice)));
-  const least = Math.min(...distances);
-  if (least > Math.max(2, plain(word).length / 3)) return `choose one of ${choices.join(", ")}`;
-  return `did you mean '${choices[distances.indexOf(least)]}'?`;
-}
-
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    row = next;
-  }
-  return row[b.length]!;
 }

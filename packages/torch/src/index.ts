@@ -51,6 +51,7 @@ export {
   torchVersion,
 } from "./modes.ts";
 export { tuneProcess } from "./native.ts";
+export { didYouMean } from "./nearest.ts";
 export { type AttentionCall, type AttentionOptions, MultiheadAttention } from "./nn/attention.ts";
 export { Conv1d, Conv2d, type ConvOptions, ConvTranspose2d, type ConvTransposeOptions } from "./nn/conv.ts";
 export { Dropout, dropoutAdd, Embedding, Linear } from "./nn/layers.ts";

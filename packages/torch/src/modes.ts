@@ -1,6 +1,6 @@
 import { supportsBfloat16, warnOfFloat32 } from "./bfloat16.ts";
 import { DTYPE_CODES } from "./dtype.ts";
-import { expectOptions, expectTensors } from "./given.ts";
+import { expectOptions, tensorsOf } from "./given.ts";
 import { autocastOnMeta, forgetMetaCasts } from "./meta.ts";
 import { native } from "./native.ts";
 import { synchronous } from "./synchronous.ts";
@@ -77,10 +77,8 @@ export function grad(
   options: { gradients?: readonly Tensor[]; retainGraph?: boolean; createGraph?: boolean } = {},
 ): (Tensor | null)[] {
   expectOptions("grad", options, { gradients: [], retainGraph: false, createGraph: false });
-  const handles = (tensors: readonly Tensor[], what: string): number[] => {
-    expectTensors(`grad: the ${what}`, tensors);
-    return Array.from(tensors, (tensor) => tensor.handle);
-  };
+  const handles = (tensors: readonly Tensor[], what: string): number[] =>
+    tensorsOf(`grad: the ${what}`, tensors).map((tensor) => tensor.handle);
   const createGraph = options.createGraph ?? false;
   const found = native.grad(
     handles(outputs, "outputs"),

@@ -1,8 +1,8 @@
+import { didYouMean } from "@iqvae/torch";
 import { Command } from "commander";
 import { DATASETS, dataContactSheet, IMAGE_SIZES, type OpenBuiltIn, sizesOf } from "../data/index.ts";
 import { openData } from "../run/train-run.ts";
 import { amount } from "../support/amount.ts";
-import { didYouMean } from "../support/nearest.ts";
 import { consoleProgress } from "./console.ts";
 import { optionsOf, outputFile, whole } from "./options.ts";
 

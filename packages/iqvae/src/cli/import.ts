@@ -1,10 +1,10 @@
 import { existsSync, statSync } from "node:fs";
+import { didYouMean } from "@iqvae/torch";
 import { Command } from "commander";
 import { loadConfig, PRESET_NAMES } from "../config/index.ts";
 import { dataContactSheet, IMAGE_SIZES, IMPORTS, isImport, type OpenImport } from "../data/index.ts";
 import { openData } from "../run/train-run.ts";
 import { amount } from "../support/amount.ts";
-import { didYouMean } from "../support/nearest.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, optionsOf, outputFile, whole } from "./options.ts";
 

@@ -2,11 +2,10 @@ import { statSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { dirname, extname } from "node:path";
 import type { SampleOptions } from "@iqvae/runtime";
-import { checkWritable, cudaDeviceCount, torchVersion } from "@iqvae/torch";
+import { checkWritable, cudaDeviceCount, didYouMean, torchVersion } from "@iqvae/torch";
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import { makeFolder } from "../support/files.ts";
-import { didYouMean } from "../support/nearest.ts";
 
 /** Options that every command has. */
 export interface GlobalOptions {

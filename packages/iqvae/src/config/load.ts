@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { didYouMean } from "../support/nearest.ts";
+import { didYouMean } from "@iqvae/torch";
 import { impossibleCombinations } from "./combinations.ts";
 import { ConfigError } from "./error.ts";
 import { readConfigFile } from "./file.ts";

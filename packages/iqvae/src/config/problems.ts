@@ -1,5 +1,5 @@
+import { didYouMean } from "@iqvae/torch";
 import { z } from "zod";
-import { didYouMean } from "../support/nearest.ts";
 
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];

@@ -34,20 +34,20 @@ export async function drawHeldOut(
   const { samples } = wanted;
   const together = Math.max(1, Math.floor(imagesAtOnce(getDefaultDevice(), size) / samples));
   const starts = Array.from({ length: Math.ceil(rows.length / together) }, (_, i) => i * together);
-  const before = occurrences(rows.map((row) => validation.batch([row]).conditions));
+  const { conditions } = validation.batch(rows);
+  const length = conditions.length / rows.length;
+  const rasters = rows.map((_, i) => conditions.subarray(i * length, (i + 1) * length));
+  const before = occurrences(rasters);
   // Whole batches, so that the number of processes changes no product of matrices.
   const images = await share(peers, starts, async (own) => {
     const drawn: Uint8Array[][] = [];
-    const total = own.reduce((sum, first) => sum + rows.slice(first, first + together).length, 0) * samples;
+    const total = own.reduce((sum, first) => sum + Math.min(together, rows.length - first), 0) * samples;
     progress.begin("drawing images", total, 0);
     for (const [i, first] of own.entries()) {
-      const some = rows.slice(first, first + together);
-      const { conditions } = validation.batch(some);
-      const length = conditions.length / some.length;
-      const rasters = some.map((_, i) => conditions.subarray(i * length, (i + 1) * length));
+      const some = rasters.slice(first, first + together);
       const onProgress = (share: number) => progress.update(Math.floor((i * together + share * some.length) * samples));
       const turns = before.slice(first, first + together);
-      drawn.push(await drawTurns(drawer, rasters, turns, { ...wanted, onProgress }));
+      drawn.push(await drawTurns(drawer, some, turns, { ...wanted, onProgress }));
       await new Promise(setImmediate);
     }
     progress.end();

@@ -1,10 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, linkSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { ASIDE, explainWriting, replaceFile } from "@iqvae/torch";
+import { ASIDE, didYouMean, explainWriting, replaceFile } from "@iqvae/torch";
 import { type Config, checkOwnPaths, parseConfig, readConfigFile, storedIn } from "../config/index.ts";
 import { makeFolder } from "../support/files.ts";
-import { didYouMean } from "../support/nearest.ts";
 import { isExported } from "./exported.ts";
 import { LOCK } from "./lock.ts";
 import { MetricsLog } from "./metrics-log.ts";

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Bundle, SamplingDefaults } from "@iqvae/runtime";
+import { didYouMean } from "@iqvae/torch";
 import { type Condition, conditionFor } from "../conditions/index.ts";
 import type { ConditionSpec } from "../conditions/spec.ts";
 import { conditionSpec } from "../data/index.ts";
 import { bundleOf, isExported } from "../run/exported.ts";
 import { nameOf, openRun } from "../run/run-folder.ts";
-import { didYouMean } from "../support/nearest.ts";
 import type { ModelPlace } from "./drawer/protocol.ts";
 
 /** A model that is served. */

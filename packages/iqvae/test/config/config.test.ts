@@ -7,7 +7,6 @@ import { z } from "zod";
 import { checkOwnPaths, loadConfig, PRESET_NAMES, parseConfig, presets } from "../../src/config/index.ts";
 import { configSchema } from "../../src/config/schema.ts";
 import { createRun, openRun } from "../../src/run/run-folder.ts";
-import { editDistance, nearest } from "../../src/support/nearest.ts";
 import { gpuName, processor } from "../../src/support/processor.ts";
 
 function file(content: unknown): string {
@@ -270,29 +269,6 @@ describe("a mistake is named with the nearest valid choice", () => {
           }
         },
       ),
-    );
-  });
-});
-
-describe("the nearest choice", () => {
-  test("follows the edit distance, by hand-counted cases", () => {
-    expect(editDistance("kitten", "sitting")).toBe(3);
-    expect(editDistance("", "abc")).toBe(3);
-    expect(editDistance("ab", "ba")).toBe(1);
-    expect(editDistance("regulariser", "regularizer")).toBe(1);
-    expect(nearest("trian", ["data", "train"])).toBe("train");
-    expect(nearest("zzzzzz", ["data", "train"])).toBeUndefined();
-    // Both lengths multiplied would be memory that there is not.
-    expect(nearest("x".repeat(1e7), ["x".repeat(1e7)])).toBeUndefined();
-  });
-
-  test("is symmetric, and zero for equal words alone", async () => {
-    const word = fc.string({ maxLength: 8 });
-    await fc.assert(
-      fc.property(word, word, (a, b) => {
-        expect(editDistance(a, b)).toBe(editDistance(b, a));
-        expect(editDistance(a, b) === 0).toBe(a === b);
-      }),
     );
   });
 });

@@ -1,4 +1,4 @@
-import { expectTensors } from "../given.ts";
+import { tensorsOf } from "../given.ts";
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { scope } from "../scope.ts";
@@ -11,7 +11,9 @@ import type { Tensor } from "../tensor.ts";
 export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number): { scale: Tensor; norm: Tensor } {
   return noGrad(() =>
     scope(() => {
-      const gradients = listOf("clipGradNorm", parameters).flatMap((parameter) => parameter.grad ?? []);
+      const gradients = tensorsOf("clipGradNorm: the parameters", parameters).flatMap(
+        (parameter) => parameter.grad ?? [],
+      );
       const norm = ops.fused.global_norm(gradients);
       const scale = ops.aten.reciprocal(norm.add(1e-6)).mul(maxNorm).clamp(null, 1);
       return { scale, norm };
@@ -27,17 +29,10 @@ export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number): { s
 export function clipGradNorm_(parameters: Iterable<Tensor>, maxNorm: number): Tensor {
   return noGrad(() =>
     scope(() => {
-      const all = listOf("clipGradNorm_", parameters);
+      const all = tensorsOf("clipGradNorm_: the parameters", parameters);
       const { scale, norm } = clipGradNorm(all, maxNorm);
       for (const { grad } of all) grad?.mul_(scale.to(grad.dtype));
       return norm;
     }),
   );
-}
-
-/** @throws TypeError for what is no list of tensors, such as one by name: its entries have no gradients */
-function listOf(name: string, parameters: Iterable<Tensor>): Tensor[] {
-  const list = typeof parameters === "object" && Symbol.iterator in parameters ? [...parameters] : parameters;
-  expectTensors(`${name}: the parameters`, list);
-  return list as Tensor[];
 }

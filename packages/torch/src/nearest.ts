@@ -17,7 +17,7 @@ export function nearest(word: string, choices: readonly string[]): string | unde
 
 const LONGEST = 200;
 
-/** " Did you mean 'x'?", or the list of choices when none is near. */
+/** @internal "did you mean 'x'?", or the list of choices when none is near. */
 export function didYouMean(word: string, choices: readonly string[]): string {
   const choice = nearest(word, choices);
   return choice === undefined ? `choose one of ${choices.join(", ")}` : `did you mean '${choice}'?`;
