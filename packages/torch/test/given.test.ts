@@ -98,6 +98,7 @@ describe("something else than is asked for", () => {
     ["grad", () => grad(untyped(scalar()), [scalar()]), /outputs must be a list of tensors, but got a Tensor.*\[x\]/],
     ["grad's inputs", () => grad([scalar()], untyped([1])), /inputs must be a list of tensors, .* but has 1/],
     ["clipGradNorm_", () => clipGradNorm_(untyped(scalar()), 1), /clipGradNorm_: .* got a Tensor/],
+    ["clipGradNorm_ of null", () => clipGradNorm_(untyped(null), 1), /clipGradNorm_: .* got null.*\[x\]/],
     ["clipGradNorm", () => clipGradNorm(untyped(net().namedParameters()), 1), /parameters\(\), but has an array of 2/],
     [
       "loadStateDict",

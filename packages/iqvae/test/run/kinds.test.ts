@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type ConfigInput, parseConfig, presets } from "../../src/config/index.ts";
 import { openDataset } from "../../src/data/index.ts";
-import { createRun } from "../../src/run/run-folder.ts";
+import type { Fidelity } from "../../src/metrics/fidelity/measure.ts";
+import { scoreRun } from "../../src/metrics/score.ts";
+import { createRun, type RunFolder } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { ImageGenerator } from "../../src/sampling/generator.ts";
 import { silent } from "../../src/support/progress.ts";
@@ -17,7 +19,13 @@ test.each([...PLANES, ...SEQUENCES])("%s: from data to images, at the smallest s
   process.env.IQVAE_CACHE = join(folder, "cache");
   const { tiny } = presets;
   const { image } = tiny.stage1.model;
-  const data = { name, condition: presets[name].data.condition, size: 32, count: 60 } as ConfigInput["data"];
+  // Of words enough that several drawings of one caption are held out.
+  const data = {
+    name,
+    condition: presets[name].data.condition,
+    size: 32,
+    count: name === "words" ? 400 : 60,
+  } as ConfigInput["data"];
   const condition = name === "words" ? { ...image, patch: 1 as const } : image;
   const regularizer = {
     estimator: (PLANES as readonly string[]).includes(name) ? "paired" : "sliced",
@@ -48,8 +56,28 @@ test.each([...PLANES, ...SEQUENCES])("%s: from data to images, at the smallest s
   expect(images?.map((one) => one.length)).toEqual([3072, 3072, 3072]);
   expect(generator.draw([conditions], { samples: 3, seed: 1 })).toEqual([images]);
   expect(() => generator.draw([conditions.subarray(1)])).toThrow(/a condition of kind ".*" is \d+ bytes/);
+  if (name === "words") await expectDrawsOfTheirOwn(run);
   dataset.close();
 });
+
+/** Several drawings have one caption: a score is of images that differ all the same. */
+async function expectDrawsOfTheirOwn(run: RunFolder): Promise<void> {
+  const [conditions, samples] = [12, 2];
+  const seen: string[] = [];
+  const score: Fidelity["score"] = (images, given) => {
+    const bytes = (all: Uint8Array, count: number, i: number) =>
+      Buffer.from(all.subarray((i * all.length) / count, ((i + 1) * all.length) / count)).toString("base64");
+    const { count, pixels } = images;
+    if (count === conditions) return []; // the true ones
+    const captions = Array.from({ length: count }, (_, i) => bytes(given, count, i));
+    expect(new Set(captions).size).toBeLessThan(count / samples);
+    seen.push(...captions.map((caption, i) => caption + bytes(pixels, count, i)));
+    return [];
+  };
+  await scoreRun(run, { conditions, samples, seed: 1, networks: [], fidelity: { networks: {}, score } });
+  expect(seen).toHaveLength(conditions * samples);
+  expect(new Set(seen).size).toBe(seen.length);
+}
 
 test.each([
   ["words", "conditions of kind 'text' lie on 1 × 16 places"],
