@@ -11,11 +11,10 @@ const setup = "packages/torch/test/setup";
 const include = ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"];
 
 /**
- * What a process has once: a file that says one of these words gets a process of its own. The others share one for each worker, and
- * the modules in it: to start one, and to load libtorch and the modules, takes longer than many files do.
+ * A file that says one of these words gets a process of its own: it exchanges modules, or changes what nobody can put back. The others
+ * share one for each worker, and the modules in it: to start one, and to load libtorch and the modules, takes longer than many files do.
  */
-const OF_THE_PROCESS =
-  /\bvi\.(mock|hoisted|spyOn|stubEnv\("PATH)|liveTensors|metaBytes|memoryUsage|loadLibrary|chdir|process\.(env\.|emit)|setNumThreads|setDefaultDevice|initProcessGroup|contract\.ts/;
+const OF_THE_PROCESS = /\bvi\.(mock|hoisted)|memoryUsage|loadLibrary|initProcessGroup/;
 const alone = ["packages", "apps"]
   .flatMap((folder) =>
     readdirSync(join(root, folder)).flatMap((name) => {

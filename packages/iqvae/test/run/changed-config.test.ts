@@ -16,12 +16,13 @@ const at = (name: string) => join(folder, name);
 const train = (name: string, progress: Progress = silent) =>
   trainRun(openRun(at(name)), { progress, interrupt: { requested: false } });
 
-/** The tensors that were alive when a task began. */
+/** The tensors of the training that were alive when a task began. */
 const alive = new Map<string, number>();
 beforeAll(async () => {
   process.env.IQVAE_CACHE = at("cache");
   createRun(at("whole"), config);
-  await train("whole", { ...silent, begin: (task) => void alive.set(task, liveTensors()) });
+  const before = liveTensors();
+  await train("whole", { ...silent, begin: (task) => void alive.set(task, liveTensors() - before) });
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
