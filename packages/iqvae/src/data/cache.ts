@@ -35,9 +35,11 @@ export interface PairCache {
   /**
    * Reads record `index` into `record`, which is as long as {@link recordLength} says, and checks it.
    *
-   * @throws Error for a record that is damaged; the file is removed then, so that it is drawn anew the next time
+   * @throws Error for a record that is damaged; the file is removed then, so that it is drawn anew the next time. Error after
+   *   {@link close}
    */
   read(index: number, record: Uint8Array): void;
+  /** Closes the file. Once it is closed, that does nothing. */
   close(): void;
 }
 
@@ -78,9 +80,12 @@ export function openCache(path: string, key: string): PairCache | null {
   try {
     const index = readIndex(file, key);
     const stored = Buffer.alloc(recordLength(index) + CRC);
+    // The system gives the number of a closed file to the next one that is opened, which is then another data set's.
+    let closed = false;
     return {
       index,
       read(number, record) {
+        if (closed) throw new Error(`The data set of ${path} was closed: open it again to read its pairs.`);
         const whole = readFully(file, stored, MAGIC.length + number * stored.length);
         if (!whole || crc32(stored.subarray(0, -CRC)) !== stored.readUInt32LE(record.length)) {
           rmSync(path, { force: true });
@@ -91,7 +96,11 @@ export function openCache(path: string, key: string): PairCache | null {
         }
         record.set(stored.subarray(0, record.length));
       },
-      close: () => closeSync(file),
+      close() {
+        if (closed) return;
+        closed = true;
+        closeSync(file);
+      },
     };
   } catch (error) {
     closeSync(file);

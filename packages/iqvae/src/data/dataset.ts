@@ -46,7 +46,7 @@ export interface PairDataset {
   readonly licenses: readonly License[];
   /** Of an import: what was read, and what was left out and why. */
   readonly report?: ImportReport;
-  /** Closes the cache file. No batch can be read afterward. */
+  /** Closes the cache file; twice is as good as once. No batch can be read afterward. */
   close(): void;
 }
 

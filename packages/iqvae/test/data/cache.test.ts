@@ -87,6 +87,18 @@ describe("the cache", () => {
     dataset.close();
   });
 
+  it("is closed once, and then touches no file that was opened since", async () => {
+    const closed = await openDataset(request(6));
+    closed.close();
+    const other = await openDataset({ ...request(6), seed: 1 });
+    const files = await readdir(cacheDir);
+    expect(() => closed.train.batch([0])).toThrow(/^The data set of .*\.pairs was closed: open it again/);
+    closed.close();
+    expect(other.train.batch([0]).images).toHaveLength(3072);
+    expect(await readdir(cacheDir)).toEqual(files);
+    other.close();
+  });
+
   it("finds every bit that is wrong and every cut, at the latest when the pair is read, and draws anew", async () => {
     const good = await readAll();
     const path = await cacheFile();
