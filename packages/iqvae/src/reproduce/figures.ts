@@ -14,6 +14,8 @@ export interface Criterion {
   readonly floor?: number;
   /** Whether it is what lies above a floor, and may be 0 or less by chance. */
   readonly isExcess?: boolean;
+  /** Whether it is how long something took, and runs that never came there have no value: those that have one are the better ones. */
+  readonly isCensored?: boolean;
 }
 
 /** The figures of one run by name. */
@@ -31,18 +33,29 @@ export const LOG_FIGURES: readonly Criterion[] = [
   { name: "bitsAnImage", title: "bits an image", better: null, digits: 1 },
 ];
 
-/** The last reconstruction and the lowest likelihood of a finished run: those of the weights that it draws with. */
+/**
+ * The last reconstruction and the lowest likelihood of a finished run: those of the weights that it draws with.
+ *
+ * @throws Error for a log that lacks the last line of a stage: an earlier one says what other weights do
+ */
 export function logFigures(run: RunFolder): FigureValues {
-  const { data, stage1 } = run.config;
+  const { data, stage1, stage2 } = run.config;
   const imageTokens = (data.size / reduction(stage1.model.image)) ** 2;
   const records = readMetrics(run.log.path);
-  const first = lastOf(records, "stage1");
-  const bits = Math.min(...held(records, "stage2").map((record) => Number(record.bits)));
+  const first = held(records, "stage1").find(({ step }) => step === stage1.steps);
+  const second = held(records, "stage2");
+  const isWhole = first !== undefined && second.some(({ step }) => step === stage2.steps);
+  if (!isWhole)
+    throw new Error(
+      `${run.log.path} does not say how both stages ended, so it was cut off or deleted after the training. Put the whole log ` +
+        `back, or delete ${run.path}, and it is trained anew.`,
+    );
+  const bits = Math.min(...second.map((record) => Number(record.bits)));
   return {
     // Pixels lie in [−1, 1], so the peak is 2.
-    psnr: 10 * Math.log10(4 / Number(first?.imageMse)),
-    "codebook.image.perplexity": Number(first?.imagePerplexity),
-    "condition.accuracy": Number(first?.conditionAccuracy),
+    psnr: 10 * Math.log10(4 / Number(first.imageMse)),
+    "codebook.image.perplexity": Number(first.imagePerplexity),
+    "condition.accuracy": Number(first.conditionAccuracy),
     bitsPerToken: bits,
     bitsAnImage: bits * imageTokens,
   };
@@ -50,10 +63,6 @@ export function logFigures(run: RunFolder): FigureValues {
 
 function held(records: readonly MetricsRecord[], stage: MetricsRecord["stage"]): MetricsRecord[] {
   return records.filter((record) => record.stage === stage && record.split === "validation");
-}
-
-function lastOf(records: readonly MetricsRecord[], stage: MetricsRecord["stage"]): MetricsRecord | undefined {
-  return held(records, stage).at(-1);
 }
 
 /** Values of a held-out figure as a training went on. */

@@ -13,6 +13,7 @@ export function speedColumns(figures: readonly Criterion[]): Criterion[] {
     title: `steps of stage 2 to what the first column has at the end (${judge}, total above its floor)`,
     better: "lower",
     digits: 0,
+    isCensored: true,
   }));
 }
 

@@ -28,7 +28,8 @@ export interface Change extends Spread {
 export interface Entry extends Spread {
   /**
    * Relative to the first arm of the comparison, seed by seed: `value / reference − 1`. `null` for the first arm itself, and where
-   * there is no common seed, or the reference may as well be 0.
+   * there is no common seed, the reference may as well be 0, or a run never came to where the figure is taken: a mean over those that
+   * did would be the better for every one that did not.
    */
   readonly change: Change | null;
 }
@@ -84,7 +85,7 @@ export function summarize(
 }
 
 function entryOf(
-  { name, isExcess = false }: Criterion,
+  { name, isExcess = false, isCensored = false }: Criterion,
   arm: ArmName,
   reference: ArmName,
   runs: readonly ScoredRun[],
@@ -94,6 +95,8 @@ function entryOf(
   if (spread === null) return null;
   if (arm === reference) return { ...spread, change: null };
   const others = valuesOf(name, reference, runs);
+  const isMissing = (run: ScoredRun) => run.arm === arm && others.has(run.seed) && !own.has(run.seed);
+  if (isCensored && runs.some(isMissing)) return { ...spread, change: null };
   if (!isScale([...others.values()], isExcess)) return { ...spread, change: null };
   // Runs of one seed share data order and initial weights, so that their difference varies less than either.
   const changes = [...own].flatMap(([seed, value]) => {

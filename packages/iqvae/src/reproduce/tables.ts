@@ -84,5 +84,8 @@ function cell(arm: ArmSummary, { name, better, digits }: Criterion, between: str
   if (entry === undefined) return "–";
   // A floor or a share is no better for being lower, nor is it a scale.
   const change = better === null ? "" : changeOf(entry);
-  return change === "" ? plusMinus(entry, digits) : `${plusMinus(entry, digits)}${between}(${change})`;
+  const { length } = arm.seeds;
+  const count = entry.count < length ? `${entry.count} of ${length} seeds` : "";
+  const aside = [change, count].filter((part) => part !== "").join("; ");
+  return aside === "" ? plusMinus(entry, digits) : `${plusMinus(entry, digits)}${between}(${aside})`;
 }

@@ -1,11 +1,14 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { withSettings } from "../../src/config/index.ts";
 import { logFigures } from "../../src/reproduce/figures.ts";
 import { createRun } from "../../src/run/run-folder.ts";
 import { temporaryFolder, tinyConfig } from "../run/support.ts";
 
+const config = withSettings(tinyConfig, ["stage1.steps=10", "stage2.steps=12"], "test");
+
 test("a log's figures: the last reconstruction, the lowest likelihood", () => {
-  const run = createRun(join(temporaryFolder(), "run"), tinyConfig);
+  const run = createRun(join(temporaryFolder(), "run"), config);
   const stage1 = { stage: "stage1", split: "validation", imagePerplexity: 30 } as const;
   run.log.append({ ...stage1, step: 5, imageMse: 0.5, conditionAccuracy: 0.5 });
   run.log.append({ ...stage1, step: 10, imageMse: 0.04, conditionAccuracy: 0.75 });
@@ -26,4 +29,27 @@ test("a log's figures: the last reconstruction, the lowest likelihood", () => {
     // An image has 4 × 4 tokens.
     bitsAnImage: 32,
   });
+});
+
+test.each([
+  ["is empty", []],
+  [
+    "lacks the end of stage 1",
+    [
+      ["stage1", 5],
+      ["stage2", 12],
+    ],
+  ],
+  [
+    "lacks the end of stage 2",
+    [
+      ["stage1", 10],
+      ["stage2", 8],
+    ],
+  ],
+] as const)("a log that %s has no figures", (_, lines) => {
+  const run = createRun(join(temporaryFolder(), "run"), config);
+  for (const [stage, step] of lines) run.log.append({ stage, step, split: "validation", imageMse: 0.5, bits: 2 });
+  run.log.close();
+  expect(() => logFigures(run)).toThrow(/metrics\.jsonl does not say how both stages ended.*delete .*run, and it is/);
 });

@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { COMPARISONS } from "../../src/reproduce/arms.ts";
+import type { Criterion } from "../../src/reproduce/figures.ts";
 import { speedColumns, stepsTo, withSpeed } from "../../src/reproduce/speed.ts";
-import type { ScoredRun } from "../../src/reproduce/summary.ts";
+import { type ScoredRun, summarize } from "../../src/reproduce/summary.ts";
+import { htmlTable, markdownTable } from "../../src/reproduce/tables.ts";
 
 test("a curve of a power of the steps is met where it is, whatever was scored", () => {
   const power = (step: number) => 500 * step ** -0.7;
@@ -61,4 +63,19 @@ test("there is a column for each judge that an excess is known by", () => {
     "steps.colors",
     "steps.gradients",
   ]);
+});
+
+test("where a run never comes there, those that do are counted, and nothing is said of a change", () => {
+  const excess: Criterion = { name: "triple.excess.colors", title: "excess", better: "lower", digits: 1 };
+  const columns = [excess, ...speedColumns([excess])];
+  const tableOf = (last: readonly number[], write = markdownTable) => {
+    const runs = [1, 2, 3, 4].flatMap((seed) => curve("none", seed, [16, 8, 4]));
+    const others = [...[3.8, 3.9, 3.7].map((end) => [16, 8, end]), last];
+    const all = [...runs, ...others.flatMap((values, i) => curve("within", i + 1, values))];
+    return write(summarize(COMPARISONS.main, columns, withSpeed(COMPARISONS.main, all), 800)!, columns);
+  };
+  const row = (table: string) => table.split("\n").find((line) => line.startsWith("| steps of stage 2"))!;
+  expect(row(tableOf([16, 8, 4]))).toMatch(/\| 800 ± 0 \| 7\d\d ± \d+ \(−\d\.\d % \[.*\]\) \|$/);
+  expect(row(tableOf([112, 56, 28]))).toMatch(/\| 800 ± 0 \| 7\d\d ± \d+ \(3 of 4 seeds\) \|$/);
+  expect(tableOf([112, 56, 28], htmlTable)).toMatch(/<td>7\d\d ± \d+<br>\(3 of 4 seeds\)<\/td>/);
 });

@@ -150,6 +150,13 @@ test("a seed that only one arm has does not enter the change", () => {
   expect(summary.arms[1]!.figures.fid).toMatchObject({ mean: 502.5, count: 2, change: { mean: -0.5, count: 1 } });
 });
 
+test("a table says how many seeds a figure is of, where some lack it", () => {
+  const values = runs({ none: [10, 20, 40], paired: [9, 16, Number.NaN] });
+  expect(markdownTable(summarize(COMPARISONS.main, FIGURES, values, STEP)!, FIGURES)).toMatch(
+    /\| 12\.5 ± 4\.9 \(−15\.0 % \[.*\]; 2 of 3 seeds\) \|$/,
+  );
+});
+
 test("a comparison needs two arms; a value that is no number is none", () => {
   expect(summarize(COMPARISONS.main, FIGURES, runs({ image: [1], sliced: [2] }), STEP)).toBeNull();
   const summary = summarize(COMPARISONS.main, FIGURES, runs({ none: [Number.NaN], image: [2] }), STEP)!;
