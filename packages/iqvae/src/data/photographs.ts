@@ -23,6 +23,7 @@ import {
   fashionSpec,
 } from "./sets/fashion/recipe.ts";
 import { FASHION_LAYOUT, FASHION_SCENE_SIZES, fashionScenesRecipe } from "./sets/fashion/scenes.ts";
+import { FLARE_GAME, flareGameAtHand } from "./sets/heroes/flare-game.ts";
 import { GCOMPRIS } from "./sets/photos/packages.ts";
 import { photosRecipe } from "./sets/photos/recipe.ts";
 import { STAMP_PACKAGES } from "./sets/stamps/packages.ts";
@@ -153,15 +154,15 @@ export function photographsRecipe(
   return set.recipe(request, packageSource(request.name, cache, asked, onMessage));
 }
 
-/** The packages of all sets of photographs, each once, with the sets that need it and whether it is at hand. */
+/** The packages of all sets, each once, with the sets that need it and whether it is at hand. */
 export function dataPackages(
   cache: string,
 ): readonly { readonly package: DataPackage; readonly sets: readonly string[]; readonly folder: string | undefined }[] {
-  const sets = Object.entries<Photographs>(PHOTOGRAPHS);
+  const sets = Object.entries<Pick<Photographs, "packages">>({ heroes: { packages: [FLARE_GAME] }, ...PHOTOGRAPHS });
   const all = new Map(sets.flatMap(([, { packages }]) => packages.map((each) => [each.name, each])));
   return [...all.values()].map((each) => ({
     package: each,
     sets: sets.filter(([, { packages }]) => packages.includes(each)).map(([name]) => name),
-    folder: packageAtHand(each, cache),
+    folder: each === FLARE_GAME ? flareGameAtHand(cache)?.root : packageAtHand(each, cache),
   }));
 }

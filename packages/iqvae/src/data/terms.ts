@@ -17,8 +17,9 @@ export function dataLicenses(): readonly License[] {
   ];
   const licenses = [
     ...requests.flatMap((request) => installed(() => npmRecipe(request).licenses) ?? []),
-    ...heroLicenses(),
     ...dataPackages(cacheFolder()).flatMap((each) => (each.folder === undefined ? [] : [packageLicense(each.package)])),
+    // The edition that is at hand, in the place of the one that would be fetched.
+    ...heroLicenses(),
   ];
   return [...new Map(licenses.map((license) => [license.package, license])).values()];
 }

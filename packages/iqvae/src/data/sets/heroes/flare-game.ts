@@ -1,24 +1,35 @@
-import { execFile } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { promisify } from "node:util";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { makeFolder, removeAbandoned } from "../../../support/files.ts";
+import { PackageError, packageAtHand } from "../../../support/packages.ts";
 import type { License } from "../../licenses.ts";
+import { type DataPackage, packageLicense, packageSource } from "../../packages.ts";
 
-export const HERO_PACKAGE = "flare-game";
-/** Names a folder that the package was unpacked into, where it is not to be fetched. */
+/** Names a folder that the package was unpacked into, in any edition, where it is not to be fetched. */
 export const HERO_VARIABLE = "IQVAE_FLARE_GAME";
 
 const DRAWINGS = "usr/share/games/flare/mods/fantasycore";
-const DOCUMENTS = `usr/share/doc/${HERO_PACKAGE}`;
-/** What is used of the package, a fifth of it: the drawings, and whose they are. */
-const USED = [...["images/avatar", "animations/avatar", "engine"].map((folder) => `${DRAWINGS}/${folder}`), DOCUMENTS];
+const DOCUMENTS = "usr/share/doc/flare-game";
 
-/** The unpacked Debian package `flare-game`. */
+/** The drawings of the game Flare. A fifth of the package is used, and whose it is. */
+export const FLARE_GAME: DataPackage = {
+  kind: "deb",
+  name: "flare-game",
+  version: "1.14-1",
+  sha256: "4ab6a8298276013d35a0806257e130d992761af1b749041433b409c3dafec508",
+  files: [...["images/avatar", "animations/avatar", "engine"].map((folder) => `${DRAWINGS}/${folder}`), DOCUMENTS],
+  megabytes: 123,
+  terms: {
+    author: "Clint Bellanger and the contributors of Flare",
+    license: "CC-BY-SA-3.0+",
+    url: "https://github.com/flareteam/flare-game",
+  },
+};
+
+/** The unpacked package. */
 export interface FlareGame {
+  /** The folder that it was unpacked into. */
+  readonly root: string;
   /** The folder with `images`, `animations` and `engine`. */
   readonly folder: string;
   /** Debian's version, such as `1.14-1`. */
@@ -27,14 +38,14 @@ export interface FlareGame {
 
 /** The package where it is at hand: in the folder that `IQVAE_FLARE_GAME` names, else in the cache. */
 export function flareGameAtHand(cache: string): FlareGame | undefined {
-  const root = process.env[HERO_VARIABLE] ?? join(cache, HERO_PACKAGE);
-  const folder = join(root, DRAWINGS);
-  return existsSync(folder) ? { folder, version: versionIn(root) } : undefined;
+  const named = process.env[HERO_VARIABLE];
+  const root = named ?? packageAtHand(FLARE_GAME, cache);
+  if (root === undefined || !existsSync(join(root, DRAWINGS))) return undefined;
+  return unpacked(root, named === undefined ? FLARE_GAME.version : versionIn(root));
 }
 
 /**
- * The package, fetched and unpacked into the cache if it is not at hand and was asked for. Nothing is installed, and root is not
- * needed where apt's lists are there.
+ * The package, fetched and unpacked into the cache if it is not at hand and was asked for.
  *
  * @param asked whether it may be fetched: apt-get does not run unasked
  * @param onMessage is told that it is fetched: 123 MB
@@ -50,96 +61,34 @@ export async function flareGame(
   const named = process.env[HERO_VARIABLE];
   if (named !== undefined) {
     throw new Error(
-      `${HERO_VARIABLE} must name a folder that the Debian package ${HERO_PACKAGE} was unpacked into, but ` +
-        `${join(named, DRAWINGS)} is not there. Unpack it with: dpkg -x ${HERO_PACKAGE}_*_all.deb ${named}`,
+      `${HERO_VARIABLE} must name a folder that the Debian package flare-game was unpacked into, but ` +
+        `${join(named, DRAWINGS)} is not there. Unpack it with: dpkg -x flare-game_*_all.deb ${named}`,
     );
   }
-  if (!asked) {
-    throw new Error(
-      `The data set heroes needs the Debian package ${HERO_PACKAGE} (123 MB), which is fetched only when you ask for it: ` +
-        `npx iqvae data heroes --fetch. That runs: apt-get download ${HERO_PACKAGE}. Or unpack it yourself and name that folder in ` +
-        `${HERO_VARIABLE}.`,
-    );
-  }
-  onMessage(`The data set heroes is drawn from the Debian package ${HERO_PACKAGE}, which is fetched now (123 MB).`);
-  const target = join(cache, HERO_PACKAGE);
-  const aside = `${target}.${randomUUID()}.part`;
   try {
-    makeFolder(aside);
-    await removeAbandoned(target);
-    await download(aside);
-    await unpack(aside);
-    moveInto(target, join(aside, "kept"));
+    return unpacked(await packageSource("heroes", cache, asked, onMessage)(FLARE_GAME), FLARE_GAME.version);
   } catch (error) {
-    throw new Error(
-      `The data set heroes needs the Debian package ${HERO_PACKAGE}, which could not be fetched: ${reasonOf(error)}. ` +
-        `On Debian or Ubuntu, run "apt-get update" as root and try again. Elsewhere, unpack the file ` +
-        `${HERO_PACKAGE}_*_all.deb of Debian's archive ("ar x", then "tar xf data.tar.*") and name that folder in ` +
-        `${HERO_VARIABLE}. All other data sets work without it.`,
-      { cause: error },
-    );
-  } finally {
-    // What cannot be removed must not hide why the fetch failed.
-    await rm(aside, { recursive: true, force: true }).catch(() => {});
+    if (!(error instanceof PackageError)) throw error;
+    // Other releases of Debian and Ubuntu may have another edition.
+    const way = `${HERO_VARIABLE} can name a folder that any edition of flare-game was unpacked into, but is not set.`;
+    throw new PackageError(`${way} ${error.message}`, { cause: error });
   }
-  return flareGameAtHand(cache)!;
+}
+
+function unpacked(root: string, version: string): FlareGame {
+  return { root, folder: join(root, DRAWINGS), version };
 }
 
 export function heroLicense({ version }: FlareGame): License {
-  return {
-    package: HERO_PACKAGE,
-    version,
-    author: "Clint Bellanger and the contributors of Flare",
-    license: "CC-BY-SA-3.0+",
-    url: "https://github.com/flareteam/flare-game",
-  };
+  return { ...packageLicense(FLARE_GAME), version };
 }
 
-const run = promisify(execFile);
-
-/** Where apt knows nothing of the package yet, as in a fresh container, its lists are fetched first. */
-async function download(folder: string): Promise<void> {
-  const fetch = () => run("apt-get", ["download", HERO_PACKAGE], { cwd: folder });
-  try {
-    await fetch();
-  } catch (error) {
-    if (process.getuid?.() !== 0) throw error;
-    await run("apt-get", ["update"]);
-    await fetch();
-  }
-}
-
-/** Unpacks the one package of a folder, and keeps what is used of it in `kept`. */
-async function unpack(folder: string): Promise<void> {
-  const archive = readdirSync(folder).find((name) => name.endsWith(".deb"));
-  if (archive === undefined) throw new Error("apt-get download left no .deb file");
-  await run("dpkg", ["-x", archive, "all"], { cwd: folder });
-  for (const part of USED) {
-    const target = join(folder, "kept", part);
-    makeFolder(dirname(target));
-    renameSync(join(folder, "all", part), target);
-  }
-}
-
-/** Another process may have been faster: then its folder stays. */
-function moveInto(target: string, folder: string): void {
-  try {
-    renameSync(folder, target);
-  } catch (error) {
-    if (!existsSync(join(target, DRAWINGS))) throw error;
-  }
-}
-
+/** Of a folder of the user's, whose documents may be missing or damaged: drawings alone make the data set. */
 function versionIn(root: string): string {
-  const path = join(root, DOCUMENTS, "changelog.Debian.gz");
-  const [, version] = existsSync(path)
-    ? (/^\S+ \(([^)]+)\)/.exec(gunzipSync(readFileSync(path)).toString("utf8")) ?? [])
-    : [];
-  return version ?? "of unknown version";
-}
-
-/** What a program said last, or why it did not start. */
-function reasonOf(error: unknown): string {
-  const { stderr, message } = error as Error & { stderr?: string };
-  return (stderr?.trim().split("\n").at(-1) || message).replace(/\.$/, "");
+  try {
+    const changes = gunzipSync(readFileSync(join(root, DOCUMENTS, "changelog.Debian.gz"))).toString("utf8");
+    return /^\S+ \(([^)]+)\)/.exec(changes)![1]!;
+  } catch {
+    return "of unknown version";
+  }
 }
