@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import type { ConditionKind } from "../conditions/index.ts";
 import type { PairCache } from "./cache.ts";
 import { cacheFolder } from "./cache-folder.ts";
+import { namingFolders, reading } from "./damaged.ts";
 import type { ImageSize, PairDataset } from "./dataset.ts";
 import { drawPairs, openIfWhole } from "./draw-pairs.ts";
 import { describeImport, type ImportReport } from "./import/problems.ts";
@@ -207,7 +208,9 @@ async function recipeOf(request: OpenRequest, folder: string): Promise<Recipe> {
   if (request.name !== "heroes") return npmRecipe(request);
   const { condition, fetch = false, onMessage = console.error } = request;
   const numbers = numbered(request);
-  return await heroesRecipe({ condition, size, ...numbers }, await flareGame(folder, fetch, onMessage));
+  const game = await flareGame(folder, fetch, onMessage);
+  const recipe = () => heroesRecipe({ condition, size, ...numbers }, game);
+  return game.isFetched ? namingFolders([game.root], await reading([game.root], recipe)) : await recipe();
 }
 
 function isOfPhotographs(request: OpenBuiltIn): request is OpenPhotographs {

@@ -1,5 +1,6 @@
 import type { ConditionKind, ConditionSpec } from "../conditions/index.ts";
-import { packageAtHand } from "../support/packages.ts";
+import { packageAtHand, packageFolderOf } from "../support/packages.ts";
+import { namingFolders } from "./damaged.ts";
 import { IMAGE_SIZES, type ImageSize } from "./dataset.ts";
 import { type DataPackage, type PackageSource, packageSource } from "./packages.ts";
 import type { Recipe } from "./recipe.ts";
@@ -151,7 +152,11 @@ export function photographsRecipe(
   onMessage: (message: string) => void,
 ): Recipe {
   const set: Photographs = PHOTOGRAPHS[request.name];
-  return set.recipe(request, packageSource(request.name, cache, asked, onMessage));
+  const recipe = set.recipe(request, packageSource(request.name, cache, asked, onMessage));
+  return namingFolders(
+    set.packages.map((each) => packageFolderOf(each, cache)),
+    recipe,
+  );
 }
 
 /** The packages of all sets, each once, with the sets that need it and whether it is at hand. */

@@ -1,8 +1,9 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
+import { namingFolders } from "../../src/data/damaged.ts";
 import { type DataPackage, packageSource } from "../../src/data/packages.ts";
-import { packageFolderOf } from "../../src/support/packages.ts";
+import { PackageError, packageFolderOf } from "../../src/support/packages.ts";
 import { temporaryCache } from "./sets/photographs.ts";
 
 afterEach(() => vi.unstubAllEnvs());
@@ -61,4 +62,28 @@ it("says a caution when it fetches, and nothing of what is at hand", async () =>
   mkdirSync(packageFolderOf(wanted, cache), { recursive: true });
   expect(await source(wanted)).toBe(packageFolderOf(wanted, cache));
   expect([calls().length, messages.length]).toEqual([1, 2]);
+});
+
+it("names the folders of a recipe whatever fails in reading them, but not where it says itself what to do", async () => {
+  const recipe = (error: Error) => {
+    const fail = () => Promise.reject(error);
+    const facts = { trueImages: fail, open: { what: "kinds", of: fail } };
+    const prepare = () => ({ entries: [], draw: fail });
+    return namingFolders(["/a", "/b"], {
+      ...{ name: "things", condition: { kind: "edges" }, licenses: [], parts: {}, facts },
+      prepare,
+    });
+  };
+  const all = async (error: Error) => {
+    const { facts, prepare } = recipe(error);
+    const { draw } = await prepare();
+    const calls = [draw(0), facts!.trueImages!("1", 1, 32, Math.random), facts!.open!.of("1", 32)];
+    return (await Promise.allSettled(calls)).map((end) => (end as PromiseRejectedResult).reason.message);
+  };
+  expect(await all(new Error("Read error at scanline 873.\n"))).toEqual(
+    Array(3).fill(
+      "A package in /a or /b cannot be read (Read error at scanline 873): delete these folders, and it is fetched anew.",
+    ),
+  );
+  expect(await all(new PackageError("fetch it"))).toEqual(Array(3).fill("fetch it"));
 });

@@ -5,6 +5,7 @@ import { FASHION_KINDS, FASHION_LAYOUT, openDataset } from "../../../src/data/in
 import { silhouette } from "../../../src/data/sets/fashion/garments.ts";
 import { FASHION, FASHION_FILES } from "../../../src/data/sets/fashion/packages.ts";
 import { cutOut } from "../../../src/data/sets/fashion/scenes.ts";
+import { packageFolderOf } from "../../../src/support/packages.ts";
 import { seededRandom } from "../../../src/support/random.ts";
 import { temporaryCache, unpackInto } from "./photographs.ts";
 
@@ -107,6 +108,23 @@ describe("fashion", () => {
     await expect(open(images, cut)).rejects.toThrow("t10k-images-idx3-ubyte.gz is not an IDX file");
     await expect(open(images, idx([1, 27, 28], garment(1).subarray(28)))).rejects.toThrow("entries of [28, 28]");
     await expect(open(labels, idx([3], Uint8Array.of(1, 2, 3)))).rejects.toThrow("3 labels, but");
+  });
+
+  it("names the folder to delete when a file of the package was cut off, whatever is read of it", async () => {
+    const [images] = FASHION_FILES.test;
+    const cacheDir = cacheWithFashion();
+    const request = { name: "fashion", condition: "text", size: 32, cacheDir } as const;
+    (await openDataset(request)).close();
+    const whole = idx([10, 28, 28], Buffer.concat(INKS.test.map((level) => garment(level))));
+    unpackInto(cacheDir, FASHION, { [images]: whole.subarray(0, 60) });
+    const folder = packageFolderOf(FASHION, cacheDir);
+    const told = `The package in ${folder} cannot be read (unexpected end of file): delete that folder, and it is fetched anew.`;
+    const dataset = await openDataset(request);
+    const { trueImages } = dataset.facts!;
+    await expect(trueImages!("test/coat/4", 1, 32, seededRandom("test"))).rejects.toThrow(told);
+    await expect(trueImages!("coat", 1, 32, seededRandom("test"))).rejects.toThrow(/^expected an id/);
+    await expect(openDataset({ ...request, count: 3 })).rejects.toThrow(told);
+    dataset.close();
   });
 });
 

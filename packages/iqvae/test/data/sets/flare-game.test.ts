@@ -89,8 +89,11 @@ describe("the package of heroes", () => {
     const folder = packageFolderOf(FLARE_GAME, cache);
     for (const file of FLARE_GAME.files!) mkdirSync(join(folder, file), { recursive: true });
     const game = await flareGame(cache, false, () => {});
-    expect(game).toEqual({ root: folder, folder: join(folder, DRAWINGS), version: "1.14-1" });
+    expect(game).toEqual({ root: folder, folder: join(folder, DRAWINGS), version: "1.14-1", isFetched: true });
     expect(listed()!.folder).toBe(folder);
+    await expect(openDataset({ name: "heroes", condition: "keypoints", size: 64, cacheDir: cache })).rejects.toThrow(
+      `The package in ${folder} cannot be read (${join(game.folder, "engine/hero_layers.txt")} cannot be used`,
+    );
     vi.stubEnv("IQVAE_FLARE_GAME", root);
     expect(listed()!.folder).toBeUndefined();
     mkdirSync(join(root, DRAWINGS), { recursive: true });
@@ -122,7 +125,7 @@ describe("the package of heroes", () => {
     expect(names()).toContain("flare-game");
     const text = readFileSync(new URL("../../../../../THIRD_PARTY.md", import.meta.url), "utf8");
     const row = text.split("\n").find((line) => line.includes("`flare-game`"));
-    const { author, license, url } = heroLicense({ root, folder: root, version: "1.14-1" });
+    const { author, license, url } = heroLicense({ version: "1.14-1" });
     for (const entry of ["1.14-1", author, license, url]) expect(row).toContain(entry);
   });
 });

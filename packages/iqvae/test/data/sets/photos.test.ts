@@ -208,5 +208,8 @@ describe("photos", () => {
     writeFileSync(path, readFileSync(path).subarray(0, 600));
     const opened = openDataset({ name: "photos", condition: "edges", size: 64, cacheDir });
     await expect(opened).rejects.toThrow("erase.rcc is not a whole Qt resource archive");
+    await expect(opened).rejects.toThrow(
+      `The package in ${join(cacheDir, "packages", "gcompris-qt-data-3.1-2")} cannot`,
+    );
   });
 });

@@ -34,6 +34,8 @@ export interface FlareGame {
   readonly folder: string;
   /** Debian's version, such as `1.14-1`. */
   readonly version: string;
+  /** Whether it lies in the cache, and can be fetched again. */
+  readonly isFetched: boolean;
 }
 
 /** The package where it is at hand: in the folder that `IQVAE_FLARE_GAME` names, else in the cache. */
@@ -41,7 +43,7 @@ export function flareGameAtHand(cache: string): FlareGame | undefined {
   const named = process.env[HERO_VARIABLE];
   const root = named ?? packageAtHand(FLARE_GAME, cache);
   if (root === undefined || !existsSync(join(root, DRAWINGS))) return undefined;
-  return unpacked(root, named === undefined ? FLARE_GAME.version : versionIn(root));
+  return named === undefined ? fetched(root) : unpacked(root, versionIn(root), false);
 }
 
 /**
@@ -66,7 +68,7 @@ export async function flareGame(
     );
   }
   try {
-    return unpacked(await packageSource("heroes", cache, asked, onMessage)(FLARE_GAME), FLARE_GAME.version);
+    return fetched(await packageSource("heroes", cache, asked, onMessage)(FLARE_GAME));
   } catch (error) {
     if (!(error instanceof PackageError)) throw error;
     // Other releases of Debian and Ubuntu may have another edition.
@@ -75,11 +77,15 @@ export async function flareGame(
   }
 }
 
-function unpacked(root: string, version: string): FlareGame {
-  return { root, folder: join(root, DRAWINGS), version };
+function fetched(root: string): FlareGame {
+  return unpacked(root, FLARE_GAME.version, true);
 }
 
-export function heroLicense({ version }: FlareGame): License {
+function unpacked(root: string, version: string, isFetched: boolean): FlareGame {
+  return { root, folder: join(root, DRAWINGS), version, isFetched };
+}
+
+export function heroLicense({ version }: Pick<FlareGame, "version">): License {
   return { ...packageLicense(FLARE_GAME), version };
 }
 
