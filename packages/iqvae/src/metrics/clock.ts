@@ -14,6 +14,8 @@ export class Clock {
     const result = await body();
     const seconds = (performance.now() - start) / 1000;
     this.seconds[part] = (this.seconds[part] ?? 0) + seconds;
+    // Lets Ctrl-C through, which the sentence may then answer.
+    await new Promise(setImmediate);
     this.#progress.tell(`${part}: ${seconds.toFixed(1)} s`, { event: "timed", part, seconds });
     return result;
   }

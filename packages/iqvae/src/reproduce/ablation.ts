@@ -7,6 +7,8 @@ import { openRun } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { openData } from "../run/train-run.ts";
 import { makeFolder } from "../support/files.ts";
+import { InterruptedError, interruptible } from "../support/interrupt.ts";
+import { type Progress, silent } from "../support/progress.ts";
 import { VERSION } from "../support/version.ts";
 import { COMPARISON_NAMES, COMPARISONS } from "./arms.ts";
 import { type Criterion, LOG_FIGURES, logFigures } from "./figures.ts";
@@ -44,7 +46,6 @@ export async function runAblation(
   plan: AblationPlan,
   options: AblationOptions,
 ): Promise<"interrupted" | { files: AblationFiles; failed: readonly FailedRun[] }> {
-  const { part, progress, interrupt } = options;
   const runs = runsOf(plan);
   expectSameSettings(plan);
   if (!options.train && !runs.some(isFinished))
@@ -53,13 +54,30 @@ export async function runAblation(
         "arms and seeds that are there by --arms and --seeds.",
     );
   makeFolder(plan.out);
+  try {
+    return await compare(plan, runs, options);
+  } catch (error) {
+    if (error instanceof InterruptedError) return "interrupted";
+    throw error;
+  }
+}
+
+/** @throws InterruptedError when it was asked to stop while data are drawn, judges are trained or a run is scored */
+async function compare(
+  plan: AblationPlan,
+  runs: readonly PlannedRun[],
+  options: AblationOptions,
+): ReturnType<typeof runAblation> {
+  const { part, interrupt } = options;
+  const progress = interruptible(options.progress, interrupt);
   // Drawn once, before several processes want it.
   const dataset = await openData(runs[0]!.config.data, progress);
   try {
     const score = part === null ? null : { part, judges: await openJudges(dataset, TASKS[plan.task].judge, progress) };
     const scores = new Scores(runs, score, options);
     const trained = async (run: PlannedRun) => {
-      if (await scores.add(run)) writeTables(plan, { part, failed: [], ...scores.results() });
+      await scores.add(run);
+      writeTables(plan, { part, failed: [], ...scores.results() });
     };
     const { outcome, failed } = options.train
       ? await trainRuns(runs, { ...options, trained })
@@ -89,32 +107,44 @@ class Scores {
   constructor(
     private readonly planned: readonly PlannedRun[],
     private readonly score: { readonly part: ScoredPart; readonly judges: Judges } | null,
-    private readonly options: Pick<AblationOptions, "progress" | "interrupt">,
+    private readonly options: Pick<AblationOptions, "progress" | "interrupt" | "train">,
   ) {}
 
-  /** @returns whether the run is scored: not when it was asked to stop before */
-  async add(planned: PlannedRun): Promise<boolean> {
-    const { interrupt, progress } = this.options;
+  /** @throws InterruptedError when it was asked to stop */
+  async add(planned: PlannedRun): Promise<void> {
+    const { progress } = this.options;
     const { arm, seed, path, config } = planned;
     const run = openRun(path);
     const ofLog = logFigures(run);
     if (this.score === null) {
       this.#scored.set(planned, [{ arm, seed, step: config.stage2.steps, figures: ofLog }]);
-      return true;
+      return;
     }
     const { part, judges } = this.score;
-    // Lets a progress bar draw and Ctrl-C through.
-    await new Promise(setImmediate);
-    if (interrupt.requested) return false;
     const steps = scoredSteps(config);
-    const figures = await scoresOf(run, steps, part, judges);
+    progress.tell(`Scoring ${path}`, { event: "scoring", run: path });
+    const figures = await scoresOf(run, steps, part, judges, this.#ofScoring());
     for (const column of figures.flatMap(columnsOf)) this.#columns.set(column.name, column);
     this.#scored.set(
       planned,
       steps.map((step, i) => ({ arm, seed, step, figures: { ...ofLog, ...valuesOf(figures[i]!) } })),
     );
     progress.tell(`${path} is scored`, { event: "scored", run: path });
-    return true;
+  }
+
+  /** Of the bars of trainings that go on beside it, and of the many parts of a scoring, nothing is to be seen. */
+  #ofScoring(): Progress {
+    const { train, progress, interrupt } = this.options;
+    const shown = train ? silent : progress;
+    return interruptible(
+      {
+        begin: (...given) => shown.begin(...given),
+        update: (...given) => shown.update(...given),
+        end: () => shown.end(),
+        tell() {},
+      },
+      interrupt,
+    );
   }
 
   results(): Pick<AblationResults, "runs" | "scored" | "figures" | "comparisons"> {

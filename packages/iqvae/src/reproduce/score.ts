@@ -49,6 +49,7 @@ const SEED = 1;
  * Draws images for the conditions of a part of the held-out pairs, with the weights that a run had after steps of stage 2, and
  * measures them. The figures are kept in the run's folder, by all that they depend on, so that they are found again.
  *
+ * @param progress what it throws ends the scoring, and nothing is kept of it
  * @returns the figures after each of the steps
  * @throws CheckpointError when the weights of a step were not kept
  */
@@ -57,6 +58,7 @@ export async function scoresOf(
   steps: readonly number[],
   part: ScoredPart,
   judges: Judges,
+  progress: Progress,
 ): Promise<(readonly Figure[])[]> {
   const path = join(run.path, "scores.json");
   const kept = readScores(path);
@@ -70,6 +72,7 @@ export async function scoresOf(
       seed: SEED,
       networks: [judges.network],
       truths: judges.truths,
+      progress,
       ...(judges.fidelity === undefined ? {} : { fidelity: judges.fidelity }),
     });
     open.forEach((step, i) => {

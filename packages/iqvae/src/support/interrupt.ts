@@ -76,19 +76,25 @@ export class InterruptedError extends Error {
 }
 
 /**
- * Passes on what it is told, and throws an {@link InterruptedError} out of the next update once a stop was requested. For tasks that
- * leave nothing half done when an update throws, and begin anew the next time: drawing data, encoding it.
+ * Passes on what it is told, and throws an {@link InterruptedError} out of the next update or sentence once a stop was requested. For
+ * tasks that leave nothing half done when it throws, and begin anew the next time: drawing data, encoding it, scoring.
  */
 export function interruptible(progress: Progress, interrupt: Pick<Interrupt, "requested">): Progress {
+  const check = () => {
+    if (!interrupt.requested) return;
+    progress.end();
+    throw new InterruptedError("asked to stop");
+  };
   return {
     begin: (task, total, done) => progress.begin(task, total, done),
     update: (done, figures) => {
       progress.update(done, figures);
-      if (!interrupt.requested) return;
-      progress.end();
-      throw new InterruptedError("asked to stop");
+      check();
     },
     end: () => progress.end(),
-    tell: (sentence, event) => progress.tell(sentence, event),
+    tell: (sentence, event) => {
+      progress.tell(sentence, event);
+      check();
+    },
   };
 }

@@ -85,7 +85,7 @@ test("steps are scored together as each alone, and found again", async () => {
   const fidelity = { networks: {}, score: () => [] };
   const judges: Judges = { network: { ...network, features }, fidelity, truths: new Truths() };
   const run = openRun(path);
-  const together = await scoresOf(run, [2, 4, LAST], "report", judges);
+  const together = await scoresOf(run, [2, 4, LAST], "report", judges, silent);
   const of = (key: string) => together.map((figures) => figures.find((figure) => figure.key === key)!.value);
   // Stage 1 is one and the same.
   for (const key of ["psnr", "triple.reconstruction.colors"]) expect(new Set(of(key)).size, key).toBe(1);
@@ -100,12 +100,12 @@ test("steps are scored together as each alone, and found again", async () => {
   expect(existsSync(join(path, "scores.json"))).toBe(true);
   // Another scoring finds what is known of true images, and says the same.
   rmSync(join(path, "scores.json"));
-  const [again] = await scoresOf(run, [4], "report", judges);
+  const [again] = await scoresOf(run, [4], "report", judges, silent);
   expectAlike(again!, alone.figures);
-  await expect(scoresOf(run, [2], "tune", judges)).rejects.toThrow(/of one data set.*report.*tune/);
+  await expect(scoresOf(run, [2], "tune", judges, silent)).rejects.toThrow(/of one data set.*report.*tune/);
 
   const before = looks;
-  expect(await scoresOf(openRun(path), [4], "report", judges)).toEqual([again]);
+  expect(await scoresOf(openRun(path), [4], "report", judges, silent)).toEqual([again]);
   expect(looks).toBe(before);
-  await expect(scoresOf(run, [3], "report", judges)).rejects.toThrow(CheckpointError);
+  await expect(scoresOf(run, [3], "report", judges, silent)).rejects.toThrow(CheckpointError);
 });

@@ -1,0 +1,86 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { type AblationOptions, runAblation } from "../../src/reproduce/ablation.ts";
+import { type AblationPlan, prepareRun, runsOf } from "../../src/reproduce/runs.ts";
+import { trainRun } from "../../src/run/train-run.ts";
+import { type Progress, silent } from "../../src/support/progress.ts";
+
+/** Whether fidelity is measured with a network, which is trained first. */
+const reader = vi.hoisted(() => ({ isNeeded: false }));
+vi.mock("../../src/metrics/index.ts", async (original) => {
+  const real = await original<typeof import("../../src/metrics/index.ts")>();
+  const none = { networks: {}, score: () => [] };
+  const fidelityOf: typeof real.fidelityOf = async (...given) =>
+    reader.isNeeded ? await real.fidelityOf(...given) : none;
+  return { ...real, fidelityOf };
+});
+
+const SET = [
+  ...["data.count=120", "stage1.model.image.channels=16", "stage1.model.condition.channels=16"],
+  ...["stage1.model.image.codes=32", "stage1.model.condition.codes=32", "stage1.batch=8", "stage1.warmup=0"],
+  ...["stage2.model.width=32", "stage2.model.layers=1", "stage2.batch=8", "stage2.warmup=0", "keepAt=[]"],
+];
+const folder = mkdtempSync(join(tmpdir(), "iqvae-ablation-"));
+const plan: AblationPlan = {
+  task: "faces-semantic",
+  arms: ["none", "none-near", "none-random"],
+  seeds: [1],
+  budget: { regime: "cut", steps1: 2, steps2: 2, set: SET },
+  out: join(folder, "out"),
+};
+const options: AblationOptions = {
+  ...{ jobs: 1, progress: silent, interrupt: { requested: false }, part: null, train: false },
+  start: () => Promise.reject(new Error("nothing is to be trained")),
+};
+
+/** Three finished runs of one tokenizer. */
+beforeAll(async () => {
+  vi.stubEnv("IQVAE_CACHE", join(folder, "cache"));
+  for (const planned of runsOf(plan)) await trainRun(prepareRun(planned), options);
+});
+afterAll(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
+});
+
+/** Asks to stop at the first update of a task, and notes what else is begun. */
+function stoppingAt(task: string) {
+  const interrupt = { requested: false };
+  const begun: string[] = [];
+  const progress: Progress = {
+    ...silent,
+    begin: (name) => void begun.push(name),
+    update() {
+      interrupt.requested ||= begun.at(-1) === task;
+    },
+  };
+  return { interrupt, progress, begun };
+}
+
+test("it stops while data are drawn, before anything is trained", async () => {
+  vi.stubEnv("IQVAE_CACHE", join(folder, "other"));
+  const out = join(folder, "drawn");
+  const stopping = stoppingAt("drawing faces");
+  expect(await runAblation({ ...plan, out }, { ...options, ...stopping, train: true })).toBe("interrupted");
+  expect([stopping.begun, readdirSync(out)]).toEqual([["drawing faces"], []]);
+  expect(readdirSync(join(folder, "other"))).toEqual([]);
+  vi.stubEnv("IQVAE_CACHE", join(folder, "cache"));
+});
+
+test("it stops while data for a judge are drawn", async () => {
+  reader.isNeeded = true;
+  const stopping = stoppingAt("drawing faces");
+  expect(await runAblation(plan, { ...options, ...stopping, part: "report" })).toBe("interrupted");
+  expect(stopping.begun).toEqual(["drawing faces"]);
+  reader.isNeeded = false;
+});
+
+test("it stops while a run is scored, and keeps nothing of that", async () => {
+  const stopping = stoppingAt("drawing images");
+  expect(await runAblation(plan, { ...options, ...stopping, part: "report" })).toBe("interrupted");
+  expect(stopping.begun).toEqual(["drawing images"]);
+  expect(readdirSync(plan.out).sort()).toEqual(["none-near-seed1", "none-random-seed1", "none-seed1"]);
+  for (const { path } of runsOf(plan)) expect(existsSync(join(path, "scores.json"))).toBe(false);
+});
