@@ -7,7 +7,7 @@ import { SCORED_PARTS } from "../data/index.ts";
 /** Raise it whenever the file, or what its figures are of, changes. */
 export const SCORE_FORMAT = 5;
 
-const figure = z.object({
+export const figureSchema = z.object({
   /** For machines, such as `frechet.attributes-faces-32`. */
   key: z.string(),
   /** For people. */
@@ -57,14 +57,14 @@ const runScore = z.object({
   settings,
   /** Digests by name of the feature networks, and of those that fidelity is measured with. */
   networks: z.record(z.string(), z.string()),
-  figures: z.array(figure),
+  figures: z.array(figureSchema),
   /** What conditions leave open, where the truth is known, trait by trait: of the drawn images and of true ones. */
   calibration: z.object({ drawn: calibration, real: calibration }).nullable(),
   /** Wall time of each part. */
   seconds: z.record(z.string(), z.number()),
 });
 
-export type Figure = z.output<typeof figure>;
+export type Figure = z.output<typeof figureSchema>;
 export type ScoreSettings = z.output<typeof settings>;
 /** All figures of a run, as `metrics.json` in its folder holds them. */
 export type RunScore = z.output<typeof runScore>;

@@ -19,7 +19,7 @@ import { columnsOf, type Judges, openJudges, scoresOf, valuesOf } from "./score.
 import { speedColumns, withSpeed } from "./speed.ts";
 import { type ComparisonSummary, type ScoredRun, summarize } from "./summary.ts";
 import { TASKS } from "./tasks.ts";
-import { type FailedRun, type TrainingOptions, trainRuns } from "./train-runs.ts";
+import { type FailedRun, type TrainingOptions, tellFailed, trainRuns } from "./train-runs.ts";
 
 /** What an ablation wrote. */
 export interface AblationFiles {
@@ -48,7 +48,7 @@ export async function runAblation(
 ): Promise<"interrupted" | { files: AblationFiles; failed: readonly FailedRun[] }> {
   const runs = runsOf(plan);
   expectSameSettings(plan);
-  if (!options.train && !runs.some(isFinished))
+  if (!options.train && !runs.some(mayBeFinished))
     throw new ConfigError(
       `No run of this plan is finished in ${plan.out}, so there is nothing to compare. Train first, without --no-train, or name the ` +
         "arms and seeds that are there by --arms and --seeds.",
@@ -81,18 +81,40 @@ async function compare(
     };
     const { outcome, failed } = options.train
       ? await trainRuns(runs, { ...options, trained })
-      : await scoreFinished(runs, trained);
+      : await scoreFinished(runs, trained, progress);
     if (outcome === "interrupted" || interrupt.requested) return "interrupted";
-    const files = await conclude(plan, dataset, { part, failed, ...scores.results() });
-    return { files, failed };
+    return await conclude(plan, dataset, { part, failed, ...scores.results() }, progress);
   } finally {
     dataset.close();
   }
 }
 
-async function scoreFinished(runs: readonly PlannedRun[], trained: (run: PlannedRun) => Promise<void>) {
-  for (const run of runs.filter(isFinished)) await trained(run);
-  return { outcome: "finished", failed: [] as FailedRun[] } as const;
+/** What fails is told and returned; the others are scored. @throws InterruptedError */
+async function scoreFinished(
+  runs: readonly PlannedRun[],
+  trained: (run: PlannedRun) => Promise<void>,
+  progress: Progress,
+): ReturnType<typeof trainRuns> {
+  const failed: FailedRun[] = [];
+  for (const run of runs) {
+    try {
+      if (isFinished(run)) await trained(run);
+    } catch (error) {
+      if (error instanceof InterruptedError) throw error;
+      failed.push({ run, error: error as Error });
+    }
+  }
+  tellFailed(failed, progress);
+  return { outcome: "finished", failed };
+}
+
+/** Of a damaged run it is said later what is wrong with it. */
+function mayBeFinished(run: PlannedRun): boolean {
+  try {
+    return isFinished(run);
+  } catch {
+    return true;
+  }
 }
 
 function isFinished({ path }: PlannedRun): boolean {
@@ -189,12 +211,18 @@ async function conclude(
   plan: AblationPlan,
   dataset: PairDataset,
   results: Omit<AblationResults, "plan">,
-): Promise<AblationFiles> {
+  progress: Progress,
+): Promise<{ files: AblationFiles; failed: readonly FailedRun[] }> {
   const files = { ...writeTables(plan, results), report: join(plan.out, "report.html") };
   const { runs, part } = results;
   const shown = plan.arms.flatMap((arm) => runs.find((run) => run.arm === arm) ?? []);
-  const pictures = shown.length === 0 ? undefined : await sideBySide(shown, heldOutPart(dataset, part ?? "selection"));
-  if (pictures !== undefined) replaceFile(join(plan.out, "samples.png"), pictures);
-  replaceFile(files.report, html({ plan, ...results }, pictures));
-  return files;
+  const pictures = await sideBySide(shown, heldOutPart(dataset, part ?? "selection"));
+  const failed = [...results.failed, ...pictures.failed];
+  if (pictures.failed.length > 0) {
+    tellFailed(pictures.failed, progress);
+    writeTables(plan, { ...results, failed });
+  }
+  if (pictures.png !== undefined) replaceFile(join(plan.out, "samples.png"), pictures.png);
+  replaceFile(files.report, html({ plan, ...results, failed }, pictures.png));
+  return { files, failed };
 }

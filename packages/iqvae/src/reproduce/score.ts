@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { replaceFile } from "@iqvae/torch";
+import { z } from "zod";
 import type { PairDataset, ScoredPart } from "../data/index.ts";
 import {
   type FeatureNetwork,
@@ -12,7 +13,7 @@ import {
   Truths,
 } from "../metrics/index.ts";
 import { type JudgeName, judgeSpec } from "../metrics/judges.ts";
-import type { Figure } from "../metrics/run-score.ts";
+import { type Figure, figureSchema } from "../metrics/run-score.ts";
 import { TRIPLE } from "../metrics/triple.ts";
 import { checkpointPath } from "../run/checkpoint.ts";
 import type { RunFolder } from "../run/run-folder.ts";
@@ -91,12 +92,15 @@ function keyOf({ checkpoints }: RunFolder, step: number, part: ScoredPart, { net
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }
 
+const scoresSchema = z.record(z.string(), z.array(figureSchema).readonly());
+
 function readScores(path: string): Record<string, readonly Figure[]> {
   if (!existsSync(path)) return {};
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as Record<string, readonly Figure[]>;
+    return scoresSchema.parse(JSON.parse(readFileSync(path, "utf8")));
   } catch (error) {
-    throw new Error(`${path} is not valid JSON: ${(error as Error).message}. Delete it, and the run is scored anew.`);
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+    throw new Error(`${path} does not hold scores: ${reason}. Delete it, and the run is scored anew.`);
   }
 }
 

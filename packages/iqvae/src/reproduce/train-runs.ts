@@ -20,10 +20,15 @@ export interface TrainingOptions {
 
 const MILLISECONDS_BETWEEN_LOOKS = 200;
 
-/** A run that could not be trained to its end, and why. */
+/** A run that could not be trained to its end, scored or drawn with, and why. */
 export interface FailedRun {
   readonly run: PlannedRun;
   readonly error: Error;
+}
+
+export function tellFailed(failed: readonly FailedRun[], progress: Progress): void {
+  for (const { run, error } of failed)
+    progress.tell(`${run.path} failed: ${error.message}`, { event: "failed", run: run.path, message: error.message });
 }
 
 /**
@@ -74,9 +79,7 @@ export async function trainRuns(
     const outcomes = await schedule(planned, jobs, work, () => interrupt.requested);
     if (interrupt.requested) return { outcome: "interrupted", failed: [] };
     const failed = [...outcomes].flatMap(([run, end]) => (end === "done" ? [] : [{ run, error: end }]));
-    for (const { run, error } of failed) {
-      progress.tell(`${run.path} failed: ${error.message}`, { event: "failed", run: run.path, message: error.message });
-    }
+    tellFailed(failed, progress);
     return { outcome: "finished", failed };
   } finally {
     watch.abort();

@@ -1,9 +1,11 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type AblationOptions, runAblation } from "../../src/reproduce/ablation.ts";
 import { type AblationPlan, prepareRun, runsOf } from "../../src/reproduce/runs.ts";
+import { listCheckpoints } from "../../src/run/checkpoint.ts";
+import { openRun } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { type Progress, silent } from "../../src/support/progress.ts";
 
@@ -83,4 +85,39 @@ test("it stops while a run is scored, and keeps nothing of that", async () => {
   expect(stopping.begun).toEqual(["drawing images"]);
   expect(readdirSync(plan.out).sort()).toEqual(["none-near-seed1", "none-random-seed1", "none-seed1"]);
   for (const { path } of runsOf(plan)) expect(existsSync(join(path, "scores.json"))).toBe(false);
+});
+
+const read = (name: string) => readFileSync(join(plan.out, name), "utf8");
+
+/** What a plan of three runs comes to while a file of one of them is damaged. */
+async function withDamaged(path: string, damage: (whole: Buffer) => Buffer | string, more: Partial<AblationOptions>) {
+  const whole = readFileSync(path);
+  writeFileSync(path, damage(whole));
+  const told: string[] = [];
+  const progress: Progress = { ...silent, tell: (sentence) => void told.push(sentence) };
+  const outcome = await runAblation(plan, { ...options, progress, ...more });
+  writeFileSync(path, whole);
+  const failed = outcome === "interrupted" ? [] : outcome.failed.map(({ error }) => error.message);
+  return { failed, told, arms: JSON.parse(read("ablation.json")).runs.map(({ arm }: { arm: string }) => arm) };
+}
+
+test("the others are compared when one has a log that cannot be read", async () => {
+  const path = join(plan.out, "none-near-seed1", "metrics.jsonl");
+  const { failed, told, arms } = await withDamaged(path, (whole) => `{\n${whole}`, {});
+  expect(failed).toEqual([expect.stringContaining("line 1 is not a metrics record")]);
+  expect(told).toContain(`${join(plan.out, "none-near-seed1")} failed: ${failed[0]}`);
+  expect(arms).toEqual(["none", "none-random"]);
+  expect(read("ablation.md")).toContain("| | independent quantization (VQ-GAN) | independent, random codes |");
+  expect(read("report.html")).toContain("none-near-seed1 failed:");
+});
+
+test("the page is written without the pictures of a run that cannot draw", async () => {
+  const { checkpoints } = openRun(join(plan.out, "none-near-seed1"));
+  const path = listCheckpoints(checkpoints, "stage2")[0]!.path.replace(/json$/, "safetensors");
+  const { failed, told, arms } = await withDamaged(path, (whole) => whole.subarray(0, 100), { train: true });
+  expect(failed).toHaveLength(1);
+  expect(told).toContain(`${join(plan.out, "none-near-seed1")} failed: ${failed[0]}`);
+  expect(arms).toEqual(["none", "none-near", "none-random"]);
+  for (const name of ["ablation.md", "report.html"]) expect(read(name)).toContain("none-near-seed1 failed:");
+  expect(read("report.html")).toContain("Samples side by side");
 });

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { manualSeed, scope } from "@iqvae/torch";
@@ -98,6 +98,10 @@ test("steps are scored together as each alone, and found again", async () => {
   expectAlike(together[1]!, alone.figures);
 
   expect(existsSync(join(path, "scores.json"))).toBe(true);
+  writeFileSync(join(path, "scores.json"), "null");
+  await expect(scoresOf(run, [4], "report", judges, silent)).rejects.toThrow(
+    /scores\.json does not hold scores: .*Delete/s,
+  );
   // Another scoring finds what is known of true images, and says the same.
   rmSync(join(path, "scores.json"));
   const [again] = await scoresOf(run, [4], "report", judges, silent);
