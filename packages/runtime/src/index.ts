@@ -55,9 +55,15 @@ export {
 export { linesOfGray } from "./media/lines.ts";
 export { logMel } from "./media/log-mel.ts";
 export { readWav, type Waveform } from "./media/wav.ts";
-export { checkDrawOptions, type DrawOptions } from "./sampling/choose.ts";
+export type { DrawOptions } from "./sampling/choose.ts";
 export { NOISE_VERSION } from "./sampling/noise.ts";
-export type { Noise, SampleOptions, TokenCounts, TokenSampleOptions } from "./sampling/options.ts";
+export {
+  checkSampleOptions,
+  type Noise,
+  type SampleOptions,
+  type TokenCounts,
+  type TokenSampleOptions,
+} from "./sampling/options.ts";
 export { type Answer, type Question, type Sequences, sampleTokens } from "./sampling/sample.ts";
 export { sampleSeed } from "./sampling/seeds.ts";
 export { hex, sha256 } from "./sampling/sha256.ts";

@@ -10,7 +10,7 @@ import {
 } from "../metrics/index.ts";
 import { defaultJudge, expectImpartial, JUDGE_NAMES, type JudgeName, judgeSpec } from "../metrics/judges.ts";
 import { comparable, type RunScore, readScore, writeScore } from "../metrics/run-score.ts";
-import { type ScoreOptions, scoreExported, scoreRun } from "../metrics/score.ts";
+import { expectMeasurable, type ScoreOptions, scoreExported, scoreRun } from "../metrics/score.ts";
 import { scoreTable } from "../metrics/table.ts";
 import { type ExportedModel, isExported, openExported } from "../run/exported.ts";
 import { openRun, type RunFolder } from "../run/run-folder.ts";
@@ -173,19 +173,20 @@ async function optionsFor(
   { count, samples, seed, part, ...rest }: MetricsCommandOptions,
   progress: Progress,
 ): Promise<ScoreOptions> {
+  const sampling = { ...runs[0]!.config.sampling, ...drawingAsked(rest) };
+  const asked = { conditions: Math.ceil(count / samples), samples, part, seed, sampling, progress };
+  // Before data are drawn, and networks trained or fetched.
+  for (const one of runs) expectMeasurable(one, asked);
   const dataset = await openData(run.config.data, progress);
   dataset.close();
   // The names of pairs stay at hand.
   const { length } = heldOutPart(dataset, part).validation;
-  const conditions = Math.min(length, Math.ceil(count / samples));
+  const conditions = Math.min(length, asked.conditions);
   return {
+    ...asked,
     conditions,
-    part,
     samples: Math.max(samples, Math.ceil(count / conditions)),
-    seed,
     networks: await networksFor(dataset, runs, rest, progress),
-    progress,
-    sampling: { ...runs[0]!.config.sampling, ...drawingAsked(rest) },
   };
 }
 

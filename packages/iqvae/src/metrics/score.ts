@@ -1,6 +1,11 @@
-import { type DrawOptions, ImageGenerator as PlainGenerator, type SampleOptions } from "@iqvae/runtime";
+import {
+  checkSampleOptions,
+  type DrawOptions,
+  ImageGenerator as PlainGenerator,
+  type SampleOptions,
+} from "@iqvae/runtime";
 import type { Config } from "../config/index.ts";
-import { heldOutPart, type ScoredPart, spreadRows } from "../data/index.ts";
+import { heldOutPart, SCORED_PARTS, type ScoredPart, spreadRows } from "../data/index.ts";
 import type { FeatureNetwork } from "../features/network.ts";
 import { openFeatureNetwork } from "../features/open.ts";
 import type { ExportedModel } from "../run/exported.ts";
@@ -64,7 +69,7 @@ const MODEL_PAIRS = 512;
  * Draws images for held-out conditions of a run, of one part of them, and measures them: how close they come to real images, how varied they are, how
  * well they follow their conditions, and for `faces` whether their colors are spread as the true ones are.
  *
- * @throws RangeError for fewer than 2 samples, no condition, or guidance of a model that was never trained without conditions, or
+ * @throws RangeError for options that mean nothing, among them guidance of a model that was never trained without conditions, or
  *   a figure that is not finite; Error when the run has not come to stage 2 yet, a network is that of its perceptual term, or no
  *   pair is left for the part
  */
@@ -127,16 +132,20 @@ export async function scoreSteps(run: RunFolder, steps: readonly number[], optio
   }
 }
 
-/** Before anything is loaded, drawn or fetched. */
-function expectMeasurable({ path, config }: Measured, options: ScoreOptions): void {
-  const { samples } = options;
+/** Before anything is loaded, drawn, trained or fetched. @throws as {@link scoreRun} */
+export function expectMeasurable(run: RunFolder | ExportedModel, options: ScoreOptions): void {
+  const { samples, seed, part = "report", sampling, networks = [] } = options;
   if (!Number.isInteger(samples) || samples < 2)
     throw new RangeError(
       `scoreRun takes at least 2 samples of each condition, or diversity means nothing, not ${samples}.`,
     );
   if (!Number.isInteger(options.conditions) || options.conditions < 1)
     throw new RangeError(`scoreRun takes at least 1 condition, not ${options.conditions}.`);
-  expectImpartial(path, config, options.networks ?? []);
+  if (!SCORED_PARTS.includes(part))
+    throw new RangeError(`scoreRun takes one of the parts ${SCORED_PARTS.join(", ")}, not ${part}.`);
+  const unconditional = "loadModels" in run ? run.config.stage2.conditionDropout > 0 : run.unconditional;
+  checkSampleOptions({ ...sampling, seed }, { unconditional });
+  expectImpartial(run.path, run.config, networks);
 }
 
 /** A run or an exported model. */

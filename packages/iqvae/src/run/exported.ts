@@ -17,6 +17,8 @@ export interface ExportedModel {
   readonly path: string;
   /** What its weights are known by. */
   readonly weights: string;
+  /** Whether it was also trained without conditions, as guidance needs. */
+  readonly unconditional: boolean;
   /** As far as it tells: its data set, the network of its perceptual loss, and how it draws. */
   readonly config: {
     readonly data: DataConfig;
@@ -46,7 +48,7 @@ export function bundleOf(folder: string): Bundle {
  * @throws RangeError where it does not come with its data, or this version does not have the data set; Error as {@link bundleOf}
  */
 export function openExported(path: string, instead: string): ExportedModel {
-  const { sampling, files } = bundleOf(path);
+  const { sampling, files, transformer } = bundleOf(path);
   const { data, perceptual } = about.parse(JSON.parse(readFileSync(join(path, MODEL_FILE), "utf8")));
   if (data === undefined) throw new RangeError(`${path} was trained on data that it does not come with. ${instead}`);
   const known = dataSchema.safeParse(data);
@@ -54,6 +56,7 @@ export function openExported(path: string, instead: string): ExportedModel {
     return {
       path,
       weights: files[WEIGHTS_FILE]!.sha256,
+      unconditional: transformer.unconditional,
       config: { data: known.data, sampling, stage1: { perceptual: perceptual && { network: perceptual } } },
     };
   throw new RangeError(

@@ -84,6 +84,19 @@ describe("metrics", () => {
     ]).toEqual(before.slice(1));
   });
 
+  test("refuses guidance that a model cannot draw with before a network is trained for it", async () => {
+    const { code, out, err } = await workspace.run(
+      "metrics",
+      "exported",
+      "--guidance",
+      "2",
+      "--judge",
+      "attributes-faces",
+    );
+    expect([code, out]).toEqual([1, ""]);
+    expect(err).toMatch(/^guidance 2 needs a model that was also trained without conditions/);
+  });
+
   test("tells figures that it cannot keep", async () => {
     rmSync(workspace.at("exported/metrics.json"));
     mkdirSync(workspace.at("exported/metrics.json"));

@@ -6,9 +6,9 @@ import { parseConfig, presets } from "../../src/config/index.ts";
 import { exportRun } from "../../src/export/bundle.ts";
 import { AttributesNetwork, attributesFeatures } from "../../src/features/attributes.ts";
 import { comparable, type RunScore, readScore, SCORE_FORMAT, writeScore } from "../../src/metrics/run-score.ts";
-import { type ScoreOptions, scoreExported, scoreRun } from "../../src/metrics/score.ts";
+import { type ScoreOptions, scoreExported, scoreRun, scoreSteps } from "../../src/metrics/score.ts";
 import { scoreTable } from "../../src/metrics/table.ts";
-import { isExported, openExported } from "../../src/run/exported.ts";
+import { type ExportedModel, isExported, openExported } from "../../src/run/exported.ts";
 import { createRun } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { ImageGenerator } from "../../src/sampling/generator.ts";
@@ -130,9 +130,24 @@ test("a run is scored from end to end, the same again, and without leaving tenso
   const pleased = { ...model, config: { ...model.config, stage1: { perceptual: { network } } } };
   const biased = { ...options.networks![0]!, name: "attributes-faces-32" };
   await expect(scoreExported(pleased, { ...options, networks: [biased] })).rejects.toThrow(/must not judge it/);
+});
 
-  await expect(scoreRun(run, { ...options, samples: 1 })).rejects.toThrow(/at least 2 samples/);
-  await expect(scoreRun(run, { ...options, conditions: 0 })).rejects.toThrow(/at least 1 condition/);
+test.each<[Partial<ScoreOptions>, string]>([
+  [{ samples: 1 }, "at least 2 samples"],
+  [{ conditions: 0 }, "at least 1 condition"],
+  [{ part: "nope" as "report" }, "one of the parts tune, report, not nope"],
+  [{ seed: 1.5 }, "seed must be a whole number, but is 1.5"],
+  [{ sampling: { temperature: 0 } }, "temperature must be a finite number above 0"],
+  [{ sampling: { guidance: 2 } }, "guidance 2 needs a model that was also trained without conditions"],
+])("options that mean nothing are refused before anything is loaded, trained or drawn: %j", async (wrong, why) => {
+  const options = { conditions: 5, samples: 3, seed: 4, ...wrong };
+  // The run has no weights, and this folder does not hold the model: whoever comes to load them says something else.
+  const run = createRun(join(temporaryFolder(), "run"), parseConfig(presets.tiny, "test"));
+  const { path } = run;
+  const model: ExportedModel = { path, weights: "", unconditional: false, config: run.config };
+  await expect(scoreRun(run, options)).rejects.toThrow(why);
+  await expect(scoreSteps(run, [1], options)).rejects.toThrow(why);
+  await expect(scoreExported(model, options)).rejects.toThrow(why);
 });
 
 const score: RunScore = {

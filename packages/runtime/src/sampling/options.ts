@@ -95,17 +95,28 @@ export function batchesOf(
   return batches;
 }
 
-/** @throws RangeError for the first option that is out of its range or does not fit the model */
-export function checkOptions(model: TokenCounts, conditions: readonly Int32Array[], options: TokenSampleOptions): void {
+/**
+ * Checks what can be known before a model is loaded.
+ *
+ * @param model.unconditional whether it was also trained without conditions
+ * @throws RangeError for the first option that is out of its range or does not fit the model
+ */
+export function checkSampleOptions(options: SampleOptions, { unconditional }: { unconditional: boolean }): void {
   checkDrawOptions(options);
-  const { samples = 1, firstSample = 0, seed = 0, batch = 32, noise, guidance = 1, blend, fixed } = options;
+  const { samples = 1, firstSample = 0, seed = 0, batch = 32, noise, guidance = 1 } = options;
   checkWhole("samples", samples, 1);
   checkWhole("firstSample", firstSample, 0);
   checkWhole("batch", batch, 1);
   checkSeed("seed", seed);
   if (noise !== undefined) checkNoise(noise);
+  checkGuidance(guidance, unconditional);
+}
+
+/** @throws RangeError for the first option that is out of its range or does not fit the model */
+export function checkOptions(model: TokenCounts, conditions: readonly Int32Array[], options: TokenSampleOptions): void {
+  checkSampleOptions(options, { unconditional: model.absent !== undefined });
+  const { blend, fixed } = options;
   checkConditions(model, conditions);
-  checkGuidance(model, guidance);
   if (blend !== undefined) {
     checkShare("blend.share", blend.share);
     checkConditions(model, blend.conditions);
@@ -140,10 +151,10 @@ function checkNoise(noise: Noise): void {
   checkShare("noise.share", noise.share);
 }
 
-function checkGuidance({ absent }: TokenCounts, guidance: number): void {
+function checkGuidance(guidance: number, unconditional: boolean): void {
   if (!(guidance >= 0 && Number.isFinite(guidance)))
     throw new RangeError(`guidance must be a finite number of at least 0, but is ${guidance}; 1 is none`);
-  if (guidance !== 1 && absent === undefined)
+  if (guidance !== 1 && !unconditional)
     throw new RangeError(
       `guidance ${guidance} needs a model that was also trained without conditions, and this one was not; ` +
         `train with stage2.conditionDropout=0.1, or leave guidance at 1`,
