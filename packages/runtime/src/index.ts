@@ -15,6 +15,7 @@ export {
   WEIGHTS_FILE,
   type WeightType,
 } from "./bundle.ts";
+export { checkRaster } from "./conditions/check.ts";
 export type { Condition } from "./conditions/condition.ts";
 export { plainCondition } from "./conditions/index.ts";
 export { bumpDeviation } from "./conditions/key-points.ts";

@@ -1,9 +1,10 @@
-import type { SampleOptions } from "@iqvae/runtime";
+import { checkRaster, type SampleOptions } from "@iqvae/runtime";
 import { inferenceMode, scope, type Tensor, tensor } from "@iqvae/torch";
-import { conditionFor, isRaster } from "../conditions/index.ts";
+import { conditionFor } from "../conditions/index.ts";
 import type { Config } from "../config/index.ts";
 import { type ConditionSpec, conditionSpec } from "../data/index.ts";
 import type { PartialImage } from "../media/index.ts";
+import { reduction } from "../models/autoencoder.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import type { Transformer } from "../models/transformer.ts";
 import { inPrecision, type Precision, samplingPrecision } from "../support/precision.ts";
@@ -147,16 +148,13 @@ export class ImageGenerator implements Disposable {
    * @param conditions rasters `[height, width]`
    * @param options.size pixels of the images, multiples of the reduction of the run and at least the trained size
    * @returns for each condition `options.samples` images, RGB bytes `[height, width, 3]`
-   * @throws RangeError for a size that does not fit, or a condition that is not a raster
+   * @throws RangeError for a size that does not fit, a condition that is not a raster, or bytes that mean nothing
    */
   drawLarger(
     conditions: readonly Uint8Array[],
     { size, ...options }: SampleOptions & { readonly size: { readonly height: number; readonly width: number } },
   ): Uint8Array[][] {
-    if (!isRaster(this.spec))
-      throw new RangeError(
-        `larger images need a condition that is drawn at their size (semantic, lines, edges), but this run has ${this.spec.kind}`,
-      );
+    this.#checkLarger(conditions, size);
     return this.#run(() => {
       const [trained, wanted] = [this.#grids(), this.#grids(size)];
       const tokens = this.#encode(conditions, size);
@@ -233,19 +231,29 @@ export class ImageGenerator implements Disposable {
 
   /** Samples of the condition, uint8 `[N, …]`; of another size only those that are rasters. */
   #rasters(conditions: readonly Uint8Array[], size?: PixelSize): Tensor {
-    if (size !== undefined) return this.#largerRasters(conditions, size);
+    if (size !== undefined)
+      return tensor(concatenated(conditions), { shape: [conditions.length, size.height, size.width] });
     const { check, shape } = conditionFor(this.spec, this.config.data.size);
     for (const condition of conditions) check(condition);
     return tensor(concatenated(conditions), { shape: [conditions.length, ...shape] });
   }
 
-  #largerRasters(conditions: readonly Uint8Array[], { height, width }: PixelSize): Tensor {
-    const wrong = conditions.find((condition) => condition.length !== height * width);
-    if (wrong !== undefined)
+  #checkLarger(conditions: readonly Uint8Array[], size: PixelSize): void {
+    const { spec } = this;
+    if (spec.kind !== "semantic" && spec.kind !== "lines" && spec.kind !== "edges")
       throw new RangeError(
-        `a condition of ${height} × ${width} pixels was expected, but one has ${wrong.length} pixels`,
+        `larger images need a condition that is drawn at their size (semantic, lines, edges), but this run has ${spec.kind}`,
       );
-    return tensor(concatenated(conditions), { shape: [conditions.length, height, width] });
+    const { data, stage1 } = this.config;
+    // Each is a power of two, so that multiples of the larger one are multiples of both.
+    const step = Math.max(reduction(stage1.model.image), reduction(stage1.model.condition));
+    for (const side of ["height", "width"] as const) {
+      if (size[side] >= data.size && size[side] % step === 0) continue;
+      throw new RangeError(
+        `${side} must be a multiple of ${step} pixels, and at least the ${data.size} of the training, but is ${size[side]}`,
+      );
+    }
+    for (const condition of conditions) checkRaster(spec, condition, [size.height, size.width]);
   }
 
   #run<T>(body: () => T): T {

@@ -182,8 +182,19 @@ describe("other ways to draw", () => {
     const [images] = generator.drawLarger([wide], size(40, 64));
     expect(images![0]).toHaveLength(40 * 64 * 3);
     expect(() => generator.drawLarger([one], size(64, 64))).toThrow(
-      "a condition of 64 × 64 pixels was expected, but one has 1024 pixels",
+      'a condition of kind "semantic" is 4096 bytes [64, 64], but 1024 came',
     );
+  });
+
+  test.each([
+    [33, "height must be a multiple of 8 pixels, and at least the 32 of the training, but is 33"],
+    [36, "height must be a multiple of 8 pixels, and at least the 32 of the training, but is 36"],
+    [24, "height must be a multiple of 8 pixels, and at least the 32 of the training, but is 24"],
+    [0, "height must be a multiple of 8 pixels, and at least the 32 of the training, but is 0"],
+    [40, 'pixel 0 holds 255, but a condition of kind "semantic" holds 0 to 12.'],
+  ])("larger images of size %i are refused in pixels: %s", (height, message) => {
+    const map = new Uint8Array(height * 40).fill(255);
+    expect(() => generator.drawLarger([map], { size: { height, width: 40 } })).toThrow(new RangeError(message));
   });
 
   test("the likelihood of an image is that of its tokens", () => {

@@ -1,3 +1,5 @@
+import type { SemanticSpec } from "./spec.ts";
+
 /** @throws RangeError when there are not as many bytes as the shape asks for */
 export function checkLength(kind: string, sample: Uint8Array, shape: readonly number[]): void {
   const length = shape.reduce((product, side) => product * side, 1);
@@ -6,6 +8,19 @@ export function checkLength(kind: string, sample: Uint8Array, shape: readonly nu
     `a condition of kind "${kind}" is ${length} bytes [${shape.join(", ")}], but ${sample.length} came. ` +
       "Take them from a batch of the data set, or read them with readCondition.",
   );
+}
+
+/**
+ * @param shape of the raster, of whatever size
+ * @throws RangeError when there are not as many bytes as pixels, or for the first pixel that means nothing
+ */
+export function checkRaster(
+  spec: SemanticSpec | { readonly kind: "lines" | "edges" },
+  raster: Uint8Array,
+  shape: readonly [height: number, width: number],
+): void {
+  checkLength(spec.kind, raster, shape);
+  checkValues(spec.kind, raster, spec.kind === "semantic" ? spec.classes.length - 1 : 1, (i) => `pixel ${i}`);
 }
 
 /**

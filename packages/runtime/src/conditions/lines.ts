@@ -1,4 +1,4 @@
-import { checkLength, checkValues } from "./check.ts";
+import { checkRaster } from "./check.ts";
 import type { Condition } from "./condition.ts";
 import { paint, scaleNearest } from "./raster.ts";
 import { equalShare } from "./semantic.ts";
@@ -12,10 +12,7 @@ const PAPER_AND_INK: readonly Rgb[] = [
 /** A drawing of lines or edges `[size, size]`, 0 or 1 a pixel: one plane. */
 export function lines(kind: "lines" | "edges", size: number): Condition {
   const shape = [size, size] as const;
-  const check = (drawing: Uint8Array) => {
-    checkLength(kind, drawing, shape);
-    checkValues(kind, drawing, 1, (i) => `pixel ${i}`);
-  };
+  const check = (drawing: Uint8Array) => checkRaster({ kind }, drawing, shape);
   return {
     kind,
     shape,

@@ -1,4 +1,4 @@
-import { checkLength, checkValues } from "./check.ts";
+import { checkRaster } from "./check.ts";
 import type { Condition } from "./condition.ts";
 import { paint, scaleNearest } from "./raster.ts";
 import type { SemanticClass } from "./spec.ts";
@@ -8,10 +8,7 @@ export function semantic(classes: readonly SemanticClass[], size: number): Condi
   const count = classes.length;
   const shape = [size, size] as const;
   const colors = classes.map(({ color }) => color);
-  const check = (map: Uint8Array) => {
-    checkLength("semantic", map, shape);
-    checkValues("semantic", map, count - 1, (i) => `pixel ${i}`);
-  };
+  const check = (map: Uint8Array) => checkRaster({ kind: "semantic", classes }, map, shape);
   return {
     kind: "semantic",
     shape,
