@@ -103,7 +103,8 @@ export class ImageGenerator implements AsyncDisposable {
   async draw(conditions: readonly Uint8Array[], options: ImageOptions = {}): Promise<Uint8Array[][]> {
     const images: Uint8Array[] = [];
     const samples = options.samples ?? 1;
-    for await (const { sample, pixels } of this.#frames(conditions, options, Infinity)) images[sample] = pixels;
+    const asked = this.#asked(conditions, options);
+    for await (const { sample, pixels } of this.#frames(asked, Infinity)) images[sample] = pixels;
     return conditions.map((_, i) => images.slice(i * samples, (i + 1) * samples));
   }
 
@@ -114,8 +115,8 @@ export class ImageGenerator implements AsyncDisposable {
    * @param condition bytes of one condition
    * @throws as {@link draw}
    */
-  async *stream(condition: Uint8Array, options: ImageOptions = {}): AsyncGenerator<Frame, void> {
-    yield* this.#frames([condition], options, this.model.grids.image[1]);
+  stream(condition: Uint8Array, options: ImageOptions = {}): AsyncGenerator<Frame, void> {
+    return this.#frames(this.#asked([condition], options), this.model.grids.image[1]);
   }
 
   /**
@@ -124,11 +125,13 @@ export class ImageGenerator implements AsyncDisposable {
    * @returns for each condition `options.samples` rows of tokens, one after the other
    */
   async drawTokens(conditions: readonly Uint8Array[], options: ImageOptions = {}): Promise<Int32Array[]> {
-    const end = await this.#turns.take(options.signal);
+    const asked = this.#asked(conditions, options);
+    const { signal } = asked.options;
+    const end = await this.#turns.take(signal);
     try {
-      const drawing = (await this.#drawing(conditions, options)).tokens;
+      const drawing = (await this.#drawing(asked)).tokens;
       let step = drawing.next();
-      while (!step.done) step = drawing.next(await this.#answer(step.value, options.signal));
+      while (!step.done) step = drawing.next(await this.#answer(step.value, signal));
       return step.value;
     } finally {
       end();
@@ -149,11 +152,30 @@ export class ImageGenerator implements AsyncDisposable {
     return this.dispose();
   }
 
+  /** Checked copies, as whoever asks may paint on in the same bytes while it waits for its turn. */
+  #asked(conditions: readonly Uint8Array[], options: ImageOptions): Asked {
+    const copies = (all: readonly Uint8Array[]) =>
+      all.map((condition) => {
+        this.condition.check(condition);
+        return new Uint8Array(condition);
+      });
+    const { blend, fixed } = options;
+    return {
+      conditions: copies(conditions),
+      options: {
+        ...options,
+        ...(blend && { blend: { ...blend, conditions: copies(blend.conditions) } }),
+        ...(fixed && { fixed: fixed.map((tokens) => tokens.slice()) }),
+      },
+    };
+  }
+
   /** @param every tokens from one frame to the next */
-  async *#frames(conditions: readonly Uint8Array[], options: ImageOptions, every: number): AsyncGenerator<Frame, void> {
+  async *#frames(asked: Asked, every: number): AsyncGenerator<Frame, void> {
+    const { options } = asked;
     const end = await this.#turns.take(options.signal);
     try {
-      const { tokens: drawing, conditionOf } = await this.#drawing(conditions, options);
+      const { tokens: drawing, conditionOf } = await this.#drawing(asked);
       let step = drawing.next();
       while (!step.done) {
         const question = step.value;
@@ -191,7 +213,7 @@ export class ImageGenerator implements AsyncDisposable {
   }
 
   /** Tokens to be drawn, and the tokens of the condition that a coupled decoder sees: of a blend, those of the larger share. */
-  async #drawing(conditions: readonly Uint8Array[], { blend, signal: _, ...options }: ImageOptions) {
+  async #drawing({ conditions, options: { blend, signal: _, ...options } }: Asked) {
     const others = blend && { share: blend.share, conditions: await this.#encode(blend.conditions) };
     const own = await this.#encode(conditions);
     const wanted = { ...this.model.sampling, ...said(options), ...(others && { blend: others }) };
@@ -202,7 +224,6 @@ export class ImageGenerator implements AsyncDisposable {
   }
 
   async #encode(conditions: readonly Uint8Array[]): Promise<Int32Array[]> {
-    for (const condition of conditions) this.condition.check(condition);
     const tokens: Int32Array[] = [];
     for (const each of conditions) tokens.push(await this.#alive().encode(this.condition.planesOf(each)));
     return tokens;
@@ -222,6 +243,12 @@ export class ImageGenerator implements AsyncDisposable {
     if (this.#engine !== undefined) return this.#engine;
     throw new DisposedError("this ImageGenerator was disposed of, so it cannot draw; load the model again");
   }
+}
+
+/** What is to be drawn, in bytes that nobody else has. */
+interface Asked {
+  readonly conditions: readonly Uint8Array[];
+  readonly options: ImageOptions;
 }
 
 /** Options but for those that are `undefined`: they would hide what the model says. */

@@ -26,17 +26,37 @@ export class Turns {
 
 /** The end of something, or of the wait for it. */
 async function unlessAborted(something: Promise<void>, signal: AbortSignal): Promise<void> {
-  let abort = () => {};
+  let forget = () => {};
   const aborted = new Promise<void>((_, reject) => {
-    abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort);
+    forget = onAbort(signal, () => reject(signal.reason));
   });
   try {
     if (!signal.aborted) await Promise.race([something, aborted]);
     signal.throwIfAborted();
   } finally {
-    signal.removeEventListener("abort", abort);
+    forget();
   }
+}
+
+const heard = new WeakMap<EventTarget, Set<() => void>>();
+
+/**
+ * Calls when a signal is aborted. All calls of a signal share one listener: from the eleventh on, Node.js would warn of a leak.
+ *
+ * @returns what has to be called when nobody waits for it any more
+ */
+export function onAbort(signal: AbortSignal, call: () => void): () => void {
+  const calls = heard.get(signal) ?? new Set();
+  heard.set(signal, calls.add(call));
+  signal.addEventListener("abort", tellAll); // once, as it is the same function each time
+  return () => {
+    calls.delete(call);
+    if (calls.size === 0) signal.removeEventListener("abort", tellAll);
+  };
+}
+
+function tellAll({ target }: Event): void {
+  for (const call of [...heard.get(target!)!]) call();
 }
 
 /** Work is interrupted after this many milliseconds, so that a page can paint and abort. */

@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -110,6 +111,22 @@ describe("draws", () => {
     expect(together).toEqual([alone, other, alone]);
   });
 
+  test("what it was given, whatever the caller does with the bytes while it waits", async () => {
+    const options = { blend: { conditions: [conditions[1]!], share: 0.3 } };
+    const [own, other] = [conditions[0]!.slice(), conditions[1]!.slice()];
+    const given = { blend: { conditions: [other], share: 0.3 } };
+    const frames = generator.stream(own, given);
+    const drawn = [generator.draw([own], given), generator.drawTokens([own], given)];
+    for (const painted of [own, other]) painted.fill(0);
+    const shown: Frame[] = [];
+    for await (const frame of frames) shown.push(frame);
+    expect(shown).toEqual(await framesOf(options));
+    expect(await Promise.all(drawn)).toEqual([
+      await generator.draw([conditions[0]!], options),
+      await generator.drawTokens([conditions[0]!], options),
+    ]);
+  });
+
   test("on a blend of conditions from the one to the other", async () => {
     const at = (share: number) => {
       const blend = { conditions: [conditions[1]!], share };
@@ -220,6 +237,14 @@ describe("an abort", () => {
     await Promise.all([...aborted, last]);
     expect(early).toEqual(["not needed", "not needed", "too late"]);
     expect(ended.at(-1)).toBe("last");
+  });
+
+  test("of many that wait for one signal takes one listener of it, and leaves none", async () => {
+    const { signal } = new AbortController();
+    const drawn = Array.from({ length: 12 }, () => generator.drawTokens(conditions, { signal }));
+    expect(getEventListeners(signal, "abort")).toHaveLength(1);
+    await Promise.all(drawn);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 
   test("a consumer that leaves a stream lets others draw", async () => {

@@ -52,6 +52,19 @@ test("streams the frames that it streams without a worker", async () => {
   expect(own).toEqual(theirs);
 });
 
+test("streams what it was given, and many requests take one listener of their signal", async () => {
+  const given = condition.slice();
+  const frames = remote.stream(given);
+  given.fill(0);
+  const shown: Frame[] = [];
+  for await (const frame of frames) shown.push(frame);
+  expect(shown.at(-1)!.pixels).toEqual((await plain.draw([condition]))[0]![0]);
+  const { signal } = new AbortController();
+  const drawn = Array.from({ length: 12 }, () => remote.draw([condition], { signal }));
+  expect(getEventListeners(signal, "abort")).toHaveLength(1);
+  await Promise.all(drawn);
+});
+
 test("an abort ends a request, and no other", async () => {
   const control = new AbortController();
   const other = remote.draw([condition]);

@@ -186,6 +186,25 @@ export function conditionContract({ name, spec, size, samples, wrong, ignorance,
         expect(() => condition.check(sample)).toThrow(message);
       }
     });
+
+    test("takes no other number of bytes and nothing but bytes, whatever is done with them", () => {
+      const [right] = fc.sample(samples, 1);
+      const uses = [
+        condition.check,
+        condition.describe,
+        (sample: Uint8Array) => condition.draw(sample, size),
+        (sample: Uint8Array) => condition.fidelity(sample, right!),
+        (sample: Uint8Array) => condition.fidelity(right!, sample),
+      ];
+      for (const use of uses) {
+        expect(() => use(right!.slice(1))).toThrow(/^a condition of kind .* came\. Take them/);
+        for (const none of [0.5, -1, Number.NaN]) {
+          const numbers = Float32Array.from(right!).fill(none, 1, 2) as unknown as Uint8Array;
+          expect(() => use(numbers)).toThrow(`byte 1 of a condition of kind "${spec.kind}" is ${none}, but bytes are`);
+        }
+      }
+      expect(() => condition.check(new Uint8ClampedArray(right!) as unknown as Uint8Array)).not.toThrow();
+    });
   });
 }
 

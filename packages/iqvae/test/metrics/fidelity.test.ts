@@ -35,6 +35,8 @@ describe("mean IoU", () => {
     );
   });
 
+  test("is 1 where nothing is compared", () => expect(meanIou(new Uint8Array(0), new Uint8Array(0), 4)).toBe(1));
+
   test("names what is no class", () => {
     expect(() => meanIou(Uint8Array.of(0), Uint8Array.of(7), 4)).toThrow(
       /pixel 0 holds 0 and 7, but there are 4 classes/,

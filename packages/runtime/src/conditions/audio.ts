@@ -1,4 +1,4 @@
-import { checkLength } from "./check.ts";
+import { checkBytes } from "./check.ts";
 import type { Condition } from "./condition.ts";
 import { scaleNearest } from "./raster.ts";
 import type { AudioSpec } from "./spec.ts";
@@ -6,7 +6,7 @@ import type { AudioSpec } from "./spec.ts";
 /** A log-mel spectrogram `[M, F]`: one plane in [−1, 1]. */
 export function audio(spec: AudioSpec): Condition {
   const shape = [spec.bands, spec.frames] as const;
-  const check = (spectrogram: Uint8Array) => checkLength("audio", spectrogram, shape);
+  const check = (spectrogram: Uint8Array) => checkBytes("audio", spectrogram, shape);
   return {
     kind: "audio",
     shape,

@@ -1,13 +1,21 @@
 import type { SemanticSpec } from "./spec.ts";
 
-/** @throws RangeError when there are not as many bytes as the shape asks for */
-export function checkLength(kind: string, sample: Uint8Array, shape: readonly number[]): void {
+/** @throws RangeError when there are not as many bytes as the shape asks for, or when one is none */
+export function checkBytes(kind: string, sample: Uint8Array, shape: readonly number[]): void {
   const length = shape.reduce((product, side) => product * side, 1);
-  if (sample.length === length) return;
-  throw new RangeError(
-    `a condition of kind "${kind}" is ${length} bytes [${shape.join(", ")}], but ${sample.length} came. ` +
-      "Take them from a batch of the data set, or read them with readCondition.",
-  );
+  if (sample.length !== length)
+    throw new RangeError(
+      `a condition of kind "${kind}" is ${length} bytes [${shape.join(", ")}], but ${sample.length} came. ` +
+        "Take them from a batch of the data set, or read them with readCondition.",
+    );
+  // JavaScript may hand in any list of numbers, of which fractions and signs would be lost unnoticed.
+  for (let i = 0; i < length; i++) {
+    const byte = sample[i]!;
+    if (Number.isInteger(byte) && byte >= 0 && byte <= 255) continue;
+    throw new RangeError(
+      `byte ${i} of a condition of kind "${kind}" is ${byte}, but bytes are whole numbers from 0 to 255.`,
+    );
+  }
 }
 
 /**
@@ -19,22 +27,11 @@ export function checkRaster(
   raster: Uint8Array,
   shape: readonly [height: number, width: number],
 ): void {
-  checkLength(spec.kind, raster, shape);
-  checkValues(spec.kind, raster, spec.kind === "semantic" ? spec.classes.length - 1 : 1, (i) => `pixel ${i}`);
-}
-
-/**
- * @param what a byte is, with its place: "pixel 7"
- * @throws RangeError for the first value above `most`
- */
-export function checkValues(
-  kind: string,
-  values: ArrayLike<number>,
-  most: number,
-  what: (index: number) => string,
-): void {
-  for (let i = 0; i < values.length; i++) {
-    if (values[i]! <= most) continue;
-    throw new RangeError(`${what(i)} holds ${values[i]}, but a condition of kind "${kind}" holds 0 to ${most}.`);
-  }
+  checkBytes(spec.kind, raster, shape);
+  const most = spec.kind === "semantic" ? spec.classes.length - 1 : 1;
+  const wrong = raster.findIndex((value) => value > most);
+  if (wrong >= 0)
+    throw new RangeError(
+      `pixel ${wrong} holds ${raster[wrong]}, but a condition of kind "${spec.kind}" holds 0 to ${most}.`,
+    );
 }

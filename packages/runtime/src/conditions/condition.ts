@@ -26,8 +26,8 @@ export interface Condition {
    * @throws RangeError as {@link check}
    */
   draw(sample: Uint8Array, side: number): Uint8Array;
-  /** In words and numbers, on one line. */
+  /** In words and numbers, on one line. What means nothing is told as it is. @throws RangeError for other than the shape's bytes */
   describe(sample: Uint8Array): string;
-  /** How well `guess` agrees with `truth`, by name; every figure in [0, 1], 1 for equal samples. */
+  /** How well `guess` agrees with `truth`, by name; every figure in [0, 1], 1 for equal samples. @throws as {@link describe} */
   fidelity(truth: Uint8Array, guess: Uint8Array): Readonly<Record<string, number>>;
 }

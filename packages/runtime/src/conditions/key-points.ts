@@ -1,5 +1,5 @@
 import { Canvas } from "./canvas.ts";
-import { checkLength } from "./check.ts";
+import { checkBytes } from "./check.ts";
 import type { Condition } from "./condition.ts";
 import { hslColor } from "./raster.ts";
 import type { KeyPointSpec, Rgb } from "./spec.ts";
@@ -17,7 +17,7 @@ export function keyPoints(spec: KeyPointSpec, size: number): Condition {
   const count = spec.points.length;
   const shape = [count, 3] as const;
   const check = (points: Uint8Array): void => {
-    checkLength("keypoints", points, shape);
+    checkBytes("keypoints", points, shape);
     for (let k = 0; k < count; k++) {
       const [x, y, visible] = points.subarray(3 * k, 3 * k + 3);
       if (visible === 1 || (visible === 0 && x === 0 && y === 0)) continue;

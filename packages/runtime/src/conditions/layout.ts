@@ -1,5 +1,5 @@
 import { Canvas, GLYPH_ADVANCE } from "./canvas.ts";
-import { checkLength } from "./check.ts";
+import { checkBytes } from "./check.ts";
 import type { Condition } from "./condition.ts";
 import type { LayoutSpec } from "./spec.ts";
 
@@ -107,7 +107,7 @@ export function layoutBytes(boxes: readonly Box[], spec: LayoutSpec): Uint8Array
 }
 
 function checkBoxes(boxes: Uint8Array, spec: LayoutSpec): void {
-  checkLength("layout", boxes, [spec.boxes, 5]);
+  checkBytes("layout", boxes, [spec.boxes, 5]);
   for (let n = 0; n < spec.boxes; n++) checkBox([...boxes.subarray(5 * n, 5 * n + 5)], n, spec);
 }
 

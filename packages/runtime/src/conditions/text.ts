@@ -1,5 +1,5 @@
 import { Canvas, GLYPH_ADVANCE, LINE_ADVANCE } from "./canvas.ts";
-import { checkLength } from "./check.ts";
+import { checkBytes } from "./check.ts";
 import type { Condition } from "./condition.ts";
 import { equalShare, oneHot } from "./semantic.ts";
 import type { TextSpec } from "./spec.ts";
@@ -17,11 +17,11 @@ export function text(spec: TextSpec): Condition {
     inputChannels: BYTES,
     planesOf: (bytes) => oneHot(bytes, BYTES),
     check(bytes) {
-      checkLength("text", bytes, shape);
+      checkBytes("text", bytes, shape);
       textOf(bytes);
     },
     draw(bytes, side) {
-      checkLength("text", bytes, shape);
+      checkBytes("text", bytes, shape);
       return drawText(readable(bytes), side);
     },
     describe: readable,

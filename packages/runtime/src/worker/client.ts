@@ -4,6 +4,7 @@ import { plainCondition } from "../conditions/index.ts";
 import { DisposedError } from "../errors.ts";
 import type { ModelSource } from "../files.ts";
 import type { Frame, ImageOptions, LoadOptions } from "../generator.ts";
+import { onAbort } from "../queue.ts";
 import { type Loaded, type Port, type Reply, type Request, type SentOptions, unpackError } from "./protocol.ts";
 
 type Unnumbered<R> = R extends { readonly id: number } ? Omit<R, "id"> : never;
@@ -64,7 +65,12 @@ export class WorkerGenerator implements AsyncDisposable {
   }
 
   /** As `ImageGenerator.stream`. Drawing goes on while a frame is looked at; who leaves ends it. */
-  async *stream(condition: Uint8Array, options: ImageOptions = {}): AsyncGenerator<Frame, void> {
+  stream(condition: Uint8Array, options: ImageOptions = {}): AsyncGenerator<Frame, void> {
+    this.condition.check(condition);
+    return this.#stream(new Uint8Array(condition), options);
+  }
+
+  async *#stream(condition: Uint8Array, options: ImageOptions): AsyncGenerator<Frame, void> {
     const { signal, onProgress, ...rest } = options;
     const control = new AbortController();
     const frames: Frame[] = [];
@@ -72,7 +78,7 @@ export class WorkerGenerator implements AsyncDisposable {
     // `AbortSignal.any` would do it, but browsers have had it since 2024 only.
     const forward = () => control.abort(signal!.reason);
     if (signal?.aborted) forward();
-    signal?.addEventListener("abort", forward);
+    const forget = signal && onAbort(signal, forward);
     let ended = false;
     const end = this.#channel
       .ask(
@@ -103,7 +109,7 @@ export class WorkerGenerator implements AsyncDisposable {
       }
       await end;
     } finally {
-      signal?.removeEventListener("abort", forward);
+      forget?.();
       control.abort();
     }
   }
@@ -196,15 +202,15 @@ class Channel {
     if (this.#refuses) throw disposed();
     requests += 1;
     const id = requests;
-    let abort = () => {};
+    let forget = () => {};
     try {
       return await new Promise((resolve, reject) => {
         // At once, and not when the worker has heard of it: what it still sends has no listener any more.
-        abort = () => {
+        const abort = () => {
           this.#port.postMessage({ id: 0, kind: "abort", of: id } satisfies Request, []);
           reject(signal!.reason);
         };
-        signal?.addEventListener("abort", abort, { once: true });
+        if (signal !== undefined) forget = onAbort(signal, abort);
         const settle = (reply: Reply) => {
           if (reply.kind === "progress") onProgress?.(reply.done, reply.total);
           else if (reply.kind === "frame") onFrame?.(reply.frame);
@@ -215,7 +221,7 @@ class Channel {
         this.#port.postMessage({ ...request, id }, []);
       });
     } finally {
-      signal?.removeEventListener("abort", abort);
+      forget();
       this.#waiting.delete(id);
     }
   }

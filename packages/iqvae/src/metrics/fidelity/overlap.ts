@@ -4,7 +4,7 @@
  *
  * @param predicted class numbers
  * @param truth as many class numbers
- * @returns in [0, 1]
+ * @returns in [0, 1]; 1 where there is no pixel
  * @throws RangeError when the lengths differ or a number is not a class
  */
 export function meanIou(predicted: Uint8Array, truth: Uint8Array, classes: number): number {
@@ -21,6 +21,7 @@ export function meanIou(predicted: Uint8Array, truth: Uint8Array, classes: numbe
     if (p === t) both[t]!++;
     else either[p]!++;
   }
+  if (truth.length === 0) return 1;
   const shares = Array.from(both, (count, c) => [count, either[c]!] as const).filter(([, union]) => union > 0);
   return shares.reduce((sum, [count, union]) => sum + count / union, 0) / shares.length;
 }
