@@ -22,13 +22,22 @@ export interface Trial {
   dispose(): void;
 }
 
-/** Stage 1. Its discriminator joins at the first step, and at the second k-means places the codes. */
+/**
+ * Stage 1. Its discriminator joins at the first step, and at the second k-means places the codes. The encoders learn in all steps, also where
+ * `polishFrom` would let them rest: those at the end are quicker, and of steps of two kinds the quickest would say too little.
+ */
 export function stage1Trial(config: Config, peers?: Peers): Trial {
   const { stage1, precision } = config;
   const { perceptual, adversarial } = stage1;
   const look = perceptual === null ? null : madeUpNetwork(perceptual.network.kind);
   const trainer = new Stage1Trainer({
-    config: { ...stage1, steps: 8, warmup: 0, adversarial: adversarial && { ...adversarial, startShare: 0 } },
+    config: {
+      ...stage1,
+      steps: 8,
+      warmup: 0,
+      polishFrom: 1,
+      adversarial: adversarial && { ...adversarial, startShare: 0 },
+    },
     precision,
     dataset: madeUpDataset(config),
     distance: look === null ? undefined : perceptualLoss(look.network),

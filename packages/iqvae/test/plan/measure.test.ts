@@ -1,4 +1,7 @@
+import { scope } from "@iqvae/torch";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { loadConfig } from "../../src/config/index.ts";
+import { stage1Trial } from "../../src/plan/made-up.ts";
 import { timeSteps } from "../../src/plan/measure.ts";
 import type { Trainer } from "../../src/support/trainer.ts";
 
@@ -34,4 +37,16 @@ test("a step of one row is timed as it is", () => {
   const { trainer, rows } = trial(() => 3);
   expect(timeSteps({ trainer }, 1)).toEqual({ fixed: 0, each: expect.closeTo(3, 6) });
   expect(rows).toEqual([1, 1, 1]);
+});
+
+test("a trial of stage 1 trains the encoders in every step, however early the decoders would polish alone", () => {
+  const tiny = loadConfig("tiny");
+  const { trainer, dispose } = stage1Trial({ ...tiny, stage1: { ...tiny.stage1, polishFrom: 0.3 } });
+  const step = () => scope(() => trainer.step(new Uint32Array(2)));
+  for (let i = 0; i < 8; i++) step();
+  const [, weight] = [...trainer.tensors()].find(([name]) => /image\.encoder\..*weight$/.test(name))!;
+  const before = [...weight.read("float32")];
+  step();
+  expect([...weight.read("float32")]).not.toEqual(before);
+  dispose();
 });
