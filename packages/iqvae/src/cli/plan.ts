@@ -47,7 +47,7 @@ export function planCommand(): Command {
       const made = plan(config, { measure, utilization });
       const circumstances = { threads: getNumThreads(), load: load!, cores: availableParallelism() };
       const bus = bandwidth === undefined ? undefined : bandwidth * 1e9;
-      const scaled = gpus === undefined ? undefined : scale(made, gpus, bus);
+      const scaled = gpus === undefined ? undefined : scale(made, config.stage2.accumulate, gpus, bus);
       const lines = describe(config, made, utilization, circumstances);
       const text = [...lines, ...(scaled === undefined ? [] : describeScaling(made, scaled))].join("\n");
       const { name, data, precision } = config;
@@ -93,11 +93,11 @@ function describe(
 type Scaled = Readonly<Record<"scaling1" | "scaling2", readonly Scaling[]>>;
 
 /** Of both stages: powers of two, and the number that was asked for. */
-function scale({ stage1, stage2 }: Plan, gpus: number, bus: number | undefined): Scaled {
+function scale({ stage1, stage2 }: Plan, accumulate: number, gpus: number, bus: number | undefined): Scaled {
   const counts = Array.from({ length: Math.floor(Math.log2(gpus)) + 1 }, (_, i) => 2 ** i);
   const all = [...new Set([...counts, gpus])];
-  const of = (stage: StagePlan) => all.map((count) => scaling(stage, count, bus));
-  return { scaling1: of(stage1), scaling2: of(stage2) };
+  const of = (stage: StagePlan, passes: number) => all.map((count) => scaling({ ...stage, passes }, count, bus));
+  return { scaling1: of(stage1, 1), scaling2: of(stage2, accumulate) };
 }
 
 function describeScaling({ stage1, stage2 }: Plan, { scaling1, scaling2 }: Scaled): string[] {

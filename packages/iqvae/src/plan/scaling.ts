@@ -5,7 +5,7 @@ const NETWORK_BANDWIDTH = 320e9;
 const LATENCY_A_DOUBLING = 35e-6;
 /** The slowest of a group sets the pace: a share of the step for each doubling [assumed]. */
 const STRAGGLING_A_DOUBLING = 0.004;
-/** Of a step, the way back, during which gradients become known. */
+/** Of a pass, the way back, during which gradients become known. */
 const BACKWARD_SHARE = 2 / 3;
 /** Gradients that wait for each other before they are sent, in `GradientBuckets`; the last such part can hide behind nothing. */
 const BUCKET_BYTES = 25 * 2 ** 20;
@@ -26,11 +26,11 @@ export interface Scaling {
  * Weak scaling of data-parallel training: a step of one GPU, a ring all-reduce of `4 · parameters` bytes, latency and straggling. A model,
  * and no measurement.
  *
- * @param stage trained values, and the seconds of a step of one GPU
+ * @param stage trained values, the seconds of a step of one GPU, and its passes: gradients are known for good in the last one only
  * @param bandwidth of the bus in bytes a second, as nccl-tests' `busbw`; default: H100s' in a node up to 8, and between nodes above
  */
 export function scaling(
-  { parameters, h100: step }: { readonly parameters: number; readonly h100: number },
+  { parameters, h100: step, passes }: { readonly parameters: number; readonly h100: number; readonly passes: number },
   gpus: number,
   bandwidth: number = gpus <= NODE.gpus ? NODE.bandwidth : NETWORK_BANDWIDTH,
 ): Scaling {
@@ -41,7 +41,7 @@ export function scaling(
   const allReduce = moved(bytes) + latency;
   const straggling = STRAGGLING_A_DOUBLING * doublings * step;
   const last = moved(Math.min(bytes, BUCKET_BYTES)) + latency;
-  const exposed = Math.max(last, allReduce - BACKWARD_SHARE * step);
+  const exposed = Math.max(last, allReduce - (BACKWARD_SHARE * step) / passes);
   const share = (waits: number) => step / (step + waits + straggling);
   return { gpus, allReduce, efficiency: share(gpus === 1 ? 0 : exposed), flat: share(allReduce) };
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { scaling } from "../../src/plan/scaling.ts";
 
 // 306 M values in 100 ms, as the larger stage of the paper's size.
-const stage = { parameters: 306e6, h100: 0.1 };
+const stage = { parameters: 306e6, h100: 0.1, passes: 1 };
 
 describe("the model of many GPUs", () => {
   test("has one GPU at its own pace", () => {
@@ -30,5 +30,11 @@ describe("the model of many GPUs", () => {
     // A bus so slow that most of the reduction is in nobody's shade: two thirds of the step are hidden.
     const { allReduce, efficiency } = scaling(stage, 2, 1e9);
     expect(efficiency).toBeCloseTo(0.1 / (0.1 + allReduce - 0.2 / 3 + 0.0004), 5);
+  });
+
+  test("hides nothing behind passes before the last, in which gradients are not known yet", () => {
+    const { allReduce, efficiency } = scaling({ ...stage, passes: 8 }, 2, 1e9);
+    expect(efficiency).toBeCloseTo(0.1 / (0.1 + allReduce - 0.2 / 3 / 8 + 0.0004), 5);
+    expect(scaling({ ...stage, passes: 8 }, 64).flat).toBe(scaling(stage, 64).flat);
   });
 });
