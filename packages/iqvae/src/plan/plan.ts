@@ -11,7 +11,7 @@ export const H100 = 989e12;
 export interface StagePlan extends StepCost {
   /** Seconds of a step on this machine; `undefined` when it was not measured. */
   readonly here: number | undefined;
-  /** Seconds of a step on an H100 at the given share of its peak. */
+  /** Seconds of a step on an H100 at the given share of its peak in bfloat16, whatever the configuration computes in here. */
   readonly h100: number;
 }
 
@@ -26,7 +26,7 @@ export interface Plan {
  * Works out what a training costs.
  *
  * @param options.measure whether to time steps on this machine
- * @param options.utilization share of the H100's peak that is reached, in `(0, 1]`
+ * @param options.utilization share of the H100's peak in bfloat16 that is reached, in `(0, 1]`
  */
 export function plan(config: Config, { measure, utilization }: { measure: boolean; utilization: number }): Plan {
   const [first, second] = [stage1Cost(config), stage2Cost(config)];

@@ -140,6 +140,7 @@ describe("plan", () => {
     const { code, out } = await workspace.command("plan", "paper-cub", "--no-measure");
     expect(code).toBe(0);
     expect(out).toMatch(/^paper-cub: cub-200-2011, text, 256 × 256 pixels; products in bfloat16\n/);
+    expect(out).toContain("H100 in bfloat16 at 40 %\n");
     expect(out).toMatch(/stage 2 +\d{3},\d{3},\d{3} +32 sequences +[\d.]+ TFLOP +[\d.]+ GB +– +[\d.]+ ms\n$/);
     const { out: json } = await workspace.command("plan", "tiny", "--json", "--utilization", "0.5");
     const made = JSON.parse(json) as { stage1: Record<string, number>; stage2: Record<string, number> };
