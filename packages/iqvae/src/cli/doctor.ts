@@ -12,6 +12,7 @@ import { groupInWords, groupSpeed } from "./group-speed.ts";
 import { argumentsForEach, runLocally, startsOthers } from "./local-processes.ts";
 import { DEVICE, device, optionsOf, PROCESSES, threads } from "./options.ts";
 import { joinPeers } from "./team.ts";
+import { inDigits, inUnits } from "./units.ts";
 
 /** One line of the report. */
 type Finding = readonly [what: string, found: string];
@@ -45,11 +46,10 @@ function timeGroup(device: string): Finding[] {
   const peers = joinPeers(device, undefined);
   if (peers === undefined)
     throw new Error("--group times several processes: start it with torchrun or Slurm, or say --processes 2.");
-  const milliseconds = (seconds: number) => `${(1000 * seconds).toPrecision(3)} ms`;
   const rows = groupSpeed(device).map(
     ({ bytes, best, median, bus }): Finding => [
       `${bytes < 1e6 ? `${bytes / 1000} kB` : `${bytes / 1e6} MB`}`,
-      `best ${milliseconds(best)}, median ${milliseconds(median)}, bus ${(bus / 1e9).toPrecision(3)} GB/s`,
+      `best ${inUnits(best)}, median ${inUnits(median)}, bus ${inDigits(bus / 1e9)} GB/s`,
     ],
   );
   if (!peers.isFirst) return [];

@@ -6,6 +6,7 @@ import { gigabytes, type Plan, plan, type StagePlan } from "../plan/plan.ts";
 import { reductionBytes, type Scaling, scaling } from "../plan/scaling.ts";
 import { consoleProgress } from "./console.ts";
 import { collect, numberAbove, optionsOf, THREADS, threads, whole } from "./options.ts";
+import { inDigits, inUnits } from "./units.ts";
 
 interface PlanOptions {
   readonly set?: string[];
@@ -127,14 +128,9 @@ function row(name: string, step: string, { parameters, operations, processBytes,
     name,
     parameters.toLocaleString("en"),
     step,
-    `${(operations / 1e12).toPrecision(3)} TFLOP`,
+    `${inDigits(operations / 1e12)} TFLOP`,
     gigabytes(processBytes),
     here === undefined ? "–" : inUnits(here),
     inUnits(h100),
   ];
-}
-
-function inUnits(seconds: number): string {
-  if (seconds < 1) return `${(1000 * seconds).toPrecision(3)} ms`;
-  return seconds < 120 ? `${seconds.toPrecision(3)} s` : `${(seconds / 60).toFixed(1)} min`;
 }
