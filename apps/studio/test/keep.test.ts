@@ -3,12 +3,15 @@ import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "v
 import { openSite, type Site } from "./site.ts";
 import { differing, expected, launch, Visit } from "./visit.ts";
 
+/** A folder of this name above the page is none of its own models. */
+const PLACE = "/my/models/studio/";
+
 let site: Site;
 let browser: Browser;
 let visit: Visit;
 
 beforeAll(async () => {
-  [site, browser] = await Promise.all([openSite(["pose"]), launch()]);
+  [site, browser] = await Promise.all([openSite(["pose", "words"], PLACE), launch()]);
 });
 afterAll(async () => {
   await browser?.close();
@@ -18,6 +21,7 @@ afterAll(async () => {
 beforeEach(async () => {
   visit = await begin();
   site.sent.clear();
+  site.instead.clear();
   await visit.open(site.url);
 });
 
@@ -236,6 +240,50 @@ test("pictures and conditions can be downloaded", async () => {
   expect(condition.name).toBe("pose-condition.json");
   const { kind, bytes } = JSON.parse(condition.bytes.toString());
   expect([kind, Uint8Array.from(bytes)]).toEqual(["keypoints", (await visit.work()).condition]);
+});
+
+test("who comes back without the cookie is let in by the token again, and told of it without one", async () => {
+  const token = `${site.url}?token=secret`;
+  site.instead.set("/", (response) =>
+    response.req.url!.includes("secret")
+      ? response.writeHead(303, { location: PLACE, "set-cookie": "token=secret; path=/" }).end()
+      : undefined,
+  );
+  site.instead.set("/models/models.json", (response) =>
+    response.req.headers.cookie === undefined ? response.writeHead(401).end() : undefined,
+  );
+  const { page } = visit;
+  await visit.open(token);
+  await page.waitForSelector("text=works offline");
+  await page.context().clearCookies();
+  await page.goto("about:blank");
+  await visit.open(token);
+  expect(page.url()).toBe(site.url);
+  await page.context().clearCookies();
+  await page.reload();
+  await page.waitForSelector("#fault :text('open the page by the address that has it')");
+});
+
+test("a page of the last build goes on when a new one is there; the next visit has that", async () => {
+  const { page } = visit;
+  const script = () => page.evaluate(() => document.querySelector<HTMLScriptElement>("script[src]")!.src);
+  await page.waitForSelector("text=works offline");
+  const before = await script();
+  site.rebuild();
+  await visit.open(site.url);
+  expect(await script()).toBe(before);
+  const isThere = () =>
+    page.evaluate(async () => {
+      const { installing, waiting, active } = (await navigator.serviceWorker.getRegistration())!;
+      const works = installing === null && waiting === null && active?.state === "activated";
+      return works && (await caches.keys()).some((name) => name.includes("another"));
+    });
+  await expect.poll(isThere, { timeout: 60_000 }).toBe(true);
+  await visit.choose("words");
+  await visit.press("Model card and licenses");
+  await page.waitForSelector("dialog :text('Weights of chance')");
+  await visit.open(site.url);
+  expect(await script()).not.toBe(before);
 });
 
 test("without a network the page, its last model and its work are there", async () => {

@@ -14,6 +14,11 @@ test("models come by kind, and of a kind the smallest first, which a first visit
   expect((await fetchModels()).map(({ name }) => name)).toEqual(["start", "earth", "words"]);
 });
 
+test("a server that lets nobody in without its token says where that is", async () => {
+  vi.stubGlobal("fetch", async () => new Response("", { status: 401 }));
+  await expect(fetchModels()).rejects.toThrow("open the page by the address that has it");
+});
+
 test.each([
   ["broken", "{ broken", "model.json: it is not valid JSON"],
   ["null", "null", "model.json: the document must be"],

@@ -1,5 +1,14 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -20,16 +29,19 @@ export interface Site {
   readonly url: string;
   /** The folder of the models, as the page fetches them. */
   readonly models: string;
-  /** Answers in the place of files, by path. */
-  readonly instead: Map<string, (response: ServerResponse) => void>;
+  /** Answers in the place of files, by path; where one gives nothing, the file is sent after all. */
+  readonly instead: Map<string, (response: ServerResponse) => unknown>;
   /** Bytes that were sent, by path. */
   readonly sent: Map<string, number>;
+  /** Puts another build in the place of this one: the same page, whose files have other names. */
+  rebuild(): void;
   /** Answers nobody any more. */
   stop(): Promise<void>;
   close(): Promise<void>;
 }
 
-export async function openSite(names: readonly (ModelName | "start")[]): Promise<Site> {
+/** @param at where on the host it is */
+export async function openSite(names: readonly (ModelName | "start")[], at = "/"): Promise<Site> {
   const folder = mkdtempSync(join(tmpdir(), "studio-"));
   const [models, dist] = [join(folder, "models"), join(folder, "dist")];
   writeModels(models, names);
@@ -37,11 +49,10 @@ export async function openSite(names: readonly (ModelName | "start")[]): Promise
   const instead: Site["instead"] = new Map();
   const sent: Site["sent"] = new Map();
   const server = createServer((request, response) => {
-    const path = decodeURIComponent(new URL(request.url!, "http://localhost").pathname);
-    const other = instead.get(path);
+    const path = decodeURIComponent(new URL(request.url!, "http://localhost").pathname).replace(at, "/");
     const file = join(dist, path.endsWith("/") ? `${path}index.html` : path);
-    if (other !== undefined) other(response);
-    else if (existsSync(file) && statSync(file).isFile()) {
+    if (instead.get(path)?.(response) !== undefined) return;
+    if (existsSync(file) && statSync(file).isFile()) {
       const bytes = readFileSync(file);
       sent.set(path, (sent.get(path) ?? 0) + bytes.length);
       // Hosts let browsers keep the page for a while.
@@ -51,7 +62,7 @@ export async function openSite(names: readonly (ModelName | "start")[]): Promise
     } else response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}${at}`;
   const stop = () =>
     new Promise<void>((resolve) => {
       server.close(() => resolve());
@@ -61,7 +72,18 @@ export async function openSite(names: readonly (ModelName | "start")[]): Promise
     await stop();
     rmSync(folder, { recursive: true });
   };
-  return { url, models: join(dist, "models"), instead, sent, stop, close };
+  return { url, models: join(dist, "models"), instead, sent, rebuild: () => rename(dist), stop, close };
+}
+
+/** Gives files with hashes in their names other ones, also where they are named. */
+function rename(dist: string): void {
+  const assets = join(dist, "assets");
+  const hashes = readdirSync(assets).map((name) => /-([\w-]{8})\.\w+$/.exec(name)![1]!);
+  const renamed = (text: string) => hashes.reduce((all, hash) => all.replaceAll(hash, hash.replace(/./, "_")), text);
+  for (const name of readdirSync(assets)) renameSync(join(assets, name), join(assets, renamed(name)));
+  const files = [...readdirSync(assets).map((name) => join("assets", name)), "index.html", "service-worker.js"];
+  for (const file of files.map((name) => join(dist, name)).filter((name) => /\.(js|css|html)$/.test(name)))
+    writeFileSync(file, renamed(readFileSync(file, "utf8")).replace(/(?<=const SHELL = .*\})/, "another "));
 }
 
 /** In a process of its own: Vite builds for what NODE_ENV says, and vitest says "test". */

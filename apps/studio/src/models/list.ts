@@ -29,6 +29,8 @@ export async function fetchModels(): Promise<readonly Place[]> {
   const response = await fetch(where).catch((error: Error) => {
     throw new Error(`${where} cannot be fetched (${error.message}); is the server still there?`);
   });
+  if (response.status === 401)
+    throw new Error("The server asks for a token: open the page by the address that has it.");
   if (!response.ok) throw new Error(`${where}: the server answered ${response.status}; build the page again`);
   const { models } = (await response.json().catch(() => ({}))) as { models?: readonly ModelEntry[] };
   if (!Array.isArray(models)) throw new Error(`${where}: a list "models" is expected; build the page again`);
