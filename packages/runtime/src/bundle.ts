@@ -242,11 +242,16 @@ function checkCoupling({ grids: { image, condition }, autoencoders }: Bundle, fa
   );
 }
 
-function checkExamples({ examples = [], condition, size }: Bundle, fail: Fail): void {
+/** Conditions that come with a model. */
+export function examplesOf({ examples = [] }: Bundle): Uint8Array[] {
+  return examples.map(fromBase64);
+}
+
+function checkExamples(model: Bundle, fail: Fail): void {
+  const { condition, size } = model;
   const { check } = plainCondition(condition, size);
   const length = conditionLength(condition, size);
-  for (const [i, example] of examples.entries()) {
-    const bytes = fromBase64(example);
+  for (const [i, bytes] of examplesOf(model).entries()) {
     if (bytes.length !== length) fail(`examples[${i}] must be ${length} bytes, but is ${bytes.length}`);
     try {
       check(bytes);

@@ -1,11 +1,10 @@
-import { type Bundle, MODEL_FILE, parseBundle, WEIGHTS_FILE } from "./bundle.ts";
+import { type Bundle, examplesOf, MODEL_FILE, parseBundle, WEIGHTS_FILE } from "./bundle.ts";
 import type { Condition } from "./conditions/condition.ts";
 import { plainCondition } from "./conditions/index.ts";
 import type { Engine, EngineFactory } from "./engines/engine.ts";
 import { ownEngine } from "./engines/own.ts";
 import { DisposedError, ModelError } from "./errors.ts";
 import { checkIntegrity, folderOf, type ModelSource, type OnBytes } from "./files.ts";
-import { fromBase64 } from "./json.ts";
 import { tokenCounts } from "./layers.ts";
 import { breathe, Turns } from "./queue.ts";
 import type { SampleOptions, TokenCounts } from "./sampling/options.ts";
@@ -90,7 +89,7 @@ export class ImageGenerator implements AsyncDisposable {
 
   /** Conditions that come with the model, to begin with: held-out ones of its data. */
   get examples(): Uint8Array[] {
-    return (this.model.examples ?? []).map(fromBase64);
+    return examplesOf(this.model);
   }
 
   /**

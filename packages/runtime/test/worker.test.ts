@@ -45,6 +45,14 @@ test("tells of the model, and draws what it draws without a worker", async () =>
   expect(shares).toHaveLength(16);
 });
 
+test("has what it has without a worker", async () => {
+  const [own, theirs] = [WorkerGenerator, ImageGenerator].map(({ prototype }) => Object.getOwnPropertyNames(prototype));
+  expect(own).toEqual(expect.arrayContaining(theirs!.filter((name) => name !== "engine")));
+  expect(remote.examples).toEqual(plain.examples);
+  const wanted = { samples: 2, seed: 3 };
+  expect(await remote.drawTokens([condition], wanted)).toEqual(await plain.drawTokens([condition], wanted));
+});
+
 test("streams the frames that it streams without a worker", async () => {
   const [own, theirs]: [Frame[], Frame[]] = [[], []];
   for await (const frame of remote.stream(condition, { seed: 2 })) own.push(frame);

@@ -1,4 +1,4 @@
-import type { Bundle } from "../bundle.ts";
+import { type Bundle, examplesOf } from "../bundle.ts";
 import type { Condition } from "../conditions/condition.ts";
 import { plainCondition } from "../conditions/index.ts";
 import { DisposedError } from "../errors.ts";
@@ -57,11 +57,19 @@ export class WorkerGenerator implements AsyncDisposable {
     }
   }
 
+  /** As `ImageGenerator.examples`. */
+  get examples(): Uint8Array[] {
+    return examplesOf(this.model);
+  }
+
   /** As `ImageGenerator.draw`. */
   async draw(conditions: readonly Uint8Array[], options: ImageOptions = {}): Promise<Uint8Array[][]> {
-    const { signal, onProgress, ...rest } = options;
-    const request = { kind: "draw", conditions, options: rest satisfies SentOptions } as const;
-    return (await this.#channel.ask(request, { onProgress, signal })) as Uint8Array[][];
+    return (await this.#all("draw", conditions, options)) as Uint8Array[][];
+  }
+
+  /** As `ImageGenerator.drawTokens`. */
+  async drawTokens(conditions: readonly Uint8Array[], options: ImageOptions = {}): Promise<Int32Array[]> {
+    return (await this.#all("drawTokens", conditions, options)) as Int32Array[];
   }
 
   /** As `ImageGenerator.stream`. Drawing goes on while a frame is looked at; who leaves ends it. */
@@ -112,6 +120,11 @@ export class WorkerGenerator implements AsyncDisposable {
       forget?.();
       control.abort();
     }
+  }
+
+  #all(kind: "draw" | "drawTokens", conditions: readonly Uint8Array[], options: ImageOptions): Promise<unknown> {
+    const { signal, onProgress, ...rest } = options;
+    return this.#channel.ask({ kind, conditions, options: rest satisfies SentOptions }, { onProgress, signal });
   }
 
   /** Gives the model's memory back, after what is being drawn. A worker that was handed in stays. Once more, it does nothing more. */

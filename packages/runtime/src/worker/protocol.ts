@@ -11,7 +11,7 @@ export type Request =
   | { readonly id: number; readonly kind: "load"; readonly source: Exclude<ModelSource, URL> }
   | {
       readonly id: number;
-      readonly kind: "draw";
+      readonly kind: "draw" | "drawTokens";
       readonly conditions: readonly Uint8Array[];
       readonly options: SentOptions;
     }
@@ -23,7 +23,7 @@ export type Request =
 export type Reply =
   | { readonly id: number; readonly kind: "progress"; readonly done: number; readonly total: number }
   | { readonly id: number; readonly kind: "frame"; readonly frame: Frame }
-  | { readonly id: number; readonly kind: "done"; readonly value: Loaded | Uint8Array[][] | undefined }
+  | { readonly id: number; readonly kind: "done"; readonly value: Loaded | Uint8Array[][] | Int32Array[] | undefined }
   | { readonly id: number; readonly kind: "failed"; readonly error: SentError };
 
 export interface Loaded {

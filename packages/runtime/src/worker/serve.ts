@@ -19,7 +19,10 @@ export function serve(port: Port): void {
         return { model: generator.model, engine: generator.engine } satisfies Loaded;
       }
       case "draw":
-        return await expectLoaded(generator).draw(request.conditions, { ...request.options, onProgress, signal });
+      case "drawTokens": {
+        const options = { ...request.options, onProgress, signal };
+        return await expectLoaded(generator)[request.kind](request.conditions, options);
+      }
       case "stream":
         for await (const frame of expectLoaded(generator).stream(request.condition, {
           ...request.options,
