@@ -4,7 +4,12 @@ export function toBase64(bytes: Uint8Array): string {
   return btoa(text);
 }
 
-/** @throws Error when it is not Base64 */
-export function fromBase64(text: string): Uint8Array {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+/** @param what it is, for the message @throws Error when it is not Base64 */
+export function fromBase64(text: unknown, what: string): Uint8Array {
+  try {
+    if (typeof text === "string") return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  } catch {
+    // What browsers say of it is about a function.
+  }
+  throw new Error(`${what} is not Base64`);
 }

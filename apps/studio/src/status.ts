@@ -13,13 +13,14 @@ export class Status {
   readonly #rate = h("span", { id: "rate" });
   readonly #offline = h("span", { id: "offline" });
 
-  constructor({ model, engine }: WorkerGenerator, about: () => void) {
+  /** @param got how the model came here, in words */
+  constructor({ model, engine }: WorkerGenerator, got: string, about: () => void) {
     const { bytes } = model.files["model.safetensors"]!;
     byId("status", HTMLElement).replaceChildren(
       h("span", { id: "engine" }, engine),
       h("span", {}, "one thread, in a worker"),
       h("span", {}, `${STORED[model.weights]}, computed in float32`),
-      h("span", { id: "downloaded" }, `${megabytes(bytes)} downloaded once`),
+      h("span", { id: "downloaded" }, `${megabytes(bytes)} ${got}`),
       this.#rate,
       this.#offline,
       h("button", { type: "button", class: "plain", click: about }, "Model card and licenses"),

@@ -5,12 +5,14 @@ import { byId, h } from "./dom.ts";
 import { icon } from "./icons.ts";
 import { dropLink, isLink, workOf } from "./keep/link.ts";
 import { kept, lastModel } from "./keep/store.ts";
-import type { Kept } from "./keep/work.ts";
-import { DEEDS, fetchModels, type Place, pickedModel } from "./models/list.ts";
+import { checkWork, type Given, type Kept } from "./keep/work.ts";
+import { bundleOf, DEEDS, fetchModels, type Place, pickedModel } from "./models/list.ts";
 import { keepOffline } from "./offline/offline.ts";
 import { megabytes, Status } from "./status.ts";
 import { themeButton } from "./theme.ts";
 import { Workbench } from "./workbench.ts";
+
+const FROM_DISK = "from your disk";
 
 /** The page: models as tabs, and a bench for the one that is open. */
 export class Studio {
@@ -25,6 +27,7 @@ export class Studio {
     addEventListener("hashchange", () => {
       if (isLink(location.hash)) this.#start().catch((error: Error) => this.#fault(error));
     });
+    addEventListener("pagehide", () => this.#bench?.flush());
     try {
       this.#places = [...(await fetchModels())];
     } finally {
@@ -42,33 +45,44 @@ export class Studio {
       trouble = error as Error;
       dropLink();
     }
-    if (linked !== undefined) await this.#openWork(linked, false);
-    else if (this.#bench === undefined) {
-      const last = await lastModel();
-      const place = this.#places.find(({ key }) => key === last) ?? this.#places[0];
-      if (place === undefined)
-        throw new Error(
-          "There is no model beside this page. Open a folder that iqvae export wrote, by the button above.",
-        );
-      await this.#openModel(place);
-    }
+    if (linked !== undefined) await this.#openWork({ work: linked, from: "link" });
+    else if (this.#bench === undefined) await this.#openLast();
     if (trouble !== undefined) this.#fault(trouble);
   }
 
-  /** Opens the model of a link or a file, with all that it says. @param own as a workbench takes it */
-  async #openWork(work: Kept, own: boolean): Promise<void> {
-    const place = this.#places.find(({ key }) => key === work.model);
-    if (place !== undefined) {
-      await this.#openModel(place, work, own);
-      return;
-    }
-    dropLink();
-    const [first] = this.#places;
-    if (this.#bench === undefined && first !== undefined) await this.#openModel(first);
-    this.#fault(new Error(`This is work on the model "${work.model}", which is not here.`));
+  async #openLast(): Promise<void> {
+    const last = await lastModel();
+    const place = this.#places.find(({ key }) => key === last) ?? this.#places[0];
+    if (place === undefined)
+      throw new Error(
+        "There is no model beside this page. Open a folder that iqvae export wrote, by the button above.",
+      );
+    await this.#openModel(place);
   }
 
-  async #openModel(place: Place, given?: Kept, own = true): Promise<void> {
+  /** Opens the model of a link or a file, with all that it says; where that cannot be, what is open stays as it is. */
+  async #openWork(given: Given): Promise<void> {
+    try {
+      const place = await this.#placeOf(given.work);
+      await this.#openModel(place, given);
+    } catch (error) {
+      dropLink();
+      if (this.#bench === undefined) await this.#openLast();
+      this.#fault(error as Error);
+    }
+  }
+
+  /** @throws Error for work that no model here can draw from */
+  async #placeOf(work: Kept): Promise<Place> {
+    const place = this.#places.find(({ key }) => key === work.model);
+    if (place === undefined) throw new Error(`This is work on the model "${work.model}", which is not here.`);
+    // What keeps the model itself from being opened is said where it is.
+    const bundle = await bundleOf(place).catch(() => undefined);
+    if (bundle !== undefined) checkWork(work, bundle);
+    return place;
+  }
+
+  async #openModel(place: Place, given?: Given): Promise<void> {
     this.#loading.abort();
     this.#loading = new AbortController();
     const { signal } = this.#loading;
@@ -85,10 +99,11 @@ export class Studio {
     try {
       await before?.close();
       generator = await WorkerGenerator.load(place.source, { progress, signal });
-      const work = given ?? (await kept(place.key));
+      const last = given === undefined ? await kept(place.key) : undefined;
       signal.throwIfAborted();
+      if (given !== undefined) checkWork(given.work, generator.model);
       this.#fault(undefined);
-      this.#furnish(generator, { place, work, own });
+      this.#furnish(generator, { place, given, kept: last });
       byId("main", HTMLElement).inert = false;
       byId("loading", HTMLElement).replaceChildren();
     } catch (error) {
@@ -96,29 +111,33 @@ export class Studio {
       generator?.dispose().catch(() => {});
       if (signal.aborted) return;
       byId("loading", HTMLElement).replaceChildren();
-      this.#fault(error as Error, { name: place.name, again: () => void this.#openModel(place, given, own) });
+      this.#fault(error as Error, { name: place.name, again: () => void this.#openModel(place, given) });
     }
   }
 
   /** Puts a model that has come on a bench. */
-  #furnish(generator: WorkerGenerator, given: { place: Place; work: Kept | undefined; own: boolean }): void {
+  #furnish(
+    generator: WorkerGenerator,
+    found: { place: Place; given: Given | undefined; kept: Kept | undefined },
+  ): void {
     const { model } = generator;
-    const { place } = given;
-    const status = new Status(generator, () => void showCard(model, this.#card(place)));
+    const { place } = found;
+    const got = typeof place.source === "string" ? "downloaded once" : FROM_DISK;
+    const status = new Status(generator, got, () => void showCard(model, this.#card(place)));
     this.#bench = new Workbench(generator, {
-      ...given,
+      ...found,
       status,
       fault: (error) => this.#fault(error),
-      open: (next) => this.#openWork(next, true),
+      open: (work) => this.#openWork({ work, from: "file" }),
     });
     if (typeof place.source === "string")
       void keepOffline(place.source, model).then((kept) => kept && status.offline());
   }
 
   /** Says how much of a model has come. */
-  #progress({ name, bytes }: Place): (loaded: number, total: number) => void {
+  #progress({ name }: Place): (loaded: number, total: number) => void {
     const meter = h("progress", { max: 1, value: 0, "aria-label": `Loading ${name}` });
-    const text = h("span", {}, `${name}: ${megabytes(bytes)} to download`);
+    const text = h("span", {}, `Loading ${name}`);
     byId("loading", HTMLElement).replaceChildren(text, meter);
     return (loaded, total) => {
       meter.value = loaded / total;
@@ -137,6 +156,11 @@ export class Studio {
     return await response.text();
   }
 
+  /** A click on the model that is open would throw its steps away. */
+  #choose(place: Place): void {
+    if (this.#bench?.work.model !== place.key) void this.#openModel(place);
+  }
+
   #showTabs(): void {
     byId("models", HTMLElement).replaceChildren(
       ...this.#places.map((place) =>
@@ -145,8 +169,8 @@ export class Studio {
           {
             type: "button",
             "data-model": place.key,
-            title: `${place.size} × ${place.size} pixels, ${megabytes(place.bytes)} to download`,
-            click: () => void this.#openModel(place),
+            title: `${place.size} × ${place.size} pixels, ${megabytes(place.bytes)} ${typeof place.source === "string" ? "to download" : FROM_DISK}`,
+            click: () => this.#choose(place),
           },
           icon(place.kind === "edges" ? "lines" : place.kind),
           h("span", {}, DEEDS[place.kind]),

@@ -4,13 +4,13 @@ import { announce, byId } from "./dom.ts";
 import { Drawer } from "./drawing/drawer.ts";
 import { anotherSeed, readSettings } from "./drawing/settings.ts";
 import { FRESH, fitting } from "./drawing/source.ts";
-import { exampleButtons, examplesOf } from "./editors/examples.ts";
+import { exampleButtons } from "./editors/examples.ts";
 import { History } from "./editors/history.ts";
 import { type Editor, editorFor } from "./editors/index.ts";
 import { saveCondition, savePicture, saveWork } from "./keep/download.ts";
-import { dropLink, linkTo } from "./keep/link.ts";
-import { keep } from "./keep/store.ts";
-import { type Kept, readWork } from "./keep/work.ts";
+import { copyLink, dropLink } from "./keep/link.ts";
+import { keep, noteLast } from "./keep/store.ts";
+import { type Given, type Kept, workIn } from "./keep/work.ts";
 import type { Place } from "./models/list.ts";
 import { photoActs } from "./photo.ts";
 import { Gallery } from "./results/gallery.ts";
@@ -37,29 +37,28 @@ export class Workbench {
   readonly #undo = act("undo", "Undo", () => this.#go("undo"), "Ctrl Z");
   readonly #redo = act("redo", "Redo", () => this.#go("redo"), "Ctrl Y");
   #keeping: ReturnType<typeof setTimeout> | undefined;
-  #own: boolean;
   #closed = false;
 
   /**
-   * @param options `own` is false for work of a link, which takes the place of somebody's own once they have changed it; `fault` shows
-   * what went wrong, `undefined` that nothing did; `open` opens work on any model
+   * @param options `kept` is what there was at the last visit; `fault` shows what went wrong, `undefined` that nothing did; `open` opens
+   * work of a file on any model
    */
   constructor(
     generator: WorkerGenerator,
     options: {
       place: Place;
-      work: Kept | undefined;
-      own: boolean;
+      given: Given | undefined;
+      kept: Kept | undefined;
       status: Status;
       fault: (error: Error | undefined) => void;
       open: (work: Kept) => Promise<void>;
     },
   ) {
-    const { place, work, own, status, fault } = options;
-    const { model, condition } = generator;
+    const { place, given, status, fault } = options;
+    const work = given?.work ?? options.kept;
+    const { model } = generator;
     this.generator = generator;
     this.#place = place;
-    this.#own = own;
     this.#status = status;
     this.#fault = (error) => {
       if (!this.#closed) fault(error);
@@ -96,9 +95,13 @@ export class Workbench {
     this.#editor.show(first);
     this.#history = new History(first);
     this.#ways.show(fitting(work?.source ?? FRESH, model));
-    this.#layOut(exampleButtons(model, condition, (bytes) => this.#show(bytes)));
-    if (own) this.#update();
-    else this.#draw();
+    this.#layOut(exampleButtons(generator, (bytes) => this.#show(bytes)));
+    this.#draw();
+    if (given?.from === "link") return;
+    dropLink();
+    // Work that nobody has changed is not kept once more: another page may have kept newer work since.
+    if (given === undefined) void noteLast(place.key);
+    else this.#keepSoon();
   }
 
   /** What is kept of all this. */
@@ -125,10 +128,18 @@ export class Workbench {
   /** Ends what is being drawn, and gives the memory back. What comes after that, as of a photo that takes its time, is of no use. */
   async close(): Promise<void> {
     this.#drawer.stop();
-    this.#keepNow();
+    this.flush();
     this.#closed = true;
     this.#editor.close?.();
     await this.generator.dispose();
+  }
+
+  /** Keeps at once what is yet to be kept. */
+  flush(): void {
+    if (this.#keeping === undefined) return;
+    clearTimeout(this.#keeping);
+    this.#keeping = undefined;
+    void keep(this.work);
   }
 
   #layOut(examples: readonly Node[]): void {
@@ -165,8 +176,8 @@ export class Workbench {
 
   /** What was kept, else an example, else nothing. */
   #first(kept: Uint8Array | undefined): Uint8Array {
-    const { model, condition } = this.generator;
-    for (const bytes of [kept, ...examplesOf(model)]) {
+    const { condition, examples } = this.generator;
+    for (const bytes of [kept, ...examples]) {
       try {
         if (bytes === undefined) continue;
         condition.check(bytes);
@@ -204,19 +215,22 @@ export class Workbench {
     this.#refresh();
   }
 
-  /** Draws what was changed, and keeps it. */
+  /** Draws what was changed. */
   #update(): void {
     if (this.#closed) return;
     this.#claim();
     this.#draw();
-    clearTimeout(this.#keeping);
-    this.#keeping = setTimeout(() => this.#keepNow(), KEEP_AFTER);
   }
 
-  /** From the first change on the work is somebody's own, and the address leads to no other. */
+  /** What somebody changes is their own: it is kept, and the address leads to no other. */
   #claim(): void {
-    this.#own = true;
     dropLink();
+    this.#keepSoon();
+  }
+
+  #keepSoon(): void {
+    clearTimeout(this.#keeping);
+    this.#keeping = setTimeout(() => this.flush(), KEEP_AFTER);
   }
 
   #wish(condition: Uint8Array) {
@@ -233,11 +247,6 @@ export class Workbench {
     this.#status.drew(samples, seconds);
     this.#panel.time(seconds / samples);
     announce(samples === 1 ? "The picture is drawn" : `${samples} pictures are drawn`);
-  }
-
-  #keepNow(): void {
-    clearTimeout(this.#keeping);
-    if (this.#own && typeof this.#place.source === "string") void keep(this.work);
   }
 
   #refresh(): void {
@@ -270,24 +279,12 @@ export class Workbench {
   }
 
   async #openFile(file: File): Promise<void> {
-    let work: Kept;
-    try {
-      work = readWork(await file.text());
-    } catch (error) {
-      throw new Error(`${file.name} cannot be read: ${(error as Error).message}. Choose a file of settings.`);
-    }
+    const work = await workIn(file);
     if (!this.#closed) await this.#open(work);
   }
 
   async #copyLink(): Promise<void> {
-    const link = await linkTo(this.work);
-    try {
-      // Without HTTPS there is no clipboard.
-      await navigator.clipboard.writeText(link);
-    } catch {
-      history.replaceState(null, "", link);
-      throw new Error("The browser does not let this page copy; take the link from its address.");
-    }
+    await copyLink(this.work);
     announce("The link is copied");
   }
 

@@ -100,6 +100,11 @@ test("weights that are damaged or cut off are refused", async () => {
 
 test("a model that still comes is left when another is chosen", async () => {
   await visit.open(site.url);
+  site.instead.set("/models/words/model.json", () => "no answer");
+  await visit.page.click("[data-model=words]");
+  // It may be kept here, and then nothing is downloaded.
+  expect(await visit.page.textContent("#loading")).toBe("Loading words");
+  site.instead.delete("/models/words/model.json");
   site.instead.set("/models/words/model.safetensors", (response) => response.writeHead(200).write("begun"));
   await visit.page.click("[data-model=words]");
   await visit.page.waitForSelector("#loading :text('words')");
@@ -117,13 +122,26 @@ test("files that are no photo, and folders that are no model, are named", async 
   await fault("There is no model.json among the");
 });
 
-test("a model from a disk is opened", async () => {
+test("a model from a disk is opened, and work on it stays while others are open", async () => {
   await visit.open(site.url);
   await visit.page.setInputFiles("[aria-label='Folder of a model']", join(site.models, "words"));
   await visit.page.waitForSelector("[data-model='picked:words'][aria-pressed=true]");
   await visit.page.waitForSelector("main:not([inert])");
   await visit.drawn();
   expect(await visit.page.inputValue(".words")).toBe("1 ripe pears");
+  expect(await visit.page.textContent("#downloaded")).toMatch(/^\d+ KB from your disk$/);
+  const tab = visit.page.locator("[data-model='picked:words']");
+  expect(await tab.getAttribute("title")).toMatch(/KB from your disk$/);
+  await visit.page.fill(".words", "two plums");
+  await visit.page.press(".words", "Enter");
+  await tab.click();
+  await visit.drawn();
+  expect(await visit.page.isDisabled("[aria-label=Undo]")).toBe(false);
+  for (const model of ["pose", "picked:words"]) {
+    await visit.page.click(`[data-model="${model}"]`);
+    await visit.drawn();
+  }
+  expect(await visit.page.inputValue(".words")).toBe("two plums");
 });
 
 test("a model whose weights found no room is not said to work offline", async () => {

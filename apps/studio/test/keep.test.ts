@@ -1,3 +1,4 @@
+import { deflateRawSync } from "node:zlib";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { openSite, type Site } from "./site.ts";
@@ -91,11 +92,18 @@ test("a visit goes on where the last one ended", async () => {
   await visit.page.fill("#temperature", "0.7");
   await visit.drawn();
   const [work, pictures] = [await visit.work(), await visit.pictures()];
-  await visit.page.waitForTimeout(400); // what is kept waits for more to keep
   await visit.open(site.url);
   expect(await visit.work()).toEqual(work);
   expect(work.settings.temperature).toBe(0.7);
   expect(await visit.pictures()).toEqual(pictures);
+  const leave = visit.page.evaluate(() => {
+    const seed = document.querySelector<HTMLInputElement>("#seed")!;
+    seed.value = "6";
+    seed.dispatchEvent(new Event("change"));
+    location.reload();
+  });
+  await Promise.all([visit.page.waitForEvent("load"), leave]);
+  await seedIs(visit, 6);
 });
 
 /** The seed, too, says which work it is. */
@@ -108,6 +116,17 @@ const reseed = async (one: Visit, seed: number) => {
   await one.page.press("#seed", "Enter");
   await one.page.waitForTimeout(400); // what is kept waits for more to keep
 };
+
+test("a page on which nothing was changed leaves what another has kept since", async () => {
+  const other = new Visit(await visit.page.context().newPage());
+  await other.open(site.url);
+  await reseed(visit, 7);
+  for (const model of ["words", "pose"]) {
+    await other.page.click(`[data-model=${model}]`);
+    await other.drawn();
+  }
+  await seedIs(other, 7);
+});
 
 test("a link gives another browser the same pictures, and takes no work from anybody; one that is cut off says so", async () => {
   await visit.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
@@ -226,10 +245,28 @@ test("a file of settings is opened again; what is none is named", async () => {
   expect(await visit.pictures()).toEqual(pictures);
   await visit.page.setInputFiles(input, { name, mimeType: "application/json", buffer: Buffer.from('{"format": 7}') });
   await visit.page.waitForSelector("#fault :text('pose-settings.json cannot be read')");
-  const other = { ...JSON.parse(bytes.toString()), model: "nowhere" };
-  const buffer = Buffer.from(JSON.stringify(other));
-  await visit.page.setInputFiles(input, { name, mimeType: "application/json", buffer });
-  await visit.page.waitForSelector("#fault :text('nowhere')");
+
+  await stroke([0.6, 0.3]);
+  const own = await visit.work();
+  const changed = (change: object) => JSON.stringify({ ...JSON.parse(bytes.toString()), ...change });
+  const ofAnotherSize = changed({ condition: Buffer.alloc(10).toString("base64") });
+  for (const [file, fault] of [
+    [changed({ model: "nowhere" }), "nowhere"],
+    [changed({ condition: "{}" }), "its condition is not Base64"],
+    [changed({ condition: 7 }), "its condition is not Base64"],
+    [changed({ source: { kind: "like" } }), "drawn from is damaged"],
+    [changed({ source: { kind: "redraw", fixed: [1], base: [1] } }), "the part to redraw is of another grid"],
+    [ofAnotherSize, "another version of the model"],
+  ] as const) {
+    await visit.page.setInputFiles(input, { name, mimeType: "application/json", buffer: Buffer.from(file) });
+    await visit.page.waitForSelector(`#fault :text('${fault}')`);
+    expect([await visit.work(), await visit.page.isDisabled("[aria-label=Undo]")]).toEqual([own, false]);
+  }
+  const link = `${site.url}#work=${deflateRawSync(ofAnotherSize).toString("base64url")}`;
+  await visit.page.goto("about:blank");
+  await visit.open(link);
+  await visit.page.waitForSelector("#fault :text('another version of the model')");
+  expect([await visit.work(), visit.page.url()]).toEqual([own, site.url]);
 });
 
 test("pictures and conditions can be downloaded", async () => {

@@ -1,18 +1,14 @@
-import { type Bundle, type Condition, textOf } from "@iqvae/runtime";
-import { fromBase64 } from "../base64.ts";
+import { textOf, type WorkerGenerator } from "@iqvae/runtime";
 import { h, showPixels } from "../dom.ts";
 
 /** Pixels a side of a small picture of a condition. */
 const SIDE = 64;
 
-/** Conditions that come with the model. */
-export function examplesOf({ examples = [] }: Bundle): readonly Uint8Array[] {
-  return examples.map(fromBase64);
-}
-
 /** Buttons with conditions that come with the model, to begin with. */
-export function exampleButtons(model: Bundle, condition: Condition, show: (bytes: Uint8Array) => void): Node[] {
-  const all = examplesOf(model);
+export function exampleButtons(
+  { model, condition, examples: all }: Pick<WorkerGenerator, "model" | "condition" | "examples">,
+  show: (bytes: Uint8Array) => void,
+): Node[] {
   if (all.length === 0) return [];
   const isText = model.condition.kind === "text";
   const buttons = all.map((bytes, i) => {

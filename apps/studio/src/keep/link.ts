@@ -12,10 +12,25 @@ export function dropLink(): void {
 }
 
 /** The address of the page with all that is on it, packed behind the `#`, which no server sees. */
-export async function linkTo(work: Kept): Promise<string> {
+async function linkTo(work: Kept): Promise<string> {
   const packed = await through(new TextEncoder().encode(writeWork(work)), new CompressionStream("deflate-raw"));
   const code = toBase64(packed).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
   return `${location.origin}${location.pathname}${MARK}${code}`;
+}
+
+/**
+ * Copies a link to all that is on the page.
+ *
+ * @throws Error where the browser does not let it, as without HTTPS; the page's address is the link then
+ */
+export async function copyLink(work: Kept): Promise<void> {
+  const link = await linkTo(work);
+  try {
+    await navigator.clipboard.writeText(link);
+  } catch {
+    history.replaceState(null, "", link);
+    throw new Error("The browser does not let this page copy; take the link from its address.");
+  }
 }
 
 /**
@@ -27,7 +42,7 @@ export async function workOf(hash: string): Promise<Kept | undefined> {
   if (!isLink(hash)) return undefined;
   try {
     const code = hash.slice(MARK.length).replaceAll("-", "+").replaceAll("_", "/");
-    const json = await through(fromBase64(code), new DecompressionStream("deflate-raw"));
+    const json = await through(fromBase64(code, "what is in it"), new DecompressionStream("deflate-raw"));
     return readWork(new TextDecoder().decode(json));
   } catch (error) {
     throw new Error(`The link cannot be read: ${(error as Error).message}. It may be cut off; copy it again.`);

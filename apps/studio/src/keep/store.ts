@@ -31,10 +31,12 @@ async function ask<T>(
 ): Promise<T | undefined> {
   database ??= open();
   try {
-    const store = (await database)?.transaction(STORE, mode).objectStore(STORE);
-    if (store === undefined) return undefined;
+    const transaction = (await database)?.transaction(STORE, mode);
+    if (transaction === undefined) return undefined;
     return await new Promise((resolve) => {
-      const request = question(store);
+      const request = question(transaction.objectStore(STORE));
+      // Not when the page hears of it: it may be closed before.
+      transaction.commit();
       request.onsuccess = () => resolve(request.result);
       request.onerror = () => resolve(undefined);
     });
@@ -53,7 +55,12 @@ export async function keep(work: Kept): Promise<void> {
   });
 }
 
-/** The model that was worked on last. */
+/** Notes that a model is the last one that was open. */
+export async function noteLast(model: string): Promise<void> {
+  await ask("readwrite", (store) => store.put(model, LAST));
+}
+
+/** The model that was open last. */
 export async function lastModel(): Promise<string | undefined> {
   const name = await get(LAST);
   return typeof name === "string" ? name : undefined;

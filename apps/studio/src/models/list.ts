@@ -1,4 +1,4 @@
-import { type ConditionKind, parseBundle } from "@iqvae/runtime";
+import { type Bundle, type ConditionKind, MODEL_FILE, parseBundle } from "@iqvae/runtime";
 import type { ModelEntry } from "../../vite/models.ts";
 
 /** A model that can be opened: beside the page, or picked from a disk. */
@@ -41,6 +41,12 @@ export async function fetchModels(): Promise<readonly Place[]> {
     .map((entry) => ({ ...entry, key: entry.name, source: `models/${encodeURIComponent(entry.name)}/` }));
 }
 
+/** What a model says of itself. @throws Error when it cannot be had */
+export async function bundleOf({ source }: Place): Promise<Bundle> {
+  const found = typeof source === "string" ? await fetch(source + MODEL_FILE) : described(source);
+  return parseBundle(await found.text());
+}
+
 /**
  * A model that was picked from a disk.
  *
@@ -48,10 +54,13 @@ export async function fetchModels(): Promise<readonly Place[]> {
  * @throws Error when `model.json` is not among them, or is none, with its name
  */
 export async function pickedModel(files: readonly File[]): Promise<Place> {
-  const file = files.find(({ name }) => name === "model.json");
-  if (file === undefined)
-    throw new Error(`There is no model.json among the ${files.length} files; choose a folder that iqvae export wrote.`);
-  const { name, size, condition } = parseBundle(await file.text());
+  const { name, size, condition } = parseBundle(await described(files).text());
   const bytes = files.find((each) => each.name === "model.safetensors")?.size ?? 0;
   return { name, kind: condition.kind, size, bytes, source: files, key: `picked:${name}` };
+}
+
+function described(files: readonly File[]): File {
+  const file = files.find(({ name }) => name === MODEL_FILE);
+  if (file !== undefined) return file;
+  throw new Error(`There is no model.json among the ${files.length} files; choose a folder that iqvae export wrote.`);
 }
