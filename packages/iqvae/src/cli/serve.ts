@@ -1,8 +1,8 @@
 import { availableParallelism } from "node:os";
 import { Command, Option } from "commander";
-import { openModels } from "../serve/catalog.ts";
+import { openModels, type ServedModel } from "../serve/catalog.ts";
 import { LIMITS, type Limits } from "../serve/limits.ts";
-import { startServer } from "../serve/server.ts";
+import { type RunningServer, type ServerOptions, startServer } from "../serve/server.ts";
 import { Interrupt } from "../support/interrupt.ts";
 import { kernelsAreBuilt } from "../support/kernels.ts";
 import type { Progress } from "../support/progress.ts";
@@ -27,34 +27,47 @@ export interface ServeOptions {
 export interface Serving {
   readonly host: string;
   readonly port: number;
+  /** Whether any port that is free will do where that one is taken. */
+  readonly anyPort?: boolean;
   readonly token?: string;
   /** Processes that draw; as many as are usual unless it is said. */
   readonly processes?: number;
   readonly limits: Limits;
 }
 
+/** Always the same one, unless another is asked for: browsers keep work by address. */
+export const PORT = 7878;
+
 /** Seconds that a server that was asked to end goes on with what it accepted. */
 const GRACE = 30;
 
 export function serveCommand(): Command {
   const command = new Command("serve").description("answer requests for images over HTTP, with a page to paint on");
-  return withServerOptions(command, 7878).action(async (paths: string[], _: unknown, self: Command) => {
+  return withServerOptions(command).action(async (paths: string[], _: unknown, self: Command) => {
     const options = optionsOf<ServeOptions>(self);
     const progress = consoleProgress(options);
-    await serveUntilAsked(paths, servingOf(options), progress, async () => {
-      if (page() !== undefined) return;
-      const text = `Only the API is there, since the page to paint on is not built. To have both: ${BUILD_PAGE}`;
-      progress.tell(text, { event: "no page", build: BUILD_PAGE });
-    });
+    await serveUntilAsked(paths, servingOf(options), progress, async (_, models) => tellOfPage(models, progress));
   });
 }
 
+/** Says what the page to paint on does not have. */
+function tellOfPage(models: ReadonlyMap<string, ServedModel>, progress: Progress): void {
+  const runs = [...models.values()].flatMap(({ kind, name }) => (kind === "run" ? [name] : []));
+  if (page() === undefined) {
+    const text = `Only the API is there, since the page to paint on is not built. To have both: ${BUILD_PAGE}`;
+    progress.tell(text, { event: "no page", build: BUILD_PAGE });
+  } else if (runs.length > 0) {
+    const text = `The page is without ${runs.join(", ")}: browsers draw with exported models only. npx iqvae studio exports runs first.`;
+    progress.tell(text, { event: "not on the page", models: runs });
+  }
+}
+
 /** The options that are common to `serve` and `studio`. */
-export function withServerOptions(command: Command, port: number): Command {
+export function withServerOptions(command: Command): Command {
   return command
     .argument("[models...]", "folders that export wrote, folders of those, runs, or names in runs/ (default: models)")
     .option("--host <address>", "whom to listen for; all but this machine itself need a token", "127.0.0.1")
-    .option("--port <number>", "0 for any that is free", whole(0, 65_535), port)
+    .option("--port <number>", "0 for any that is free", whole(0, 65_535), PORT)
     .addOption(
       new Option(
         "--token <text>",
@@ -77,13 +90,13 @@ export function withServerOptions(command: Command, port: number): Command {
 /**
  * Serves until a signal asks for the end.
  *
- * @param onReady called when the server answers, with the address for a browser
+ * @param onReady called when the server answers, with the address for a browser, and what is served
  */
 export async function serveUntilAsked(
   paths: readonly string[],
-  { host, port, token, processes = usualProcesses(), limits }: Serving,
+  { host, port, anyPort = false, token, processes = usualProcesses(), limits }: Serving,
   progress: Progress,
-  onReady: (url: string) => Promise<void> = async () => {},
+  onReady: (url: string, models: ReadonlyMap<string, ServedModel>) => Promise<void>,
 ): Promise<void> {
   const models = openModels(paths.length > 0 ? paths : [defaultModels()]);
   let wake = () => {};
@@ -92,7 +105,7 @@ export async function serveUntilAsked(
   });
   const interrupt = new Interrupt(() => wake());
   try {
-    const server = await startServer({
+    const options: ServerOptions = {
       models,
       host,
       port,
@@ -101,7 +114,8 @@ export async function serveUntilAsked(
       limits,
       page: page(),
       log: (sentence) => progress.tell(sentence, { event: "log", message: sentence }),
-    });
+    };
+    const server = await (anyPort ? startAnywhere(options, progress) : startServer(options));
     const names = [...models.keys()];
     progress.tell(`Serving ${names.join(", ")} at ${server.url} (Ctrl-C ends it)`, {
       event: "serving",
@@ -110,7 +124,7 @@ export async function serveUntilAsked(
       engines: server.queue.engines,
       processes,
     });
-    await onReady(forBrowser(server.url, token));
+    await onReady(forBrowser(server.url, token), models);
     await asked;
     const { waiting, drawing } = server.queue.load;
     progress.tell(`Ending; ${waiting + drawing} images are still to be drawn. Again to end at once.`, {
@@ -121,6 +135,18 @@ export async function serveUntilAsked(
     await server.drain(GRACE);
   } finally {
     interrupt.close();
+  }
+}
+
+/** Starts at another port where that one is taken, and says so: browsers keep work by address. */
+async function startAnywhere(options: ServerOptions, progress: Progress): Promise<RunningServer> {
+  try {
+    return await startServer(options);
+  } catch (error) {
+    if (((error as Error).cause as NodeJS.ErrnoException | undefined)?.code !== "EADDRINUSE") throw error;
+    const text = `Port ${options.port} is taken, so another is used; work that a browser kept there is not at the new address.`;
+    progress.tell(text, { event: "port taken", port: options.port });
+    return await startServer({ ...options, port: 0 });
   }
 }
 

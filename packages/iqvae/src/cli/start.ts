@@ -1,12 +1,11 @@
-import { existsSync, rmSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { ModelError } from "@iqvae/runtime";
 import { checkWritable, replaceFile, setNumThreads } from "@iqvae/torch";
 import { Command } from "commander";
 import { type Config, loadConfig, withSettings } from "../config/index.ts";
 import { spreadRows } from "../data/index.ts";
-import { exportRun } from "../export/bundle.ts";
 import { report } from "../report/report.ts";
 import { isExported } from "../run/exported.ts";
 import { SAMPLES, samplesSheet } from "../run/pictures.ts";
@@ -22,9 +21,9 @@ import { fitted, stepSeconds } from "./fit-to-machine.ts";
 import { runLocally } from "./local-processes.ts";
 import { collect, optionsOf, THREADS, threads } from "./options.ts";
 import { sampleExported } from "./sample-exported.ts";
-import { page } from "./serve.ts";
+import { PORT, page } from "./serve.ts";
 import { shipped } from "./shipped.ts";
-import { serveStudio } from "./studio.ts";
+import { exportForPage, serveStudio } from "./studio.ts";
 import { orDiscard, trainAttended } from "./training.ts";
 
 interface StartOptions {
@@ -84,16 +83,11 @@ function commandOf(preset: string): string {
 
 /** Opens the studio with the models that come with the program, and the one of the run, under a name that none of them has. */
 async function paint(run: RunFolder, progress: Progress): Promise<void> {
-  const name = `my-${run.config.name}`;
-  const folder = join(run.path, name);
-  announce("Exporting the model for the studio", "some seconds", progress);
-  // Of another start, maybe before it was trained on.
-  rmSync(folder, { recursive: true, force: true });
-  await exportRun(run, folder, "f32", progress, name);
+  const folder = await exportForPage(run, progress);
   const models = shipped("models");
   const paths = models === undefined ? [folder] : [models, folder];
-  announce(`Opening the studio with all models; yours is ${name}`, "some seconds", progress);
-  await serveStudio(paths, { host: "127.0.0.1", port: 0, limits: LIMITS, open: true }, progress);
+  announce(`Opening the studio with all models; yours is ${basename(folder)}`, "some seconds", progress);
+  await serveStudio(paths, { host: "127.0.0.1", port: PORT, anyPort: true, limits: LIMITS, open: true }, progress);
 }
 
 /** Says what comes next, and how long it takes. */

@@ -93,6 +93,20 @@ test("a second signal ends it at once, and what draws with it", async () => {
   while (alive()) await new Promise((resolve) => setTimeout(resolve, 20));
 });
 
+test("studio is always at one address, and at another only where that is taken, saying so", async () => {
+  const other = createServer().listen(7878, "127.0.0.1");
+  // Whoever has it, it is taken.
+  await new Promise((resolve) => other.once("listening", resolve).once("error", resolve));
+  const { text, child, ended, said } = workspace.start("studio", START, "--processes", "1");
+  await said("Serving start at http://127.0.0.1:");
+  expect(text.out).toContain("Port 7878 is taken, so another is used");
+  child.kill("SIGTERM");
+  expect((await ended).code).toBe(0);
+  const asked = await workspace.run("studio", START, "--port", "7878");
+  expect([asked.code, asked.err]).toEqual([1, expect.stringContaining("port 7878 of 127.0.0.1: another program does")]);
+  other.close();
+});
+
 test("studio says the address where there is no display, with what lets a browser in", async () => {
   const token = "a long enough token";
   const server = await serving("studio", START, "--processes", "1", "--token", token);
@@ -137,6 +151,7 @@ describe("iqvae start", () => {
         child.on("close", () => reject(new Error(`it ended before it opened the studio:\n${out}`)));
       });
       const url = await opened;
+      expect(url === "http://127.0.0.1:7878/" || out.includes("Port 7878 is taken")).toBe(true);
       const list = (await (await fetch(`${url}models/models.json`)).json()) as { models: { name: string }[] };
       const names = list.models.map(({ name }) => name);
       expect(names).toEqual([...readdirSync(MODELS).sort(), "my-tiny"]);
@@ -150,9 +165,18 @@ describe("iqvae start", () => {
     },
   );
 
-  test("elsewhere ends when it has drawn, and says how to get there", async () => {
+  test("elsewhere ends when it has drawn, and says how to get there, where studio shows the run", async () => {
     const { code, out } = await workspace.run(...command);
     expect([code, out]).toEqual([0, expect.stringContaining("npm run studio")]);
+    const studio = await serving("studio", "runs/tiny", "--processes", "1");
+    const { models } = (await (await fetch(`${studio.url}models/models.json`)).json()) as { models: unknown };
+    expect(models).toMatchObject([{ name: "my-tiny", kind: "semantic" }]);
+    studio.child.kill("SIGTERM");
+    await studio.ended;
+    const server = await serving("serve", "runs/tiny", "--processes", "1");
+    await server.said('"not on the page","models":["tiny"]');
+    server.child.kill("SIGTERM");
+    await server.ended;
   });
 });
 
