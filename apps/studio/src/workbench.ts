@@ -7,7 +7,7 @@ import { FRESH, fitting } from "./drawing/source.ts";
 import { exampleButtons } from "./editors/examples.ts";
 import { History } from "./editors/history.ts";
 import { type Editor, editorFor } from "./editors/index.ts";
-import { saveCondition, savePicture, saveWork } from "./keep/download.ts";
+import { canSave, saveCondition, savePicture, saveWork } from "./keep/download.ts";
 import { copyLink, dropLink } from "./keep/link.ts";
 import { keep, noteLast } from "./keep/store.ts";
 import { type Given, type Kept, workIn } from "./keep/work.ts";
@@ -155,7 +155,9 @@ export class Workbench {
       this.#undo,
       this.#redo,
       act("clear", "Clear", () => this.#show(editor.blank)),
-      act("download", "Download what you made", () => this.#try(this.#saveCondition())),
+      ...(canSave(this.generator.model)
+        ? [act("download", "Download what you made", () => this.#try(this.#saveCondition()))]
+        : []),
     );
     byId("picture-acts", HTMLElement).replaceChildren(
       ...this.#ways.acts,

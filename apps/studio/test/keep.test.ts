@@ -1,8 +1,9 @@
 import { deflateRawSync } from "node:zlib";
+import { type KeyPointSpec, parsePoints, pointBytes } from "@iqvae/runtime";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { openSite, type Site } from "./site.ts";
-import { differing, expected, launch, Visit } from "./visit.ts";
+import { differing, expected, launch, loaded, Visit } from "./visit.ts";
 
 /** A folder of this name above the page is none of its own models. */
 const PLACE = "/my/models/studio/";
@@ -199,10 +200,15 @@ test("what is not marked stays when a part is drawn anew", async () => {
     const button = (name: string) =>
       [...document.querySelectorAll("button")].find((one) => (one.ariaLabel ?? one.textContent) === name)!;
     const { style } = document.querySelector<HTMLElement>(".cell")!;
-    const states: [share: number, can: boolean][] = [];
-    const look = () => states.push([Number(style.getPropertyValue("--share")), !button("Redraw a part").disabled]);
+    const states: [share: number, can: boolean, shown: number][] = [];
+    const cell = document.querySelector(".cell")!;
+    const bar = getComputedStyle(cell, "::after");
+    // How far the bar goes, which is seen until all is drawn.
+    const shown = () => (bar.opacity === "1" ? Number.parseFloat(bar.scale) : 1);
+    const look = () =>
+      states.push([Number(style.getPropertyValue("--share")), !button("Redraw a part").disabled, shown()]);
     const frames = new MutationObserver(look);
-    frames.observe(document.querySelector(".cell")!, { attributeFilter: ["style"] });
+    frames.observe(cell, { attributeFilter: ["style"] });
     button("Another seed").click();
     const atOnce = button("Redraw a part").disabled;
     while (states.at(-1)?.[0] !== 1) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -211,7 +217,10 @@ test("what is not marked stays when a part is drawn anew", async () => {
   });
   expect(seen.atOnce).toBe(true);
   expect(seen.states.length).toBeGreaterThan(1);
-  for (const [share, can] of seen.states) expect(can).toBe(share === 1);
+  for (const [share, can, shown] of seen.states) {
+    expect(can).toBe(share === 1);
+    expect(shown).toBeCloseTo(share, 3);
+  }
   await visit.drawn();
   await visit.press("Redraw a part");
   await visit.stroke(".mask", [0.1, 0.1], [0.9, 0.1]);
@@ -275,8 +284,11 @@ test("pictures and conditions can be downloaded", async () => {
   expect(picture.bytes.subarray(1, 4).toString()).toBe("PNG");
   const condition = await visit.download("Download what you made");
   expect(condition.name).toBe("pose-condition.json");
-  const { kind, bytes } = JSON.parse(condition.bytes.toString());
-  expect([kind, Uint8Array.from(bytes)]).toEqual(["keypoints", (await visit.work()).condition]);
+  // As iqvae sample --condition reads it.
+  const spec = (await loaded(site.models, "pose")).model.condition as KeyPointSpec;
+  const shape = { width: 32, height: 32 };
+  const points = parsePoints(JSON.parse(condition.bytes.toString()), spec.points, condition.name, shape);
+  expect(pointBytes(points, spec, shape)).toEqual((await visit.work()).condition);
 });
 
 test("who comes back without the cookie is let in by the token again, and told of it without one", async () => {

@@ -1,4 +1,4 @@
-import { type Bundle, type Condition, textOf } from "@iqvae/runtime";
+import { type Bundle, type Condition, type KeyPointSpec, type LayoutSpec, textOf } from "@iqvae/runtime";
 import { h, showPixels } from "../dom.ts";
 import { type Kept, writeWork } from "./work.ts";
 
@@ -21,10 +21,33 @@ export async function savePicture(pixels: Uint8Array, { name, size }: Bundle, nu
   await savePng(pixels, size, `${name}-${number}.png`);
 }
 
-/** A condition, in a form that `iqvae sample --condition` takes where there is one. */
+/** Points as `parsePoints` of the runtime reads them. */
+export function pointsOf(bytes: Uint8Array, { points }: KeyPointSpec): (readonly [x: number, y: number] | null)[] {
+  return points.map((_, k) => {
+    const [x = 0, y = 0, seen] = bytes.subarray(3 * k, 3 * k + 3);
+    return seen === 1 ? [x / 255, y / 255] : null;
+  });
+}
+
+/** Boxes as `parseBoxes` of the runtime reads them. */
+export function boxesOf(bytes: Uint8Array, { classes, boxes }: LayoutSpec): { class: string; box: number[] }[] {
+  return Array.from({ length: boxes }, (_, n) => bytes.subarray(5 * n, 5 * n + 5)).flatMap(([label = 0, ...box]) => {
+    const found = classes[label - 1];
+    return found === undefined ? [] : [{ class: found.name, box: box.map((place) => place / 255) }];
+  });
+}
+
+/** Whether a condition can be saved: of a sound only its spectrogram is left, which no program takes. */
+export function canSave({ condition: { kind } }: Bundle): boolean {
+  return kind !== "audio";
+}
+
+/** A condition, in the form that `iqvae sample --condition` takes. */
 export async function saveCondition(bytes: Uint8Array, model: Bundle, condition: Condition): Promise<void> {
-  const { name, size } = model;
-  switch (model.condition.kind) {
+  const { name, size, condition: spec } = model;
+  const saveJson = (value: unknown) =>
+    save(new Blob([`${JSON.stringify(value)}\n`], { type: "application/json" }), `${name}-condition.json`);
+  switch (spec.kind) {
     case "semantic":
     case "lines":
     case "edges":
@@ -33,10 +56,14 @@ export async function saveCondition(bytes: Uint8Array, model: Bundle, condition:
     case "text":
       save(new Blob([textOf(bytes)], { type: "text/plain" }), `${name}-condition.txt`);
       return;
-    default: {
-      const json = JSON.stringify({ kind: condition.kind, shape: condition.shape, bytes: [...bytes] });
-      save(new Blob([json], { type: "application/json" }), `${name}-condition.json`);
-    }
+    case "keypoints":
+      saveJson(pointsOf(bytes, spec));
+      return;
+    case "layout":
+      saveJson(boxesOf(bytes, spec));
+      return;
+    case "audio":
+      return;
   }
 }
 
