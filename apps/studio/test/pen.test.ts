@@ -76,6 +76,32 @@ test("a pen paints broader the harder it is pressed, and lines of a mouse are as
   expect(broad).toEqual([2, 4, 6, 4]);
 });
 
+test("samples that come at once are painted at once", async () => {
+  const places = await Promise.all([8, 12, 16, 20, 24].map((column) => placeOf(column, 16)));
+  const paints = await visit.page.locator(".raster").evaluate((canvas, [first, ...others]) => {
+    canvas.setPointerCapture = () => {}; // nobody has pressed this one
+    const { putImageData } = CanvasRenderingContext2D.prototype;
+    let paints = 0;
+    CanvasRenderingContext2D.prototype.putImageData = function (...args: unknown[]) {
+      if (this.canvas === canvas) paints += 1;
+      putImageData.apply(this, args as Parameters<typeof putImageData>);
+    };
+    const event = (type: string, { x, y }: { x: number; y: number }, coalescedEvents: PointerEvent[] = []) =>
+      new PointerEvent(type, { pointerId: 77, clientX: x, clientY: y, bubbles: true, coalescedEvents });
+    canvas.dispatchEvent(event("pointerdown", first!));
+    paints = 0;
+    const moves = others.map((place) => event("pointermove", place));
+    canvas.dispatchEvent(event("pointermove", others.at(-1)!, moves));
+    const counted = paints;
+    canvas.dispatchEvent(event("pointerup", others.at(-1)!));
+    CanvasRenderingContext2D.prototype.putImageData = putImageData;
+    Reflect.deleteProperty(canvas, "setPointerCapture");
+    return counted;
+  }, places);
+  expect((await painted())[16]).toBeGreaterThanOrEqual(17);
+  expect(paints).toBe(1);
+});
+
 test("its other end erases, whatever the tool", async () => {
   await visit.press("Fill");
   await visit.stroke(".raster", [0.5, 0.5]);

@@ -28,6 +28,9 @@ export class Raster {
   readonly #options: RasterOptions;
   readonly #listener: Listener;
   readonly #canvas: HTMLCanvasElement;
+  readonly #image: ImageData;
+  /** The bytes of a pixel in each color, as one number. */
+  readonly #palette: Uint32Array;
   readonly #cursor: HTMLElement;
   readonly underlay = new Underlay();
   /** The pixel of the keys, or of the pointer. */
@@ -37,8 +40,10 @@ export class Raster {
   #pointer: number | undefined;
 
   constructor(options: RasterOptions, listener: Listener) {
-    const { size, ground, label } = options;
+    const { size, ground, label, colors } = options;
     this.#options = options;
+    this.#image = new ImageData(size, size);
+    this.#palette = new Uint32Array(Uint8Array.from(colors.flatMap((color) => [...color, 255])).buffer);
     this.#listener = listener;
     this.bytes = new Uint8Array(size * size).fill(ground);
     this.ink = ground;
@@ -66,12 +71,9 @@ export class Raster {
 
   /** Shows values as colors. */
   paint(): void {
-    const { size, colors } = this.#options;
-    const image = new ImageData(size, size);
-    this.bytes.forEach((value, i) => {
-      image.data.set([...colors[value]!, 255], 4 * i);
-    });
-    this.#canvas.getContext("2d")!.putImageData(image, 0, 0);
+    const pixels = new Uint32Array(this.#image.data.buffer);
+    for (let i = 0; i < pixels.length; i++) pixels[i] = this.#palette[this.bytes[i]!]!;
+    this.#canvas.getContext("2d")!.putImageData(this.#image, 0, 0);
   }
 
   /** Keys of the surface: arrows move, space paints, with Shift by more. @returns whether it was one */
@@ -89,6 +91,7 @@ export class Raster {
     }
     if (event.key !== " " && event.key !== "Enter") return false;
     this.#apply(this.#at, this.#at, this.tool, this.diameter);
+    this.paint();
     this.#listener.changed(true);
     announce(`${this.tool === "eraser" ? "erased" : `painted ${name(this.ink)}`}`);
     return true;
@@ -103,7 +106,7 @@ export class Raster {
       this.#pointer = event.pointerId;
       canvas.setPointerCapture(event.pointerId);
       this.#last = this.#place(event);
-      this.#stroke(event);
+      this.#stroke([event]);
       if (this.#toolOf(event) === "fill") this.#end();
     });
     canvas.addEventListener("pointermove", (event) => {
@@ -112,7 +115,7 @@ export class Raster {
       this.#showCursor();
       if (this.#last === undefined) return;
       const all = event.getCoalescedEvents?.() ?? [];
-      for (const each of all.length > 0 ? all : [event]) this.#stroke(each);
+      this.#stroke(all.length > 0 ? all : [event]);
       this.#listener.changed(false);
     });
     for (const name of ["pointerup", "pointercancel"])
@@ -148,12 +151,16 @@ export class Raster {
     return (event.buttons & 32) !== 0 ? "eraser" : this.tool;
   }
 
-  #stroke(event: PointerEvent): void {
-    const to = this.#place(event);
-    // Pens paint broader when they are pressed; a mouse always says one half.
-    const diameter = event.pointerType === "pen" ? this.diameter * (0.5 + event.pressure) : this.diameter;
-    this.#apply(this.#last ?? to, to, this.#toolOf(event), Math.max(1, Math.round(diameter)));
-    this.#last = to;
+  /** Follows all that a pointer tells of at once. */
+  #stroke(events: readonly PointerEvent[]): void {
+    for (const event of events) {
+      const to = this.#place(event);
+      // Pens paint broader when they are pressed; a mouse always says one half.
+      const diameter = event.pointerType === "pen" ? this.diameter * (0.5 + event.pressure) : this.diameter;
+      this.#apply(this.#last ?? to, to, this.#toolOf(event), Math.max(1, Math.round(diameter)));
+      this.#last = to;
+    }
+    this.paint();
   }
 
   #apply(from: readonly [number, number], to: readonly [number, number], tool: Tool, diameter: number): void {
@@ -161,7 +168,6 @@ export class Raster {
     const value = tool === "eraser" ? ground : this.ink;
     if (tool === "fill") flood(this.bytes, size, to, value);
     else line(this.bytes, size, { from, to, diameter, value });
-    this.paint();
   }
 
   #showCursor(): void {
