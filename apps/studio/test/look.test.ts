@@ -63,6 +63,25 @@ describe.each([
   });
 });
 
+test("tabs of nine models are all in sight, whatever a screen's width", async () => {
+  const kinds = ["semantic", "semantic", "semantic", "lines", "keypoints", "layout", "text", "text", "audio"];
+  const models = kinds.map((kind, i) => ({ name: i === 0 ? "start" : `model-${i}-128`, kind, size: 32, bytes: i }));
+  site.instead.set("/models/models.json", (response) => response.end(JSON.stringify({ models })));
+  const visit = await Visit.begin(browser, { serviceWorkers: "block" });
+  await visit.open(site.url);
+  site.instead.clear();
+  const { page } = visit;
+  const tabs = page.locator("#models button");
+  expect(await tabs.count()).toBe(9);
+  for (const width of [700, 1280, 1920]) {
+    await page.setViewportSize({ width, height: 800 });
+    const cut = await page.locator("#models").evaluate((row) => row.scrollWidth > row.clientWidth);
+    const right = await tabs.evaluateAll((all) => Math.max(...all.map((tab) => tab.getBoundingClientRect().right)));
+    expect([cut, right <= width]).toEqual([false, true]);
+  }
+  await visit.close();
+});
+
 test("a finger paints, and does not scroll", async () => {
   const visit = await Visit.begin(browser, { hasTouch: true, viewport: { width: 320, height: 640 } });
   await visit.open(site.url);
