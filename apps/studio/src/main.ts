@@ -3,6 +3,7 @@ import "./style/base.css";
 import "./style/layout.css";
 import "./style/editors.css";
 import "./style/results.css";
+import "./style/forced-colors.css";
 import { byId, h } from "./dom.ts";
 import { Studio } from "./studio.ts";
 

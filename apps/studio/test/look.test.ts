@@ -93,6 +93,23 @@ test("a finger paints, and does not scroll", async () => {
   await visit.close();
 });
 
+test("where the system sets the colors, what is chosen stands out, and classes keep theirs", async () => {
+  const visit = await Visit.begin(browser, { forcedColors: "active" });
+  await visit.open(site.url);
+  const ground = (selector: string) =>
+    visit.page.locator(selector).evaluateAll((all) => all.map((each) => getComputedStyle(each).backgroundColor));
+  const chosen = await visit.page.evaluate(() => {
+    const probe = document.createElement("p");
+    probe.style.cssText = "forced-color-adjust: none; background: Highlight";
+    document.body.append(probe);
+    return getComputedStyle(probe).backgroundColor;
+  });
+  for (const all of ["#models button", ".tool-group .tool", ".chip:has([type=radio])"])
+    expect((await ground(all)).filter((color) => color === chosen)).toHaveLength(1);
+  expect(new Set(await ground(".swatch")).size).toBe((await ground(".swatch")).length);
+  await visit.close();
+});
+
 test("light and dark can be chosen, whatever the system says", async () => {
   const visit = await Visit.begin(browser, { colorScheme: "light" });
   await visit.open(site.url);
