@@ -1,15 +1,34 @@
 import { h } from "./dom.ts";
 import { type IconName, icon } from "./icons.ts";
 
+/**
+ * Says whether a button that {@link act} or {@link worded} made means something now: until then a click does nothing. It stays a place
+ * for the focus, which the attribute `disabled` would throw off the page.
+ */
+export function enable(button: HTMLButtonElement, on: boolean): void {
+  button.setAttribute("aria-disabled", String(!on));
+}
+
+const isEnabled = (button: HTMLButtonElement): boolean => button.getAttribute("aria-disabled") !== "true";
+
 /** A button with a picture on it. */
 export function act(name: IconName, label: string, click: () => void, key = ""): HTMLButtonElement {
   const title = key === "" ? label : `${label} (${key})`;
-  return h("button", { type: "button", class: "tool", title, "aria-label": label, click }, icon(name));
+  const values = { type: "button", class: "tool", title, "aria-label": label };
+  const button = h("button", { ...values, click: () => isEnabled(button) && click() }, icon(name));
+  return button;
 }
 
 /** A button with a picture and words on it. */
 export function worded(name: IconName, label: string, click: () => void): HTMLButtonElement {
-  return h("button", { type: "button", class: "tool worded", title: label, click }, icon(name), h("span", {}, label));
+  const values = { type: "button", class: "tool worded", title: label };
+  const button = h(
+    "button",
+    { ...values, click: () => isEnabled(button) && click() },
+    icon(name),
+    h("span", {}, label),
+  );
+  return button;
 }
 
 /** A button that asks for a file, and the field behind it. */

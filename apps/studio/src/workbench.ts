@@ -1,5 +1,5 @@
 import type { WorkerGenerator } from "@iqvae/runtime";
-import { act, filePicker, worded } from "./buttons.ts";
+import { act, enable, filePicker, worded } from "./buttons.ts";
 import { announce, byId } from "./dom.ts";
 import { Drawer } from "./drawing/drawer.ts";
 import { anotherSeed, readSettings } from "./drawing/settings.ts";
@@ -252,8 +252,8 @@ export class Workbench {
   }
 
   #refresh(): void {
-    this.#undo.disabled = !this.#history.canUndo;
-    this.#redo.disabled = !this.#history.canRedo;
+    enable(this.#undo, this.#history.canUndo);
+    enable(this.#redo, this.#history.canRedo);
   }
 
   #show(condition: Uint8Array): void {

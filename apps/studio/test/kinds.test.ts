@@ -150,7 +150,7 @@ test("a photo becomes a sketch by the program's own edges", async () => {
   writeFileSync(file, Uint8Array.from(photo));
   const before = (await visit.work()).condition;
   await visit.page.setInputFiles("[aria-label='Make a sketch of a photo'][type=file]", file);
-  await visit.page.waitForFunction(() => !document.querySelector<HTMLButtonElement>("[aria-label=Undo]")!.disabled);
+  await visit.page.waitForSelector("[aria-label=Undo][aria-disabled=false]");
   const sketch = await condition();
   expect(sketch).not.toEqual(before);
   const inside = (i: number) => i >= size / 4 && i < (3 * size) / 4;

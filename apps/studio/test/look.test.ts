@@ -82,6 +82,69 @@ test("tabs of nine models are all in sight, whatever a screen's width", async ()
   await visit.close();
 });
 
+describe("the focus", () => {
+  let visit: Visit;
+  beforeAll(async () => {
+    visit = await Visit.begin(browser);
+    await visit.open(site.url);
+  });
+  afterAll(() => visit?.close());
+
+  const press = (key: string) => visit.page.keyboard.press(key);
+  const focused = () =>
+    visit.page.evaluate(() => {
+      const { ariaLabel, textContent } = document.activeElement!;
+      return (ariaLabel ?? textContent).split(",")[0];
+    });
+
+  test("stays on a box that was drawn, clicked or moved, and goes to its neighbor when it is removed", async () => {
+    await visit.choose("layout", 1);
+    await visit.ink("rose");
+    await visit.stroke(".plane", [0.6, 0.6], [0.9, 0.9]);
+    expect(await focused()).toBe("rose");
+    await visit.stroke(".plane", [0.2, 0.2]);
+    expect(await focused()).toBe("pear");
+    await press("ArrowRight");
+    expect(await focused()).toBe("pear");
+    await press("Delete");
+    expect(await focused()).toBe("rose");
+    await press("Control+z");
+    expect(await focused()).toBe("pear");
+    for (const left of [1, 0]) {
+      await press("Delete");
+      expect(await visit.page.locator(".box").count()).toBe(left);
+    }
+    expect(await focused()).toBe("Add a box");
+    await visit.press("Add a box");
+    await visit.press("Remove");
+    expect(await focused()).toBe("Remove");
+  });
+
+  test("goes from a point that is hidden to the next that is not", async () => {
+    await visit.choose("pose", 1);
+    await visit.page.locator(".point").last().press("Delete");
+    for (const next of ["head", "left hand", "right hand", "left foot", "Points that can be seen"]) {
+      expect(await focused()).toBe(next);
+      await press("Delete");
+    }
+  });
+
+  test("stays on buttons that mean nothing more", async () => {
+    for (const [button, other] of [
+      ["Undo", "Redo"],
+      ["Redo", "Undo"],
+    ] as const) {
+      for (let i = 0; i < 5; i++) await visit.press(button);
+      expect(await focused()).toBe(button);
+      expect(await visit.page.isDisabled(`[aria-label=${button}]`)).toBe(true);
+      await press("Enter");
+      expect(await visit.page.isDisabled(`[aria-label=${other}]`)).toBe(false);
+    }
+    await visit.press("More like this");
+    expect(await focused()).toBe("More like this");
+  });
+});
+
 test("a finger paints, and does not scroll", async () => {
   const visit = await Visit.begin(browser, { hasTouch: true, viewport: { width: 320, height: 640 } });
   await visit.open(site.url);

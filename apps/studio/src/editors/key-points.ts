@@ -45,9 +45,12 @@ export function keyPointEditor({ points: names, bones }: KeyPointSpec, listener:
     entries: names.map((name, k) => ({ name, color: colors[k]! })),
     chosen: (k, on) => toggle(k, on),
   });
+  const summary = h("summary", {}, "Points that can be seen");
 
   const all = () => names.map((_, k) => k).filter((k) => bytes[3 * k + 2] === 1);
+  /** A point that is hidden leaves the focus to the next one that is not. */
   const show = () => {
+    const focused = (buttons as Element[]).indexOf(document.activeElement!);
     const at = (k: number) => [bytes[3 * k]!, bytes[3 * k + 1]!] as const;
     const seen = (k: number) => bytes[3 * k + 2] === 1;
     for (const [k, button] of buttons.entries()) {
@@ -64,6 +67,9 @@ export function keyPointEditor({ points: names, bones }: KeyPointSpec, listener:
       const [[x1, y1], [x2, y2]] = [at(from), at(to)];
       for (const [name, value] of Object.entries({ x1, y1, x2, y2 })) lines[i]!.setAttribute(name, String(value));
     }
+    if (focused < 0 || seen(focused)) return;
+    const next = [...buttons.slice(focused), ...buttons.slice(0, focused)].find(({ hidden }) => !hidden);
+    (next ?? summary).focus({ preventScroll: true });
   };
   /** Moves points as far as all of them stay on the picture. */
   const move = (which: readonly number[], from: Uint8Array, dx: number, dy: number) => {
@@ -107,7 +113,7 @@ export function keyPointEditor({ points: names, bones }: KeyPointSpec, listener:
   show();
   return {
     surface,
-    tools: h("details", { class: "tools" }, h("summary", {}, "Points that can be seen"), chips.element),
+    tools: h("details", { class: "tools" }, summary, chips.element),
     title: "Your pose",
     hint: "Pull the points; pull between them to move the whole.",
     keys: "Tab goes from point to point; arrow keys move one, with Shift by more; Delete hides it.",

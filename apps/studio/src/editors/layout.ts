@@ -1,6 +1,6 @@
 import { type Box, type LayoutSpec, layoutBytes } from "@iqvae/runtime";
+import { enable, worded } from "../buttons.ts";
 import { announce, h } from "../dom.ts";
-import { icon } from "../icons.ts";
 import { ARROWS, clamp, drag, placeOn } from "../pointer.ts";
 import { Chips } from "./chips.ts";
 import type { Editor, Listener } from "./editor.ts";
@@ -29,10 +29,8 @@ export function layoutEditor(spec: LayoutSpec, listener: Listener): Editor {
     },
   });
   const count = h("span", { class: "value" });
-  const button = (text: string, name: "plus" | "clear", click: () => void) =>
-    h("button", { type: "button", class: "tool worded", click }, icon(name), h("span", {}, text));
-  const remove = button("Remove", "clear", () => chosen !== undefined && take(chosen));
-  const add = button("Add a box", "plus", () => {
+  const remove = worded("clear", "Remove", () => chosen !== undefined && take(chosen));
+  const add = worded("plus", "Add a box", () => {
     const shift = 12 * (boxes.length % 8);
     put({ label, left: 60 + shift, top: 60 + shift, width: 96, height: 96 }, true);
   });
@@ -42,14 +40,18 @@ export function layoutEditor(spec: LayoutSpec, listener: Listener): Editor {
     if (index !== undefined) label = boxes[index]!.label;
     chips.set(label, true);
     for (const [i, element] of [...plane.children].entries()) element.classList.toggle("chosen", i === index);
-    remove.disabled = index === undefined;
+    enable(remove, index !== undefined);
   };
+  /** A box that has the focus leaves it to the one in its place, so that keys go on. */
   const show = () => {
+    const focused = [...plane.children].indexOf(document.activeElement!);
     plane.replaceChildren(...boxes.map((box, i) => boxElement(box, i)));
-    add.disabled = boxes.length >= spec.boxes;
+    enable(add, boxes.length < spec.boxes);
     count.textContent = `${boxes.length} of ${spec.boxes} at most`;
     choose(chosen !== undefined && chosen < boxes.length ? chosen : undefined);
+    if (focused >= 0) focus(Math.min(focused, boxes.length - 1));
   };
+  const focus = (i: number) => ((plane.children[i] as HTMLElement | undefined) ?? add).focus({ preventScroll: true });
   const boxElement = (box: Box, i: number) => {
     const { name, color } = classes[box.label]!;
     const handle = h("span", { class: "handle", pointerdown: (event: PointerEvent) => grab(event, i, "stretch") });
@@ -91,7 +93,7 @@ export function layoutEditor(spec: LayoutSpec, listener: Listener): Editor {
     chosen = boxes.length - 1;
     show();
     listener.changed(ended);
-    (plane.children[chosen] as HTMLElement).focus({ preventScroll: true });
+    focus(chosen);
     return true;
   };
   const take = (i: number) => {
@@ -111,7 +113,11 @@ export function layoutEditor(spec: LayoutSpec, listener: Listener): Editor {
       const [u, v] = placeOn(plane, to, MOST);
       change(i, how === "move" ? moveBy(box, u - x, v - y) : stretchBy(box, u - x, v - y), false);
     };
-    drag(element, event, moved, () => change(i, boxes[i]!, true));
+    drag(element, event, moved, () => {
+      change(i, boxes[i]!, true);
+      // Pressing the plane, where a new box is drawn, took it away.
+      focus(i);
+    });
   };
   /** On the empty plane a new box is drawn. */
   const draw = (event: PointerEvent) => {
@@ -128,7 +134,6 @@ export function layoutEditor(spec: LayoutSpec, listener: Listener): Editor {
     if (arrow !== undefined) {
       const [dx, dy] = arrow.map((value) => 8 * value) as [number, number];
       change(i, event.shiftKey ? stretchBy(boxes[i]!, dx, dy) : moveBy(boxes[i]!, dx, dy), true);
-      (plane.children[i] as HTMLElement).focus();
       announce(words(boxes[i]!));
     } else if (event.key === "Delete" || event.key === "Backspace") take(i);
     else return;

@@ -1,4 +1,4 @@
-import { worded } from "../buttons.ts";
+import { enable, worded } from "../buttons.ts";
 import { byId, h } from "../dom.ts";
 import { FRESH, type Source } from "../drawing/source.ts";
 import type { Gallery } from "./gallery.ts";
@@ -57,8 +57,8 @@ export class Ways {
   /** Looks at which of the buttons mean something. */
   refresh(): void {
     const [like, redraw] = this.acts;
-    like!.disabled = this.#source.kind !== "fresh" || this.#gallery.picture?.pixels === undefined;
-    redraw!.disabled = this.#base === undefined;
+    enable(like!, this.#source.kind === "fresh" && this.#gallery.picture?.pixels !== undefined);
+    enable(redraw!, this.#base !== undefined);
   }
 
   /** Tokens of the picture in focus, once all of them are there. */
@@ -77,12 +77,11 @@ export class Ways {
     this.#gallery.choose(0);
   }
 
-  /** What began it gets the focus back, or, while there is nothing yet to redraw, the button beside it. */
+  /** What began it gets the focus back. */
   #done({ kind }: Source): void {
     this.#take(FRESH, "All pictures anew");
     const [like, redraw] = this.acts;
-    const began = kind === "redraw" && !redraw!.disabled ? redraw : like;
-    began!.focus({ preventScroll: true });
+    (kind === "redraw" ? redraw : like)!.focus({ preventScroll: true });
   }
 
   /** Begins with a mask on which nothing is marked: all is kept. */
