@@ -5,8 +5,8 @@ import { Drawer } from "./drawing/drawer.ts";
 import { anotherSeed, readSettings } from "./drawing/settings.ts";
 import { FRESH, fitting } from "./drawing/source.ts";
 import { exampleButtons } from "./editors/examples.ts";
-import { History } from "./editors/history.ts";
 import { type Editor, editorFor } from "./editors/index.ts";
+import { History } from "./history.ts";
 import { canSave, saveCondition, savePicture, saveWork } from "./keep/download.ts";
 import { copyLink, dropLink } from "./keep/link.ts";
 import { keep, noteLast } from "./keep/store.ts";
@@ -78,6 +78,7 @@ export class Workbench {
       seed: () => this.#panel.settings.seed,
       changed: (said) => {
         announce(said);
+        this.#push(this.#editor.value() ?? this.#history.now.condition);
         this.#update();
       },
     });
@@ -93,8 +94,9 @@ export class Workbench {
     this.#gallery.resize(settings.samples);
     const first = this.#first(work?.condition);
     this.#editor.show(first);
-    this.#history = new History(first);
-    this.#ways.show(fitting(work?.source ?? FRESH, model));
+    const source = fitting(work?.source ?? FRESH, model);
+    this.#history = new History({ condition: first, source });
+    this.#ways.show(source);
     this.#layOut(exampleButtons(generator, (bytes) => this.#show(bytes)));
     this.#draw();
     if (given?.from === "link") return;
@@ -107,7 +109,7 @@ export class Workbench {
   /** What is kept of all this. */
   get work(): Kept {
     const { settings } = this.#panel;
-    const condition = this.#editor.value() ?? this.#history.left;
+    const condition = this.#editor.value() ?? this.#history.now.condition;
     return { model: this.#place.key, condition, settings, source: this.#ways.source };
   }
 
@@ -164,7 +166,7 @@ export class Workbench {
       act("download", "Download this picture", () => this.#try(this.#savePicture())),
     );
     byId("keep", HTMLElement).replaceChildren(
-      worded("link", "Copy a link", () => this.#try(this.#copyLink())),
+      worded("link", "Copy a link", () => this.#try(copyLink(this.work))),
       worded("download", "Settings as a file", () => saveWork(this.work)),
       ...filePicker(
         ".json",
@@ -202,7 +204,7 @@ export class Workbench {
   }
 
   #step(condition: Uint8Array): void {
-    this.#history.push(condition);
+    this.#push(condition);
     const { settings } = this.#panel;
     if (!settings.locked) this.#panel.show({ ...settings, seed: anotherSeed(settings.seed) });
   }
@@ -258,14 +260,20 @@ export class Workbench {
 
   #show(condition: Uint8Array): void {
     this.#editor.show(condition);
-    this.#history.push(condition);
+    this.#push(condition);
     this.#update();
   }
 
+  /** @returns whether it is a step */
+  #push(condition: Uint8Array): boolean {
+    return this.#history.push({ condition, source: this.#ways.source });
+  }
+
   #go(where: "undo" | "redo"): void {
-    const condition = this.#history[where]();
-    if (condition === undefined) return;
-    this.#editor.show(condition);
+    const state = this.#history[where]();
+    if (state === undefined) return;
+    this.#editor.show(state.condition);
+    if (state.source !== this.#ways.source) this.#ways.show(state.source);
     announce(where === "undo" ? "undone" : "done again");
     this.#update();
   }
@@ -283,11 +291,6 @@ export class Workbench {
   async #openFile(file: File): Promise<void> {
     const work = await workIn(file);
     if (!this.#closed) await this.#open(work);
-  }
-
-  async #copyLink(): Promise<void> {
-    await copyLink(this.work);
-    announce("The link is copied");
   }
 
   #try(promise: Promise<void>): void {

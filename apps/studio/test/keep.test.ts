@@ -190,7 +190,7 @@ test("the distance of pictures like one is changed by keys, one after the other"
   await visit.drawn();
   const { source } = await visit.work();
   expect(source.kind === "like" && source.distance).toBeCloseTo(0.14, 5);
-  await visit.press("Done");
+  await visit.press("All anew");
   expect(await visit.page.evaluate(() => document.activeElement?.textContent)).toBe("More like this");
 });
 
@@ -240,6 +240,19 @@ test("what is not marked stays when a part is drawn anew", async () => {
   for (const key of ["ArrowDown", "ArrowRight", "Space"]) await mask.press(key);
   const again = (await visit.work()).source;
   expect(again.kind === "redraw" && again.fixed[9]).toBe(-1);
+  await visit.drawn();
+  const pictures = await visit.pictures();
+  await visit.press("All anew");
+  await visit.drawn();
+  expect(await visit.pictures()).not.toEqual(pictures);
+  await visit.press("Undo");
+  await visit.drawn();
+  expect((await visit.work()).source).toEqual(again);
+  expect(await visit.pictures()).toEqual(pictures);
+  // By a key from the mask, whose place another one takes.
+  await mask.press("Control+z");
+  expect(await mask.evaluate((element) => element === document.activeElement)).toBe(true);
+  expect((await visit.work()).source).toEqual(work.source);
 });
 
 test("a file of settings is opened again; what is none is named", async () => {

@@ -89,7 +89,7 @@ describe("a map", () => {
     expect(new Set(near.map((picture) => picture.join())).size).toBe(6);
     expect(others(near)).toBeLessThan(0.75 * others(fresh));
     expect(differing(near, await expected(site.models, await visit.work()))).toBeLessThan(0.01);
-    await visit.press("Done");
+    await visit.press("All anew");
     await visit.drawn();
     expect((await visit.pictures())[1]).toEqual(second);
   });

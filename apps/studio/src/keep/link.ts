@@ -1,4 +1,5 @@
 import { fromBase64, toBase64 } from "../base64.ts";
+import { announce } from "../dom.ts";
 import { type Kept, readWork, writeWork } from "./work.ts";
 
 const MARK = "#work=";
@@ -9,6 +10,19 @@ export const isLink = (hash: string): boolean => hash.startsWith(MARK);
 /** Takes a link out of the page's address: it asks for what is no longer there. */
 export function dropLink(): void {
   if (isLink(location.hash)) history.replaceState(null, "", location.pathname + location.search);
+}
+
+/** Copies the address that {@link linkTo} gives. @throws Error where the browser forbids that; then it is the page's own address */
+export async function copyLink(work: Kept): Promise<void> {
+  const link = await linkTo(work);
+  try {
+    // Without HTTPS there is no clipboard.
+    await navigator.clipboard.writeText(link);
+  } catch {
+    history.replaceState(null, "", link);
+    throw new Error("The browser does not let this page copy; take the link from its address.");
+  }
+  announce("The link is copied");
 }
 
 /** The address of the page with all that is on it, packed behind the `#`, which no server sees. */

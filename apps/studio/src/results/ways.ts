@@ -39,8 +39,13 @@ export class Ways {
     return this.#source;
   }
 
-  /** Takes another source, without a word. */
+  /** Takes another source, without a word. The focus goes to what comes in the place of what had it, else to what began that. */
   show(source: Source): void {
+    const notice = byId("notice", HTMLElement);
+    const { activeElement } = document;
+    const focused = notice.contains(activeElement) || (activeElement !== null && activeElement === this.#mask?.element);
+    const [like, redraw] = this.acts;
+    const began = this.#source.kind === "redraw" ? redraw : like;
     this.#source = source;
     this.#mask?.element.remove();
     this.#mask = undefined;
@@ -50,8 +55,9 @@ export class Ways {
       this.#mask = mask;
       this.#gallery.surface.append(mask.element);
     }
-    byId("notice", HTMLElement).replaceChildren(...this.#notice());
+    notice.replaceChildren(...this.#notice());
     this.refresh();
+    if (focused) (this.#mask?.element ?? notice.querySelector("input") ?? began)!.focus({ preventScroll: true });
   }
 
   /** Looks at which of the buttons mean something. */
@@ -77,13 +83,6 @@ export class Ways {
     this.#gallery.choose(0);
   }
 
-  /** What began it gets the focus back. */
-  #done({ kind }: Source): void {
-    this.#take(FRESH, "All pictures anew");
-    const [like, redraw] = this.acts;
-    (kind === "redraw" ? redraw : like)!.focus({ preventScroll: true });
-  }
-
   /** Begins with a mask on which nothing is marked: all is kept. */
   #redraw(): void {
     const base = this.#base;
@@ -100,9 +99,10 @@ export class Ways {
   #notice(): Node[] {
     const source = this.#source;
     if (source.kind === "fresh") return [];
-    const done = h("button", { type: "button", class: "plain", click: () => this.#done(source) }, "Done");
+    const click = () => this.#take(FRESH, "All pictures anew");
+    const anew = h("button", { type: "button", class: "plain", click }, "All anew");
     if (source.kind === "redraw")
-      return [h("div", { class: "way" }, h("p", {}, "Mark what is to be drawn anew; the rest stays."), done)];
+      return [h("div", { class: "way" }, h("p", {}, "Mark what is to be drawn anew; the rest stays."), anew)];
     const slider = h("input", {
       type: "range",
       min: 0.02,
@@ -117,6 +117,6 @@ export class Ways {
       },
     });
     const range = h("div", { class: "near" }, h("span", {}, "near"), slider, h("span", {}, "far"));
-    return [h("div", { class: "way" }, h("p", {}, `Like picture ${source.sample + 1}`), range, done)];
+    return [h("div", { class: "way" }, h("p", {}, `Like picture ${source.sample + 1}`), range, anew)];
   }
 }
