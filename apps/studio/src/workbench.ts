@@ -204,9 +204,8 @@ export class Workbench {
   }
 
   #step(condition: Uint8Array): void {
-    this.#push(condition);
     const { settings } = this.#panel;
-    if (!settings.locked) this.#panel.show({ ...settings, seed: anotherSeed(settings.seed) });
+    if (this.#push(condition) && !settings.locked) this.#panel.show({ ...settings, seed: anotherSeed(settings.seed) });
   }
 
   #draw(): void {

@@ -78,6 +78,8 @@ test("a locked seed stays, an unlocked one changes with each stroke, another can
   await stroke([0.4, 0.3]);
   const another = await seed();
   expect(another).not.toBe(1);
+  await visit.page.locator(".point").first().click(); // and moves nothing
+  expect(await seed()).toBe(another);
   await visit.press("Another seed");
   expect(await seed()).not.toBe(another);
   const there = await visit.pictures();
@@ -86,6 +88,11 @@ test("a locked seed stays, an unlocked one changes with each stroke, another can
   await visit.drawn();
   expect(await visit.pictures()).not.toEqual(there);
   expect((await visit.work()).settings.seed).toBe(1);
+  for (const none of ["1.5", "-2", ""]) {
+    await visit.page.fill("#seed", none);
+    await visit.page.press("#seed", "Enter");
+    expect(await visit.page.inputValue("#seed")).toBe("1");
+  }
 });
 
 test("a visit goes on where the last one ended", async () => {

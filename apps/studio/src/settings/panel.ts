@@ -62,7 +62,9 @@ export class SettingsPanel {
       max: 99_999_999,
       step: 1,
       inputmode: "numeric",
-      change: () => this.#seed.validity.valid && this.#set({ seed: Number(this.#seed.value) }),
+      required: true,
+      // What is no seed leaves the one that draws.
+      change: () => this.#set(this.#seed.validity.valid ? { seed: Number(this.#seed.value) } : {}),
     });
     this.#lock = h("button", {
       type: "button",
