@@ -232,6 +232,13 @@ test("words are written, and too many are refused", async () => {
   expect(await visit.page.inputValue(".words")).toBe("ripe pear 🍐");
   await visit.press("Undo");
   expect(await visit.page.inputValue(".words")).toBe("1 ripe pears");
+  // Half a character, as some keyboards leave it for a moment.
+  await visit.page.locator(".words").evaluate((area) => {
+    (area as HTMLTextAreaElement).value = "pear \0\ud83c";
+    area.dispatchEvent(new Event("input"));
+  });
+  await visit.page.press(".words", "Enter");
+  expect(textOf(await condition())).toBe("pear \ufffd");
 });
 
 test("guidance is there for models that know no condition, and draws otherwise", async () => {
@@ -257,6 +264,9 @@ test("a WAV file becomes the spectrogram that the command line makes of it; what
   writeFileSync(file, wav.subarray(0, 30));
   await visit.page.setInputFiles("[aria-label='Sound file']", file);
   await visit.page.waitForSelector("#fault :text('sound.wav cannot be read')");
+  expect(await visit.page.textContent(".tools .value")).toBe("sound.wav");
+  await visit.press("Example 1");
+  expect(await visit.page.textContent(".tools .value")).toBe("");
 });
 
 test("of two sounds the one that was chosen last counts, though the other takes longer", async () => {
@@ -328,6 +338,13 @@ describe("the microphone", () => {
     await visit.press("Record");
     await visit.page.waitForSelector("#fault :text('no codec')");
     expect((await tracks()).at(-1)).toBe("ended");
+  });
+
+  test("is said to need HTTPS where the browser has none for the page", async () => {
+    await visit.page.evaluate(() => Object.defineProperty(navigator, "mediaDevices", { configurable: true }));
+    await visit.press("Record");
+    await visit.page.waitForSelector("#fault :text('a page without HTTPS may not listen')");
+    await visit.page.evaluate(() => Reflect.deleteProperty(navigator, "mediaDevices"));
   });
 
   test("is let go when another model is chosen", async () => {

@@ -80,6 +80,7 @@ export function audioEditor(spec: AudioSpec, listener: Listener): Editor {
     value: () => bytes?.slice(),
     show(next) {
       sounds.begin();
+      name.textContent = "";
       show(next.some((level) => level > 0) ? next.slice() : undefined);
     },
     close: () => microphone.close(),

@@ -31,7 +31,9 @@ export class Microphone {
     this.#asks = true;
     let stream: MediaStream | undefined;
     try {
-      stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+      const { mediaDevices } = navigator as { mediaDevices?: MediaDevices };
+      if (mediaDevices === undefined) throw new Error("a page without HTTPS may not listen");
+      stream = await mediaDevices.getUserMedia({ audio: true });
       if (this.#closed) release(stream);
       else this.#record(stream);
     } catch (error) {

@@ -22,7 +22,9 @@ export function textEditor(spec: TextSpec, listener: Listener): Editor {
       end();
     },
   });
-  const length = () => new TextEncoder().encode(area.value).length;
+  /** Of what a field takes and a condition does not, half a character becomes the sign for that, and null characters are left out. */
+  const words = () => area.value.replace(/\p{Surrogate}/gu, "\ufffd").replaceAll("\0", "");
+  const length = () => new TextEncoder().encode(words()).length;
   const count = () => {
     const over = length() - spec.length;
     used.textContent =
@@ -30,8 +32,8 @@ export function textEditor(spec: TextSpec, listener: Listener): Editor {
     area.setAttribute("aria-invalid", String(over > 0));
   };
   const value = () => {
-    const empty = area.value.trim() === "" || length() > spec.length;
-    return empty ? undefined : textBytes(area.value.replaceAll("\0", ""), spec);
+    const text = words();
+    return text.trim() === "" || length() > spec.length ? undefined : textBytes(text, spec);
   };
   const end = () => {
     clearTimeout(timer);
