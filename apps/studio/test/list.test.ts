@@ -19,6 +19,11 @@ test("a server that lets nobody in without its token says where that is", async 
   await expect(fetchModels()).rejects.toThrow("open the page by the address that has it");
 });
 
+test("of a folder with several models none is opened by chance", async () => {
+  const files = ["a", "b", "c"].map((text) => new File([text], "model.json"));
+  await expect(pickedModel(files)).rejects.toThrow("There are 3 models in the folder; choose that of one.");
+});
+
 test.each([
   ["broken", "{ broken", "model.json: it is not valid JSON"],
   ["null", "null", "model.json: the document must be"],

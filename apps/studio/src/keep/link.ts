@@ -12,19 +12,6 @@ export function dropLink(): void {
   if (isLink(location.hash)) history.replaceState(null, "", location.pathname + location.search);
 }
 
-/** Copies the address that {@link linkTo} gives. @throws Error where the browser forbids that; then it is the page's own address */
-export async function copyLink(work: Kept): Promise<void> {
-  const link = await linkTo(work);
-  try {
-    // Without HTTPS there is no clipboard.
-    await navigator.clipboard.writeText(link);
-  } catch {
-    history.replaceState(null, "", link);
-    throw new Error("The browser does not let this page copy; take the link from its address.");
-  }
-  announce("The link is copied");
-}
-
 /** The address of the page with all that is on it, packed behind the `#`, which no server sees. */
 async function linkTo(work: Kept): Promise<string> {
   const packed = await through(new TextEncoder().encode(writeWork(work)), new CompressionStream("deflate-raw"));
@@ -45,6 +32,7 @@ export async function copyLink(work: Kept): Promise<void> {
     history.replaceState(null, "", link);
     throw new Error("The browser does not let this page copy; take the link from its address.");
   }
+  announce("The link is copied");
 }
 
 /**

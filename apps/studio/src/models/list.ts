@@ -51,7 +51,7 @@ export async function bundleOf({ source }: Place): Promise<Bundle> {
  * A model that was picked from a disk.
  *
  * @param files of an exported folder
- * @throws Error when `model.json` is not among them, or is none, with its name
+ * @throws Error when `model.json` is not among them, or more than once, or is none, with its name
  */
 export async function pickedModel(files: readonly File[]): Promise<Place> {
   const { name, size, condition } = parseBundle(await described(files).text());
@@ -60,7 +60,9 @@ export async function pickedModel(files: readonly File[]): Promise<Place> {
 }
 
 function described(files: readonly File[]): File {
-  const file = files.find(({ name }) => name === MODEL_FILE);
-  if (file !== undefined) return file;
-  throw new Error(`There is no model.json among the ${files.length} files; choose a folder that iqvae export wrote.`);
+  const [file, ...others] = files.filter(({ name }) => name === MODEL_FILE);
+  if (file === undefined)
+    throw new Error(`There is no model.json among the ${files.length} files; choose a folder that iqvae export wrote.`);
+  if (others.length > 0) throw new Error(`There are ${1 + others.length} models in the folder; choose that of one.`);
+  return file;
 }
