@@ -219,6 +219,7 @@ export class Studio {
   }
 
   #key(event: KeyboardEvent): void {
+    if (byId("card", HTMLDialogElement).open) return;
     const { target } = event;
     const writes =
       target instanceof HTMLTextAreaElement || (target instanceof HTMLInputElement && target.type === "number");

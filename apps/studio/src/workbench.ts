@@ -11,6 +11,7 @@ import { canSave, saveCondition, savePicture, saveWork } from "./keep/download.t
 import { copyLink, dropLink } from "./keep/link.ts";
 import { keep, noteLast } from "./keep/store.ts";
 import { type Given, type Kept, workIn } from "./keep/work.ts";
+import { characterOf } from "./keys.ts";
 import type { Place } from "./models/list.ts";
 import { photoActs } from "./photo.ts";
 import { Gallery } from "./results/gallery.ts";
@@ -115,15 +116,14 @@ export class Workbench {
 
   /** @returns whether the key meant something */
   key(event: KeyboardEvent): boolean {
-    if (event.ctrlKey || event.metaKey) {
-      const key = event.key.toLowerCase();
+    const key = characterOf(event);
+    // Many keyboards have brackets behind Option or AltGr, which may count as Ctrl with Alt.
+    if (event.altKey && (event.metaKey || (key !== "[" && key !== "]"))) return false;
+    if (!event.altKey && (event.ctrlKey || event.metaKey)) {
       if (key !== "z" && key !== "y") return false;
       this.#go(key === "y" || event.shiftKey ? "redo" : "undo");
-      return true;
-    }
-    if (event.altKey) return false;
-    if (event.key.toLowerCase() === "n") this.#panel.reseed();
-    else return this.#editor.key?.(event) ?? false;
+    } else if (key === "n") this.#panel.reseed();
+    else return this.#editor.key?.(key) ?? false;
     return true;
   }
 

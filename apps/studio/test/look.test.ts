@@ -52,6 +52,8 @@ describe.each([
     await visit.choose("start", 1);
     await visit.press("Model card and licenses");
     await visit.page.waitForSelector("dialog :text('Apache-2.0')");
+    await visit.page.keyboard.press("n");
+    expect(await visit.page.inputValue("#seed")).toBe("1");
     expect(await complaints(visit)).toEqual([]);
     await visit.press("Close");
     await visit.press("Redraw a part");

@@ -76,6 +76,15 @@ test("a pen paints broader the harder it is pressed, and lines of a mouse are as
   expect(broad).toEqual([2, 4, 6, 4]);
 });
 
+test("keys mean the same on German and Russian keyboards", async () => {
+  const raster = visit.page.locator(".raster");
+  await raster.dispatchEvent("keydown", { key: "]", code: "Digit9", ctrlKey: true, altKey: true });
+  expect(await visit.page.inputValue("[aria-label='Brush size']")).toBe("5");
+  await visit.stroke(".raster", [0.5, 0.5]);
+  await raster.dispatchEvent("keydown", { key: "я", code: "KeyZ", ctrlKey: true });
+  expect(await painted()).toEqual(Array(SIZE).fill(0));
+});
+
 test("samples that come at once are painted at once", async () => {
   const places = await Promise.all([8, 12, 16, 20, 24].map((column) => placeOf(column, 16)));
   const paints = await visit.page.locator(".raster").evaluate((canvas, [first, ...others]) => {

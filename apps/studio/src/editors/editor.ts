@@ -24,8 +24,8 @@ export interface Editor {
   value(): Uint8Array | undefined;
   /** Takes another condition, an empty one too. */
   show(bytes: Uint8Array): void;
-  /** A key that no field took. @returns whether it meant something */
-  key?(event: KeyboardEvent): boolean;
+  /** A key that no field took, by what it types. @returns whether it meant something */
+  key?(character: string): boolean;
   /** Lays a photo under the surface, or takes it away. */
   trace?(photo: ImageBitmap | undefined): void;
   /** Makes a condition of a photo. */

@@ -35,9 +35,9 @@ export function semanticEditor({ classes }: SemanticSpec, size: number, listener
       if (untouched && classes.length > 1) choose(commonest(bytes, classes.length));
       untouched = false;
     },
-    key(event) {
-      const value = Number(event.key) - 1;
-      if (event.key.length !== 1 || !(value >= 0 && value < classes.length)) return tools.key(event);
+    key(character) {
+      const value = Number(character) - 1;
+      if (!(value >= 0 && value < classes.length)) return tools.key(character);
       choose(value);
       announce(name(value));
       return true;

@@ -49,10 +49,10 @@ export function rasterTools(raster: Raster, tools: readonly Tool[], most: number
     ),
     choose,
     /** @returns whether the key was one of the tools' */
-    key({ key }: KeyboardEvent): boolean {
-      const tool = tools.find((each) => TOOLS[each].key === key.toLowerCase());
+    key(character: string): boolean {
+      const tool = tools.find((each) => TOOLS[each].key === character);
       if (tool !== undefined) choose(tool);
-      else if (key === "[" || key === "]") resize(raster.diameter + (key === "]" ? 1 : -1));
+      else if (character === "[" || character === "]") resize(raster.diameter + (character === "]" ? 1 : -1));
       else return false;
       return true;
     },
