@@ -6,8 +6,10 @@ const KEY = "iqvae-studio-theme";
 /** A button that changes between light and dark; before it was ever pressed, the system says which. */
 export function themeButton(): HTMLButtonElement {
   const { dataset } = document.documentElement;
-  const stored = storage()?.getItem(KEY);
-  if (stored === "light" || stored === "dark") dataset.theme = stored;
+  quietly(() => {
+    const stored = localStorage.getItem(KEY);
+    if (stored === "light" || stored === "dark") dataset.theme = stored;
+  });
   const isDark = () =>
     (dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
   return h(
@@ -18,19 +20,20 @@ export function themeButton(): HTMLButtonElement {
       title: "Light or dark",
       "aria-label": "Light or dark",
       click() {
-        dataset.theme = isDark() ? "light" : "dark";
-        storage()?.setItem(KEY, dataset.theme);
+        const theme = isDark() ? "light" : "dark";
+        dataset.theme = theme;
+        quietly(() => localStorage.setItem(KEY, theme));
       },
     },
     icon("theme"),
   );
 }
 
-/** Some browsers are told to keep nothing. */
-function storage(): Storage | undefined {
+/** Some browsers are told to keep nothing, and others have no room left. */
+function quietly(use: () => void): void {
   try {
-    return localStorage;
+    use();
   } catch {
-    return undefined;
+    // The page looks right without.
   }
 }

@@ -185,5 +185,12 @@ test("light and dark can be chosen, whatever the system says", async () => {
   expect(dark).not.toBe(light);
   await visit.page.reload();
   expect(await ground()).toBe(dark);
+  await visit.page.evaluate(() => {
+    Storage.prototype.setItem = () => {
+      throw new DOMException("full", "QuotaExceededError");
+    };
+  });
+  await visit.press("Light or dark");
+  expect([await ground(), visit.errors]).toEqual([light, []]);
   await visit.close();
 });
