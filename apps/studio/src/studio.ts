@@ -137,8 +137,9 @@ export class Studio {
   /** Says how much of a model has come. */
   #progress({ name }: Place): (loaded: number, total: number) => void {
     const meter = h("progress", { max: 1, value: 0, "aria-label": `Loading ${name}` });
-    const text = h("span", {}, `Loading ${name}`);
-    byId("loading", HTMLElement).replaceChildren(text, meter);
+    // Not for those who hear the page: they would hear each change of it. The meter tells them, when they ask.
+    const text = h("span", { "aria-hidden": "true" }, `Loading ${name}`);
+    byId("loading", HTMLElement).replaceChildren(h("span", { class: "hidden" }, `Loading ${name}`), text, meter);
     return (loaded, total) => {
       meter.value = loaded / total;
       text.textContent = `${name}: ${megabytes(loaded)} of ${megabytes(total)}`;

@@ -14,7 +14,7 @@ export function exampleButtons(
   const buttons = all.map((bytes, i) => {
     const click = () => show(bytes);
     if (isText) return h("button", { type: "button", class: "phrase", click }, textOf(bytes));
-    const canvas = h("canvas", { "aria-hidden": true });
+    const canvas = h("canvas", { "aria-hidden": "true" });
     const side = Math.max(SIDE, model.size);
     showPixels(canvas, condition.draw(bytes, side), side);
     return h("button", { type: "button", class: "example", "aria-label": `Example ${i + 1}`, click }, canvas);

@@ -44,7 +44,7 @@ export class Gallery {
   resize(count: number): void {
     while (this.#places.length > count) this.#places.pop()!.cell.remove();
     for (let i = this.#places.length; i < count; i++) {
-      const canvas = h("canvas", { width: this.#size, height: this.#size, "aria-hidden": true });
+      const canvas = h("canvas", { width: this.#size, height: this.#size, "aria-hidden": "true" });
       const button = h("input", {
         type: "radio",
         name: "picture",
