@@ -279,12 +279,15 @@ export class Workbench {
 
   async #saveCondition(): Promise<void> {
     const bytes = this.#editor.value();
-    if (bytes !== undefined) await saveCondition(bytes, this.generator.model, this.generator.condition);
+    if (bytes === undefined) throw new Error("There is nothing to download yet: what is there, no model can follow.");
+    await saveCondition(bytes, this.generator.model, this.generator.condition);
   }
 
   async #savePicture(): Promise<void> {
     const { picture, place } = this.#gallery;
-    if (picture?.pixels !== undefined) await savePicture(picture.pixels, this.generator.model, place + 1);
+    if (picture?.pixels === undefined || picture.share < 1)
+      throw new Error("There is nothing to download yet: this picture is not drawn.");
+    await savePicture(picture.pixels, this.generator.model, place + 1);
   }
 
   async #openFile(file: File): Promise<void> {

@@ -126,6 +126,21 @@ test("files that are no photo, and folders that are no model, are named", async 
   await fault("There is no model.json among the");
 });
 
+test("words that were cleared stay so, and nothing of them is downloaded", async () => {
+  await visit.open(site.url);
+  await visit.choose("words");
+  await visit.press("Clear");
+  for (const button of ["Download what you made", "Download this picture"]) {
+    await visit.page.evaluate(() => document.querySelector("#fault")!.replaceChildren());
+    await visit.press(button);
+    await fault("There is nothing to download yet");
+  }
+  await visit.choose("pose");
+  await visit.page.click("[data-model=words]");
+  await visit.page.waitForSelector("main:not([inert]) .words");
+  expect(await visit.page.inputValue(".words")).toBe("");
+});
+
 test("a model from a disk is opened, and work on it stays while others are open", async () => {
   await visit.open(site.url);
   await visit.page.setInputFiles("[aria-label='Folder of a model']", join(site.models, "words"));
