@@ -24,6 +24,7 @@ const settings = [
   ...["stage1", "stage2"].flatMap((stage) => [`${stage}.steps=${STEPS}`, `${stage}.warmup=1`]),
   // It needs the codebook of stage 1.
   "stage2.exposure.kind=near",
+  "stage2.exposure.temperature=0.2",
   "stage2.pairs=21",
 ];
 const config = withSettings(presets.tiny, settings, "test");
@@ -44,11 +45,12 @@ const values = (tensor: Tensor) => scope(() => Array.from(tensor.detach().flatte
 const norm = (tensors: Iterable<Tensor>) => Math.hypot(...[...tensors].flatMap(values));
 
 /** What stage 2 was given, and what stage 1 had at its end. */
-const codebook: { came?: number[]; trained?: number[] } = {};
+const codebook: { came?: number[]; trained?: number[]; temperature?: number } = {};
 vi.mock(import("../../src/stage2/exposure-controls.ts"), async (original) => {
   const module = await original();
   const nearCodes: typeof module.nearCodes = (codes, temperature) => {
     codebook.came = values(codes);
+    codebook.temperature = temperature;
     return module.nearCodes(codes, temperature);
   };
   return { ...module, nearCodes };
@@ -107,8 +109,9 @@ test("where stage 2 is to learn from some of the pairs, they are spread over all
   expect(taken).toEqual(Array.from({ length: 21 }, (_, i) => Math.floor((145 * i) / 21)));
 });
 
-test("near codes are those of the image's codebook", () => {
+test("near codes are those of the image's codebook, at the temperature that is configured", () => {
   expect(codebook.came).toEqual(codebook.trained);
+  expect(codebook.temperature).toBe(0.2);
   expect(new Set(codebook.came).size).toBeGreaterThan(1);
 });
 

@@ -11,6 +11,7 @@ import {
   replaceTokens,
   sampleTokens,
 } from "../../src/stage2/exposure-controls.ts";
+import { mixSamples } from "../../src/stage2/gumbel.ts";
 
 const GUMBEL_DEFAULTS = exposureSchema.parse({ kind: "gumbel" }) as GumbelExposure;
 
@@ -236,6 +237,51 @@ describe("near codes", () => {
     });
     expect(cosines[0]!).toBeGreaterThan(cosines[1]!);
     expect(cosines[1]!).toBeGreaterThan(cosines[2]!);
+  });
+});
+
+describe("at step 4 of 10, what stands in is drawn by all that the configuration says", () => {
+  const { imageCodes } = SHAPE;
+  const ramp = { every: 1, maxShare: 1, rampShare: 0.8 }; // a half of it at step 4
+  const noise = { kind: "noise", maxShare: 1 } as const;
+  const gumbel = { ...GUMBEL_DEFAULTS, ...ramp, temperature: { from: 2, to: 0.5 }, reliabilityPower: 0.25 };
+  const mixing = { temperature: 2 * 0.25 ** 0.4, share: 0.5, power: 0.25, above: 0 };
+  const passOne = ({ conditions, inputs }: ExposureInput) =>
+    noGrad(() => subject.forward(conditions, inputs).slice(1, 0, n));
+  const fed = (tokens: (input: ExposureInput) => Tensor) => (input: ExposureInput) =>
+    subject.forward(input.conditions, tokens(input));
+
+  test.each<[string, Exposure, (input: ExposureInput) => Tensor]>([
+    ["random", { kind: "random", share: 0.6 }, fed(({ inputs }) => replaceRandomly(inputs, imageCodes, 0.6))],
+    [
+      "near",
+      { kind: "near", share: 0.6, temperature: 0.5 },
+      fed(({ inputs, near }) => replaceNearby(inputs, near!, 0.6)),
+    ],
+    ["noise", noise, fed(({ inputs }) => replaceRandomly(inputs, imageCodes, noiseRates(noise, inputs, 4, 10)))],
+    [
+      "scheduled",
+      { kind: "scheduled", ...ramp },
+      fed((input) => replaceTokens(input.inputs, sampleTokens(passOne(input)), 0.5).tokens),
+    ],
+    [
+      "gumbel",
+      gumbel,
+      (input) => {
+        const { embeddings } = mixSamples(passOne(input), input.inputs, subject.imageEmbedding.weight, mixing);
+        return subject.forwardEmbedded(input.conditions, embeddings);
+      },
+    ],
+  ])("%s", (_, exposure, byHand) => {
+    scope(() => {
+      const given = input({ step: 4 });
+      const logits = [(fed: ExposureInput) => exposedLogits(exposure, fed), byHand].map((make) => {
+        manualSeed(23);
+        return numbers(make(given));
+      });
+      expect(logits[0]).toEqual(logits[1]);
+      expect(logits[0]).not.toEqual(numbers(exposedLogits({ kind: "teacher" }, given)));
+    });
   });
 });
 

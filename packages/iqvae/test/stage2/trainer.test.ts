@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { getRngState, liveTensors, manualSeed, scope, setRngState, type Tensor, tensor, unscoped } from "@iqvae/torch";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { cachedSampler } from "../../src/sampling/sampler.ts";
 import { type Exposure, exposureSchema, type GumbelExposure, type Stage2Config } from "../../src/stage2/config.ts";
 import { TokenPairs } from "../../src/stage2/token-pairs.ts";
@@ -150,6 +150,24 @@ test("a batch in parts makes the step of the whole batch", () => {
   });
 });
 
+test("matrices decay, and the averages follow, at the rates that are configured", () => {
+  const [weightDecay, emaDecay] = [10, 0.1];
+  // Hardly anything is left out, so that the embedding of the absent condition has no gradient: it only decays.
+  const subject = trainer({ weightDecay, emaDecay, warmup: 1, conditionDropout: 1e-12 });
+  scope(() => {
+    const absent = (kind: string) =>
+      subject.tensors().get(`${kind}.conditionEmbedding.weight`)!.detach().select(0, SHAPE.conditionCodes);
+    const before = absent("model").clone();
+    const { rate = 0 } = subject.step(rows(0));
+    const kept = 1 - rate * weightDecay;
+    expect(kept).toBeLessThan(0.98);
+    const shares = ([absent("model"), absent("ema")] as const).map((after) => after.div(before));
+    [kept, emaDecay + (1 - emaDecay) * kept].forEach((share, i) => {
+      expect(shares[i]!.sub(share).abs().max().item()).toBeLessThan(1e-4);
+    });
+  });
+});
+
 test("looking at held-out data changes nothing", () => {
   const subject = trainer();
   run(subject, 0, 3);
@@ -260,6 +278,19 @@ describe("leaving conditions out", () => {
   test("teaches the embedding of the absent condition; without it there is none", () => {
     expect(moved(leavingOut(0.5))).toBeGreaterThan(1e-4);
     expect(leavingOut(0).model.absent).toBeUndefined();
+  });
+
+  test("leaves out all of a condition or nothing of it", () => {
+    const subject = leavingOut(0.5);
+    const { model } = subject;
+    const forward = model.forward.bind(model);
+    const left = new Set<number>();
+    vi.spyOn(model, "forward").mockImplementation((conditions, ...others) => {
+      for (const count of conditions.eq(SHAPE.conditionCodes).sum([1]).read("int64")) left.add(Number(count));
+      return forward(conditions, ...others);
+    });
+    run(subject, 0, 1);
+    expect(left).toEqual(new Set([0, SHAPE.conditionTokens]));
   });
 
   test("draws no random number where none is left out, so that such trainings stay as they were", () => {
