@@ -10,6 +10,7 @@ import {
   regularizerSchema,
   sliced,
 } from "../../src/regularizer/index.ts";
+import { drawPositions } from "../../src/regularizer/sliced.ts";
 import { estimateOf, gaussian, relativeError } from "./support.ts";
 
 describe("regularizerSchema", () => {
@@ -67,6 +68,20 @@ describe("createRegularizer", () => {
     expect(came).toBeCloseTo(estimateOf(paired(), rows(zX), rows(zC)), 12);
     const raw = createRegularizer({ estimator: "sliced", features: "raw", directions: 4000 })(zX, zC, new Generator(3));
     expect(raw.item() / estimateOf(sliced({ directions: 4000 }), rows(zX), rows(zC))).toBeCloseTo(1, 1);
+  });
+
+  const entropy = { distance: "sqeuclidean", epsilon: 0.5 } as const;
+  test.each([
+    [{ estimator: "sliced", features: "raw", directions: 3 }, sliced({ directions: 3 })],
+    [{ estimator: "sliced", features: "raw", directions: 3, normalize: true }, normalized(sliced({ directions: 3 }))],
+    [{ estimator: "entropic", ...entropy }, entropic(entropy)],
+    [{ estimator: "entropic", ...entropy, normalize: true }, normalized(entropic(entropy))],
+  ] as const)("%j: the estimator is told all that is configured", (config, estimator) => {
+    const generator = new Generator(3);
+    const at = drawPositions(24, 24, "cpu", generator);
+    const [x, c] = [zX, zC].map((map) => rows(map).index_select(0, at));
+    const wanted = estimator(x!, c!, generator).item();
+    expect(createRegularizer(config)(zX, zC, new Generator(3)).item()).toBe(wanted);
   });
 
   test.each(DISTANCES)("compares places of one image alone where it is told to, %s", (distance) => {
