@@ -45,8 +45,10 @@ describe("the predictor of features", () => {
         .mul(unit(rows(image)))
         .sum([-1]);
       expect(surprise.item()).toBeCloseTo(1 - cosines.mean().item(), 5);
-      const [ofImage, ofCondition] = grad([surprise], maps);
+      const [ofImage, ofCondition, ...ofWeights] = grad([surprise], [...maps, ...predictor.namedParameters().values()]);
       expect(ofCondition).toBeNull();
+      for (const [i, name] of [...predictor.namedParameters().keys()].entries())
+        expect(ofWeights[i]?.abs().sum().item(), name).toBeGreaterThan(0);
       expect(ofImage!.abs().amax([0, 1]).gt(0).all().item()).toBe(1);
     });
   });

@@ -13,7 +13,7 @@ import {
 } from "@iqvae/torch";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Transformer, type TransformerConfig } from "../../src/models/transformer.ts";
+import { type Block, Transformer, type TransformerConfig } from "../../src/models/transformer.ts";
 
 const goldens = unscoped(
   () => readSafetensors(fileURLToPath(new URL("../goldens/transformer.safetensors", import.meta.url))).tensors,
@@ -156,6 +156,32 @@ test("dropout acts in training only", () => {
     const run = (training: boolean): Tensor => model.forward(golden("condition"), image, { training });
     expect(worst(run(false), golden("logits"))).toBeLessThan(2e-6);
     expect(worst(run(true), run(true))).toBeGreaterThan(0.01);
+  });
+});
+
+test.each(["embedding", "attention", "perceptron"])("dropout acts after the %s", (place) => {
+  scope(() => {
+    manualSeed(1);
+    const model = new Transformer({ ...CONFIG, layers: 1, dropout: 0.5 }, SHAPE);
+    const [block] = model.blocks as [Block];
+    // Of zeros nothing can be dropped.
+    const silent = [
+      ...(place === "embedding" ? [] : [model.positions, model.imageEmbedding.weight]),
+      ...(place === "attention" ? [] : [block.attention.project.weight]),
+      ...(place === "perceptron" ? [] : [block.contract.weight]),
+    ];
+    noGrad(() => {
+      block.attention.qkv.bias!.fill_(1); // attention says something of nothing, too
+      block.expand.bias!.fill_(1);
+      for (const weight of silent) weight.zero_();
+    });
+    const [condition, image] = [golden("condition"), golden("image").slice(1, 0, 2)];
+    if (place !== "embedding") noGrad(() => model.conditionEmbedding.weight.zero_());
+    const [first, other] = [1, 2].map((seed) => {
+      manualSeed(seed);
+      return model.forward(condition, image, { training: true });
+    });
+    expect(worst(first!, other!)).toBeGreaterThan(1e-3);
   });
 });
 
