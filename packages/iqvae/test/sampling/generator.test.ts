@@ -166,7 +166,11 @@ describe("other ways to draw", () => {
   });
 
   test("a blend goes from the one condition to the other with the same random numbers", () => {
-    const [first, middle, last] = generator.blend(one, two, [0, 0.5, 1], { seed: 2 });
+    const parts: number[] = [];
+    const onProgress = (part: number) => parts.push(part);
+    const [first, middle, last] = generator.blend(one, two, [0, 0.5, 1], { seed: 2, onProgress });
+    // 16 tokens of each of three images.
+    expect(parts).toEqual(Array.from({ length: 48 }, (_, i) => expect.closeTo((i + 1) / 48, 10)));
     const at = (condition: Uint8Array) => generator.draw([condition], { seed: 2, noise: { kind: "shared" } })[0];
     expect(first).toEqual(at(one));
     expect(last).toEqual(at(two));
@@ -175,9 +179,8 @@ describe("other ways to draw", () => {
 
   test("the sliding window at the trained size draws what draw does, and larger images elsewhere", () => {
     const size = (height: number, width: number) => ({ size: { height, width } });
-    expect(generator.drawLarger([one], { ...size(SIZE, SIZE), samples: 2 })).toEqual(
-      generator.draw([one], { samples: 2 }),
-    );
+    const options = { samples: 2, seed: 7, temperature: 0.8 };
+    expect(generator.drawLarger([one], { ...size(SIZE, SIZE), ...options })).toEqual(generator.draw([one], options));
     const wide = Uint8Array.from({ length: 40 * 64 }, () => Math.floor(random() * 13));
     const [images] = generator.drawLarger([wide], size(40, 64));
     expect(images![0]).toHaveLength(40 * 64 * 3);
