@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { drawCondition } from "../../src/media/index.ts";
 import { imageEvent, imagesAnswer } from "../../src/serve/api.ts";
 import type { RunningServer } from "../../src/serve/server.ts";
-import { EXAMPLE, post, START, serverWith, start } from "./support.ts";
+import { EXAMPLE, HeldDrawer, post, START, serverWith, start } from "./support.ts";
 
 let server: RunningServer;
 let generator: ImageGenerator;
@@ -39,6 +39,19 @@ test("several images with all that changes what is drawn", async () => {
   expect([answer.model, answer.seed, answer.images.map(({ sample }) => sample)]).toEqual(["start", 5, [3, 4, 5]]);
   const [expected] = await generator.draw([start.examples[0]!], { ...options, samples: 3 });
   expect(await Promise.all(answer.images.map(({ png }) => pixelsOf(png)))).toEqual(expected);
+});
+
+test("what a request does not say is as the model says", async () => {
+  const drawer = new HeldDrawer();
+  const sampling = { temperature: 0.7, topK: 5, topP: 0.9, guidance: 2 };
+  const models = new Map([["start", { ...start, guidable: true, sampling }]]);
+  const own = await serverWith({ models, start: async () => drawer });
+  const response = post(own, { condition: EXAMPLE, seed: 3 });
+  const batch = await drawer.batch(0);
+  expect(batch.parts.map((part) => part.sampling)).toEqual([{ seed: 3, ...sampling }]);
+  batch.finish();
+  expect((await response).status).toBe(200);
+  await own.drain(0);
 });
 
 test("a map as a picture in the colors of the classes, and as bytes, is the condition itself", async () => {

@@ -96,6 +96,27 @@ test("nothing is taken that would not be drawn in time", async () => {
   slow.close();
 });
 
+test("what is drawn in time is told by the images that were drawn, and by how many draw", async () => {
+  const limits = { queue: 1000, batch: 4, seconds: 2 };
+  const clock = vi.spyOn(performance, "now").mockReturnValue(0);
+  const slow = await open([drawer], limits);
+  const done = slow.take(job(4), never);
+  clock.mockReturnValue(8000); // 2 s an image, a fifth of the news: 0.48
+  (await drawer.batch(0)).finish();
+  await samplesOf(done);
+  clock.mockRestore();
+  slow.take(job(1), never);
+  slow.take(job(2), never);
+  slow.take(job(1), never);
+  expect(() => slow.take(job(1), never)).toThrow(/^3 images wait already, and they take about 2 of the 2 seconds/);
+  slow.close();
+
+  const two = await open([new HeldDrawer(), new HeldDrawer()], limits);
+  for (const count of [1, 1, 19, 15]) two.take(job(count), never);
+  expect(() => two.take(job(5), never)).toThrow(QueueFull);
+  two.close();
+});
+
 test("what is aborted while it waits is never drawn", async () => {
   queue.take(job(1), never);
   const control = new AbortController();
