@@ -5,9 +5,9 @@ import { AttributesNetwork, attributesFeatures } from "../../src/features/attrib
 import { Clock } from "../../src/metrics/clock.ts";
 import { FeatureStore } from "../../src/metrics/feature-store.ts";
 import { networkFigures } from "../../src/metrics/figures.ts";
+import { meanDiversity } from "../../src/metrics/image-figures.ts";
 import { imageSet } from "../../src/metrics/image-set.ts";
 import { realImages } from "../../src/metrics/real-images.ts";
-
 import { Truths } from "../../src/metrics/truths.ts";
 import { silent } from "../../src/support/progress.ts";
 
@@ -35,6 +35,20 @@ test("further real images show nothing that the reference has, in whatever posit
   expect([...shown(own)].filter((place) => shown(reference).has(place))).toEqual([]);
 });
 
+test("they are chosen by the seed, and drawn anew by the seed and each condition", async () => {
+  const train = numbered(40);
+  const trueImages = async (_: string, count: number, size: number, random: () => number) =>
+    new Uint8Array(count * 3 * size ** 2).fill(Math.floor(256 * random()));
+  const shown = async (seed: number) => {
+    const { reference, own } = await realImages({ train, size: SIZE, facts: { trueImages } }, ["a", "b"], 4, seed);
+    return [reference, own!].map(({ pixels }) => [...pixels.filter((_, i) => i % (3 * SIZE ** 2) === 0)]);
+  };
+  const [first, again, other] = [await shown(3), await shown(3), await shown(4)];
+  expect(again).toEqual(first);
+  for (const set of [0, 1]) expect(other[set]).not.toEqual(first[set]);
+  expect(new Set(first[1]).size).toBe(2);
+});
+
 test("where the reference leaves too few, there are none", async () => {
   const train = inAllPositions(numbered(3), SIZE);
   expect((await realImages({ train, size: SIZE, facts }, ["a"], 8, 3)).own).toBeUndefined();
@@ -58,4 +72,13 @@ test("the diversity of true images is that of the very conditions, or there is n
     )!;
   expect(await diversityOf(false)).toMatchObject({ value: expect.any(Number), real: null });
   expect(await diversityOf(true)).toMatchObject({ real: expect.any(Number) });
+});
+
+test("diversity is that of the images of each condition, in the mean", () => {
+  const network = attributesFeatures(new AttributesNetwork([{ name: "tone", classes: 2 }], 7), "tones", "abc");
+  const of = (shown: number[]) => meanDiversity(network, imageSet(numbered(40).batch(shown).images, SIZE), 3);
+  expect(of([1, 1, 1, 39, 39, 39])).toBeCloseTo(0, 9);
+  const [first, second] = [of([1, 20, 39]), of([2, 2, 30])];
+  expect(first).toBeGreaterThan(0);
+  expect(of([1, 20, 39, 2, 2, 30])).toBeCloseTo((first + second) / 2, 9);
 });

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { manualSeed, scope } from "@iqvae/torch";
@@ -97,19 +97,25 @@ test("steps are scored together as each alone, and found again", async () => {
   );
   expectAlike(together[1]!, alone.figures);
 
-  expect(existsSync(join(path, "scores.json"))).toBe(true);
-  writeFileSync(join(path, "scores.json"), "null");
+  // Another scoring finds what is known of true images and of other steps, and says the same.
+  const scores = join(path, "scores.json");
+  const written = readFileSync(scores, "utf8");
+  writeFileSync(scores, "null");
   await expect(scoresOf(run, [4], "report", judges, silent)).rejects.toThrow(
     /scores\.json does not hold scores: .*Delete/s,
   );
-  // Another scoring finds what is known of true images, and says the same.
-  rmSync(join(path, "scores.json"));
-  const [again] = await scoresOf(run, [4], "report", judges, silent);
+  const [kept] = Object.entries(JSON.parse(written) as Record<string, Figure[]>);
+  writeFileSync(scores, JSON.stringify(Object.fromEntries([kept!])));
+  const [first, again] = await scoresOf(run, [2, 4], "report", judges, silent);
+  expect(first).toEqual(together[0]);
   expectAlike(again!, alone.figures);
-  await expect(scoresOf(run, [2], "tune", judges, silent)).rejects.toThrow(/of one data set.*report.*tune/);
+  await expect(scoresOf(run, [4], "tune", judges, silent)).rejects.toThrow(/of one data set.*report.*tune/);
 
   const before = looks;
   expect(await scoresOf(openRun(path), [4], "report", judges, silent)).toEqual([again]);
   expect(looks).toBe(before);
   await expect(scoresOf(run, [3], "report", judges, silent)).rejects.toThrow(CheckpointError);
+  // Figures of other weights are not those of the step.
+  writeFileSync(checkpointPath(run.checkpoints, "stage2", 4), "other weights");
+  await expect(scoresOf(run, [4], "report", judges, silent)).rejects.toThrow(CheckpointError);
 });
