@@ -1,12 +1,19 @@
-import { scope } from "@iqvae/torch";
+import { getDefaultDevice, scope } from "@iqvae/torch";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { loadConfig } from "../../src/config/index.ts";
+import { stage2Cost } from "../../src/plan/cost.ts";
 import { stage1Trial } from "../../src/plan/made-up.ts";
 import { timeSteps } from "../../src/plan/measure.ts";
+import { plan } from "../../src/plan/plan.ts";
+import { Stage1Trainer } from "../../src/stage1/trainer.ts";
+import { Stage2Trainer } from "../../src/stage2/trainer.ts";
 import type { Trainer } from "../../src/support/trainer.ts";
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["performance"] }));
-afterEach(() => void vi.useRealTimers());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
 
 /** A trainer whose steps take `seconds(rows, step)` of a clock that stands otherwise, and the rows of its steps. */
 function trial(seconds: (rows: number, step: number) => number) {
@@ -49,4 +56,32 @@ test("a trial of stage 1 trains the encoders in every step, however early the de
   step();
   expect([...weight.read("float32")]).not.toEqual(before);
   dispose();
+});
+
+test("a step of the whole training follows from steps of few rows and few layers", () => {
+  const spend = (milliseconds: number) => {
+    vi.advanceTimersByTime(milliseconds);
+    return { loss: 0, rate: 0 };
+  };
+  // What operations are counted of is real.
+  const isCounted = () => getDefaultDevice() === "meta";
+  const [first, second] = [Stage1Trainer.prototype.step, Stage2Trainer.prototype.step];
+  vi.spyOn(Stage1Trainer.prototype, "step").mockImplementation(function (this: Stage1Trainer, rows) {
+    return isCounted() ? first.call(this, rows) : spend(4 + 2 * rows.length);
+  });
+  vi.spyOn(Stage2Trainer.prototype, "step").mockImplementation(function (this: Stage2Trainer, rows) {
+    const { layers } = this.config.model;
+    return isCounted() ? second.call(this, rows) : spend(4 + 2 * layers + (1 + layers) * rows.length);
+  });
+  const settings = ["stage2.model.layers=3", "stage2.accumulate=2"];
+  const [mixing, plain] = ['{"kind":"gumbel","every":1}', '{"kind":"teacher"}'].map((exposure) =>
+    loadConfig("tiny", [...settings, `stage2.exposure=${exposure}`]),
+  );
+  const { stage1, stage2 } = plan(mixing!, { measure: true, utilization: 0.4 });
+  expect(stage1.here).toBeCloseTo((4 + 2 * mixing!.stage1.batch) / 1000, 9);
+  const [more, once] = [mixing!, plain!].map((config) => stage2Cost(config).operations);
+  expect(more! / once!).toBeGreaterThan(1.1);
+  // What does not depend on the rows, and what they take, in passes of which some come in pairs.
+  const milliseconds = 4 + 2 * 3 + (1 + 3) * 2 * mixing!.stage2.batch * (more! / once!);
+  expect(stage2.here).toBeCloseTo(milliseconds / 1000, 9);
 });
