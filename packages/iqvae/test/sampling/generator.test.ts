@@ -53,6 +53,15 @@ describe("completing", () => {
     expect(new Set(images!.map((image) => image.join())).size).toBe(3);
   });
 
+  test("each of several with what is given of it", () => {
+    const parts = [
+      { image: picture(), mask: mask((_, y) => y < 16) },
+      { image: picture(), mask: mask((x) => x < 12) },
+    ];
+    const alone = [one, two].map((condition, i) => generator.complete([condition], [parts[i]!], { samples: 2 })[0]);
+    expect(generator.complete([one, two], parts, { samples: 2 })).toEqual(alone);
+  });
+
   test("does not look at what lies in the hole", () => {
     const upper = { image: picture(), mask: mask((_, y) => y < 16) };
     const other = { ...upper, image: upper.image.map((value, i) => (i < 16 * SIZE * 3 ? value : 255 - value)) };
@@ -175,6 +184,11 @@ describe("other ways to draw", () => {
     expect(first).toEqual(at(one));
     expect(last).toEqual(at(two));
     expect(middle).toHaveLength(1);
+
+    const noise = { kind: "between", to: 9, share: 0.5 } as const;
+    const [other] = generator.blend(one, two, [0], { seed: 2, noise });
+    expect(other).toEqual(generator.draw([one], { seed: 2, noise })[0]);
+    expect(other).not.toEqual(first);
   });
 
   test("the sliding window at the trained size draws what draw does, and larger images elsewhere", () => {
