@@ -1,14 +1,14 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { manualSeed, scope, type Tensor } from "@iqvae/torch";
+import { manualSeed, readSafetensors, scope, type Tensor } from "@iqvae/torch";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { conditionFor } from "../../src/conditions/index.ts";
 import { presets, withSettings } from "../../src/config/index.ts";
-import { conditionSpec, Loader } from "../../src/data/index.ts";
+import { batchTensors, conditionSpec, heldOutPart, Loader, openDataset } from "../../src/data/index.ts";
 import { IqVae } from "../../src/models/iqvae.ts";
 import { Transformer } from "../../src/models/transformer.ts";
-import { createRun } from "../../src/run/run-folder.ts";
+import { createRun, openRun } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { Stage1Trainer } from "../../src/stage1/trainer.ts";
 import { transformerConfig } from "../../src/stage2/config.ts";
@@ -107,6 +107,30 @@ describe.each(["stage1", "stage2"] as const)("%s", (stage) => {
 
 test("where stage 2 is to learn from some of the pairs, they are spread over all", () => {
   expect(taken).toEqual(Array.from({ length: 21 }, (_, i) => Math.floor((145 * i) / 21)));
+});
+
+test("tokens are those of each pair, in its place", async () => {
+  const run = openRun(join(folder, "run"));
+  const { iqvae } = run.loadModels();
+  const dataset = heldOutPart(await openDataset(config.data), "selection");
+  scope(() => {
+    const { tensors } = readSafetensors(run.tokens);
+    for (const split of ["train", "validation"] as const) {
+      const { length } = dataset[split];
+      const rows = [0, Math.floor(length / 2), length - 1];
+      const { images, rasters } = batchTensors(dataset[split].batch(rows), rows.length, dataset);
+      const own = { conditions: iqvae.encodeCondition(rasters), images: iqvae.encodeImage(images) };
+      for (const side of ["conditions", "images"] as const) {
+        const all = values(tensors.get(`${split}.${side}`)!);
+        const each = all.length / length;
+        const kept = rows.flatMap((row) => all.slice(row * each, (row + 1) * each));
+        const wrong = values(own[side]).filter((token, i) => token !== kept[i]).length;
+        // Batches of other sizes may round otherwise, where two codes are as near.
+        expect(wrong / kept.length, `${split}, ${side}`).toBeLessThan(0.05);
+      }
+    }
+  });
+  dataset.close();
 });
 
 test("near codes are those of the image's codebook, at the temperature that is configured", () => {
