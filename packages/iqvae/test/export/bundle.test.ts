@@ -139,9 +139,14 @@ test("the card of one's own data has its classes as code, and a command that fin
     config,
     description: { ...describeModel(config, "f32"), name: "*own*" },
     checkpoints: { stage1: newest("stage1"), stage2: newest("stage2") },
-    seconds: { stage1: 0, stage2: 0 },
-    ...{ records: [], score: undefined, rounding: undefined, parameters: 1, files: {} },
+    seconds: { stage1: 600, stage2: 7200 },
+    rounding: { asTrained: 1.25, asStored: 1.5, images: 9 },
+    ...{ records: [], score: undefined, parameters: 2_500_000, files: {} },
   });
+  expect(text).toMatch(/stage 1, codes \| 6 \| 10 minutes \|.*\n\| stage 2, transformer \| 6 \| 2\.0 hours \|/);
+  expect(text).toContain("| nats a token of 9 images, weights as trained | 1.2500 |");
+  expect(text).toContain("| nats a token of 9 images, weights as stored here | 1.5000 |");
+  expect(text).toContain("2.50 million parameters");
   expect(text).toContain("\n# \\*own\\*\n");
   expect(text).toContain(`classes \`\`\`${JSON.stringify(classes)}\`\`\``);
   expect(text).not.toContain("secret");
