@@ -73,6 +73,35 @@ test.each(Object.keys(PACKAGES) as (keyof typeof PACKAGES)[])(
   },
 );
 
+test("a program trains both stages and measures an exported model by what the package exports", () => {
+  const program = `
+    import {
+      CheckpointError, DivergedError, type ExportedModel, type FeatureNetwork, InterruptedError, loadConfig, openExported,
+      PackageError, type PairDataset, perceptualLoss, type RunScore, scoreExported, Stage1Trainer, Stage2Trainer, TokenPairs,
+      type TokenSplits, tokensOf,
+    } from "iqvae";
+    const { precision, ...config } = loadConfig("tiny");
+    export async function train(dataset: PairDataset, network: FeatureNetwork): Promise<Stage2Trainer> {
+      const { model } = new Stage1Trainer({ config: config.stage1, precision, dataset, distance: perceptualLoss(network) });
+      const tokens: TokenSplits = await tokensOf({
+        precision, model, dataset, path: "tokens.safetensors", source: dataset.key, onProgress: () => {},
+      });
+      const { shape, conditions, images } = tokens.validation;
+      const validation = new TokenPairs(shape, conditions, images);
+      const { codebook } = model.image.quantizer;
+      return new Stage2Trainer({ config: config.stage2, precision, train: tokens.train, validation, codebook });
+    }
+    export function measure(folder: string): Promise<RunScore> {
+      const model: ExportedModel = openExported(folder);
+      return scoreExported(model, { conditions: 8, samples: 2, seed: 0 });
+    }
+    export const isExpected = (error: unknown) =>
+      [CheckpointError, DivergedError, InterruptedError, PackageError].some((kind) => error instanceof kind);
+  `;
+  writeFileSync(join(folder, "training.ts"), program);
+  expect(compile("training.ts", { noEmit: true, skipLibCheck: true })).toEqual([]);
+});
+
 test("the declarations need no types of browsers", () => {
   const imports = Object.entries(PACKAGES).map(([name, path]) => `export * as ${name} from "${path}";`);
   writeFileSync(join(folder, "all.ts"), imports.join("\n"));

@@ -47,7 +47,7 @@ export function bundleOf(folder: string): Bundle {
  * @param instead what to do where the data are unknown, for messages
  * @throws RangeError where it does not come with its data, or this version does not have the data set; Error as {@link bundleOf}
  */
-export function openExported(path: string, instead: string): ExportedModel {
+export function openExported(path: string, instead = "Take the run that it was exported from."): ExportedModel {
   const { sampling, files, transformer } = bundleOf(path);
   const { data, perceptual } = about.parse(JSON.parse(readFileSync(join(path, MODEL_FILE), "utf8")));
   if (data === undefined) throw new RangeError(`${path} was trained on data that it does not come with. ${instead}`);

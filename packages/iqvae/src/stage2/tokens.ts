@@ -22,7 +22,8 @@ const SPLITS = ["train", "validation"] as const;
 /** Both splits of a data set as tokens. */
 export type TokenSplits = Readonly<Record<(typeof SPLITS)[number], TokenPairs>>;
 
-interface Encoding {
+/** What {@link tokensOf} encodes, and where it keeps the tokens. */
+export interface TokenEncoding {
   readonly precision: Precision;
   readonly model: IqVae;
   readonly dataset: PairDataset;
@@ -36,13 +37,13 @@ interface Encoding {
 }
 
 /** The data set as tokens of a trained stage 1: encoded once, then read from the run folder. */
-export async function tokensOf(encoding: Encoding): Promise<TokenSplits> {
+export async function tokensOf(encoding: TokenEncoding): Promise<TokenSplits> {
   const { path, source, peers } = encoding;
   if (peers !== undefined) return await tokensOfAll(encoding, peers);
   return readTokens(encoding) ?? writeTokens(await encode(encoding), path, source);
 }
 
-async function tokensOfAll(encoding: Encoding, peers: Peers): Promise<TokenSplits> {
+async function tokensOfAll(encoding: TokenEncoding, peers: Peers): Promise<TokenSplits> {
   const { model, dataset, path, source } = encoding;
   const known = peers.isFirst ? readTokens(encoding) : undefined;
   const isKnown = peers.any(known !== undefined);
@@ -73,7 +74,7 @@ function nothingOf(model: IqVae, dataset: PairDataset): TokenSplits {
   return { train: zeros(dataset.train), validation: zeros(dataset.validation) };
 }
 
-function readTokens({ model, dataset, path, source }: Encoding): TokenSplits | undefined {
+function readTokens({ model, dataset, path, source }: TokenEncoding): TokenSplits | undefined {
   if (!existsSync(path)) return undefined;
   return scope(() => {
     const { tensors, metadata } = readSafetensors(path, { device: "cpu" });
@@ -99,7 +100,7 @@ function writeTokens(tokens: TokenSplits, path: string, source: string): TokenSp
 }
 
 /** With peers: this rank's batches, in their places; the others' are zero. */
-async function encode({ precision, model, dataset, onProgress, peers }: Encoding): Promise<TokenSplits> {
+async function encode({ precision, model, dataset, onProgress, peers }: TokenEncoding): Promise<TokenSplits> {
   const { rank, size } = peers ?? { rank: 0, size: 1 };
   const total = dataset.train.length + dataset.validation.length;
   const shape = model.tokenShape(dataset.size);
