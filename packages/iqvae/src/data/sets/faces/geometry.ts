@@ -5,8 +5,29 @@ import { type Random, seededRandom } from "../../../support/random.ts";
 /**
  * The shape of a face: the ids, sizes, angles, flips and fatness of facesjs. Its colors hold the placeholders of
  * facesjs' own drawings (`$[skinColor]`, …), so that a drawn geometry is a template to be colored.
+ *
+ * A type of our own: that of facesjs comes with declarations that do not compile without those of browsers.
  */
-export type FaceGeometry = ReturnType<typeof generate>;
+export interface FaceGeometry extends Record<PlainPart, Part> {
+  fatness: number;
+  teamColors: [string, string, string];
+  body: Part & { color: string; size: number };
+  ear: Part & { size: number };
+  eye: Part & { angle: number };
+  eyebrow: Part & { angle: number };
+  hair: Part & { color: string; flip: boolean };
+  head: Part & { shave: string };
+  mouth: Part & { flip: boolean };
+  nose: Part & { flip: boolean; size: number };
+  smileLine: Part & { size: number };
+}
+
+/** A drawing of facesjs. */
+interface Part {
+  id: string;
+}
+
+type PlainPart = "accessories" | "eyeLine" | "facialHair" | "glasses" | "hairBg" | "jersey" | "miscLine";
 
 /** `geometry`: no shape in both parts. `unseen-parts`: validation shows hair and heads that training never shows. */
 export type FaceSplit = "geometry" | "unseen-parts";
@@ -28,7 +49,7 @@ export function faceGeometry(seed: number, index: number): FaceGeometry {
   const random = seededRandom("face geometry", seed, index);
   for (;;) {
     const gender = random() < 0.5 ? "female" : "male";
-    const face = withRandom(random, () => generate(undefined, { gender }));
+    const face: FaceGeometry = withRandom(random, () => generate(undefined, { gender }));
     if (HATS.has(face.accessories.id)) continue;
     face.body.color = "$[skinColor]";
     face.hair.color = "$[hairColor]";
