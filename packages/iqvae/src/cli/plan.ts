@@ -114,12 +114,14 @@ function describeScaling({ stage1, stage2 }: Plan, { scaling1, scaling2 }: Scale
     ...scaling1.map((one, i) => [String(one.gpus), ...cells(one), ...cells(scaling2[i]!)]),
   ];
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const memory = (stage: StagePlan) => gigabytes(stage.peakBytes + reductionBytes(stage));
+  const isReduced = scaling1.some(({ gpus }) => gpus > 1);
+  const memory = (stage: StagePlan) => gigabytes(stage.peakBytes + (isReduced ? reductionBytes(stage) : 0));
   return [
     "",
     "Expected of H100s that train together, stages 1 and 2, each GPU with the batch above (a model, docs/scale.md; nothing was measured):",
     ...rows.map((row) => row.map((cell, i) => cell.padStart(widths[i]!)).join("  ")),
-    `Tensors on a GPU at the worst moment: ${memory(stage1)} in stage 1, ${memory(stage2)} in stage 2.`,
+    `Tensors on a GPU at the worst moment, at most: ${memory(stage1)} in stage 1, ${memory(stage2)} in stage 2 ` +
+      "(in bfloat16 with the scores of attention, which libtorch's operator for GPUs does not keep).",
   ];
 }
 

@@ -149,6 +149,19 @@ describe("plan", () => {
     expect(made.stage2.operations! / made.stage2.h100!).toBeCloseTo(0.5 * 989e12, -6);
   });
 
+  test("counts what a reduction holds for several GPUs alone", async () => {
+    const { out: json } = await workspace.command("plan", "tiny", "--no-measure", "--json");
+    const { stage1, stage2 } = JSON.parse(json) as Record<string, { peakBytes: number; parameters: number }>;
+    const megabytes = (more: number) =>
+      [stage1!, stage2!].map(({ peakBytes, parameters }, i) => {
+        return `${((peakBytes + more * 4 * parameters) / 1e6).toFixed(0)} MB in stage ${i + 1}`;
+      });
+    for (const gpus of [1, 2]) {
+      const { out } = await workspace.command("plan", "tiny", "--no-measure", "--gpus", String(gpus));
+      expect(out).toContain(`at the worst moment, at most: ${megabytes(gpus - 1).join(", ")} (in bfloat16`);
+    }
+  });
+
   test("takes other values, also of the presets at the paper's scale", async () => {
     const { out } = await workspace.command("plan", "paper-cub", "--no-measure", "--set", "stage2.batch=7");
     expect(out).toContain("7 sequences");
