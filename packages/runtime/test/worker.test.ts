@@ -73,6 +73,10 @@ test("streams what it was given, and many requests take one listener of their si
   await Promise.all(drawn);
 });
 
+test("where there are no workers as browsers have them, it says what to do", async () => {
+  await expect(WorkerGenerator.load(folder)).rejects.toThrow(/none here.*; hand in `worker`, or use ImageGenerator$/);
+});
+
 test("an abort ends a request, and no other", async () => {
   const control = new AbortController();
   const other = remote.draw([condition]);

@@ -151,6 +151,11 @@ export class WorkerGenerator implements AsyncDisposable {
 
 /** The worker of this package; bundlers know this form. */
 function startWorker(): Worker {
+  if (typeof Worker === "undefined")
+    throw new Error(
+      "WorkerGenerator starts a worker as browsers have them, and there are none here, as in Node.js; " +
+        "hand in `worker`, or use ImageGenerator",
+    );
   return new Worker(new URL("./entry.js", import.meta.url), { type: "module" });
 }
 
