@@ -15,6 +15,9 @@ import { Stage2Trainer } from "../stage2/trainer.ts";
 import type { Peers } from "../support/peers.ts";
 import type { Trainer } from "../support/trainer.ts";
 
+/** Bytes of a batch at most, which are made whatever the device is: far more than a GPU can train with at once. */
+const MOST_BYTES = 2 ** 30;
+
 /** A trainer that is given the right shapes and no data: a step of it costs what a real one does. */
 export interface Trial {
   readonly trainer: Trainer;
@@ -27,7 +30,8 @@ export interface Trial {
  * `polishFrom` would let them rest: those at the end are quicker, and of steps of two kinds the quickest would say too little.
  */
 export function stage1Trial(config: Config, peers?: Peers): Trial {
-  const { stage1, precision } = config;
+  const { stage1, precision, data } = config;
+  expectBatch("stage1.batch", stage1.batch, data.size ** 2 * 3 + conditionLength(conditionSpec(data), data.size));
   const { perceptual, adversarial } = stage1;
   const look = perceptual === null ? null : madeUpNetwork(perceptual.network.kind);
   const trainer = new Stage1Trainer({
@@ -49,16 +53,23 @@ export function stage1Trial(config: Config, peers?: Peers): Trial {
 /** Stage 2 on sequences of one token. */
 export function stage2Trial(config: Config, peers?: Peers): Trial {
   const { stage2, precision, stage1, data } = config;
+  const count = stage2.batch * stage2.accumulate;
   const model = new IqVae(stage1.model, conditionFor(conditionSpec(data), data.size));
   const shape = model.tokenShape(data.size);
+  expectBatch("stage2.batch × stage2.accumulate", count, 2 * (shape.conditionTokens + shape.imageTokens));
   const { codebook } = model.image.quantizer;
   for (const tensor of model.stateDict().values()) if (tensor !== codebook) tensor.dispose();
-  const count = stage2.batch * stage2.accumulate;
   const tokens = (each: number) => new Uint16Array(count * each);
   const pairs = new TokenPairs(shape, tokens(shape.conditionTokens), tokens(shape.imageTokens));
   const trainer = new Stage2Trainer({ config: stage2, precision, train: pairs, validation: pairs, codebook, peers });
   codebook.dispose();
   return trialOf(trainer);
+}
+
+function expectBatch(key: string, rows: number, bytes: number): void {
+  const most = Math.floor(MOST_BYTES / bytes);
+  if (rows > most)
+    throw new RangeError(`${key} is ${rows}, but at most ${most} rows of ${bytes} bytes can be planned.`);
 }
 
 function trialOf(trainer: Trainer, weights: readonly Tensor[] = []): Trial {

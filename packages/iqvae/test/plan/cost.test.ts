@@ -133,6 +133,18 @@ test("products in bfloat16 take less memory, and as many operations", () => {
   }
 });
 
+test("a batch that nothing could train with is named, and its bytes are not made", () => {
+  const before = process.memoryUsage.rss();
+  for (const batch of [1e9, 400_000])
+    expect(() => stage1Cost(changed({ stage1: { batch } }))).toThrow(
+      `stage1.batch is ${batch}, but at most 262144 rows of 4096 bytes can be planned.`,
+    );
+  expect(() => stage2Cost(changed({ stage2: { batch: 1e5, accumulate: 1e5 } }))).toThrow(
+    "stage2.batch × stage2.accumulate is 10000000000, but at most 16777216 rows of 64 bytes can be planned.",
+  );
+  expect(process.memoryUsage.rss() - before).toBeLessThan(150e6);
+});
+
 test("nothing stays on the meta device", () => {
   const before = metaBytes();
   stage1Cost(tiny);
