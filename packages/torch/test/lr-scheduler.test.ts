@@ -77,6 +77,16 @@ describe("schedules against PyTorch", () => {
     expect(single.getLastLr()).toEqual([1]);
   });
 
+  test("what is no number or no function is an error, and no rate of NaN", () => {
+    for (const wrong of [Number.NaN, { gamma: 0.5 }, "0.5", null]) {
+      expect(() => new StepLR(optimizer(), 2, wrong as number)).toThrow(/StepLR: gamma must be a number, but is/);
+      expect(() => new CosineAnnealingLR(optimizer(), 2, wrong as number)).toThrow(
+        /CosineAnnealingLR: etaMin must be a number, but is/,
+      );
+      expect(() => new LambdaLR(optimizer(), wrong as never)).toThrow(/LambdaLR: factor must be a function .*, but is/);
+    }
+  });
+
   test("lengths that mean nothing are errors", () => {
     for (const steps of [0, -1, 2.5, Number.NaN]) {
       expect(() => new StepLR(optimizer(), steps)).toThrow(/StepLR.*stepSize/);

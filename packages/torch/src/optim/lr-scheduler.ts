@@ -1,3 +1,4 @@
+import { expectNumbers, kindOf } from "../given.ts";
 import { scope } from "../scope.ts";
 import { checkStateDict, type Stateful } from "../state-dict.ts";
 import { type Tensor, tensor } from "../tensor.ts";
@@ -84,6 +85,7 @@ export class StepLR extends LRScheduler {
     super(optimizer);
     if (!Number.isInteger(stepSize) || stepSize < 1)
       throw new RangeError(`StepLR: stepSize must be a whole number from 1, but is ${stepSize}`);
+    expectNumbers("StepLR", { gamma });
     [this.#stepSize, this.#gamma] = [stepSize, gamma];
   }
 
@@ -102,6 +104,7 @@ export class CosineAnnealingLR extends LRScheduler {
     super(optimizer);
     if (!Number.isInteger(tMax) || tMax < 1)
       throw new RangeError(`CosineAnnealingLR: tMax must be a whole number from 1, but is ${tMax}`);
+    expectNumbers("CosineAnnealingLR", { etaMin });
     [this.#tMax, this.#etaMin] = [tMax, etaMin];
   }
 
@@ -116,6 +119,8 @@ export class LambdaLR extends LRScheduler {
 
   constructor(optimizer: Schedulable, factor: (epoch: number) => number) {
     super(optimizer);
+    if (typeof factor !== "function")
+      throw new TypeError(`LambdaLR: factor must be a function of the number of steps, but is ${kindOf(factor)}`);
     this.#factor = factor;
     this.apply();
   }
