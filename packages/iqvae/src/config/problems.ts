@@ -31,7 +31,10 @@ function explain(issue: Issue, input: unknown, schema: z.ZodType): string[] {
         explain({ ...inner, path: [...issue.path, ...inner.path] }, input, schema),
       );
     case "invalid_type":
-      return [`${where} ${came(value)}, but must be ${KINDS[issue.expected] ?? `of type ${issue.expected}`}`];
+      return [
+        `${where} ${came(value)}, but must be ${KINDS[issue.expected] ?? `of type ${issue.expected}`}` +
+          (issue.expected === "string" ? quoting(where, value) : ""),
+      ];
     case "too_small":
       return [`${where} ${outside(value, `${bound(issue.inclusive, "at least", "more than")} ${issue.minimum}`)}`];
     case "too_big":
@@ -56,6 +59,11 @@ const KINDS: Readonly<Record<string, string>> = {
 const bound = (inclusive: boolean | undefined, at: string, beyond: string) => (inclusive === false ? beyond : at);
 const name = (path: Path) => path.join(".") || "the configuration";
 const came = (value: unknown) => (value === undefined ? "is missing" : `is ${shortened(JSON.stringify(value))}`);
+
+/** How a text is said that JSON reads as something else. */
+function quoting(where: string, value: unknown): string {
+  return typeof value === "number" || typeof value === "boolean" ? `; in quotes it is one: '${where}="${value}"'` : "";
+}
 
 /** Long values would hide what is said about them. */
 const MOST_SHOWN = 120;

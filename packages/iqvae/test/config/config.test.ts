@@ -145,7 +145,8 @@ describe("a mistake is named with the nearest valid choice", () => {
       ["data.name=emoji", "data.size=32", "data.condition=lines"],
       "data.condition is \"lines\"; the only choice is 'edges'",
     ],
-    ["a number for a text", ["name=3"], "name is 3, but must be text"],
+    ["a number for a text", ["name=3"], "name is 3, but must be text; in quotes it is one: 'name=\"3\"'"],
+    ["true for a text", ["name=true"], "name is true, but must be text; in quotes it is one: 'name=\"true\"'"],
     ["a text for a number", ["stage1.steps=many"], 'stage1.steps is "many", but must be a number'],
     ["a broken number", ["stage1.steps=1.5"], "stage1.steps is 1.5, but must be a whole number"],
     [
