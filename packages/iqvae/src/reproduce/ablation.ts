@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { replaceFile } from "@iqvae/torch";
 import { ConfigError } from "../config/index.ts";
 import { heldOutPart, type PairDataset, type ScoredPart } from "../data/index.ts";
+import { lockRun } from "../run/lock.ts";
 import { openRun } from "../run/run-folder.ts";
 import { statusOf } from "../run/status.ts";
 import { openData } from "../run/train-run.ts";
@@ -40,7 +41,8 @@ export interface AblationOptions extends Omit<TrainingOptions, "trained"> {
  * it writes `ablation.json` and `ablation.md` of what there is into the plan's folder, and `report.html` in the end.
  *
  * @returns `interrupted` when it was asked to stop: call it again to go on
- * @throws ConfigError when the folder has runs of other settings, or none to compare and none is to be trained; nothing is written then
+ * @throws ConfigError when the folder has runs of other settings, or none to compare and none is to be trained; Error when another
+ *   process trains them, and they are to be trained. Nothing is written then
  */
 export async function runAblation(
   plan: AblationPlan,
@@ -54,11 +56,23 @@ export async function runAblation(
         "arms and seeds that are there by --arms and --seeds.",
     );
   makeFolder(plan.out);
+  const unlock = options.train ? lock(plan.out) : () => {};
   try {
     return await compare(plan, runs, options);
   } catch (error) {
     if (error instanceof InterruptedError) return "interrupted";
     throw error;
+  } finally {
+    unlock();
+  }
+}
+
+/** Two that train the runs of one folder would each find half of them held by the other. */
+function lock(folder: string): () => void {
+  try {
+    return lockRun(folder);
+  } catch (error) {
+    throw new Error(`${(error as Error).message} Tables of what is trained by now: --no-train.`, { cause: error });
   }
 }
 

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type AblationOptions, runAblation } from "../../src/reproduce/ablation.ts";
 import { type AblationPlan, prepareRun, runsOf } from "../../src/reproduce/runs.ts";
 import { listCheckpoints } from "../../src/run/checkpoint.ts";
+import { LOCK, lockRun } from "../../src/run/lock.ts";
 import { openRun } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { type Progress, silent } from "../../src/support/progress.ts";
@@ -60,6 +61,19 @@ function stoppingAt(task: string) {
   };
   return { interrupt, progress, begun };
 }
+
+test("the runs of a folder are trained by one process at a time, while others may write tables", async () => {
+  const unlock = lockRun(plan.out);
+  const start = vi.fn(options.start);
+  const second = runAblation({ ...plan, seeds: [1, 2] }, { ...options, train: true, start });
+  await expect(second).rejects.toThrow(/out is being trained by process \d+ since .*: --no-train\.$/);
+  expect(start).not.toHaveBeenCalled();
+  expect(await runAblation(plan, options)).toMatchObject({ failed: [] });
+  unlock();
+  expect(await runAblation(plan, { ...options, train: true, start })).toMatchObject({ failed: [] });
+  expect(existsSync(join(plan.out, LOCK))).toBe(false);
+  for (const name of ["ablation.json", "ablation.md", "report.html", "samples.png"]) rmSync(join(plan.out, name));
+});
 
 test("it stops while data are drawn, before anything is trained", async () => {
   vi.stubEnv("IQVAE_CACHE", join(folder, "other"));
