@@ -11,14 +11,14 @@ import { makeFolder } from "../support/files.ts";
 import { InterruptedError, interruptible } from "../support/interrupt.ts";
 import { type Progress, silent } from "../support/progress.ts";
 import { VERSION } from "../support/version.ts";
-import { COMPARISON_NAMES, COMPARISONS } from "./arms.ts";
+import { comparisonsOf } from "./comparisons.ts";
 import { type Criterion, LOG_FIGURES, logFigures } from "./figures.ts";
 import { sideBySide } from "./pictures.ts";
 import { type AblationResults, html, markdown } from "./report.ts";
 import { type AblationPlan, expectSameSettings, type PlannedRun, runsOf, scoredSteps } from "./runs.ts";
 import { columnsOf, type Judges, openJudges, scoresOf, valuesOf } from "./score.ts";
-import { speedColumns, withSpeed } from "./speed.ts";
-import { type ComparisonSummary, type ScoredRun, summarize } from "./summary.ts";
+import { speedColumns } from "./speed.ts";
+import type { ScoredRun } from "./summary.ts";
 import { TASKS } from "./tasks.ts";
 import { type FailedRun, type TrainingOptions, tellFailed, trainRuns } from "./train-runs.ts";
 
@@ -191,21 +191,6 @@ class Scores {
     const figures = [...columns, ...speedColumns(columns), ...ofLogs];
     return { runs, scored, figures, comparisons: comparisonsOf(scored, figures) };
   }
-}
-
-/** Each comparison after each of the steps; those alone that have arms together which no earlier one has. */
-function comparisonsOf(scored: readonly ScoredRun[], figures: readonly Criterion[]): ComparisonSummary[] {
-  const run = new Set(scored.map(({ arm }) => arm));
-  const names = COMPARISON_NAMES.filter((name, i) => {
-    const present = COMPARISONS[name].arms.filter((arm) => run.has(arm));
-    const before = COMPARISON_NAMES.slice(0, i).map((earlier) => new Set<string>(COMPARISONS[earlier].arms));
-    return !before.some((earlier) => present.every((arm) => earlier.has(arm)));
-  });
-  const steps = [...new Set(scored.map(({ step }) => step))].sort((a, b) => a - b);
-  return names.flatMap((name) => {
-    const runs = withSpeed(COMPARISONS[name], scored);
-    return steps.flatMap((step) => summarize(COMPARISONS[name], figures, runs, step) ?? []);
-  });
 }
 
 function writeTables(

@@ -56,7 +56,7 @@ export function spreadOf(values: readonly number[]): Spread | null {
   return { mean, deviation: count < 2 ? null : Math.sqrt(squares / (count - 1)), count };
 }
 
-/** A comparison of the arms that were run, as they were after a step of stage 2; none if fewer than two were. */
+/** A comparison of the arms that were run, as they were after a step of stage 2; none if fewer than two of several were. */
 export function summarize(
   { title, arms }: Comparison,
   figures: readonly Criterion[],
@@ -66,7 +66,7 @@ export function summarize(
   const runs = all.filter((run) => run.step === step);
   const present = arms.filter((arm) => runs.some((run) => run.arm === arm));
   const [reference] = present;
-  if (reference === undefined || present.length < 2) return null;
+  if (reference === undefined || present.length < Math.min(2, arms.length)) return null;
   return {
     title,
     step,
