@@ -81,12 +81,15 @@ function within(bound: number, degrees: number): number {
   return integral(0, bound) / (integral(0, 1) + tail(1));
 }
 
-test.each([2, 3, 4, 5, 6, 10, 15, 20, 21])("an interval of %i seeds holds 95 % of Student's t", (count) => {
-  const [low, high] = intervalOf({ mean: 7, deviation: 2, count })!;
-  expect((low + high) / 2).toBeCloseTo(7, 12);
-  expect(within(((high - low) / 2 / 2) * Math.sqrt(count), count - 1)).toBeCloseTo(0.95, 4);
-  expect(intervalOf({ mean: 7, deviation: null, count: 1 })).toBeNull();
-});
+test.each([2, 3, 4, 5, 6, 10, 15, 20, 21, 22, 31, 101])(
+  "an interval of %i seeds holds 95 % of Student's t",
+  (count) => {
+    const [low, high] = intervalOf({ mean: 7, deviation: 2, count })!;
+    expect((low + high) / 2).toBeCloseTo(7, 12);
+    expect(within(((high - low) / 2 / 2) * Math.sqrt(count), count - 1)).toBeCloseTo(0.95, 4);
+    expect(intervalOf({ mean: 7, deviation: null, count: 1 })).toBeNull();
+  },
+);
 
 test("the interval of a change is that of the differences of equal seeds, not of the arms", () => {
   // Changes of −10, −20 and −30 %: mean −20, deviation 10, and 4.303 · 10/√3 to either side.
