@@ -127,8 +127,8 @@ class BarProgress extends PacedProgress {
     const bar = "█".repeat(full) + "░".repeat(BAR_LENGTH - full);
     const details = [rate(this.pace), left(this.pace), list(this.figures)].filter((part) => part !== "");
     const text = `${this.task} ${bar} ${Math.floor(100 * share)} %  ${this.done} of ${this.total}`;
-    // A line that is wrapped could not be erased.
-    this.output.write(ERASE + [text, ...details].join("  ").slice(0, (this.output.columns ?? 80) - 1));
+    // A line that is wrapped could not be erased. A terminal without a size says 0.
+    this.output.write(ERASE + [text, ...details].join("  ").slice(0, (this.output.columns || 80) - 1));
   }
 
   override end(): void {

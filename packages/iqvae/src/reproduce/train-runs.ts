@@ -55,7 +55,9 @@ export async function trainRuns(
     const folder = prepareRun(run);
     if (statusOf(folder).finished) return;
     const child = await start(run.path, (event) => {
-      steps.set(run, stepsAt(run, event) ?? steps.get(run)!);
+      const at = stepsAt(run, event);
+      if (at === undefined) return;
+      steps.set(run, at);
       progress.update(sum());
     });
     children.add(child);

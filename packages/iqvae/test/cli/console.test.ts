@@ -129,3 +129,14 @@ test.each([
   [3599.6, "1:00:00"],
   [3675, "1:01:15"],
 ])("%d seconds are %s", (seconds, text) => expect(duration(seconds)).toBe(text));
+
+test("a terminal without a size has the bar of one that is 80 wide", () => {
+  const lines = [0, 80].map((columns) => {
+    const out = { ...output(true), columns };
+    const progress = consoleProgress({ json: false, output: out, env: {} });
+    progress.begin("stage1", 300, 30);
+    return out.text();
+  });
+  expect(lines[0]).toBe(lines[1]);
+  expect(lines[0]).toMatch(/30 of 300$/);
+});

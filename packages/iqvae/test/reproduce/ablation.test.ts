@@ -1,9 +1,10 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type AblationOptions, runAblation } from "../../src/reproduce/ablation.ts";
 import { type AblationPlan, prepareRun, runsOf } from "../../src/reproduce/runs.ts";
+import { trainRuns } from "../../src/reproduce/train-runs.ts";
 import { listCheckpoints } from "../../src/run/checkpoint.ts";
 import { LOCK, lockRun } from "../../src/run/lock.ts";
 import { openRun } from "../../src/run/run-folder.ts";
@@ -73,6 +74,31 @@ test("the runs of a folder are trained by one process at a time, while others ma
   expect(await runAblation(plan, { ...options, train: true, start })).toMatchObject({ failed: [] });
   expect(existsSync(join(plan.out, LOCK))).toBe(false);
   for (const name of ["ablation.json", "ablation.md", "report.html", "samples.png"]) rmSync(join(plan.out, name));
+});
+
+test("the bar of the training moves by steps alone, whatever else its processes say", async () => {
+  const updates: number[] = [];
+  const progress: Progress = { ...silent, update: (done) => void updates.push(done) };
+  const events = [
+    { event: "begin", task: "stage1", done: 0 },
+    { event: "progress", task: "stage1", done: 2 },
+    { event: "evaluation", stage: "stage1", step: 2 },
+    { event: "progress", task: "encoding the data", done: 120 },
+    { event: "progress", task: "stage2", done: 2 },
+    { event: "evaluation", stage: "stage2", step: 2 },
+    { event: "finished" },
+  ];
+  const planned = runsOf({ ...plan, arms: ["none"], out: join(folder, "counted") });
+  const { failed } = await trainRuns(planned, {
+    ...options,
+    progress,
+    start(path, onEvent) {
+      cpSync(join(plan.out, "none-seed1"), path, { recursive: true });
+      events.forEach(onEvent);
+      return { ended: Promise.resolve(), interrupt() {} };
+    },
+  });
+  expect([failed, updates]).toEqual([[], [0, 2, 4]]);
 });
 
 test("it stops while data are drawn, before anything is trained", async () => {
