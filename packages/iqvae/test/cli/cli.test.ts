@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { cudaDeviceCount, torchVersion } from "@iqvae/torch";
@@ -180,4 +180,20 @@ test("doctor names what was found", async () => {
       "network license",
     ]),
   );
+});
+
+test("doctor says what is wrong with a cache, beside all else", async () => {
+  const caches = { "a-file": "ENOTDIR", "a-link": "ENOENT" };
+  writeFileSync(workspace.at("a-file"), "");
+  mkdirSync(workspace.at("a-link"));
+  symlinkSync("nowhere", workspace.at("a-link", "y.pairs"));
+  for (const [name, problem] of Object.entries(caches)) {
+    const env = { IQVAE_CACHE: workspace.at(name) };
+    const { code, out, err } = await workspace.startBy([process.execPath], ["doctor", "--json"], env).ended;
+    expect([code, err]).toEqual([0, ""]);
+    const findings = events(out).map(({ what, found }) => [what, String(found)]);
+    expect(findings).toContainEqual(["data caches", expect.stringMatching(`^cannot be told: ${problem}`)]);
+    for (const what of ["libtorch", "data sets", "data package", "network license"])
+      expect(findings).toContainEqual([what, expect.not.stringMatching("cannot be told")]);
+  }
 });
