@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import { dataContactSheet, openDataset } from "../../src/data/index.ts";
+import { dataContactSheet, openDataset, type PairSplit } from "../../src/data/index.ts";
 import { contactSheet, drawCondition, sheetSize } from "../../src/media/index.ts";
 
 const tile = (side: number, color: readonly [number, number, number]) =>
@@ -80,14 +80,26 @@ describe("drawCondition", () => {
 });
 
 describe("dataContactSheet", () => {
-  it.each([1, 40])("writes a sheet of %i pairs", async (count) => {
+  it.each([1, 3, 40])("writes a sheet of %i pairs, each once", async (count) => {
     const cacheDir = await mkdtemp(join(tmpdir(), "iqvae-sheet-"));
     const dataset = await openDataset({ name: "faces", condition: "semantic", size: 32, count, cacheDir });
     const path = join(cacheDir, "sheet.png");
-    await dataContactSheet(dataset, path);
+    const seen: string[] = [];
+    const noting = (split: PairSplit): PairSplit => ({
+      ...split,
+      batch(indices) {
+        seen.push(...Array.from(indices, (index) => split.ids[index]!));
+        return split.batch(indices);
+      },
+    });
+    await dataContactSheet({ ...dataset, train: noting(dataset.train), validation: noting(dataset.validation) }, path);
+    const shown = [Math.min(36, dataset.train.length), Math.min(12, dataset.validation.length)];
+    expect(new Set(seen).size).toBe(seen.length);
+    expect(seen).toHaveLength(shown[0]! + shown[1]!);
     const { format, width, height } = await sharp(path).metadata();
-    const rows = dataset.validation.length > 0 ? 8 : 6;
-    expect({ format, width, height }).toEqual({ format: "png", width: 4 + 12 * 132, height: 4 + rows * 148 });
+    const rows = shown.reduce((sum, pairs) => sum + Math.ceil(pairs / 6), 0);
+    const widest = Math.min(6, Math.max(...shown));
+    expect({ format, width, height }).toEqual({ format: "png", width: 4 + 2 * widest * 132, height: 4 + rows * 148 });
     dataset.close();
     await rm(cacheDir, { recursive: true });
   });
