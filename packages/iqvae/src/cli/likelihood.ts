@@ -8,7 +8,7 @@ import { ImageGenerator } from "../sampling/generator.ts";
 import type { Likelihood } from "../sampling/likelihood.ts";
 import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
 import { consoleProgress } from "./console.ts";
-import { collect, optionsOf, outputFile, THREADS, threads, whole } from "./options.ts";
+import { CONDITION, collect, optionsOf, outputFile, THREADS, threads, whole } from "./options.ts";
 
 interface LikelihoodOptions {
   readonly condition?: string[];
@@ -25,7 +25,7 @@ export function likelihoodCommand(): Command {
   return new Command("likelihood")
     .description("how likely images are under their conditions, as a trained run sees it")
     .argument("<run>", "a run folder, or its name in runs/")
-    .option("--condition <file>", "an image that holds a condition; may be repeated", collect(String))
+    .option(...CONDITION, collect(String))
     .option("--image <file>", "the image of each --condition; may be repeated", collect(String))
     .option("--index <number>", "a held-out pair; may be repeated", collect(whole(0)))
     .option("--out <file.png>", "the picture (default: samples/likelihood.png in the run folder)")

@@ -64,6 +64,12 @@ export function oneOf<T extends string>(choices: readonly T[]): (text: string) =
   };
 }
 
+/** The option of commands that take conditions out of files. */
+export const CONDITION = [
+  "--condition <file>",
+  "a file with a condition (image, JSON or WAV, as the kind asks for), or the text itself; may be repeated",
+] as const;
+
 /** The option of commands that score runs. */
 export const PART = [
   "--part <name>",

@@ -16,6 +16,7 @@ import { fromFiles, fromHeldOut } from "./choose.ts";
 import { consoleProgress } from "./console.ts";
 import { argumentsForEach, runLocally, startsOthers } from "./local-processes.ts";
 import {
+  CONDITION,
   collect,
   DEVICE,
   device,
@@ -53,11 +54,7 @@ export function sampleCommand(): Command {
   return new Command("sample")
     .description("draw images for conditions with a trained run, or an exported one")
     .argument("<run>", "a run folder, its name in runs/, or a folder that export wrote")
-    .option(
-      "--condition <file>",
-      "a file with a condition (image, JSON or WAV, as the kind asks for), or the text itself; may be repeated",
-      collect(String),
-    )
+    .option(...CONDITION, collect(String))
     .option("--index <number>", "a held-out pair whose condition to take; may be repeated", collect(whole(0)))
     .option("--count <images>", "images for each condition", whole(1), SAMPLES)
     .option("--seed <number>", "equal seeds draw equal images", whole(0), 0)
