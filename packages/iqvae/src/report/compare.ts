@@ -4,6 +4,7 @@ import type { RunFolder } from "../run/run-folder.ts";
 import { STAGES, type Stage } from "../support/trainer.ts";
 import { type Chart, chart, figure, type Series } from "./chart.ts";
 import { escapeHtml, page } from "./html.ts";
+import { COLORS, runStyle } from "./palette.ts";
 import { describeData, noteOf, picture, STAGE_NAMES, settingText, titleOf } from "./report.ts";
 import { STYLE } from "./style.ts";
 import { triples } from "./triples.ts";
@@ -36,7 +37,7 @@ export function compareReport(runs: readonly RunFolder[], samples?: Uint8Array):
     picture("Samples", "The same held-out conditions and random seeds for all.", samples),
     ...STAGES.map((stage) => curves(stage, columns)),
   ];
-  return page(`${runs.length} runs`, STYLE + colorStyle(), body);
+  return page(`${runs.length} runs`, STYLE + runStyle(runs.length), body);
 }
 
 /** A run in the comparison. */
@@ -46,16 +47,6 @@ interface Column {
   readonly run: RunFolder;
   /** By stage, by figure: steps and values. */
   readonly figures: ReadonlyMap<Stage, ReadonlyMap<string, [number, number][]>>;
-}
-
-/** Told apart by people who see colors differently, too (Okabe & Ito 2008), and readable on light and dark. */
-const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f3c", "#7f7f7f"] as const;
-
-function colorStyle(): string {
-  return COLORS.map(
-    (color, i) =>
-      `polyline.run${i} { stroke: ${color}; } circle.run${i} { fill: ${color}; } span.run${i}, th.run${i} { color: ${color}; }`,
-  ).join("\n");
 }
 
 function heldOutFigures(run: RunFolder): Column["figures"] {

@@ -1,11 +1,12 @@
 import type { ScoredPart } from "../data/index.ts";
 import { type Chart, chart, type Series } from "../report/chart.ts";
 import { embeddedPng, escapeHtml, page, table } from "../report/html.ts";
+import { runStyle } from "../report/palette.ts";
 import { STYLE } from "../report/style.ts";
 import { openRun } from "../run/run-folder.ts";
 import type { Stage } from "../support/trainer.ts";
 import { VERSION } from "../support/version.ts";
-import { ARMS, type ArmName } from "./arms.ts";
+import { ARMS } from "./arms.ts";
 import { type Criterion, curveOf } from "./figures.ts";
 import type { AblationPlan, PlannedRun } from "./runs.ts";
 import { type ComparisonSummary, type ScoredRun, spreadOf } from "./summary.ts";
@@ -60,7 +61,7 @@ export function html(results: AblationResults, pictures: Uint8Array | undefined)
     curves(plan, runs),
     `<h2>Settings</h2>${table([...settings(plan), ["iqvae", VERSION]])}`,
   ];
-  return page(title, STYLE + armStyle(plan.arms), body);
+  return page(title, `${STYLE}${runStyle(plan.arms.length)}.wide { overflow-x: auto; }`, body);
 }
 
 function titleOf({ title, step }: ComparisonSummary): string {
@@ -115,7 +116,7 @@ function curves({ arms }: AblationPlan, runs: readonly PlannedRun[]): string {
   });
   const legend = arms.map((arm, i) => `<span class="run${i}">${escapeHtml(ARMS[arm].title)}</span>`).join("");
   const drawn = charts.map(chart).join("");
-  return `<h2>Curves, means over seeds</h2><p class="legend arms">${legend}</p><div class="charts">${drawn}</div>`;
+  return `<h2>Curves, means over seeds</h2><p class="legend">${legend}</p><div class="charts">${drawn}</div>`;
 }
 
 /** Means at the steps that any of the curves has. */
@@ -123,13 +124,4 @@ function meanCurve(curvesOfSeeds: readonly (readonly (readonly [number, number])
   const at = new Map<number, number[]>();
   for (const [step, value] of curvesOfSeeds.flat()) at.set(step, [...(at.get(step) ?? []), value]);
   return [...at].sort(([a], [b]) => a - b).map(([step, values]) => [step, spreadOf(values)!.mean]);
-}
-
-/** One color an arm, spread over the circle of hues by the golden angle, so that neighbors differ. */
-function armStyle(arms: readonly ArmName[]): string {
-  const rules = arms.map((_, i) => {
-    const color = `hsl(${Math.round((210 + 137.5 * i) % 360)} 65% 50%)`;
-    return `polyline.run${i} { stroke: ${color}; } circle.run${i} { fill: ${color}; } span.run${i} { color: ${color}; }`;
-  });
-  return `${rules.join("\n")}\n.legend.arms { flex-wrap: wrap; } .wide { overflow-x: auto; } .newest { flex-wrap: wrap; }\n`;
 }
