@@ -13,7 +13,7 @@ import { type Progress, silent } from "../support/progress.ts";
 import { VERSION } from "../support/version.ts";
 import { comparisonsOf } from "./comparisons.ts";
 import { type Criterion, LOG_FIGURES, logFigures } from "./figures.ts";
-import { sideBySide } from "./pictures.ts";
+import { picturedRuns, sideBySide } from "./pictures.ts";
 import { type AblationResults, html, markdown } from "./report.ts";
 import { type AblationPlan, expectSameSettings, type PlannedRun, runsOf, scoredSteps } from "./runs.ts";
 import { columnsOf, type Judges, openJudges, scoresOf, valuesOf } from "./score.ts";
@@ -214,7 +214,7 @@ async function conclude(
 ): Promise<{ files: AblationFiles; failed: readonly FailedRun[] }> {
   const files = { ...writeTables(plan, results), report: join(plan.out, "report.html") };
   const { runs, part } = results;
-  const shown = plan.arms.flatMap((arm) => runs.find((run) => run.arm === arm) ?? []);
+  const shown = picturedRuns(plan.arms, runs);
   const pictures = await sideBySide(shown, heldOutPart(dataset, part ?? "selection"));
   const failed = [...results.failed, ...pictures.failed];
   if (pictures.failed.length > 0) {

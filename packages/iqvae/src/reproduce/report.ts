@@ -8,6 +8,7 @@ import type { Stage } from "../support/trainer.ts";
 import { VERSION } from "../support/version.ts";
 import { ARMS } from "./arms.ts";
 import { type Criterion, curveOf } from "./figures.ts";
+import { picturedRuns, seedOf } from "./pictures.ts";
 import type { AblationPlan, PlannedRun } from "./runs.ts";
 import { type ComparisonSummary, type ScoredRun, spreadOf } from "./summary.ts";
 import { htmlTable, markdownTable, tripleTables } from "./tables.ts";
@@ -57,7 +58,7 @@ export function html(results: AblationResults, pictures: Uint8Array | undefined)
     ...NOTES.map((note) => `<p class="soft">${escapeHtml(note)}</p>`),
     ...failed.map(({ run, error }) => `<p><b>${escapeHtml(run.path)} failed:</b> ${escapeHtml(error.message)}</p>`),
     ...comparisons.map((one) => `<h2>${escapeHtml(titleOf(one))}</h2>${htmlTable(one, figures)}`),
-    pictures === undefined ? "" : sideBySideSection(pictures, runs),
+    pictures === undefined ? "" : sideBySideSection(pictures, picturedRuns(plan.arms, runs)),
     curves(plan, runs),
     `<h2>Settings</h2>${table([...settings(plan), ["iqvae", VERSION]])}`,
   ];
@@ -93,7 +94,9 @@ function settings({ task, budget, out }: AblationPlan): [string, string][] {
 }
 
 function sideBySideSection(png: Uint8Array, runs: readonly PlannedRun[]): string {
-  const caption = `Held-out conditions, two columns each; what the arms draw for them, seed ${runs[0]?.seed}.`;
+  const seed = seedOf(runs);
+  const ofSeed = seed === undefined ? "each with a seed of its own" : `seed ${seed}`;
+  const caption = `Held-out conditions, two columns each; what the arms draw for them, ${ofSeed}.`;
   return (
     `<h2>Samples side by side</h2><figure class="picture"><figcaption>${caption}</figcaption>` +
     `${embeddedPng(png, "Samples of all arms for the same conditions")}</figure>`

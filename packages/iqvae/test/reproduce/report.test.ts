@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
-import { ARM_NAMES } from "../../src/reproduce/arms.ts";
+import { ARM_NAMES, type ArmName } from "../../src/reproduce/arms.ts";
+import { picturedRuns, seedOf } from "../../src/reproduce/pictures.ts";
 import { type AblationResults, html, markdown } from "../../src/reproduce/report.ts";
+import type { PlannedRun } from "../../src/reproduce/runs.ts";
 
 test("the tables say what they were made with", () => {
   const made = (budget: AblationResults["plan"]["budget"], part: AblationResults["part"] = "report") => {
@@ -52,4 +54,16 @@ test("names and figures of all arms can be read, on light and dark", () => {
   }
   const swatches = [...page.matchAll(/span\.run\d+::before, th\.run\d+::before \{ background: ([^;]+);/g)];
   expect(new Set(swatches.map(([, color]) => color)).size).toBe(ARM_NAMES.length);
+});
+
+test("arms are shown by runs of one seed where there is one, else the seeds are said", () => {
+  const run = (arm: ArmName, seed: number) => ({ arm, seed }) as PlannedRun;
+  const of = (...runs: PlannedRun[]) => {
+    const shown = picturedRuns(["none", "paired", "within"], runs);
+    return [shown.map(({ arm, seed }) => `${arm} ${seed}`), seedOf(shown)];
+  };
+  const both = [run("none", 1), run("none", 2), run("within", 2), run("within", 3)];
+  expect(of(...both)).toEqual([["none 2", "within 2"], 2]);
+  expect(of(run("none", 1), run("within", 2))).toEqual([["none 1", "within 2"], undefined]);
+  expect(of()).toEqual([[], undefined]);
 });
