@@ -103,7 +103,7 @@ test("a model that still comes is left when another is chosen", async () => {
   site.instead.set("/models/words/model.json", () => "no answer");
   await visit.page.click("[data-model=words]");
   // It may be kept here, and then nothing is downloaded.
-  expect(await visit.page.textContent("#loading")).toBe("Loading words");
+  expect(await visit.page.textContent("#loading [aria-hidden=true]")).toBe("Loading words");
   site.instead.delete("/models/words/model.json");
   site.instead.set("/models/words/model.safetensors", (response) => response.writeHead(200).write("begun"));
   await visit.page.click("[data-model=words]");
