@@ -128,6 +128,8 @@ function listener(fetch: Parameters<typeof getRequestListener>[0]): RequestListe
   return getRequestListener(fetch, {
     // For clients of HTTP/1.0, which may name no host. Browsers always do, whatever page asks.
     hostname: "localhost",
+    // The Request and Response of a program that serves beside its own work are its own.
+    overrideGlobalObjects: false,
     errorHandler: (error) => problemOf(error instanceof RequestError ? unreadable(error) : error).response(),
   });
 }

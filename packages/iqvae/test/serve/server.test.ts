@@ -40,6 +40,14 @@ const figure = async (name: string) => {
     .at(-1);
 };
 
+test("a program that serves keeps the Request and Response that it had", async () => {
+  const before = [Request, Response];
+  await serve();
+  expect((await health())[0]).toBe(200);
+  expect([Request, Response]).toEqual(before);
+  expect(Object.getOwnPropertyDescriptor(globalThis, "Response")?.writable).not.toBe(false);
+});
+
 test("when too many wait, it says when to come back", async () => {
   await serve({ limits: { queue: 3, batch: 1 } });
   const all = [1, 3].map((samples) => post(server, { condition: EXAMPLE, samples }));
