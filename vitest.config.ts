@@ -11,10 +11,11 @@ const setup = "packages/torch/test/setup";
 const include = ["packages/*/test/**/*.test.ts", "apps/*/test/**/*.test.ts"];
 
 /**
- * A file that says one of these words gets a process of its own: it exchanges modules, or changes what nobody can put back. The others
- * share one for each worker, and the modules in it: to start one, and to load libtorch and the modules, takes longer than many files do.
+ * A file that says one of these words gets a process of its own: it exchanges modules, changes what nobody can put back, or counts what
+ * the garbage of others would blur. The others share one for each worker, and the modules in it: to start one, and to load libtorch and
+ * the modules, takes longer than many files do.
  */
-const OF_THE_PROCESS = /\bvi\.(mock|hoisted)|memoryUsage|loadLibrary|initProcessGroup/;
+const OF_THE_PROCESS = /\bvi\.(mock|hoisted)|liveTensors|contract\.ts|memoryUsage|loadLibrary|initProcessGroup/;
 const alone = ["packages", "apps"]
   .flatMap((folder) =>
     readdirSync(join(root, folder)).flatMap((name) => {

@@ -2,7 +2,7 @@ import { getEventListeners } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { DisposedError, ModelError } from "../src/errors.ts";
 import { type Frame, ImageGenerator } from "../src/generator.ts";
 import { WorkerGenerator } from "../src/worker/client.ts";
@@ -74,6 +74,8 @@ test("streams what it was given, and many requests take one listener of their si
 });
 
 test("where there are no workers as browsers have them, it says what to do", async () => {
+  vi.stubGlobal("Worker", undefined); // ONNX Runtime makes one in Node.js.
+  onTestFinished(() => void vi.unstubAllGlobals());
   await expect(WorkerGenerator.load(folder)).rejects.toThrow(/none here.*; hand in `worker`, or use ImageGenerator$/);
 });
 

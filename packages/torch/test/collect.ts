@@ -5,9 +5,9 @@ import { runInNewContext } from "node:vm";
 setFlagsFromString("--expose-gc");
 const gc = runInNewContext("gc") as () => void;
 
-/** Collects garbage and lets finalizers run, until `done` or for so many rounds of a fiftieth of a second. */
-export async function collectUntil(done: () => boolean, rounds = 100): Promise<void> {
-  for (let round = 0; round < rounds && !done(); round++) {
+/** Collects garbage and lets finalizers run, until `done` or for two seconds. */
+export async function collectUntil(done: () => boolean): Promise<void> {
+  for (let round = 0; round < 100 && !done(); round++) {
     gc();
     await setTimeout(20);
   }

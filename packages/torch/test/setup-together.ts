@@ -1,7 +1,5 @@
-import { readFileSync } from "node:fs";
-import { afterAll, expect, vi } from "vitest";
+import { afterAll, vi } from "vitest";
 import { getNumThreads, setDefaultDevice, setNumThreads, torchVersion, tuneProcess } from "../src/index.ts";
-import { collectUntil } from "./collect.ts";
 import "./equal-bytes.ts";
 
 // As programs do: without it malloc gives large blocks back after every step.
@@ -19,9 +17,3 @@ afterAll(() => {
   for (const name of Object.keys(process.env)) if (!(name in before.environment)) delete process.env[name];
   Object.assign(process.env, before.environment);
 });
-
-// Tensors that the files before forgot are not collected between two counts.
-const { testPath } = expect.getState();
-if (testPath !== undefined && /\bliveTensors\b|contract\.ts/.test(readFileSync(testPath, "utf8"))) {
-  await collectUntil(() => false, 3);
-}
