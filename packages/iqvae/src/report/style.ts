@@ -1,7 +1,7 @@
 /** The style sheet of a report: light or dark as the reader's system is. */
 export const STYLE = `
 :root { color-scheme: light dark; --ground: #fbfbfa; --card: #ffffff; --ink: #1d2129; --soft: #667085; --line: #e4e7ec;
-  --train: #3563c9; --validation: #d96a0b; }
+  --train: #3563c9; --validation: #b45309; }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #14161a; --card: #1d2026; --ink: #e8eaee; --soft: #98a1b0; --line: #30353f;
     --train: #82a9ff; --validation: #ffa25c; }

@@ -46,10 +46,14 @@ test("names and figures of all arms can be read, on light and dark", () => {
   );
   expect(ofRuns.length).toBeGreaterThan(0);
   for (const theme of themes) {
-    for (const color of ofRuns) {
-      const text = theme.get(/^var\((--\w+)\)$/.exec(color)?.[1] ?? "") ?? color;
-      for (const ground of ["--card", "--ground"])
+    for (const ground of ["--card", "--ground"]) {
+      for (const color of ofRuns) {
+        const text = theme.get(/^var\((--\w+)\)$/.exec(color)?.[1] ?? "") ?? color;
         expect(contrast(text, theme.get(ground)!), `${color} on ${ground}`).toBeGreaterThan(7);
+      }
+      // What text of every report is set in.
+      for (const color of ["--ink", "--soft", "--train", "--validation"])
+        expect(contrast(theme.get(color)!, theme.get(ground)!), `${color} on ${ground}`).toBeGreaterThan(4.5);
     }
   }
   const swatches = [...page.matchAll(/span\.run\d+::before, th\.run\d+::before \{ background: ([^;]+);/g)];
