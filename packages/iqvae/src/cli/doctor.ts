@@ -58,29 +58,10 @@ function timeGroup(device: string): Finding[] {
 }
 
 function examine(): Finding[] {
-  const { name, bfloat16 } = processor();
-  const { compiler, instructionSet } = kernelBuild();
-  const libraries = loadedLibraries(); // those of libtorch, too, which the line above has loaded
-  const cuda = cudaDeviceCount();
   return [
     ["iqvae", VERSION],
     ["node", `${process.versions.node} (${process.platform} ${process.arch})`],
-    ["libtorch", `${torchVersion()} (${sourceOf(libraries)})`],
-    ["native addon", libraries.find((path) => basename(path) === "torch.node") ?? "unknown"],
-    ["kernels", `${instructionSet} instructions, compiled by ${compiler}`],
-    ["kernels of iqvae", attempt(kernelLibrary, "missing, so nothing can be trained")],
-    ["BLAS", blasOf(libraries)],
-    ["threads", String(getNumThreads())],
-    ["processor", name],
-    [
-      "bfloat16",
-      bfloat16.length > 0
-        ? `fast (${bfloat16.join(", ")})`
-        : cuda > 0
-          ? "on the GPU"
-          : "no instructions for it: float32",
-    ],
-    ["devices", ["cpu", ...Array.from({ length: cuda }, (_, i) => `cuda:${i}`)].join(", ")],
+    ...engineFindings(),
     ["data caches", attempt(() => cachesIn(cacheFolder()))],
     ["data sets", attempt(() => missingData() ?? "all that come with packages")],
     ...listed("data package", () => dataPackages(cacheFolder()).map(packageInWords)),
@@ -91,6 +72,33 @@ function examine(): Finding[] {
     ),
     ...(Object.keys(PACKAGED_NETWORKS) as PackagedName[]).flatMap(networkFindings),
   ];
+}
+
+/** What computes, or why nothing does. */
+function engineFindings(): Finding[] {
+  const { name, bfloat16 } = processor();
+  try {
+    const { compiler, instructionSet } = kernelBuild();
+    const libraries = loadedLibraries(); // those of libtorch, too, which the line above has loaded
+    const cuda = cudaDeviceCount();
+    const without = cuda > 0 ? "on the GPU" : "no instructions for it: float32";
+    return [
+      ["libtorch", `${torchVersion()} (${sourceOf(libraries)})`],
+      ["native addon", libraries.find((path) => basename(path) === "torch.node") ?? "unknown"],
+      ["kernels", `${instructionSet} instructions, compiled by ${compiler}`],
+      ["kernels of iqvae", attempt(kernelLibrary, "missing, so nothing can be trained")],
+      ["BLAS", blasOf(libraries)],
+      ["threads", String(getNumThreads())],
+      ["processor", name],
+      ["bfloat16", bfloat16.length > 0 ? `fast (${bfloat16.join(", ")})` : without],
+      ["devices", ["cpu", ...Array.from({ length: cuda }, (_, i) => `cuda:${i}`)].join(", ")],
+    ];
+  } catch (error) {
+    return [
+      ["native addon", `missing, so only exported models draw: ${(error as Error).message}`],
+      ["processor", name],
+    ];
+  }
 }
 
 /** What `find` gives. What goes wrong is a finding too, and the others matter all the more. */

@@ -26,3 +26,11 @@ test("without kernels no training begins, and doctor says so", async () => {
   expect(trained.err).toMatch(new RegExp(`iqvae/build/${name}; run \`npm run setup\``));
   expect((await run("doctor")).out).toMatch(new RegExp(`kernels of iqvae +missing.*iqvae/build/${name}`));
 });
+
+test("without the addon doctor says so, beside all else", async () => {
+  const { code, out, err } = await workspace.startBy([process.execPath], ["doctor"], { LIBTORCH: "/nowhere" }).ended;
+  expect([code, err]).toEqual([0, ""]);
+  expect(out).toMatch(/^native addon +missing.* for LIBTORCH=\/nowhere; run `npm run setup`$/m);
+  for (const what of ["node", "processor", "data caches", "data sets", "data license", "network"])
+    expect(out).toMatch(new RegExp(`^${what} +(?!.*cannot be told)\\S`, "m"));
+});
