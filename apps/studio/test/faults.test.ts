@@ -174,7 +174,8 @@ test("a model whose weights found no room is not said to work offline", async ()
   visit = await Visit.begin(browser);
   await visit.open(site.url);
   const card = "models/pose/README.md";
-  await visit.page.waitForFunction(async (path) => (await caches.match(path)) !== undefined, card);
+  const isKept = () => visit.page.evaluate(async (path) => (await caches.match(path)) !== undefined, card);
+  await expect.poll(isKept, { timeout: 60_000 }).toBe(true);
   await visit.page.waitForTimeout(100);
   expect(await visit.page.textContent("#offline")).toBe("");
 });
