@@ -294,7 +294,8 @@ test("a damaged cache file is drawn anew, and says so", async () => {
   const { dataset } = await importOf(ask);
   dataset.close();
   const file = readdirSync(cacheDir).find((name) => name.endsWith(".pairs"))!;
-  appendFileSync(join(cacheDir, file), "x");
+  // Longer than the tail, and no length that a file could have.
+  appendFileSync(join(cacheDir, file), Buffer.alloc(64, 0xff));
   const { dataset: again, said } = await importOf(ask);
   expect(said[0]).toMatch(/cannot be used: it is cut off, or its end is damaged/);
   expect(pairsOf(again)).toEqual(
