@@ -1,4 +1,4 @@
-import { autocast, Generator, grad, liveTensors, noGrad, scope, tensor } from "@iqvae/torch";
+import { autocast, Generator, grad, liveTensors, noGrad, scope, type Tensor, tensor } from "@iqvae/torch";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Estimator } from "../../src/regularizer/estimator.ts";
@@ -30,6 +30,13 @@ export interface Promises {
 }
 
 const seeds = fc.integer({ min: 1, max: 1_000_000 });
+
+/** The gradient by finite differences. Where a value has a kink within a step, as sorted values have, the case is left out. */
+function slopes(f: (z: Tensor) => number, z: Tensor): Tensor {
+  const [whole, half] = [1e-5, 5e-6].map((step) => numericalGradient(f, z, step)) as [Tensor, Tensor];
+  fc.pre(relativeError(half, whole) < 1e-6);
+  return whole;
+}
 
 /** Checks that hold for every estimator. */
 export function estimatorContract(estimator: Estimator, promises: Promises): void {
@@ -111,13 +118,13 @@ export function estimatorContract(estimator: Estimator, promises: Promises): voi
         expect(
           relativeError(
             gradX,
-            numericalGradient((z) => estimateOf(estimator, z, c), x),
+            slopes((z) => estimateOf(estimator, z, c), x),
           ),
         ).toBeLessThan(1e-5);
         expect(
           relativeError(
             gradC,
-            numericalGradient((z) => estimateOf(estimator, x, z), c),
+            slopes((z) => estimateOf(estimator, x, z), c),
           ),
         ).toBeLessThan(1e-5);
       }, 5),
