@@ -77,29 +77,31 @@ function examine(): Finding[] {
 /** What computes, or why nothing does. */
 function engineFindings(): Finding[] {
   const { name, bfloat16 } = processor();
-  try {
-    const { compiler, instructionSet } = kernelBuild();
-    const libraries = loadedLibraries(); // those of libtorch, too, which the line above has loaded
-    const cuda = cudaDeviceCount();
-    const without = cuda > 0 ? "on the GPU" : "no instructions for it: float32";
+  const version = attempt(torchVersion, MISSING);
+  if (version.startsWith(MISSING))
     return [
-      ["libtorch", `${torchVersion()} (${sourceOf(libraries)})`],
-      ["native addon", libraries.find((path) => basename(path) === "torch.node") ?? "unknown"],
-      ["kernels", `${instructionSet} instructions, compiled by ${compiler}`],
-      ["kernels of iqvae", attempt(kernelLibrary, "missing, so nothing can be trained")],
-      ["BLAS", blasOf(libraries)],
-      ["threads", String(getNumThreads())],
-      ["processor", name],
-      ["bfloat16", bfloat16.length > 0 ? `fast (${bfloat16.join(", ")})` : without],
-      ["devices", ["cpu", ...Array.from({ length: cuda }, (_, i) => `cuda:${i}`)].join(", ")],
-    ];
-  } catch (error) {
-    return [
-      ["native addon", `missing, so only exported models draw: ${(error as Error).message}`],
+      ["native addon", version],
       ["processor", name],
     ];
-  }
+  const libraries = loadedLibraries(); // those of libtorch, too, which the line above has loaded
+  const { compiler, instructionSet } = kernelBuild();
+  const cuda = cudaDeviceCount();
+  const without = cuda > 0 ? "on the GPU" : "no instructions for it: float32";
+  return [
+    ["libtorch", `${version} (${sourceOf(libraries)})`],
+    ["native addon", libraries.find((path) => basename(path) === "torch.node") ?? "unknown"],
+    ["kernels", `${instructionSet} instructions, compiled by ${compiler}`],
+    ["kernels of iqvae", attempt(kernelLibrary, "missing, so nothing can be trained")],
+    ["BLAS", blasOf(libraries)],
+    ["threads", String(getNumThreads())],
+    ["processor", name],
+    ["bfloat16", bfloat16.length > 0 ? `fast (${bfloat16.join(", ")})` : without],
+    ["devices", ["cpu", ...Array.from({ length: cuda }, (_, i) => `cuda:${i}`)].join(", ")],
+  ];
 }
+
+/** What is said of the addon that cannot be loaded. */
+const MISSING = "missing, so only exported models draw";
 
 /** What `find` gives. What goes wrong is a finding too, and the others matter all the more. */
 function attempt(find: () => string, consequence = "cannot be told"): string {

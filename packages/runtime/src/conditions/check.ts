@@ -8,6 +8,7 @@ export function checkBytes(kind: string, sample: Uint8Array, shape: readonly num
       `a condition of kind "${kind}" is ${length} bytes [${shape.join(", ")}], but ${sample.length} came. ` +
         "Take them from a batch of the data set, or read them with readCondition.",
     );
+  if (sample instanceof Uint8Array) return;
   // JavaScript may hand in any list of numbers, of which fractions and signs would be lost unnoticed.
   for (let i = 0; i < length; i++) {
     const byte = sample[i]!;
