@@ -63,7 +63,8 @@ export function checkWork({ model, condition, source }: Kept, bundle: Bundle): v
     if (condition !== undefined) plainCondition(bundle.condition, bundle.size).check(condition);
     if (fitting(source, bundle) !== source) throw new Error("the part to redraw is of another grid or codebook");
   } catch (error) {
-    throw new Error(`This is work on another version of the model "${model}": ${(error as Error).message}`);
+    const reason = (error as Error).message.replace(/\.$/, "");
+    throw new Error(`This is work on another version of the model "${model}" (${reason}); open it where that one is.`);
   }
 }
 

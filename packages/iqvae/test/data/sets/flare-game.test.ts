@@ -65,7 +65,7 @@ describe("the package of heroes", () => {
     const messages: string[] = [];
     const fetched = flareGame(cache, true, (message) => messages.push(message));
     await expect(fetched).rejects.toThrow(
-      /^IQVAE_FLARE_GAME can name a folder.* could not be fetched .* its file has the SHA-256 .* was altered/,
+      / could not be fetched .* its file has the SHA-256 .* was altered.*\n.*unpack it, and name .* IQVAE_FLARE_GAME\.$/,
     );
     expect(messages[0]).toBe("The data set heroes needs flare-game 1.14-1, 123 MB.");
     expect(calls()).toEqual(["download flare-game=1.14-1"]);

@@ -72,8 +72,9 @@ export async function flareGame(
   } catch (error) {
     if (!(error instanceof PackageError)) throw error;
     // Other releases of Debian and Ubuntu may have another edition.
-    const way = `${HERO_VARIABLE} can name a folder that any edition of flare-game was unpacked into, but is not set.`;
-    throw new PackageError(`${way} ${error.message}`, { cause: error });
+    const way = `Any other edition of flare-game will do, too: unpack it, and name the folder in ${HERO_VARIABLE}.`;
+    // A line of its own: the one before may end in a command.
+    throw new PackageError(`${error.message}\n${way}`, { cause: error });
   }
 }
 
