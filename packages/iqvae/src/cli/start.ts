@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { ModelError } from "@iqvae/runtime";
 import { checkWritable, replaceFile, setNumThreads } from "@iqvae/torch";
 import { Command } from "commander";
-import { type Config, loadConfig, withSettings } from "../config/index.ts";
+import { type Config, loadConfig, PRESET_NAMES, withSettings } from "../config/index.ts";
 import { spreadRows } from "../data/index.ts";
 import { report } from "../report/report.ts";
 import { isExported } from "../run/exported.ts";
@@ -19,7 +19,7 @@ import { chooseProcesses } from "./choose-processes.ts";
 import { consoleProgress } from "./console.ts";
 import { fitted, stepSeconds } from "./fit-to-machine.ts";
 import { runLocally } from "./local-processes.ts";
-import { collect, optionsOf, THREADS, threads } from "./options.ts";
+import { collect, oneOf, optionsOf, THREADS, threads } from "./options.ts";
 import { sampleExported } from "./sample-exported.ts";
 import { PORT, page } from "./serve.ts";
 import { shipped } from "./shipped.ts";
@@ -41,7 +41,7 @@ export function startCommand(): Command {
     .description(
       "train a small model if there is none yet, draw samples, and open them in the studio when in a terminal",
     )
-    .option("--preset <name>", "the preset to train", USUAL)
+    .option("--preset <name>", "the preset to train (files: iqvae train)", oneOf(PRESET_NAMES), USUAL)
     .option("--set <key=value>", "another value for a new run; may be repeated", collect(String))
     .option(...THREADS, threads)
     .action(async (_: unknown, command: Command) => {

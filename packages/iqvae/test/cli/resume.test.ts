@@ -66,6 +66,14 @@ describe("start", () => {
     );
   });
 
+  test("takes presets alone: a file would name a folder of runs that no run can have", async () => {
+    const { code, err } = await workspace.command("start", "--preset", "my/config.json");
+    expect(code).toBe(1);
+    expect(err).toContain("my/config.json");
+    expect(err).toContain("tiny");
+    expect(existsSync(workspace.at("runs/my"))).toBe(false);
+  });
+
   test("goes on with an unfinished run", async () => {
     const path = workspace.at("runs/start");
     cpSync(workspace.at("runs/tiny"), path, { recursive: true });
