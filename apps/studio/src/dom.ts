@@ -27,6 +27,19 @@ export function byId<E extends HTMLElement>(id: string, kind: new () => E): E {
   throw new Error(`the page has no ${kind.name} with the id "${id}"`);
 }
 
+/**
+ * For a part of the page that is about to be made anew: its focus, which goes to what has the same title then.
+ *
+ * @returns gives it back, unless something else has it by then
+ */
+export function keepFocus(part: HTMLElement): () => void {
+  const title = part.contains(document.activeElement) ? document.activeElement!.getAttribute("title") : null;
+  return () => {
+    if (title === null || document.activeElement !== document.body) return;
+    part.querySelector<HTMLElement>(`[title="${CSS.escape(title)}"]`)?.focus({ preventScroll: true });
+  };
+}
+
 /** RGB bytes `[side, side, 3]` into a canvas, which takes their size. */
 export function showPixels(canvas: HTMLCanvasElement, rgb: Uint8Array, side: number): void {
   if (canvas.width !== side || canvas.height !== side) {

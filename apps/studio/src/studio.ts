@@ -1,7 +1,7 @@
 import { type ModelError, WorkerGenerator } from "@iqvae/runtime";
 import { showCard } from "./about.ts";
 import { act } from "./buttons.ts";
-import { byId, h } from "./dom.ts";
+import { byId, h, keepFocus } from "./dom.ts";
 import { icon } from "./icons.ts";
 import { dropLink, isLink, workOf } from "./keep/link.ts";
 import { kept, lastModel } from "./keep/store.ts";
@@ -93,6 +93,7 @@ export class Studio {
     }
     const before = this.#bench;
     this.#bench = undefined;
+    const giveFocusBack = keepFocus(byId("main", HTMLElement));
     byId("main", HTMLElement).inert = true;
     const progress = this.#progress(place);
     let generator: WorkerGenerator | undefined;
@@ -105,6 +106,7 @@ export class Studio {
       this.#fault(undefined);
       this.#furnish(generator, { place, given, kept: last });
       byId("main", HTMLElement).inert = false;
+      giveFocusBack();
       byId("loading", HTMLElement).replaceChildren();
     } catch (error) {
       // It has no bench that would give its memory back.

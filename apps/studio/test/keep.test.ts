@@ -271,9 +271,11 @@ test("a file of settings is opened again; what is none is named", async () => {
   await visit.page.press("#seed", "Enter");
   await visit.drawn();
   const input = "[aria-label='Open such a file'][type=file]";
+  await visit.page.focus("button[title='Open such a file']");
   await visit.page.setInputFiles(input, { name, mimeType: "application/json", buffer: bytes });
   await visit.page.waitForFunction(() => document.querySelector<HTMLInputElement>("#seed")?.value === "1");
   await visit.drawn();
+  expect(await visit.page.evaluate(() => document.activeElement?.getAttribute("title"))).toBe("Open such a file");
   expect(await visit.work()).toEqual(work);
   expect(await visit.pictures()).toEqual(pictures);
   await visit.page.setInputFiles(input, { name, mimeType: "application/json", buffer: Buffer.from('{"format": 7}') });
