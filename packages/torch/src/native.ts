@@ -90,7 +90,6 @@ export interface Native {
     size: number,
     prefix: string,
     timeoutMs: number,
-    host: string,
     nccl: boolean,
   ): void;
   leaveGroup(): void;

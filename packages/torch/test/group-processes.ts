@@ -39,10 +39,15 @@ export async function runGroup(
   );
 }
 
-/** Runs one process to its end. */
-export function runOne(script: readonly string[], env: Record<string, string | undefined>): Promise<Ended> {
+/** Runs one process to its end. @param by the beginning of its command line, of a program that runs the rest */
+export function runOne(
+  script: readonly string[],
+  env: Record<string, string | undefined>,
+  by: readonly string[] = [],
+): Promise<Ended> {
   return new Promise((done, fail) => {
-    const child = spawn(process.execPath, script, {
+    const [command, ...args] = [...by, process.execPath, ...script];
+    const child = spawn(command!, args, {
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -2,10 +2,13 @@
 //
 // The build defines HAS_C10D where the library that was found has c10d with Gloo, and HAS_NCCL where it has NCCL and its headers are there.
 #include "distributed/group.h"
+#include "distributed/route.h"
 #include "state.h"
 
 #include <chrono>
 #include <cstdlib>
+#include <future>
+#include <thread>
 
 namespace distributed {
 
@@ -57,16 +60,58 @@ using namespace distributed;
 
 #ifdef HAS_C10D
 
-std::shared_ptr<::gloo::transport::Device> gloo_device(const std::string& host) {
+std::shared_ptr<::gloo::transport::Device> gloo_device(const std::string& address) {
   const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
   if (interface != nullptr && *interface != '\0') return c10d::ProcessGroupGloo::createDeviceForInterface(interface);
-  return host.empty() ? c10d::ProcessGroupGloo::createDefaultDevice() : c10d::ProcessGroupGloo::createDeviceForHostname(host);
+  return c10d::ProcessGroupGloo::createDeviceForHostname(address);
+}
+
+constexpr const char* kFailed = "failed";
+constexpr const char* kUnconnected = "ranks connecting to each other: ";
+
+// Why another rank could not connect; empty while none has failed.
+std::string failure_of_others(c10d::Store& store) {
+  try {
+    return store.check({kFailed}) ? "another rank has failed: " + text_of(store.get(kFailed)) : "";
+  } catch (const std::exception&) {
+    return "rank 0 has failed, and its store with it";
+  }
+}
+
+void tell_others(c10d::Store& store, const std::string& reason) {
+  try {
+    store.set(kFailed, bytes_of(reason));
+  } catch (const std::exception&) {  // Rank 0 has left, which tells them as well.
+  }
+}
+
+// Where one cannot connect, Gloo waits five times as long as it was told, and nobody tells the others: so it connects on a thread of its own,
+// while this one looks at the clock and the store. A thread that is given up stays until the process ends.
+c10::intrusive_ptr<Backend> connect_gloo(c10d::Store& store, std::chrono::milliseconds timeout,
+                                         std::packaged_task<c10::intrusive_ptr<Backend>()> connect) {
+  auto made = connect.get_future();
+  std::thread(std::move(connect)).detach();
+  const auto end = std::chrono::steady_clock::now() + timeout;
+  while (made.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
+    TORCH_CHECK(std::chrono::steady_clock::now() < end, kUnconnected, "timed out");
+    const std::string failure = failure_of_others(store);
+    TORCH_CHECK(failure.empty(), kUnconnected, failure);
+  }
+  std::string reason;
+  try {
+    return made.get();
+  } catch (const c10::Error& error) {
+    reason = error.what_without_backtrace();
+  } catch (const std::exception& error) {
+    reason = error.what();
+  }
+  tell_others(store, reason);
+  TORCH_CHECK(false, kUnconnected, reason);
 }
 
 #endif
 
-// joinGroup(address, port, rank, size, prefix, timeout in ms, host, nccl): blocks until all ranks are there. Rank 0 hosts the store.
-// `host` names the network that Gloo listens on; empty is that of this machine's name.
+// joinGroup(address, port, rank, size, prefix, timeout in ms, nccl): blocks until all ranks are there. Rank 0 hosts the store.
 napi_value join_group(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, [&]() -> napi_value {
@@ -83,11 +128,15 @@ napi_value join_group(napi_env env, napi_callback_info info) {
     options.numWorkers = made->size;
     options.timeout = timeout;
     made->store = c10::make_intrusive<c10d::PrefixStore>(prefix, c10::make_intrusive<c10d::TCPStore>(address, options));
-    auto gloo = c10d::ProcessGroupGloo::Options::create(timeout);
-    gloo->threads = 1;  // whoever calls waits
-    gloo->devices.push_back(gloo_device(read_string(env, call.values[6])));
-    made->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", made->store), made->rank, made->size, gloo);
-    if (read_bool(env, call.values[7], "whether to use NCCL")) {
+    const auto device = gloo_device(own_address(*made->store, address, made->rank, made->size));
+    std::packaged_task<c10::intrusive_ptr<Backend>()> connect([store = made->store, rank = made->rank, size = made->size, timeout, device] {
+      auto gloo = c10d::ProcessGroupGloo::Options::create(timeout);
+      gloo->threads = 1;  // whoever calls waits
+      gloo->devices.push_back(device);
+      return c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", store), rank, size, gloo);
+    });
+    made->gloo = connect_gloo(*made->store, timeout, std::move(connect));
+    if (read_bool(env, call.values[6], "whether to use NCCL")) {
 #ifdef HAS_NCCL
       auto nccl = c10d::ProcessGroupNCCL::Options::create();
       nccl->timeout = timeout;
@@ -120,8 +169,7 @@ napi_value store_set(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, [&]() -> napi_value {
 #ifdef HAS_C10D
-    const std::string text = read_string(env, call.values[1]);
-    group("storeSet").store->set(read_string(env, call.values[0]), std::vector<uint8_t>(text.begin(), text.end()));
+    group("storeSet").store->set(read_string(env, call.values[0]), bytes_of(read_string(env, call.values[1])));
     return nullptr;
 #else
     absent();
@@ -136,8 +184,7 @@ napi_value store_get(napi_env env, napi_callback_info info) {
     const std::string key = read_string(env, call.values[0]);
     c10d::Store& store = *group("storeGet").store;
     if (!store.check({key})) return nullptr;
-    const std::vector<uint8_t> found = store.get(key);
-    return make_string(env, std::string(found.begin(), found.end()));
+    return make_string(env, text_of(store.get(key)));
 #else
     absent();
 #endif

@@ -17,6 +17,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <torch/version.h>
 
+#include <string>
 #include <vector>
 #endif
 
@@ -50,6 +51,10 @@ Backend& backend_of(Group& group, const at::Tensor& tensor);
 
 // Waits for all. @throws what the first of those that failed has thrown
 void finish(std::vector<Work>& works);
+
+// As stores keep it.
+inline std::vector<uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
+inline std::string text_of(const std::vector<uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
 
 // A number from 1 to 8191 for a list of numbers: a thousand times that is still a whole number in float32.
 class Signature {

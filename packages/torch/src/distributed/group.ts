@@ -37,7 +37,7 @@ let broken: string | undefined;
  * are there. Rank 0 hosts the store by which they find each other. A process alone is a group of one, for which nothing is loaded or
  * opened, and whose collectives do nothing.
  *
- * `GLOO_SOCKET_IFNAME` names the network interface that Gloo is to use, as with PyTorch.
+ * `GLOO_SOCKET_IFNAME` names the network interface that Gloo is to use, as with PyTorch; by default it is the one by which rank 0 is reached.
  *
  * @throws RangeError for variables of the launcher that make no sense
  * @throws GroupError when not all come within the time-out, when the port is taken, or when this libtorch has no c10d
@@ -61,9 +61,8 @@ function join(launch: Launch, timeout: number, nccl: boolean): void {
   // Read when libtorch is loaded. What they would say of lost connections is in the errors.
   process.env.GLOG_minloglevel ??= "3";
   process.env.TORCH_CPP_LOG_LEVEL ??= "ERROR";
-  const host = /^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(address) ? address : "";
   try {
-    native.joinGroup(address, port, rank, size, "iqvae", Math.ceil(timeout * 1000), host, nccl);
+    native.joinGroup(address, port, rank, size, "iqvae", Math.ceil(timeout * 1000), nccl);
   } catch (error) {
     const reason = (error as Error).message.trim();
     throw new GroupError(
@@ -79,6 +78,12 @@ function whyNotJoined({ rank, size, address, port }: Launch, timeout: number, re
     return `Port ${port} of ${address} is taken, perhaps by another training: set MASTER_PORT to a free one for all ranks. (${reason})`;
   if (/no c10d|built without NCCL/.test(reason)) return reason;
   const late = isLate(reason);
+  if (reason.startsWith("ranks connecting"))
+    return (
+      `${late ? `Within ${timeout} s the` : "The"} ${size} ranks, which came to ${address}:${port}, could not connect to each other: ` +
+      `is WORLD_SIZE the same for all, and does a firewall let their machines through, at any port? ` +
+      `GLOO_SOCKET_IFNAME names the interface of another network. (${reason})`
+    );
   if (rank > 0 && hasNoStore(reason))
     return `${late ? `Within ${timeout} s no` : "No"} store of rank 0 answered at ${address}:${port}: is rank 0 running, and are MASTER_ADDR and MASTER_PORT those of its machine? (${reason})`;
   return `${late ? `Within ${timeout} s not` : "Not"} all of ${size} ranks came to ${address}:${port}: did one fail before, is WORLD_SIZE right for all, or have two the same rank? Can ${address} be reached? (${reason})`;
