@@ -1,8 +1,12 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { cpus } from "node:os";
 
-/** The instruction sets that multiply matrices of bfloat16, by the names that Linux gives them. */
-const BF16_FLAGS = ["avx512_bf16", "amx_bf16", "bf16"] as const;
+/**
+ * The instruction sets by which libtorch multiplies matrices of bfloat16, by the names that Linux gives them. Not `bf16` of ARM: older
+ * versions of libtorch do not use it, and nothing was measured with newer ones.
+ */
+const BF16_FLAGS = ["avx512_bf16", "amx_bf16"] as const;
 
 export interface Processor {
   readonly name: string;
@@ -10,13 +14,13 @@ export interface Processor {
   readonly bfloat16: readonly string[];
 }
 
-/** What Linux says of the processor; nothing is known of it elsewhere. */
+/** What Linux says of the processor, else Node.js: of ARM's, and on other systems, only that knows the name. */
 export function processor(cpuinfo = "/proc/cpuinfo"): Processor {
   const text = existsSync(cpuinfo) ? readFileSync(cpuinfo, "utf8") : "";
   const field = (pattern: RegExp) => pattern.exec(text)?.[1]?.trim() ?? "";
-  const flags = new Set(field(/^(?:flags|Features)\s*:(.*)$/m).split(/\s+/));
+  const flags = new Set(field(/^flags\s*:(.*)$/m).split(/\s+/));
   return {
-    name: field(/^model name\s*:(.*)$/m) || "unknown",
+    name: field(/^model name\s*:(.*)$/m) || cpus()[0]?.model.trim() || "unknown",
     bfloat16: BF16_FLAGS.filter((flag) => flags.has(flag)),
   };
 }

@@ -1,5 +1,5 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -278,7 +278,9 @@ test("bfloat16 is taken from what the processor says of itself", () => {
   const intel = file("processor : 0\nmodel name\t: Some Xeon\nflags\t\t: fpu avx512f avx512_bf16 amx_bf16\n");
   expect(processor(intel)).toEqual({ name: "Some Xeon", bfloat16: ["avx512_bf16", "amx_bf16"] });
   expect(processor(file("model name : Old\nflags : fpu sse avx512_bf16x\n")).bfloat16).toEqual([]);
-  expect(processor("/nowhere")).toEqual({ name: "unknown", bfloat16: [] });
+  const byNode = { name: cpus()[0]!.model.trim(), bfloat16: [] };
+  expect(processor("/nowhere")).toEqual(byNode);
+  expect(processor(file("CPU implementer : 0x41\nFeatures : fp asimd bf16\n"))).toEqual(byNode);
 });
 
 describe("a configuration file", () => {
