@@ -45,6 +45,13 @@ describe("several processes", () => {
       expect(values).toEqual({
         size,
         refused: expect.stringMatching(/all_reduce_ .*inferenceMode/),
+        // Each is told, and the group goes on.
+        misused: [
+          expect.stringMatching(/^TypeError: allReduce cannot add up booleans: "max" says/),
+          expect.stringMatching(/^TypeError: allReduce: the tensors must be a list .* has an array of 2/),
+          expect.stringMatching(/^OperatorError: .*no overload fits/),
+          expect.stringMatching(/^OperatorError: .*was used after its release/),
+        ],
         sum: [total, 2 * total, 3 * total],
         turned: [total, 3 * total, 2 * total, 4 * total],
         whole: [total - size, size],
@@ -177,6 +184,7 @@ describe("a process alone", () => {
 
   test("is a group of one, whose collectives leave tensors as they are", () => {
     expect(() => allReduce(tensor([1]))).toThrow(/initProcessGroup/);
+    expect(() => initProcessGroup({ timout: 5 } as never)).toThrow(/initProcessGroup has no option.*'timeout'/);
     expect(initProcessGroup({ launch: launchOf({}) })).toMatchObject({ rank: 0, size: 1 });
     expect(() => initProcessGroup()).toThrow(/already/);
     const x = tensor([1.5]);

@@ -1,3 +1,4 @@
+import { expectOptions, tensorsOf } from "../given.ts";
 import { native } from "../native.ts";
 import type { Tensor } from "../tensor.ts";
 import { collective, processGroup } from "./group.ts";
@@ -27,12 +28,13 @@ export class GradientBuckets {
    * @param parameters float32 leaves, the same list on all ranks
    * @param options.bytes about how many bytes a message has; default: 4 MiB on the CPU, else 25
    */
-  constructor(parameters: Iterable<Tensor>, { bytes }: { bytes?: number } = {}) {
+  constructor(parameters: Iterable<Tensor>, options: { bytes?: number } = {}) {
+    expectOptions("GradientBuckets", options, { bytes: 0 });
+    const all = tensorsOf("GradientBuckets: the parameters", parameters).reverse();
     if ((processGroup()?.size ?? 1) === 1) return;
-    const all = [...parameters].reverse();
     const usual = all[0]?.device === "cpu" ? BUCKET_BYTES.cpu : BUCKET_BYTES.others;
     const handles = all.map(({ handle }) => handle);
-    this.#buckets = native.createBuckets(handles, bytes ?? usual);
+    this.#buckets = native.createBuckets(handles, options.bytes ?? usual);
     registry.register(this, this.#buckets, this);
   }
 

@@ -1,3 +1,4 @@
+import { expectOptions, tensorsOf } from "../given.ts";
 import { native } from "../native.ts";
 import { callOperator } from "../ops.ts";
 import { Tensor } from "../tensor.ts";
@@ -43,6 +44,7 @@ let broken: string | undefined;
  * @throws GroupError when not all come within the time-out, when the port is taken, or when this libtorch has no c10d
  */
 export function initProcessGroup(options: ProcessGroupOptions = {}): ProcessGroup {
+  expectOptions("initProcessGroup", options, { launch: null, timeout: 0, nccl: false });
   const { launch = launchOf(), timeout = USUAL_TIMEOUT, nccl = false } = options;
   if (current !== undefined)
     throw new Error("initProcessGroup: this process is in a group already; leave it by destroyProcessGroup()");
@@ -128,23 +130,31 @@ export type Reduction = "sum" | "min" | "max";
  * Replaces tensors by their sum, minimum or maximum over all ranks, in place. All ranks must pass as many, of equal shapes and dtypes, in the
  * same order; so for every collective. On the CPU each value is the same to the bit on all ranks, and whenever it is computed anew.
  *
- * @throws GroupError as every collective: when a rank was lost or did not answer in time. The group is of no use then.
+ * @throws GroupError as every collective: when a rank was lost or did not answer in time. The group is of no use then. TypeError for a sum of
+ *   booleans
  */
 export function allReduce(tensors: Tensor | readonly Tensor[], reduction: Reduction = "sum"): void {
-  collective("allReduce", () => callOperator("group::all_reduce_", listOf(tensors), reduction));
+  const all = listOf("allReduce", tensors);
+  if (reduction === "sum" && all.some(({ dtype }) => dtype === "bool"))
+    throw new TypeError(
+      'allReduce cannot add up booleans: "max" says whether any rank has it, "min" whether all have; x.long() can be counted',
+    );
+  collective("allReduce", () => callOperator("group::all_reduce_", all, reduction));
 }
 
 /**
  * Replaces float32 tensors by their mean over all ranks, in place and in one message; for gradients, see {@link GradientBuckets}. It notices lists of
  * other sizes or memory layouts on other ranks.
  */
-export function allReduceMean(tensors: readonly Tensor[]): void {
-  collective("allReduceMean", ({ size }) => callOperator("group::all_reduce_flat_", tensors, 1 / size));
+export function allReduceMean(tensors: Tensor | readonly Tensor[]): void {
+  const all = listOf("allReduceMean", tensors);
+  collective("allReduceMean", ({ size }) => callOperator("group::all_reduce_flat_", all, 1 / size));
 }
 
 /** Replaces tensors by those of rank `root`, in place. */
 export function broadcast(tensors: Tensor | readonly Tensor[], root = 0): void {
-  collective("broadcast", () => callOperator("group::broadcast_", listOf(tensors), root));
+  const all = listOf("broadcast", tensors);
+  collective("broadcast", () => callOperator("group::broadcast_", all, root));
 }
 
 /** The tensors of all ranks, in their order. They must be of one shape and dtype. */
@@ -161,8 +171,8 @@ export function barrier(): void {
   collective("barrier", () => callOperator("group::barrier"));
 }
 
-const listOf = (tensors: Tensor | readonly Tensor[]): readonly Tensor[] =>
-  tensors instanceof Tensor ? [tensors] : tensors;
+const listOf = (name: string, tensors: Tensor | readonly Tensor[]): readonly Tensor[] =>
+  tensors instanceof Tensor ? [tensors] : tensorsOf(`${name}: the tensors`, tensors);
 
 /** @internal Runs what all ranks do together, and says who it was whose group broke. */
 export function collective<T>(name: string, together: (group: ProcessGroup) => T, alone?: () => T): T {
@@ -186,7 +196,7 @@ export function collective<T>(name: string, together: (group: ProcessGroup) => T
 function isWrongUse(reason: string): boolean {
   return (
     /^(all_reduce_|all_reduce_flat_|broadcast_|all_gather|GradientBuckets)\b/.test(reason) ||
-    /^Invalid scalar type/.test(reason)
+    /^Invalid scalar type|no overload fits|used after its release/.test(reason)
   );
 }
 

@@ -20,6 +20,7 @@ const scenarios = {
     const scalar = tensor(rank + 0.5);
     const none = ops.aten.zeros([0]);
     allReduce([sum, turned, whole, scalar, none]);
+    allReduceMean(scalar); // alike on all ranks by now
     const [least, most] = [tensor([rank, -rank]), tensor([rank, -rank])];
     allReduce(least, "min");
     allReduce(most, "max");
@@ -33,6 +34,20 @@ const scenarios = {
     ];
     broadcast(sent, 1);
     const gathered = allGather(tensor([[rank, 7]])).map(numbers);
+    const gone = tensor([1]);
+    gone.dispose();
+    const misused = [
+      () => allReduce(tensor([1]).eq(1)),
+      () => allReduce(new Map([["sum", sum]])),
+      () => allReduce(sum, 1),
+      () => broadcast([gone]),
+    ].map((call) => {
+      try {
+        return call();
+      } catch ({ name, message }) {
+        return `${name}: ${message}`;
+      }
+    });
     let refused = "";
     try {
       torch.inferenceMode(() => allReduce(tensor([1])));
@@ -48,6 +63,7 @@ const scenarios = {
       scalar: numbers(scalar),
       least: numbers(least),
     });
+    say({ misused });
     say({ most: numbers(most), sent: sent.map(numbers), gathered, size });
   },
 
