@@ -7,6 +7,7 @@ import {
   Conv2d,
   ConvTranspose2d,
   Dropout,
+  Embedding,
   Flatten,
   GELU,
   LayerNorm,
@@ -115,6 +116,47 @@ describe("layers", () => {
     const attention = new MultiheadAttention(4, 2);
     const [x, flat] = [aten.ones([2, 1, 4]), aten.ones([2, 4])];
     expect(() => attention.forward(x, flat, x)).toThrow(/3 dimensions, but the key is \[2, 4\]/);
+    expect(() => new Sequential([new Linear(1, 1)] as never)).toThrow(
+      /one by one, but got an array of 1.*\.\.\.layers/,
+    );
+    const words = { padding: "full" as "same" };
+    expect(() => new Conv1d(1, 1, 3, words)).toThrow(/Conv1d: padding must be .*"same" or "valid", but is "full"/);
+    expect(() => new Conv2d(1, 1, 3, words)).toThrow(/Conv2d: padding.*"full"/);
+    for (const make of [() => new Linear(2.5, 1), () => new Conv2d(1, 2, undefined as never), () => new Linear(2, -1)])
+      expect(make).toThrow(/shape of a parameter must be whole numbers, but is \[/);
+  });
+
+  test("attention refuses masks that would be cut anew, spread or added up", () => {
+    const attention = new MultiheadAttention(4, 2, { batchFirst: true });
+    const x = aten.randn([2, 3, 4]);
+    const run = (mask: object) => () => attention.forward(x, x, x, mask);
+    const of = (shape: number[], dtype: "bool" | "uint8" | "float32" = "bool") => aten.zeros(shape, { dtype });
+    expect(run({ keyPaddingMask: of([3, 2]) })).toThrow(/keyPaddingMask to be \[2, 3\], but got \[3, 2\]/);
+    for (const shape of [[1, 3], [3], [2, 3, 3], [3, 3, 4]])
+      expect(run({ attnMask: of(shape) })).toThrow(/attnMask to be \[3, 3\] or \[4, 3, 3\], but got/);
+    expect(run({ attnMask: of([3, 3], "uint8") })).toThrow(/attnMask of booleans.*but got uint8.*mask\.bool\(\)/);
+    expect(run({ keyPaddingMask: of([2, 3], "uint8") })).toThrow(TypeError);
+    const plain = run({})()[0];
+    for (const mask of [{ attnMask: of([4, 3, 3]) }, { attnMask: null, keyPaddingMask: of([2, 3], "float32") }])
+      expect(run(mask)()[0].equal(plain)).toBe(true);
+  });
+
+  test("attention with values of their own is not that of a tensor to itself", () => {
+    const attention = new MultiheadAttention(4, 2);
+    const [x, values] = [aten.randn([3, 2, 4]), aten.randn([3, 2, 4])];
+    const [fast, slow] = [false, true].map(
+      (needWeights) => attention.forward(x, x, values, { isCausal: true, needWeights })[0],
+    );
+    expect(fast!.sub(slow!).abs().max().item()).toBeLessThan(1e-6);
+  });
+
+  test("windows lie side by side unless told otherwise", () => {
+    for (const Pool of [MaxPool2d, AvgPool2d])
+      expect(new Pool([2, 3]).forward(aten.ones([1, 1, 4, 6])).shape).toEqual([1, 1, 2, 2]);
+  });
+
+  test("a layer without inputs gives its bias, which starts at 0", () => {
+    expect(new Linear(0, 2).forward(aten.ones([3, 0])).tolist()).toEqual(Array(3).fill([0, 0]));
   });
 
   test("batch norms in training refuse one value a channel, and what does not fit, before anything is changed", () => {
@@ -145,6 +187,9 @@ describe("layers", () => {
     const transposed = new ConvTranspose2d(40, 30, 2, { groups: 5 });
     for (const each of [transposed.weight, transposed.bias!]) within(each, 1 / Math.sqrt(6 * 4));
     within(new Conv1d(8, 60, 5).weight, 1 / Math.sqrt(40));
+    within(new Conv1d(8, 60, 5, { groups: 2 }).weight, 1 / Math.sqrt(20));
+    const table = new Embedding(500, 8).weight.detach().double();
+    expect(Math.abs(table.square().mean().item() - 1)).toBeLessThan(0.1);
     const attention = new MultiheadAttention(48, 4);
     within(attention.in_proj_weight, Math.sqrt(6 / (4 * 48)));
     within(attention.out_proj.weight, 1 / Math.sqrt(48));

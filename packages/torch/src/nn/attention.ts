@@ -71,7 +71,7 @@ export class MultiheadAttention extends Module {
    * @param query `[B, L, E]`, or `[L, B, E]` unless `batchFirst`; @param key and @param value with `S` in place of `L`
    * @returns the result in the shape of `query`, and the weights `[B, L, S]` (`[B, heads, L, S]` unless averaged; in training those that
    *   dropout has left), or `null`
-   * @throws RangeError for another number of dimensions
+   * @throws RangeError for another number of dimensions, and for a mask of another shape; TypeError for a mask of whole numbers
    */
   forward(query: Tensor, key: Tensor, value: Tensor, options: AttentionCall = {}): [Tensor, Tensor | null] {
     expectOptions("MultiheadAttention.forward", options, CALL_OPTIONS);
@@ -81,7 +81,7 @@ export class MultiheadAttention extends Module {
     const toSelf = query === key && query === value;
     const turn = (x: Tensor): Tensor => (this.#batchFirst ? x : x.transpose(0, 1));
     const { isCausal = false, needWeights = true } = options;
-    const masked = options.attnMask !== undefined || options.keyPaddingMask !== undefined;
+    const masked = (options.attnMask ?? options.keyPaddingMask) != null;
     const dropout = this.training ? this.#dropout : 0;
     if (toSelf && isCausal && !needWeights && !masked && dropout === 0) {
       const qkv = ops.aten.linear(turn(query), this.in_proj_weight, this.in_proj_bias);
@@ -117,8 +117,27 @@ export class MultiheadAttention extends Module {
       const later = ops.aten.ones([L, S], { dtype: "bool", device: scores.device }).triu(1);
       masked = apply(masked, later);
     }
-    if (attnMask !== undefined) masked = apply(masked, attnMask.ndim === 3 ? attnMask.view([B, H, L, S]) : attnMask);
-    if (keyPaddingMask !== undefined) masked = apply(masked, keyPaddingMask.view([B, 1, 1, S]));
+    if (attnMask != null) {
+      checkMask("attnMask", attnMask, [L, S], [B * H, L, S]);
+      masked = apply(masked, attnMask.ndim === 3 ? attnMask.view([B, H, L, S]) : attnMask);
+    }
+    if (keyPaddingMask != null) {
+      checkMask("keyPaddingMask", keyPaddingMask, [B, S]);
+      masked = apply(masked, keyPaddingMask.view([B, 1, 1, S]));
+    }
     return masked;
   }
+}
+
+/** A mask that is turned or spread would hide other keys, and one of bytes would be added to the scores: both without a word. */
+function checkMask(name: string, mask: Tensor, ...shapes: readonly (readonly number[])[]): void {
+  const written = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
+  if (!shapes.map(written).includes(written(mask.shape)))
+    throw new RangeError(
+      `MultiheadAttention expects ${name} to be ${shapes.map(written).join(" or ")}, but got ${written(mask.shape)}`,
+    );
+  if (mask.dtype !== "bool" && !mask.is_floating_point())
+    throw new TypeError(
+      `MultiheadAttention expects ${name} of booleans, or of fractions that are added, but got ${mask.dtype}; convert it: mask.bool()`,
+    );
 }

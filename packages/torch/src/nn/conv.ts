@@ -33,7 +33,7 @@ function checkGroups(name: string, inputs: number, outputs: number, groups: numb
 /**
  * Padding in numbers: what stands on each side, and what `"same"` with an even kernel needs more at the end.
  *
- * @throws RangeError for `"same"` with a stride
+ * @throws RangeError for `"same"` with a stride, TypeError for another word
  */
 function paddingOf<Size extends readonly number[]>(
   name: string,
@@ -43,6 +43,8 @@ function paddingOf<Size extends readonly number[]>(
   if (typeof padding !== "string") return { sides: [...padding], more: padding.map(() => 0) };
   if (padding === "same" && stride.some((step) => step !== 1))
     throw new RangeError(`${name}: padding "same" needs a stride of 1, but the stride is [${stride.join(", ")}]`);
+  if (padding !== "same" && padding !== "valid")
+    throw new TypeError(`${name}: padding must be numbers, "same" or "valid", but is ${JSON.stringify(padding)}`);
   const totals = kernel.map((side, i) => (padding === "same" ? dilation[i]! * (side - 1) : 0));
   return { sides: totals.map((total) => Math.floor(total / 2)), more: totals.map((total) => total % 2) };
 }
@@ -58,7 +60,7 @@ function padEnds(x: Tensor, more: readonly number[]): Tensor {
 }
 
 function pair(sides: number | Pair): Pair {
-  return typeof sides === "number" ? [sides, sides] : sides;
+  return Array.isArray(sides) ? (sides as unknown as Pair) : [sides as number, sides as number];
 }
 
 const one = (size: number): readonly [number] => [size];

@@ -27,6 +27,8 @@ export function parameter(
   options: ParameterOptions = {},
 ): Tensor {
   expectOptions("parameter", options, { memoryFormat: null });
+  if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0))
+    throw new TypeError(`the shape of a parameter must be whole numbers, but is [${shape.map(String).join(", ")}]`);
   return unscoped(() => {
     const made = ops.aten.empty(shape, { memory_format: options.memoryFormat ?? null });
     scope(() => noGrad(() => initialize(made)));
@@ -41,9 +43,9 @@ export function buffer(make: () => Tensor): Tensor {
   return unscoped(() => scope(make));
 }
 
-/** PyTorch's default for linear and convolutional layers: uniform in ±1/√fanIn. */
+/** PyTorch's default for linear and convolutional layers: uniform in ±1/√fanIn, and 0 where nothing comes in. */
 export function uniformByFanIn(fanIn: number): (tensor: Tensor) => void {
-  const bound = 1 / Math.sqrt(fanIn);
+  const bound = fanIn > 0 ? 1 / Math.sqrt(fanIn) : 0;
   return (tensor) => tensor.uniform_(-bound, bound);
 }
 

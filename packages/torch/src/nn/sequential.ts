@@ -1,3 +1,4 @@
+import { kindOf } from "../given.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
 
@@ -11,6 +12,9 @@ export class Sequential extends Module {
 
   constructor(...layers: Layer[]) {
     super();
+    for (const layer of layers)
+      if (typeof layer !== "function" && typeof layer?.forward !== "function")
+        throw new TypeError(`Sequential takes layers one by one, but got ${kindOf(layer)}; spread a list: (...layers)`);
     this.length = layers.length;
     Object.assign(this, layers);
   }
