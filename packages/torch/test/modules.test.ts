@@ -355,7 +355,14 @@ describe("modules", () => {
     expect(weight.grad!.dtype).toBe("float64");
     model.to({ device: "cpu", dtype: "float32" }).to("cpu");
     expect([weight.dtype, weight.device, weight.grad!.dtype]).toEqual(["float32", "cpu", "float32"]);
-    expect(() => model.to("nowhere" as "cpu")).toThrow(/nowhere/);
+    for (const [target, message] of [
+      ["nowhere", /nowhere/],
+      ["int64", /Module\.to takes a dtype of fractions, .* but got int64/],
+      [{ dtype: "float" }, /but got float/],
+      ["meta", /to or from the device meta.*setDefaultDevice\("meta"\)/],
+    ] as [never, RegExp][])
+      expect(() => model.to(target)).toThrow(message);
+    expect([weight.dtype, weight.grad!.dtype]).toEqual(["float32", "float32"]);
   });
 
   test("Sequential takes functions, which have a place and no weights", () => {

@@ -1,4 +1,4 @@
-import { Adam, AdamW, decayMatrices, type Optimizer, ops, SGD, type Tensor, tensor } from "@iqvae/torch";
+import { Adam, AdamW, decayMatrices, Linear, type Optimizer, ops, SGD, type Tensor, tensor } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 
 const { aten } = ops;
@@ -118,5 +118,29 @@ describe("parameters of an optimizer", () => {
       [["w"], 0.3],
       [["b"], 0],
     ]);
+  });
+
+  test("may get another dtype after the optimizer was made, and what it remembers with them", () => {
+    for (const make of [
+      (p: Tensor[]) => new SGD(p, { lr: 0.1, momentum: 0.9 }),
+      (p: Tensor[]) => new Adam(p, { lr: 0.1 }),
+      (p: Tensor[]) => new AdamW(p, { lr: 0.1 }),
+    ]) {
+      const train = (turn: number): number[] => {
+        const net = new Linear(1, 1, { bias: false });
+        net.weight.detach().fill_(1);
+        const optimizer = make(net.parameters());
+        for (let step = 0; step < 4; step++) {
+          if (step === turn) net.to("float64");
+          net.weight.grad = aten.full_like(net.weight, step + 1.5);
+          optimizer.step();
+        }
+        if (turn < 4) expect([...optimizer.stateDict().values()][0]!.dtype).toBe("float64");
+        return [net.weight.item(), ...[...optimizer.stateDict().values()].map((each) => each.item())];
+      };
+      const expected = train(9);
+      for (const turn of [0, 2])
+        for (const [i, value] of train(turn).entries()) expect(value).toBeCloseTo(expected[i]!, 5);
+    }
   });
 });

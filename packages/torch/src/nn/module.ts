@@ -1,4 +1,5 @@
 import { type Device, DTYPE_CODES, type DType } from "../dtype.ts";
+import { expectOptions } from "../given.ts";
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { scope } from "../scope.ts";
@@ -7,7 +8,7 @@ import type { Tensor } from "../tensor.ts";
 import { type Found, search } from "./members.ts";
 import { isParameter } from "./parameter.ts";
 
-const isDType = (name: string): name is DType => name in DTYPE_CODES;
+const isDType = (name: string): name is DType => Object.hasOwn(DTYPE_CODES, name);
 
 /**
  * A part of a model. Its tensors and sub-modules are plain properties, or lie in arrays, maps and plain objects that are, and are
@@ -91,21 +92,31 @@ export abstract class Module {
    * change. Gradients go with them.
    *
    * @param target for example `"cuda"`, `"bfloat16"`, or both: `{ device: "cuda", dtype: "bfloat16" }`
+   * @throws TypeError for a dtype that is not one of fractions, Error for the device `meta`; nothing is changed then
    */
   to(target: Device | DType | { device?: Device; dtype?: DType }): this {
-    const { device, dtype } =
-      typeof target !== "string" ? target : isDType(target) ? { dtype: target } : { device: target };
+    const options = typeof target !== "string" ? target : isDType(target) ? { dtype: target } : { device: target };
+    expectOptions<{ device?: Device; dtype?: DType }>("Module.to", options, { device: "cpu", dtype: "float32" });
+    const { device, dtype } = options as { device?: Device; dtype?: DType };
+    if (dtype !== undefined && !(isDType(dtype) && dtype.includes("float")))
+      throw new TypeError(`Module.to takes a dtype of fractions, such as "float32" or "bfloat16", but got ${dtype}`);
+    const tensors = new Set(this.stateDict().values());
+    if (device !== undefined && [...tensors].some((each) => (each.device === "meta") !== (device === "meta")))
+      throw new Error(
+        'Module.to cannot move a module to or from the device meta; make it there: setDefaultDevice("meta")',
+      );
     const move = (x: Tensor): Tensor => {
       const kind = x.is_floating_point() ? (dtype ?? x.dtype) : x.dtype;
       return x.to(device ?? x.device, kind);
     };
     noGrad(() =>
       scope(() => {
-        for (const tensor of new Set(this.stateDict().values())) {
-          const gradient = tensor.grad;
+        for (const tensor of tensors) {
+          const { grad } = tensor;
+          const [data, gradient] = [move(tensor.detach()), grad && move(grad)];
           tensor.grad = undefined;
-          ops.aten.set_data(tensor, move(tensor.detach()));
-          if (gradient !== undefined) tensor.grad = move(gradient);
+          ops.aten.set_data(tensor, data);
+          tensor.grad = gradient;
         }
       }),
     );

@@ -1,6 +1,14 @@
 import { ops } from "../ops.ts";
 import { type Tensor, tensor } from "../tensor.ts";
-import { Optimizer, type ParametersOrGroups, scaledGradients, type Update, withDecay, zerosLike } from "./optimizer.ts";
+import {
+  follow,
+  Optimizer,
+  type ParametersOrGroups,
+  scaledGradients,
+  type Update,
+  withDecay,
+  zerosLike,
+} from "./optimizer.ts";
 import { settingsOf } from "./settings.ts";
 
 /** Settings of {@link Adam} and {@link AdamW}. */
@@ -32,6 +40,10 @@ abstract class Moving extends Optimizer<AdamOptions, Moments> {
       second: zerosLike(parameter),
       updates: 0,
     }));
+  }
+
+  protected override prepare({ first, second }: Moments, parameter: Tensor): void {
+    follow(parameter, first, second);
   }
 
   protected move(

@@ -166,6 +166,12 @@ export function withDecay(updates: readonly Update<unknown>[], gradients: Tensor
   return ops.aten._foreach_add(gradients, parameters, { alpha: weightDecay });
 }
 
+/** Moves what is remembered of a parameter to where it went by `net.to("cuda")`, or into the dtype that it got, after the optimizer was made. */
+export function follow({ dtype, device }: Tensor, ...remembered: readonly Tensor[]): void {
+  for (const each of remembered)
+    if (each.dtype !== dtype || each.device !== device) ops.aten.set_data(each, each.to(device, dtype));
+}
+
 /** In the memory layout of `parameter`, and as lasting as it. */
 export function zerosLike(parameter: Tensor): Tensor {
   return unscoped(() => noGrad(() => ops.aten.zeros_like(parameter)));

@@ -1,6 +1,14 @@
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
-import { Optimizer, type ParametersOrGroups, scaledGradients, type Update, withDecay, zerosLike } from "./optimizer.ts";
+import {
+  follow,
+  Optimizer,
+  type ParametersOrGroups,
+  scaledGradients,
+  type Update,
+  withDecay,
+  zerosLike,
+} from "./optimizer.ts";
 import { settingsOf } from "./settings.ts";
 
 /** Settings of {@link SGD}. */
@@ -33,6 +41,7 @@ export class SGD extends Optimizer<SGDOptions, Direction> {
 
   protected override prepare(state: Direction, parameter: Tensor, { momentum }: SGDOptions): void {
     if (momentum !== 0) state.momentum ??= zerosLike(parameter);
+    if (state.momentum !== undefined) follow(parameter, state.momentum);
   }
 
   protected override update(group: SGDOptions, updates: readonly Update<Direction>[], scale: Tensor | undefined): void {
