@@ -1,4 +1,4 @@
-import { expectMap } from "./given.ts";
+import { expectMap, kindOf } from "./given.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** What has tensors by name and takes them back: modules, optimizers, schedulers, averages. */
@@ -25,6 +25,7 @@ export function checkStateDict(
   for (const [name, tensor] of own) {
     const given = source.get(name);
     if (given === undefined) problems.push(`'${name}' is missing`);
+    else if (!Array.isArray(given.shape)) problems.push(`'${name}' is ${kindOf(given)}, not a tensor`);
     else if (given.shape.join() !== tensor.shape.join())
       problems.push(
         `'${name}' has shape [${given.shape.join(", ")}], but the model needs [${tensor.shape.join(", ")}]`,

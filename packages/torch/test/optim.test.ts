@@ -313,11 +313,32 @@ describe("Ema", () => {
     ]);
   });
 
+  test("while swapped in, it stays so within itself, and keeps what is whose", () => {
+    const weight = tensor([1], { requiresGrad: true });
+    const ema = new Ema(new Map([["w", weight]]));
+    weight.detach().fill_(3);
+    ema.update(0.5);
+    ema.swappedIn(() => {
+      expect(ema.swappedIn(() => values(weight))).toEqual([2]);
+      expect([values(weight), values(ema.stateDict().get("w")!)]).toEqual([[2], [2]]);
+      ema.update(0.5);
+      expect(values(weight)).toEqual([2.5]);
+      ema.loadStateDict(new Map([["w", tensor([7])]]));
+    });
+    expect([values(weight), values(ema.stateDict().get("w")!)]).toEqual([[3], [7]]);
+    const twice = new Map([
+      ["w", weight],
+      ["v", weight],
+    ]);
+    expect(() => new Ema(twice)).toThrow(/Ema: the weight 'v' is given twice/);
+  });
+
   test("restores, and refuses what belongs to another model", () => {
     const ema = new Ema(new Map([["w", tensor([1], { requiresGrad: true })]]));
     ema.loadStateDict(new Map([["w", tensor([5])]]));
     expect(values(ema.stateDict().get("w")!)).toEqual([5]);
     expect(() => ema.loadStateDict(new Map())).toThrow("'w' is missing");
+    expect(() => ema.loadStateDict(new Map([["w", [5] as never]]))).toThrow("'w' is an array of 1, not a tensor");
   });
 });
 

@@ -9,17 +9,25 @@ import type { Tensor } from "../tensor.ts";
 /** An exponential moving average of weights: `average ← decay·average + (1 − decay)·weight`. */
 export class Ema {
   readonly #names: readonly string[];
-  readonly #weights: readonly Tensor[];
-  readonly #averages: readonly Tensor[];
+  /** Where the weights and their averages are; the two change places while the averages are swapped in. */
+  #weights: readonly Tensor[];
+  #averages: readonly Tensor[];
+  #isSwapped = false;
 
+  /** @throws Error for a weight under two names, which would not get its value back */
   constructor(parameters: ReadonlyMap<string, Tensor>) {
     expectMap("Ema", parameters);
     this.#names = [...parameters.keys()];
     this.#weights = [...parameters.values()];
+    const twice = this.#names.find((_, i) => this.#weights.indexOf(this.#weights[i]!) < i);
+    if (twice !== undefined)
+      throw new Error(`Ema: the weight '${twice}' is given twice; namedParameters() has each under one name`);
     this.#averages = unscoped(() => noGrad(() => this.#weights.map((weight) => weight.clone())));
   }
 
+  /** @throws RangeError for a decay that is not in [0, 1] */
   update(decay: number): void {
+    if (!(decay >= 0 && decay <= 1)) throw new RangeError(`Ema.update: decay must be in [0, 1], but is ${decay}`);
     noGrad(() => ops.fused.lerp_(this.#averages, this.#weights, 1 - decay));
   }
 
@@ -43,9 +51,11 @@ export class Ema {
    * @throws TypeError when `body` is asynchronous or a generator: it would find the weights
    */
   swappedIn<T>(body: () => T): T {
+    const run = () => synchronous("swappedIn", body(), "the weights would be back before its work is done");
+    if (this.#isSwapped) return run();
     this.#swap();
     try {
-      return synchronous("swappedIn", body(), "the weights would be back before its work is done");
+      return run();
     } finally {
       this.#swap();
     }
@@ -60,5 +70,7 @@ export class Ema {
         kept.dispose();
       });
     });
+    [this.#weights, this.#averages] = [this.#averages, this.#weights];
+    this.#isSwapped = !this.#isSwapped;
   }
 }
