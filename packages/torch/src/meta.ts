@@ -2,6 +2,7 @@ import { operatorOf, withHook } from "./dispatch.ts";
 import type { DType } from "./dtype.ts";
 import { callOperator, ops } from "./ops.ts";
 import { unscoped } from "./scope.ts";
+import { synchronous } from "./synchronous.ts";
 import { Tensor } from "./tensor.ts";
 
 /** What autocast computes in the lower precision. */
@@ -69,9 +70,21 @@ export function metaBytes(): number {
  *
  * @returns what it gives, and the most bytes that all live tensors of that device together would have taken at any moment of it,
  *   those of libtorch's way back included
+ * @throws TypeError when `body` is asynchronous
  */
 export function peakMetaBytes<T>(body: () => T): { result: T; peak: number } {
+  const outer = peakSoFar();
   callOperator("meta::reset_peak");
-  const result = body();
-  return { result, peak: callOperator("meta::peak_bytes") as number };
+  within = 0;
+  try {
+    const result = synchronous("peakMetaBytes", body(), "what it makes later would not be counted");
+    return { result, peak: peakSoFar() };
+  } finally {
+    within = Math.max(outer, peakSoFar());
+  }
 }
+
+/** The peak of what is measured now, up to the end of the last measurement within it. */
+let within = 0;
+
+const peakSoFar = (): number => Math.max(within, callOperator("meta::peak_bytes") as number);

@@ -127,6 +127,20 @@ describe("bytes", () => {
     result.dispose();
   });
 
+  test("are those of the whole where a part of it is measured by itself", () => {
+    const make = (size: number) => scope(() => void aten.empty([size], { device: "meta" }));
+    const before = metaBytes();
+    const parts: number[] = [];
+    const { peak } = peakMetaBytes(() => {
+      make(3 * KILO);
+      parts.push(peakMetaBytes(() => make(KILO)).peak, peakMetaBytes(() => make(2 * KILO)).peak);
+      make(1);
+    });
+    expect([...parts, peak].map((each) => each - before)).toEqual([4 * KILO, 8 * KILO, 12 * KILO]);
+    expect(peakMetaBytes(() => make(KILO)).peak - before).toBe(4 * KILO);
+    expect(() => peakMetaBytes(async () => {})).toThrow(/peakMetaBytes\(\) got an asynchronous function/);
+  });
+
   test("include what the way back keeps, and what it makes", () => {
     scope(() => {
       const [x, w] = [leaf([KILO, KILO], "meta"), leaf([KILO, KILO], "meta")];
