@@ -100,7 +100,12 @@ export function dtypeOfArray(array: TypedArray): DType {
   if (array instanceof Uint8Array) return "uint8";
   if (array instanceof Int8Array) return "int8";
   if (array instanceof Int16Array) return "int16";
+  if (array instanceof Uint16Array)
+    throw new TypeError(
+      'tensor() cannot tell the dtype of a Uint16Array; name it, e.g. { dtype: "bfloat16" } for bits in a Uint16Array',
+    );
+  const { name } = (array as { constructor: { name: string } }).constructor;
   throw new TypeError(
-    `tensor() cannot tell the dtype of a ${array.constructor.name}; name it, e.g. { dtype: "bfloat16" } for bits in a Uint16Array`,
+    `tensor() has no dtype for a ${name}; copy it into an array of another type, such as Float32Array.from(x) or Uint8Array.from(x)`,
   );
 }

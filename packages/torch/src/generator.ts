@@ -3,6 +3,13 @@ import { Tensor } from "./tensor.ts";
 
 const registry = new FinalizationRegistry<number>((index) => native.releaseGenerator(index));
 
+/** @throws RangeError for a seed that is not whole, or outside of −2⁶³ … 2⁶⁴ − 1, which is what PyTorch takes */
+function bitsOf(seed: number | bigint): bigint {
+  const bits = BigInt.asIntN(64, BigInt(seed));
+  if (bits === BigInt(seed) || BigInt.asUintN(64, bits) === BigInt(seed)) return bits;
+  throw new RangeError(`the seed ${seed} does not fit 64 bits`);
+}
+
 /**
  * A seeded source of random numbers for operators that take a `generator`. Equal seeds give equal numbers on one kind of
  * device; the state can be saved and restored.
@@ -13,7 +20,7 @@ export class Generator {
 
   constructor(seed: number | bigint = 0, device = "cpu") {
     this.device = device;
-    this.#index = native.createGenerator(device, BigInt(seed));
+    this.#index = native.createGenerator(device, bitsOf(seed));
     registry.register(this, this.#index, this);
   }
 
@@ -24,7 +31,7 @@ export class Generator {
 
   /** Starts anew from a seed. */
   manualSeed(seed: number | bigint): this {
-    native.seedGenerator(this.#index, BigInt(seed));
+    native.seedGenerator(this.#index, bitsOf(seed));
     return this;
   }
 
@@ -60,8 +67,9 @@ function applyState(generator: number | string, bytes: Uint8Array): void {
  * dropout does, takes numbers of the main thread's stream. One that is not to disturb it draws with a {@link Generator} of its own.
  */
 export function manualSeed(seed: number | bigint): void {
-  native.seedGenerator("cpu", BigInt(seed));
-  for (let i = 0; i < native.cudaDevices(); i++) native.seedGenerator(`cuda:${i}`, BigInt(seed));
+  const bits = bitsOf(seed);
+  native.seedGenerator("cpu", bits);
+  for (let i = 0; i < native.cudaDevices(); i++) native.seedGenerator(`cuda:${i}`, bits);
 }
 
 /** The state of a device's default generator. */

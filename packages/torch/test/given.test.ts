@@ -11,9 +11,12 @@ import {
   clipGradNorm,
   clipGradNorm_,
   DataLoader,
+  defaultCollate,
   Ema,
   Embedding,
   GELU,
+  Generator,
+  GradientBuckets,
   GroupNorm,
   grad,
   LayerNorm,
@@ -22,11 +25,13 @@ import {
   load,
   MSELoss,
   MultiheadAttention,
+  manualSeed,
   parameter,
   readSafetensors,
   SGD,
   save,
   type Tensor,
+  TensorDataset,
   tensor,
   warmupCosine,
   writeSafetensors,
@@ -42,6 +47,8 @@ const net = () => new Linear(2, 1);
 describe("an option that there is not", () => {
   const p = () => net().parameters();
   test.each<[what: string, call: (options: never) => unknown, given: object, meant: string]>([
+    ["GradientBuckets", (o) => new GradientBuckets([], o), { byte: 5 }, "bytes"],
+    ["Module.to", (o) => net().to(o), { devise: "cpu" }, "device"],
     ["Adam", (o) => new Adam(p(), o), { weight_decay: 1 }, "weightDecay"],
     ["AdamW", (o) => new AdamW([{ params: p(), ...untyped<object>(o) }]), { LR: 1 }, "lr"],
     ["SGD", (o) => new SGD(p(), o), { momentun: 1 }, "momentum"],
@@ -111,6 +118,20 @@ describe("something else than is asked for", () => {
       /writeSafetensors: a map .* is an object of a/,
     ],
     ["Ema", () => new Ema(untyped(net())), /Ema: a map .* is a Linear/],
+    ["an optimizer", () => new SGD(untyped(net())), /net\.parameters\(\), .* but got a Linear/],
+    ["a group", () => new Adam([{ params: untyped(scalar()) }]), /Adam: params must be .* got a Tensor.*\[x\]/],
+    ["step", () => new SGD([scalar()]).step({ gradientScale: untyped(0.5) }), /SGD\.step: gradientScale .* is 0\.5/],
+    [
+      "step, of two numbers",
+      () => new Adam([scalar()]).step({ gradientScale: tensor([1, 2]) }),
+      /Adam\.step: .* one number, .* but is Tensor\(float32 \[2\]\)/,
+    ],
+    ["TensorDataset", () => new TensorDataset(untyped<Tensor>([1, 2])), /with rows, but got an array of 2/],
+    ["TensorDataset of a scalar", () => new TensorDataset(tensor(5)), /with rows, but got Tensor\(float32 \[\]\)/],
+    ["DataLoader of text", () => new DataLoader(untyped<number[]>("abc")), /DataLoader .* got abc/],
+    ["GradientBuckets", () => new GradientBuckets(untyped(net())), /GradientBuckets: .* got a Linear/],
+    ["tensor of bytes that are cut off", () => tensor(untyped(new Uint8ClampedArray(1))), /Uint8Array\.from\(x\)/],
+    ["tensor of bits", () => tensor(new Uint16Array(1)), /Uint16Array; name it, .*bfloat16/],
     ["save", () => save(untyped(net()), "none"), /such as \{ net \}, but got a Linear/],
     ["load", () => load("none", untyped(net())), /such as \{ net \}/],
     ["DataLoader", () => new DataLoader(untyped<number[]>(new Set([1, 2]))), /DataLoader .* got a Set; .*\[\.\.\.x\]/],
@@ -126,6 +147,27 @@ describe("something else than is asked for", () => {
     ],
   ])("is named by %s, with what to do", (_, call, message) => {
     expect(call).toThrow(TypeError);
+    expect(call).toThrow(message);
+  });
+});
+
+describe("a number that makes no sense", () => {
+  test.each<[what: string, call: () => unknown, message: RegExp]>([
+    ...[-1, Number.NaN, untyped<number>(undefined)].map((bound): [string, () => unknown, RegExp] => [
+      `clipGradNorm_, with ${bound}`,
+      () => clipGradNorm_([scalar()], bound),
+      new RegExp(`maxNorm must be a number from 0, but is ${bound}`),
+    ]),
+    ...[-0.1, 1.1, Number.NaN, untyped<number>(undefined)].map((decay): [string, () => unknown, RegExp] => [
+      `Ema, with ${decay}`,
+      () => new Ema(net().namedParameters()).update(decay),
+      new RegExp(`decay must be in \\[0, 1\\], but is ${decay}`),
+    ]),
+    ["manualSeed", () => manualSeed(2n ** 64n), /seed 18446744073709551616 does not fit 64 bits/],
+    ["Generator", () => new Generator(-(2n ** 63n) - 1n), /does not fit 64 bits/],
+    ["defaultCollate", () => defaultCollate([1n, 2n ** 63n]), /9223372036854775808 does not fit int64/],
+  ])("is refused by %s", (_, call, message) => {
+    expect(call).toThrow(RangeError);
     expect(call).toThrow(message);
   });
 });

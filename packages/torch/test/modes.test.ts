@@ -227,6 +227,11 @@ describe("random numbers", () => {
   test("equal seeds give equal bits whatever the thread count", () => {
     const threads = getNumThreads();
     try {
+  test("seeds of 64 bits are taken as PyTorch takes them", () => {
+    expect(draw(new Generator(2n ** 64n - 1n))).toEqual(draw(new Generator(-1)));
+    expect(draw(new Generator(0).manualSeed(2n ** 63n))).toEqual(draw(new Generator(-(2n ** 63n))));
+  });
+
       const runs = [1, 2, 3].map((count) => {
         setNumThreads(count);
         expect(getNumThreads()).toBe(count);

@@ -32,6 +32,12 @@ const kindOf = (value: unknown): string => {
   return value === null ? "null" : typeof value;
 };
 
+/** Arrays of 64 bits cut off what is more, without a word. */
+function within64Bits(value: bigint): bigint {
+  if (BigInt.asIntN(64, value) === value) return value;
+  throw new RangeError(`defaultCollate: ${value} does not fit int64`);
+}
+
 function batchOf(samples: readonly unknown[], what: string): unknown {
   const [first] = samples;
   const kind = kindOf(first);
@@ -62,7 +68,7 @@ function batchOf(samples: readonly unknown[], what: string): unknown {
     case "number":
       return tensor(Float32Array.from(samples as number[]));
     case "bigint":
-      return tensor(BigInt64Array.from(samples as bigint[]));
+      return tensor(BigInt64Array.from(samples as bigint[], within64Bits));
     case "boolean":
       return tensor(Uint8Array.from(samples as boolean[], Number), { dtype: "bool" });
   }

@@ -3,7 +3,7 @@ import { expectOptions, kindOf } from "../given.ts";
 import { ops } from "../ops.ts";
 import { handOver, type Owned, releaseOwned, scope, scopeWithSurvivors, traced, unscoped } from "../scope.ts";
 import { lateKind } from "../synchronous.ts";
-import { type Tensor, tensor } from "../tensor.ts";
+import { Tensor, tensor } from "../tensor.ts";
 import { type Collated, defaultCollate } from "./collate.ts";
 
 /** Samples by number. An array is one, too. */
@@ -26,9 +26,14 @@ export class TensorDataset<T extends readonly Tensor[]> implements BatchedDatase
   readonly tensors: T;
   readonly length: number;
 
-  /** @throws RangeError when the tensors differ in their number of rows */
+  /** @throws RangeError when the tensors differ in their number of rows, TypeError for what has none */
   constructor(...tensors: T) {
-    const lengths = tensors.map((each) => each.shape[0] ?? 0);
+    for (const each of tensors as readonly unknown[])
+      if (!(each instanceof Tensor) || each.ndim === 0)
+        throw new TypeError(
+          `TensorDataset takes tensors with rows, but got ${each instanceof Tensor ? each : kindOf(each)}`,
+        );
+    const lengths = tensors.map((each) => each.shape[0]!);
     if (new Set(lengths).size !== 1)
       throw new RangeError(
         `TensorDataset takes tensors with as many rows as each other, but got ${lengths.join(", ")}`,
@@ -63,7 +68,7 @@ const LOADER_OPTIONS = { batchSize: 1, shuffle: false, dropLast: false, generato
 
 /** @throws TypeError for what has no length, such as a set */
 function expectLength(dataset: { readonly length: number }): void {
-  if (!Number.isInteger(dataset?.length))
+  if (typeof dataset !== "object" || !Number.isInteger(dataset?.length))
     throw new TypeError(
       `DataLoader takes an array, or what has a length and get(index) or batch(indices), but got ${kindOf(dataset)}; make an array of it: [...x]`,
     );

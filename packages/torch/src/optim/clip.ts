@@ -7,8 +7,11 @@ import type { Tensor } from "../tensor.ts";
 /**
  * Clips the joint Euclidean norm of all gradients to `maxNorm`, in two halves so that memory is passed over once: here the norm
  * and the factor are computed, and `optimizer.step({ gradientScale: scale })` multiplies. The gradients themselves stay as they are.
+ *
+ * @throws RangeError for a bound that is negative, which would turn gradients around, or NaN
  */
 export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number): { scale: Tensor; norm: Tensor } {
+  if (!(maxNorm >= 0)) throw new RangeError(`clipGradNorm: maxNorm must be a number from 0, but is ${maxNorm}`);
   return noGrad(() =>
     scope(() => {
       const gradients = tensorsOf("clipGradNorm: the parameters", parameters).flatMap(

@@ -1,4 +1,4 @@
-import { expectOptions } from "../given.ts";
+import { expectOptions, kindOf, tensorsOf } from "../given.ts";
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { scope, unscoped } from "../scope.ts";
@@ -40,7 +40,9 @@ export abstract class Optimizer<O extends { lr: number }, S> {
     this.paramGroups = groupsOf(parameters).map(({ params, ...own }) => {
       const group = settingsOf(this.constructor.name, defaults, own as unknown as Partial<O>);
       checkSettings(this.constructor.name, group);
-      const all = isNamed(params) ? params : new Map([...params].map((tensor) => [`${unnamed++}`, tensor]));
+      const all = isNamed(params)
+        ? params
+        : new Map(tensorsOf(`${this.constructor.name}: params`, params).map((tensor) => [`${unnamed++}`, tensor]));
       for (const [name, parameter] of all) {
         if (seen.has(parameter) || this.#states.has(name))
           throw new Error(
@@ -70,11 +72,13 @@ export abstract class Optimizer<O extends { lr: number }, S> {
   /**
    * One update of all parameters that have a gradient; the others and their state stay as they are.
    *
-   * @throws RangeError for settings that make no sense, such as a rate that is NaN; nothing is changed then
+   * @throws RangeError for settings that make no sense, such as a rate that is NaN, TypeError for a scale that is not one number;
+   *   nothing is changed then
    */
   step(options: StepOptions = {}): void {
     expectOptions(`${this.constructor.name}.step`, options, { gradientScale: undefined });
     const { gradientScale } = options;
+    if (gradientScale !== undefined) expectScale(`${this.constructor.name}.step`, gradientScale);
     noGrad(() =>
       scope(() => {
         for (const group of this.paramGroups) checkSettings(this.constructor.name, group);
@@ -145,18 +149,29 @@ const isNamed = (parameters: unknown): parameters is ReadonlyMap<string, Tensor>
 
 function groupsOf<O>(given: ParametersOrGroups<O>): ({ readonly params: Parameters } & Partial<O>)[] {
   if (isNamed(given)) return [{ params: given } as never];
-  const items = [...(given as Iterable<unknown>)];
+  const wanted =
+    "an optimizer takes tensors, such as net.parameters(), a map of them, or a list of { params, … }, but got ";
+  if (typeof given !== "object" || given === null || !(Symbol.iterator in given))
+    throw new TypeError(`${wanted}${kindOf(given)}`);
+  const items: unknown[] = [...given];
   if (items.every((item) => item instanceof Tensor)) return [{ params: items } as never];
   if (items.every((item) => typeof item === "object" && item !== null && "params" in item)) return items as never;
+  throw new TypeError(`${wanted}${kindOf(items)}`);
+}
+
+/** @throws TypeError for more than one number, which would be spread over the elements of a gradient */
+function expectScale(name: string, scale: unknown): void {
+  if (scale instanceof Tensor && scale.numel() === 1) return;
   throw new TypeError(
-    "an optimizer takes tensors, such as net.parameters(), a map of them, or a list of { params, … }",
+    `${name}: gradientScale must be a tensor of one number, as clipGradNorm gives it, but is ${scale instanceof Tensor ? scale : kindOf(scale)}`,
   );
 }
 
 /** The gradients, each multiplied. */
 export function scaledGradients(updates: readonly Update<unknown>[], scale: Tensor | undefined): Tensor[] {
   const gradients = updates.map(({ gradient }) => gradient);
-  return scale === undefined ? gradients : gradients.map((gradient) => gradient.mul(scale.to(gradient.dtype)));
+  const factor = scale?.squeeze();
+  return factor === undefined ? gradients : gradients.map((gradient) => gradient.mul(factor.to(gradient.dtype)));
 }
 
 /** Gradients plus `weightDecay` times their parameters: decay as a part of the loss. */
