@@ -1,5 +1,10 @@
 import { kindOf } from "./given.ts";
-import { readSafetensors, readSafetensorsHeader, writeSafetensors } from "./safetensors/index.ts";
+import {
+  readSafetensors,
+  readSafetensorsHeader,
+  type SafetensorsHeader,
+  writeSafetensors,
+} from "./safetensors/index.ts";
 import { scope } from "./scope.ts";
 import { checkStateDict, type Stateful } from "./state-dict.ts";
 import type { Tensor } from "./tensor.ts";
@@ -18,6 +23,12 @@ function prefixes(objects: Saved): [prefix: string, object: Stateful][] {
       throw new TypeError(`'${name}' cannot name a part of a file: it must have no dot`);
     return [`${name}.`, object];
   });
+}
+
+/** By what the names in a file begin, the first of them. */
+function partsOf({ tensors }: SafetensorsHeader): string {
+  const parts = [...new Set([...tensors.keys()].map((name) => `'${name.split(".", 1)[0]}'`))];
+  return parts.length > 8 ? `${parts.slice(0, 8).join(", ")}, …` : parts.join(", ") || "nothing";
 }
 
 const isStateful = (value: unknown): boolean => typeof (value as Partial<Stateful> | null)?.stateDict === "function";
@@ -54,6 +65,8 @@ export function load(path: string, objects: Saved): Readonly<Record<string, stri
     const parts = named.map(([prefix, object]) => {
       const names = [...header.tensors.keys()].filter((name) => name.startsWith(prefix));
       const entries = new Map(names.map((name) => [name.slice(prefix.length), header.tensors.get(name)!]));
+      if (names.length === 0 && object.stateDict().size > 0)
+        throw new Error(`${path}: '${prefix.slice(0, -1)}' is missing; it has ${partsOf(header)}`);
       checkStateDict(`${path}: '${prefix.slice(0, -1)}' does not fit`, object.stateDict(), entries);
       return { prefix, object, names };
     });
