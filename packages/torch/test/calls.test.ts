@@ -223,6 +223,19 @@ describe("errors", () => {
     expect(error.schema).toMatch(/^aten::add\.Scalar\(/);
   });
 
+  test("a number is a list where a schema says how long, and nowhere else", () => {
+    expect(aten.ones([2, 4]).sum(1).tolist()).toEqual([4, 4]);
+    // Of its overloads, the one for a list of places comes first.
+    expect(
+      tensor([1, 2, 3, 4])
+        .tensor_split(2)
+        .map((part) => part.tolist()),
+    ).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
+  });
+
   test("an error leaves nothing behind: the next call works", () => {
     for (let i = 0; i < 3; i++) {
       failure(() => aten.ones([2]).reshape([3]));

@@ -8,6 +8,7 @@ import {
   ops,
   scope,
   type Tensor,
+  tensor,
 } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 import { expectClose, readGoldens } from "./goldens.ts";
@@ -53,6 +54,14 @@ describe("losses against PyTorch", () => {
       loss.mul(ops.aten.arange(loss.numel()).cos().reshape(loss.shape)).sum().backward();
       expectClose(x.grad!, result.get("slope")!, "gradient");
     });
+  });
+
+  test.each([CrossEntropyLoss, NLLLoss])("%s leaves targets of -100 out unless told otherwise", (Loss) => {
+    const x = ops.aten.randn([3, 4]).log_softmax(1);
+    const target = tensor([1, -100, 2], { dtype: "int64" });
+    const kept = tensor([0, 2], { dtype: "int64" });
+    const expected = new Loss().forward(x.index_select(0, kept), target.index_select(0, kept)).item();
+    expect(new Loss().forward(x, target).item()).toBeCloseTo(expected, 6);
   });
 
   test("a weight is a buffer, which moves with its module and is not trained", () => {

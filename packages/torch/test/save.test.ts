@@ -14,6 +14,7 @@ import {
   Sequential,
   save,
   scope,
+  setDefaultDevice,
   type Tensor,
 } from "@iqvae/torch";
 import { afterAll, expect, test } from "vitest";
@@ -59,6 +60,19 @@ test("all parts of a training go into one file, and out of it in one call", () =
   expect(other.bits).toEqual(run.bits);
   run.step();
   other.step();
+  expect(other.bits).toEqual(run.bits);
+});
+
+test("tensors stay where they are, whatever the default device", () => {
+  const [run, other] = [new Run(), new Run()];
+  run.step();
+  setDefaultDevice("meta");
+  try {
+    save({ net: run.net, optimizer: run.optimizer, ema: run.ema }, path);
+    load(path, { net: other.net, optimizer: other.optimizer, ema: other.ema });
+  } finally {
+    setDefaultDevice("cpu");
+  }
   expect(other.bits).toEqual(run.bits);
 });
 

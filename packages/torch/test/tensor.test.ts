@@ -302,6 +302,7 @@ describe("devices", () => {
     expect(getDefaultDevice()).toBe("cpu");
     setDefaultDevice("meta");
     expect([aten.zeros([2]).device, aten.arange(3).device, aten.empty([1]).device]).toEqual(["meta", "meta", "meta"]);
+    expect(aten.zeros([2], { device: null }).device).toBe("meta");
     expect(aten.zeros([2], { device: "cpu" }).device).toBe("cpu");
     expect(tensor([1], { device: "cpu" }).device).toBe("cpu");
     setDefaultDevice("cpu");
