@@ -236,6 +236,12 @@ export async function generateTypes(addon, build = join(packageRoot, "build")) {
   return true;
 }
 
+/** Before what would be minutes of silence. */
+function announce(seconds) {
+  const long = seconds < 90 ? `${Math.ceil(seconds)} seconds` : `${Math.round(seconds / 60)} minutes`;
+  console.log(`Compiling, which takes about ${long}, and longer beside other work.`);
+}
+
 function report({ library, info, compiled }, more = "") {
   const did = compiled.length > 0 ? `compiled ${compiled.join(", ")}` : "up to date";
   console.log(`${library}: ${did}${more} (libtorch ${info.version}, ${info.source})`);
@@ -249,10 +255,10 @@ export async function buildCommand(folders) {
   try {
     const all = folders.map((folder) => resolve(folder));
     for (const folder of all) sourcesIn(join(folder, "native")); // before what takes minutes
-    const addon = await buildNative();
+    const addon = await buildNative({ takes: announce });
     const types = await generateTypes(addon.library);
     report(addon, types ? ", types generated" : "");
-    for (const folder of all) report(await buildKernels(folder));
+    for (const folder of all) report(await buildKernels(folder, { takes: announce }));
   } catch (error) {
     console.error(DENIED.has(error.code) ? whoMay(error) : error.message);
     process.exitCode = 1;

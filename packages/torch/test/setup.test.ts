@@ -277,6 +277,17 @@ describe("buildNative", () => {
     expect(stderr).toContain(join(temp, "nowhere", "native"));
   });
 
+  test("setup says how long it will take before it compiles", () => {
+    const CXX = write(join(temp, "no-compiler"), `#!/bin/sh\nif [ "$1" = --version ]; then echo 1; else exit 1; fi\n`);
+    const program = fileURLToPath(new URL("../bin/iqvae-torch.mjs", import.meta.url));
+    const { stdout, stderr } = spawnSync(process.execPath, [program], {
+      encoding: "utf8",
+      env: { ...process.env, CXX },
+    });
+    expect(stdout).toMatch(/^Compiling, which takes about \d+ (seconds|minutes)/);
+    expect(stderr).toContain("failed");
+  });
+
   test("shows the compiler's last words and what to do", async () => {
     const options = project();
     const source = write(join(temp, "native/two.cc"), "#error this is the reason\n");
