@@ -126,6 +126,7 @@ describe("something else than is asked for", () => {
       () => new Adam([scalar()]).step({ gradientScale: tensor([1, 2]) }),
       /Adam\.step: .* one number, .* but is Tensor\(float32 \[2\]\)/,
     ],
+    ["parameter", () => parameter([2], () => tensor([1, 2])), /filled in place, such as by p\.zero_\(\)/],
     ["TensorDataset", () => new TensorDataset(untyped<Tensor>([1, 2])), /with rows, but got an array of 2/],
     ["TensorDataset of a scalar", () => new TensorDataset(tensor(5)), /with rows, but got Tensor\(float32 \[\]\)/],
     ["DataLoader of text", () => new DataLoader(untyped<number[]>("abc")), /DataLoader .* got abc/],

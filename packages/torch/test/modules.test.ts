@@ -18,6 +18,7 @@ import {
   MultiheadAttention,
   manualSeed,
   ops,
+  parameter,
   ReLU,
   Sequential,
   Sigmoid,
@@ -363,6 +364,15 @@ describe("modules", () => {
     ] as [never, RegExp][])
       expect(() => model.to(target)).toThrow(message);
     expect([weight.dtype, weight.grad!.dtype]).toEqual(["float32", "float32"]);
+  });
+
+  test("a parameter may be filled by a view of it", () => {
+    expect(
+      parameter([2], (p) => p.select(0, 1).fill_(3))
+        .detach()
+        .select(0, 1)
+        .item(),
+    ).toBe(3);
   });
 
   test("Sequential takes functions, which have a place and no weights", () => {

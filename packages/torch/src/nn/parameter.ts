@@ -2,7 +2,7 @@ import { expectOptions } from "../given.ts";
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { scope, unscoped } from "../scope.ts";
-import type { Tensor } from "../tensor.ts";
+import { Tensor } from "../tensor.ts";
 
 const trained = new WeakSet<Tensor>();
 
@@ -20,7 +20,11 @@ interface ParameterOptions {
   readonly memoryFormat?: "channels_last";
 }
 
-/** A trained tensor of the given shape, filled by `initialize` in place. It outlives every scope. */
+/**
+ * A trained tensor of the given shape, filled by `initialize` in place. It outlives every scope.
+ *
+ * @throws TypeError when `initialize` gives another tensor: what is in the memory would be left as it was
+ */
 export function parameter(
   shape: readonly number[],
   initialize: (tensor: Tensor) => void,
@@ -31,7 +35,10 @@ export function parameter(
     throw new TypeError(`the shape of a parameter must be whole numbers, but is [${shape.map(String).join(", ")}]`);
   return unscoped(() => {
     const made = ops.aten.empty(shape, { memory_format: options.memoryFormat ?? null });
-    scope(() => noGrad(() => initialize(made)));
+    const given = scope(() => noGrad(() => initialize(made) as unknown));
+    // A view of it may be given, too: what was written to by it counts.
+    if (given instanceof Tensor && given !== made && ops.aten._version(made) === 0)
+      throw new TypeError("parameter: the tensor must be filled in place, such as by p.zero_() or p.copy_(x)");
     made.requiresGrad = true;
     trained.add(made);
     return made;

@@ -11,8 +11,9 @@ export type Schedulable = Pick<Optimizer<{ lr: number }, unknown>, "lr"> & {
 
 /**
  * Sets the learning rate of each group of an optimizer, as PyTorch's: {@link step} after each epoch, or after each step of the
- * optimizer. The rate is computed from the number of steps and the rate that the group had at first, so nothing adds up. A run that
- * goes on loads the scheduler beside the optimizer, whose own state has no rates: `load("run.safetensors", { net, optimizer, scheduler })`.
+ * optimizer. The rate is computed from the number of steps and the rate that the group had at first, so nothing adds up: of
+ * two schedulers of one optimizer, the one that steps last has its way. A run that goes on loads the scheduler beside the optimizer,
+ * whose own state has no rates: `load("run.safetensors", { net, optimizer, scheduler })`.
  */
 export abstract class LRScheduler implements Stateful {
   /** How often {@link step} was called. */
