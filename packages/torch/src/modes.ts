@@ -51,6 +51,8 @@ export function autocast<T>(
 ): T {
   expectOptions("autocast", options, AUTOCAST_OPTIONS);
   const { device = getDefaultDevice(), dtype = "bfloat16", enabled = true } = options;
+  if (dtype !== "bfloat16" && dtype !== "float16")
+    throw new TypeError(`autocast: dtype must be "bfloat16" or "float16", but is ${JSON.stringify(dtype)}`);
   if (device === "meta")
     return autocastOnMeta(enabled ? dtype : undefined, () => synchronous("autocast", body(), ADVICE));
   const reliable = !enabled || dtype !== "bfloat16" || supportsBfloat16(device);

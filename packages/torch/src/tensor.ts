@@ -338,10 +338,12 @@ function nestedShape(data: NestedNumbers): number[] {
   return shape;
 }
 
-const describe = (value: unknown): string =>
-  typeof value === "object" || value === undefined
+function describe(value: unknown): string {
+  if (ArrayBuffer.isView(value)) return kindOf(value); // and not all of its numbers
+  return typeof value === "object" || value === undefined
     ? String(value)
-    : `the ${typeof value} ${JSON.stringify(String(value))}`;
+    : `the ${typeof value} ${JSON.stringify(String(value).slice(0, 80))}`;
+}
 
 const isFractional = (dtype: DType): boolean => dtype.includes("float");
 

@@ -1,3 +1,4 @@
+import { expectMap } from "../given.ts";
 import { ops } from "../ops.ts";
 import { type Tensor, tensor } from "../tensor.ts";
 import {
@@ -120,6 +121,7 @@ export function decayMatrices(
   parameters: ReadonlyMap<string, Tensor>,
   weightDecay: number,
 ): { params: Map<string, Tensor>; weightDecay: number }[] {
+  expectMap("decayMatrices", parameters);
   const [matrices, others] = [new Map<string, Tensor>(), new Map<string, Tensor>()];
   for (const [name, parameter] of parameters) (parameter.ndim >= 2 ? matrices : others).set(name, parameter);
   return [
