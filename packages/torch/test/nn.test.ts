@@ -11,6 +11,7 @@ import {
   liveTensors,
   Module,
   manualSeed,
+  noGrad,
   ops,
   scope,
   type Tensor,
@@ -209,6 +210,16 @@ describe("modules", () => {
   test("keep their tensors when made inside a scope", () => {
     const model = scope(() => ({ model: new Model() })).model;
     for (const [name, each] of model.namedParameters()) expect(each.isReleased, name).toBe(false);
+  });
+
+  test("layer norm takes bfloat16 beside weights in float32, as autocast hands it on", () => {
+    const layer = new LayerNorm(8);
+    noGrad(() => layer.weight.normal_());
+    const x = aten.randn([3, 8]).bfloat16().requires_grad_();
+    const y = layer.forward(x);
+    expect(y.equal(layer.forward(x.float()).bfloat16())).toBe(true);
+    y.square().sum().backward();
+    expect([x.grad?.dtype, layer.weight.grad?.dtype]).toEqual(["bfloat16", "float32"]);
   });
 
   test("start as PyTorch's do: uniform within one over the root of the inputs, gains one, shifts zero", () => {

@@ -26,7 +26,10 @@ export class LayerNorm extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return ops.aten.layer_norm(x, this.#shape, this.weight, this.bias, this.eps);
+    // An autocast brings both together; on the CPU, libtorch 1.13 has no kernel for it.
+    const isMixed = x.dtype === "bfloat16" && x.device === "cpu" && this.weight.dtype === "float32";
+    const y = ops.aten.layer_norm(isMixed ? x.float() : x, this.#shape, this.weight, this.bias, this.eps);
+    return isMixed ? y.bfloat16() : y;
   }
 }
 
