@@ -138,6 +138,11 @@ describe("results", () => {
       [1, 1],
       [1, 1],
     ]);
+    const [counts, edges] = aten.histogramdd(tensor([[0], [1], [3]]), [2]);
+    expect([counts, ...edges].map((x) => x.tolist())).toEqual([
+      [2, 1],
+      [0, 1.5, 3],
+    ]);
   });
 
   test("plain values come as JavaScript's", () => {

@@ -181,6 +181,23 @@ describe("autocast on meta", () => {
     });
   });
 
+  test("computes all kinds of products so, those of layers too", () => {
+    scope(() => {
+      const on = (...shape: number[]) => aten.ones(shape, { device: "meta" });
+      const products = autocast({ device: "meta" }, () => [
+        ops.fused.conv2d(on(1, 3, 4, 4), on(2, 3, 1, 1), null, 1, 0),
+        aten.conv2d(on(1, 3, 4, 4), on(2, 3, 1, 1)),
+        aten.conv1d(on(1, 3, 4), on(2, 3, 1)),
+        aten.linear(on(2, 3), on(4, 3)),
+        aten.matmul(on(2, 3), on(3, 4)),
+        aten.bmm(on(1, 2, 3), on(1, 3, 4)),
+        aten.addmm(on(4), on(2, 3), on(3, 4)),
+        aten.baddbmm(on(1, 2, 4), on(1, 2, 3), on(1, 3, 4)),
+      ]);
+      expect(products.map(({ dtype }) => dtype)).toEqual(products.map(() => "bfloat16"));
+    });
+  });
+
   test("casts a weight once, until it ends", () => {
     scope(() => {
       const [x, w] = [aten.ones([1, KILO], { device: "meta" }), leaf([KILO, KILO], "meta")];
@@ -216,6 +233,12 @@ describe("observeCalls", () => {
     ]);
     x.mul(x);
     expect(seen).toHaveLength(3);
+    const results: unknown[] = [];
+    observeCalls(
+      ({ operator, result }) => results.push([operator, result]),
+      () => ops.fused.lerp_([x], [x], 0.5),
+    );
+    expect(results).toEqual([["fused::lerp_", undefined]]);
   });
 
   test("one within another both see, and an error ends the watch", () => {

@@ -212,6 +212,13 @@ describe("modules", () => {
     for (const [name, each] of model.namedParameters()) expect(each.isReleased, name).toBe(false);
   });
 
+  test("name tensors that were released, too, so that all may be released again", () => {
+    const model = new Model();
+    for (let i = 0; i < 2; i++) for (const each of model.stateDict().values()) each.dispose();
+    expect([...model.stateDict().values()].every(({ isReleased }) => isReleased)).toBe(true);
+    expect(model.eval().training).toBe(false);
+  });
+
   test("layer norm takes bfloat16 beside weights in float32, as autocast hands it on", () => {
     const layer = new LayerNorm(8);
     noGrad(() => layer.weight.normal_());
@@ -220,6 +227,7 @@ describe("modules", () => {
     expect(y.equal(layer.forward(x.float()).bfloat16())).toBe(true);
     y.square().sum().backward();
     expect([x.grad?.dtype, layer.weight.grad?.dtype]).toEqual(["bfloat16", "float32"]);
+    expect(layer.to("bfloat16").forward(x).dtype).toBe("bfloat16"); // all in one
   });
 
   test("start as PyTorch's do: uniform within one over the root of the inputs, gains one, shifts zero", () => {

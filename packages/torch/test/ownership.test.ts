@@ -4,12 +4,14 @@ import {
   buffer,
   Ema,
   Generator,
+  getRngState,
   grad,
   liveTensors,
   OperatorError,
   ops,
   parameter,
   scope,
+  setRngState,
   Tensor,
   tensor,
 } from "@iqvae/torch";
@@ -270,5 +272,13 @@ describe("what lives outside of scopes", () => {
       expect(count, making.toString()).toBe(0);
       expect(left(() => scope(() => void making())) - made.length, making.toString()).toBe(0);
     }
+  });
+
+  test("are no tensors of a state that was read or set", () => {
+    const generator = new Generator(1);
+    const before = liveTensors();
+    generator.setState(generator.getState());
+    setRngState(getRngState());
+    expect(liveTensors()).toBe(before);
   });
 });
