@@ -61,9 +61,9 @@ export class AdversarialLoss {
     this.#optimizer = new AdamW(this.#discriminator.namedParameters(), { betas: BETAS, weightDecay: 0 });
   }
 
-  /** Whether it takes part in step `step` (from 0) of `steps`. */
+  /** Whether it takes part in step `step` (from 0) of `steps`. Once it did, it goes on, also where steps were added since. */
   isActive(step: number, steps: number): boolean {
-    return step >= Math.floor(this.#config.startShare * steps);
+    return this.#steps > 0 || step >= Math.floor(this.#config.startShare * steps);
   }
 
   /**

@@ -80,6 +80,8 @@ export class Stage1Trainer implements Trainer {
   readonly #adversarial: AdversarialLoss | null;
   readonly #metrics: RunningMeans;
   #steps = 0;
+  /** Whether the codes were placed in an earlier session, which may have been laid out for fewer steps. */
+  #placed = false;
   readonly #peers: Peers | undefined;
   readonly #gradients: GradientBuckets | undefined;
 
@@ -119,7 +121,7 @@ export class Stage1Trainer implements Trainer {
   #mode(): IqVaeMode {
     const { steps, polishFrom } = this.#config;
     const done = this.#steps;
-    if (done < this.#placeAt) return "bypass";
+    if (done < this.#placeAt && !this.#placed) return "bypass";
     return polishFrom < 1 && done > this.#placeAt && done >= Math.floor(polishFrom * steps) ? "polish" : "learn";
   }
 
@@ -183,6 +185,7 @@ export class Stage1Trainer implements Trainer {
     this.#regularizer?.predictor?.loadStateDict(below("regularizer.", tensors));
     this.#optimizer.loadStateDict(below("optimizer.", tensors));
     this.#steps = Number(state.steps);
+    this.#placed = this.model.image.quantizer.placed.item() === 1;
     this.#adversarial?.restore(below("adversary.", tensors), Number(state.adversarySteps));
   }
 

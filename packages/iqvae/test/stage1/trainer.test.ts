@@ -154,6 +154,33 @@ test.each<[string, Changes]>([
   expect(bits(resumed.tensors())).toEqual(bits(whole.tensors()));
 });
 
+test.each([
+  [80, 10],
+  [4000, 200],
+])("of %i steps, codes are placed after %i", (steps, after) => {
+  const trained = trainer({ steps });
+  for (const [done, mode] of [
+    [after - 1, 0],
+    [after, 1],
+  ] as const) {
+    trained.restore(trained.tensors(), { steps: done });
+    scope(() => trained.step(rows(0)));
+    expect(trained.model.image.quantizer.placed.item()).toBe(mode);
+  }
+});
+
+test("steps that are added take nothing back: codes stay placed, and the discriminator goes on", () => {
+  const planned = (steps: number) => trainer({ steps, adversarial: { ...adversarial, startShare: 0.5 } });
+  const short = planned(16);
+  run(short, 0, 16);
+  const longer = planned(400);
+  longer.restore(short.tensors(), short.state());
+  const metrics = scope(() => longer.step(rows(16)));
+  expect(metrics.imageCommitment).toBeGreaterThan(0);
+  expect(metrics.conditionCommitment).toBeGreaterThan(0);
+  expect(metrics.discriminatorLoss).toBeGreaterThan(0);
+});
+
 describe("the terms of the image", () => {
   test("the discriminator is silent before its share of the steps, and heard after it", () => {
     const trained = trainer({ steps: 20, adversarial: { ...adversarial, startShare: 0.5 } });
