@@ -1,8 +1,8 @@
-import { existsSync } from "node:fs";
 import {
   getDefaultDevice,
   inferenceMode,
   readSafetensors,
+  SafetensorsError,
   scope,
   type Tensor,
   tensor,
@@ -74,18 +74,23 @@ function nothingOf(model: IqVae, dataset: PairDataset): TokenSplits {
   return { train: zeros(dataset.train), validation: zeros(dataset.validation) };
 }
 
+/** Undefined where there are none, or those of another model, or a damaged file: they can be encoded anew. */
 function readTokens({ model, dataset, path, source }: TokenEncoding): TokenSplits | undefined {
-  if (!existsSync(path)) return undefined;
-  return scope(() => {
-    const { tensors, metadata } = readSafetensors(path, { device: "cpu" });
-    if (metadata.source !== source) return undefined;
-    const shape = model.tokenShape(dataset.size);
-    const read = (name: string) => tensors.get(name)!.read("int32");
-    const pairs = (split: string) => new TokenPairs(shape, read(`${split}.conditions`), read(`${split}.images`));
-    const tokens = { train: pairs("train"), validation: pairs("validation") };
-    // Earlier versions encoded all held-out pairs, the reported ones among them.
-    return SPLITS.every((split) => tokens[split].count === dataset[split].length) ? tokens : undefined;
-  });
+  try {
+    return scope(() => {
+      const { tensors, metadata } = readSafetensors(path, { device: "cpu" });
+      if (metadata.source !== source) return undefined;
+      const shape = model.tokenShape(dataset.size);
+      const read = (name: string) => tensors.get(name)!.read("int32");
+      const pairs = (split: string) => new TokenPairs(shape, read(`${split}.conditions`), read(`${split}.images`));
+      const tokens = { train: pairs("train"), validation: pairs("validation") };
+      // Earlier versions encoded all held-out pairs, the reported ones among them.
+      return SPLITS.every((split) => tokens[split].count === dataset[split].length) ? tokens : undefined;
+    });
+  } catch (error) {
+    if (error instanceof SafetensorsError || error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 function writeTokens(tokens: TokenSplits, path: string, source: string): TokenSplits {

@@ -110,6 +110,18 @@ describe("data that are not those of the steps so far", () => {
   });
 });
 
+test.each<[string, (bytes: Buffer) => Buffer]>([
+  ["cut off", (bytes) => bytes.subarray(0, bytes.length - 10)],
+  ["of codes that there are not", (bytes) => Buffer.concat([bytes.subarray(0, -4), Buffer.of(255, 255, 0, 0)])],
+])("tokens %s are encoded anew", async (_, damage) => {
+  copy("tokens");
+  const [path, whole] = ["tokens", "whole"].map((name) => join(at(name), "tokens.safetensors")) as [string, string];
+  writeFileSync(path, damage(readFileSync(path)));
+  expect(await train("tokens")).toBe("finished");
+  expect(readFileSync(path)).toEqual(readFileSync(whole));
+  rmSync(at("tokens"), { recursive: true });
+});
+
 describe("steps that are added to a run that is finished", () => {
   test("to stage 2: it goes on, and says that the schedule was another", async () => {
     copy("longer", "stage2.steps=3");
