@@ -5,7 +5,7 @@ import { ConfigError } from "./error.ts";
 import { readConfigFile } from "./file.ts";
 import { BRING_YOUR_OWN } from "./paper.ts";
 import { isPreset, PRESET_NAMES, presets } from "./presets.ts";
-import { problemsOf } from "./problems.ts";
+import { problemsOf, VARIANTS } from "./problems.ts";
 import { type Config, configSchema } from "./schema.ts";
 
 /**
@@ -90,14 +90,6 @@ function parseValue(text: string): unknown {
     return text;
   }
 }
-
-/** Values that come in variants, and the key that chooses the variant. */
-const VARIANTS: Readonly<Record<string, string>> = {
-  data: "name",
-  regularizer: "estimator",
-  exposure: "kind",
-  network: "kind",
-};
 
 /**
  * `over` on top of `base`, object by object. Where `over` chooses another variant (another estimator, say), nothing of the

@@ -4,6 +4,14 @@ import { z } from "zod";
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
 
+/** Values that come in variants, and the key that chooses the variant. */
+export const VARIANTS: Readonly<Record<string, string>> = {
+  data: "name",
+  regularizer: "estimator",
+  exposure: "kind",
+  network: "kind",
+};
+
 /** One sentence an issue: where it is, what came, what was expected, and for a slip of the pen what was meant. */
 export function problemsOf(error: z.ZodError, input: unknown, schema: z.ZodType): string[] {
   return error.issues.flatMap((issue) => explain(issue, input, schema));
@@ -33,7 +41,11 @@ function explain(issue: Issue, input: unknown, schema: z.ZodType): string[] {
     case "invalid_type":
       return [
         `${where} ${came(value)}, but must be ${KINDS[issue.expected] ?? `of type ${issue.expected}`}` +
-          (issue.expected === "string" ? quoting(where, value) : ""),
+          (issue.expected === "string"
+            ? quoting(where, value)
+            : issue.expected === "object"
+              ? choosing(issue.path)
+              : ""),
       ];
     case "too_small":
       return [`${where} ${outside(value, `${bound(issue.inclusive, "at least", "more than")} ${issue.minimum}`)}`];
@@ -63,6 +75,12 @@ const came = (value: unknown) => (value === undefined ? "is missing" : `is ${sho
 /** How a text is said that JSON reads as something else. */
 function quoting(where: string, value: unknown): string {
   return typeof value === "number" || typeof value === "boolean" ? `; in quotes it is one: '${where}="${value}"'` : "";
+}
+
+/** Where the name of a variant belongs, which may have come in place of the variant. */
+function choosing(path: Path): string {
+  const chooser = VARIANTS[String(path.at(-1))];
+  return chooser === undefined ? "" : `; to choose one, set ${name([...path, chooser])}`;
 }
 
 /** Long values would hide what is said about them. */

@@ -155,6 +155,12 @@ describe("a mistake is named with the nearest valid choice", () => {
       "stage1.model.image.multipliers is 2, but must be a list [ … ]",
     ],
     ["a number for an object", ["stage2.model=2"], "stage2.model is 2, but must be an object { … }"],
+    [
+      "the name of a variant in place of the variant",
+      ["stage1.regularizer=none", "data=emoji"],
+      'data is "emoji", but must be an object { … }; to choose one, set data.name\n' +
+        '  stage1.regularizer is "none", but must be an object { … }; to choose one, set stage1.regularizer.estimator',
+    ],
     ["too little", ["stage1.batch=0"], "stage1.batch is 0, but must be at least 1"],
     [
       "what a float32 cannot hold",
