@@ -190,12 +190,19 @@ export class ImageGenerator implements Disposable {
    * the tokens leave out, so compare it only between images of one run.
    *
    * @param images RGB bytes `[size, size, 3]`, one for each condition
+   * @throws RangeError when an image has another size, or bytes of a condition mean nothing
    */
   likelihood(conditions: readonly Uint8Array[], images: readonly Uint8Array[]): Likelihood[] {
     const { size } = this.config.data;
     if (images.length !== conditions.length)
       throw new RangeError(
         `likelihood() takes one image for each condition, but got ${images.length} for ${conditions.length}`,
+      );
+    const bytes = size * size * 3;
+    const wrong = images.find(({ length }) => length !== bytes);
+    if (wrong !== undefined)
+      throw new RangeError(
+        `likelihood() takes images of ${size} × ${size} RGB pixels (${bytes} bytes), but one has ${wrong.length} bytes`,
       );
     return this.#run(() => {
       const pixels = tensor(concatenated(images), { shape: [images.length, size, size, 3] });

@@ -228,6 +228,13 @@ describe("other ways to draw", () => {
     expect(found!.nats).toBeCloseTo(nats, 2);
     expect(found!.map).toHaveLength(16);
   });
+
+  test("the likelihood of images of another size is refused, also where their bytes add up", () => {
+    const [short, long] = [new Uint8Array(SIZE * SIZE * 3 - 3), new Uint8Array(SIZE * SIZE * 3 + 3)];
+    expect(() => generator.likelihood([one, two], [short, long])).toThrow(
+      new RangeError("likelihood() takes images of 32 × 32 RGB pixels (3072 bytes), but one has 3069 bytes"),
+    );
+  });
 });
 
 test("a generator leaves no tensor behind, but the weights of its models", () => {
