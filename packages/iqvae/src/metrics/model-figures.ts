@@ -81,7 +81,7 @@ export function modelFigures(
     condition: Object.fromEntries(Object.entries(fidelity).map(([name, sum]) => [name, sum / rows.length])),
     bitsPerToken: sums.bits / rows.length / transformer.tokens.imageTokens,
     bitsAnImage: sums.bits / rows.length,
-    codebook: { image: usageOf(used.image, 1), condition: usageOf(used.condition, 1) },
+    codebook: { image: usageOf(used.image), condition: usageOf(used.condition) },
   };
 }
 

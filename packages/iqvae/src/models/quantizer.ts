@@ -176,12 +176,6 @@ export class Quantizer extends Module {
     return this.#expand(this.codesOf(indices), B, h, w);
   }
 
-  /** Share of codes in use and `exp` of the entropy of their running use; both fall when a codebook collapses. */
-  usage(): { active: number; perplexity: number } {
-    const counts = this.counts.read("float32");
-    return usageOf(counts, (DEAD_BELOW * counts.reduce((sum, count) => sum + count, 0)) / counts.length);
-  }
-
   #expand(vectors: Tensor, B: number, h: number, w: number): Tensor {
     return this.up.forward(vectors).reshape([B, h, w, -1]).permute([0, 3, 1, 2]);
   }
@@ -273,13 +267,13 @@ export function countCodes(codes: Tensor, counts: Float64Array): void {
   for (const code of codes.read("int64")) counts[Number(code)]! += 1;
 }
 
-/** Share of counts of at least `least`, and the exponential of the entropy of the shares. */
-export function usageOf(counts: ArrayLike<number>, least: number): { active: number; perplexity: number } {
+/** Share of the codes that are counted at all, and the exponential of the entropy of their shares; both fall when a codebook collapses. */
+export function usageOf(counts: ArrayLike<number>): { active: number; perplexity: number } {
   let total = 0;
   let active = 0;
   for (let i = 0; i < counts.length; i++) {
     total += counts[i]!;
-    if (counts[i]! >= least) active++;
+    if (counts[i]! > 0) active++;
   }
   let entropy = 0;
   for (let i = 0; i < counts.length; i++) {

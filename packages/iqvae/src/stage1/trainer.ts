@@ -221,7 +221,7 @@ export class Stage1Trainer implements Trainer {
         });
     const figures = Object.fromEntries([...sums].map(([name, sum]) => [name, sum / pairs]));
     for (const half of ["image", "condition"] as const) {
-      const { active, perplexity } = usageOf(used[half], 1);
+      const { active, perplexity } = usageOf(used[half]);
       figures[`${half}Active`] = active;
       figures[`${half}Perplexity`] = perplexity;
     }
@@ -289,11 +289,6 @@ export class Stage1Trainer implements Trainer {
       loss = loss.add(parts.regularizer, { alpha: regularizer.weight });
     }
     return { loss, parts, image: { real: target, reconstruction, loss: imageLoss } };
-  }
-
-  /** Running use of both codebooks, for the log. */
-  usage(): Record<"image" | "condition", ReturnType<Quantizer["usage"]>> {
-    return { image: this.model.image.quantizer.usage(), condition: this.model.condition.quantizer.usage() };
   }
 }
 

@@ -103,8 +103,8 @@ test("learns to draw squares, with codebooks that are in use", () => {
   const after = trained.evaluate();
   expect(after.imageMse!).toBeLessThan(before.imageMse! / 10);
   expect(after.conditionAccuracy!).toBeGreaterThan(0.98);
-  expect(trained.usage().image.active).toBeGreaterThan(0.8);
-  expect(trained.usage().image.perplexity).toBeGreaterThan(8);
+  expect(after.imageActive!).toBeGreaterThan(0.8);
+  expect(after.imagePerplexity!).toBeGreaterThan(8);
 });
 
 test("a coupled decoder has from the condition what the image's codes do not say", () => {
