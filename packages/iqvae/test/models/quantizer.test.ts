@@ -54,15 +54,17 @@ describe("one step of the quantizer by hand", () => {
     near(values(quantizer.codebook), [1, 0, 0.012 / length, 0.996 / length]);
   });
 
-  test("measures the commitment as squared distance to the codes before they move", () => {
-    const { commitment } = axes().forward(
-      features([
-        [3, 0],
-        [0.6, 0.8],
-      ]),
-      "learn",
-    );
+  test("measures the commitment as squared distance to the codes before they move, and pulls vectors to them", () => {
+    const input = features([
+      [3, 0],
+      [0.6, 0.8],
+    ]);
+    input.requiresGrad = true;
+    const { commitment } = axes().forward(input, "learn");
     expect(commitment.item()).toBeCloseTo((0 + 0.36 + 0.04) / 2, 5);
+    commitment.backward();
+    // (z − e) of the second is (0.6, −0.2), of which 0.2 lies along z, where nothing moves on the sphere.
+    near(values(input.grad!.contiguous()), [0, 0.6 - 0.2 * 0.6, 0, -0.2 - 0.2 * 0.8]);
   });
 
   test("hands codes on, and gradients past them", () => {
@@ -98,6 +100,16 @@ describe("one step of the quantizer by hand", () => {
     expect(values(quantizer.counts)[1]).toBe(3); // six vectors, two codes
   });
 
+  test.each([
+    [0.3, 3],
+    [0.31, 0.98 * 0.31],
+  ])("a code is dead below a tenth of the mean count: %d becomes %d", (before, after) => {
+    const quantizer = axes();
+    noGrad(() => quantizer.counts.copy_(tensor([1, before])));
+    quantizer.forward(features(Array.from({ length: 6 }, () => [1, 0.1])), "learn");
+    expect(values(quantizer.counts)[1]).toBeCloseTo(after, 5); // a tenth of three is 0.3
+  });
+
   test("leaves the codebook alone unless it learns", () => {
     for (const mode of ["use", "bypass"] as const) {
       const quantizer = axes();
@@ -119,6 +131,39 @@ test("k-means places codes where the vectors are, once", () => {
   const after = quantizer.forward(map, "use").commitment.item();
   expect(after).toBeLessThan(before / 3);
   expect(quantizer.placed.item()).toBe(1);
+});
+
+test("k-means, by hand: eight rounds from vectors that are drawn, and the step that follows them", () => {
+  const [N, K] = [150, 8];
+  const quantizer = new Quantizer(2, { codes: K, codeDim: 2 });
+  noGrad(() => {
+    quantizer.down.weight.copy_(ops.aten.eye(2));
+    quantizer.down.bias!.fill_(0);
+  });
+  const unit = ([x, y]: readonly [number, number]) => [x / Math.hypot(x, y), y / Math.hypot(x, y)] as const;
+  const rows = Array.from({ length: N }, (_, i) => unit([Math.cos(i ** 2), Math.sin(i ** 2)]));
+  /** The sum of the vectors whose nearest code is one. */
+  const sumOf = (codes: readonly (readonly [number, number])[], code: number) =>
+    rows.reduce<readonly [number, number]>(
+      ([x, y], row) => {
+        const cosines = codes.map(([a, b]) => a * row[0] + b * row[1]);
+        return cosines.indexOf(Math.max(...cosines)) === code ? [x + row[0], y + row[1]] : [x, y];
+      },
+      [0, 0],
+    );
+  const round = (codes: readonly (readonly [number, number])[]) => codes.map((_, k) => unit(sumOf(codes, k)));
+  manualSeed(7);
+  const drawn = [...ops.aten.randperm(N).read("int64")].slice(0, K).map((row) => rows[Number(row)]!);
+  manualSeed(7);
+  quantizer.forward(features(rows.map((row) => [...row])), "learn");
+  const placed = Array.from({ length: 8 }).reduce<typeof drawn>(round, drawn);
+  const seventh = Array.from({ length: 7 }).reduce<typeof drawn>(round, drawn);
+  const followed = placed.map(([x, y], k) => {
+    const [a, b] = sumOf(placed, k);
+    return unit([(0.98 * x * N) / K + 0.02 * a, (0.98 * y * N) / K + 0.02 * b]);
+  });
+  near(values(quantizer.codebook), followed.flat());
+  expect(seventh).not.toEqual(placed); // so that fewer rounds would be seen
 });
 
 test("codes remember where k-means has put them, as if that had been their vectors", () => {

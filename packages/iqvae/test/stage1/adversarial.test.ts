@@ -136,6 +136,11 @@ describe("a turn of the adversary against PyTorch", () => {
         const wanted = gradient.sign().mul(-0.5 * CONFIG.rate);
         // A decay of the weights would be seen in those of norms, which are 1.
         expect(moved.sub(wanted).mul(clear).abs().max().item(), name).toBeLessThan(0.002 * CONFIG.rate);
+        // Moments are 0.5 of the gradients and 0.1 of their squares.
+        const [first, second] = ["first", "second"].map(
+          (kind) => adversary.tensors().get(`discriminatorOptimizer.${name}.${kind}`)!,
+        );
+        expect(second!.sum().item() / first!.square().sum().item(), name).toBeCloseTo(0.1 / 0.25, 3);
       }
     });
   });

@@ -210,6 +210,19 @@ describe("the terms of the image", () => {
     expect(moved / (adversarial.rate / warmup)).toBeCloseTo(1, 2);
   });
 
+  test("the adversary is weighed against all that the reconstruction costs, the perceptual term included", () => {
+    const distance = (a: Tensor) => a.square().mean();
+    const weights = [0, 100].map((weight) => {
+      const trained = trainer({
+        perceptual: perceptual(weight),
+        distance,
+        adversarial: { ...adversarial, startShare: 0 },
+      });
+      return scope(() => trained.step(rows(0))).adversarialWeight!;
+    });
+    expect(weights[1]! / weights[0]!).toBeGreaterThan(3);
+  });
+
   test("a perceptual term is weighed, logged and learned from", () => {
     // A stand-in for a network that wants gray, which ℓ1 does not.
     const distance = (a: Tensor) => a.square().mean();
