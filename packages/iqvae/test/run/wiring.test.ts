@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { manualSeed, readSafetensors, scope, type Tensor } from "@iqvae/torch";
+import { AdamW, manualSeed, readSafetensors, scope, type Tensor } from "@iqvae/torch";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { conditionFor } from "../../src/conditions/index.ts";
 import { presets, withSettings } from "../../src/config/index.ts";
@@ -56,6 +56,9 @@ vi.mock(import("../../src/stage2/exposure-controls.ts"), async (original) => {
   return { ...module, nearCodes };
 });
 
+/** The optimizers of both stages. */
+const optimizers = new Set<AdamW>();
+
 /** The pairs that stage 2 was given. */
 const taken: number[] = [];
 
@@ -77,6 +80,11 @@ beforeAll(async () => {
   process.env.IQVAE_CACHE = join(folder, "cache");
   watch("stage1", Stage1Trainer.prototype, WEIGHTS.stage1);
   watch("stage2", Stage2Trainer.prototype, WEIGHTS.stage2);
+  const { step } = AdamW.prototype;
+  vi.spyOn(AdamW.prototype, "step").mockImplementation(function (this: AdamW, ...args) {
+    optimizers.add(this);
+    step.apply(this, args);
+  });
   const subset = vi.spyOn(TokenPairs.prototype, "subset");
   await trainRun(createRun(join(folder, "run"), config), { progress: silent, interrupt: { requested: false } });
   taken.push(...subset.mock.calls.flatMap(([rows]) => Array.from(rows)));
@@ -103,6 +111,21 @@ describe.each(["stage1", "stage2"] as const)("%s", (stage) => {
     expect(metrics.gradientNorm).toBeGreaterThan(1);
     expect(clipped).toBeCloseTo(1, 4);
   });
+});
+
+test("each has moments of its own decay, and lets matrices shrink, but no biases and gains", () => {
+  const told = [...optimizers].map(({ paramGroups }) =>
+    paramGroups.map(({ params, betas, weightDecay }) => {
+      const ranks = [...params.values()].map(({ ndim }) => ndim);
+      return { betas, weightDecay, ranks: [Math.min(...ranks), Math.max(...ranks)] };
+    }),
+  );
+  const groups = (betas: readonly number[], weightDecay: number, most: number) => [
+    { betas, weightDecay, ranks: [2, most] },
+    { betas, weightDecay: 0, ranks: [1, 1] },
+  ];
+  // Kernels of convolutions have four dimensions.
+  expect(told).toEqual([groups([0.9, 0.99], 1e-4, 4), groups([0.9, 0.95], config.stage2.weightDecay, 2)]);
 });
 
 test("where stage 2 is to learn from some of the pairs, they are spread over all", () => {
