@@ -8,6 +8,7 @@ import { VGG16_SHAPES, vgg16 } from "../../src/features/vgg.ts";
 import { diversity } from "../../src/metrics/diversity.ts";
 import { psnr, ssim } from "../../src/metrics/reconstruction.ts";
 import { toUnitRange } from "../../src/models/iqvae.ts";
+import { perceptualLoss } from "../../src/stage1/perceptual.ts";
 import { seededRandom } from "../../src/support/random.ts";
 import { golden, hashedWeights, numbers, relativeError } from "./goldens.ts";
 
@@ -67,6 +68,7 @@ test("the perceptual distance has a gradient in its first image alone, and none 
     b.requiresGrad = true;
     const distance = perceptualDistance(network, a, b);
     expect(distance.shape).toEqual([2]);
+    expect(perceptualLoss(network)(a, b).item()).toBeCloseTo(distance.mean().item(), 6);
     distance.sum().backward();
     expect(a.grad!.abs().sum().item()).toBeGreaterThan(0);
     expect(b.grad).toBeUndefined();

@@ -82,6 +82,8 @@ describe("a value of config.json that weights follow from", () => {
   test("draws nothing with models of other sizes, or with a stage 2 of another stage 1", () => {
     copy("sizes", "stage1.model.image.codes=256");
     expect(() => openRun(at("sizes")).loadModels()).toThrow("stage1.model.image.codes is 256 now, and was ");
+    copy("guided", "stage2.conditionDropout=0.5");
+    expect(() => openRun(at("guided")).loadModels()).toThrow("stage2.conditionDropout is 0.5 now, and was 0");
     copy("mixed");
     editBasis("mixed", "stage2", { "stage 1": "0".repeat(64) });
     expect(() => openRun(at("mixed")).loadModels()).toThrow(/tokens of another stage 1.*stage2-\*/);
