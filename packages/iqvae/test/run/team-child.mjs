@@ -107,8 +107,11 @@ const hash = (names) => {
   return sum.digest("hex");
 };
 const same = [...kept].filter(([name]) => !name.includes("gradient"));
+peers.beginStep(1, "stage1", steps);
+const draw = (options = {}) => peers.gather(ops.aten.rand([1], options).item());
 const report = {
   ...{ weights: hash(/./), codebooks: hash(/codebook|counts|sums/), losses },
+  drawn: { own: draw(), shared: draw({ generator: peers.shared }) },
   agree: peers.agreeOn(same.map(([, tensor]) => tensor)),
   disagree: peers.agreeOn([ops.aten.ones([3]).mul(peers.rank)]),
 };

@@ -18,6 +18,7 @@ interface Said {
   readonly agree: boolean;
   readonly disagree: boolean;
   readonly nan: boolean;
+  readonly drawn: Readonly<Record<"own" | "shared", readonly number[]>>;
 }
 
 const made = new Map<string, Said[]>();
@@ -64,6 +65,12 @@ describe.each([2, 4])("%i processes that share 32 rows", (size) => {
     const [first, ...others] = made.get(String(size))!;
     for (const other of others) expect(other).toEqual(first);
     expect(first).toMatchObject({ agree: true, disagree: false });
+  });
+
+  test("draw numbers of their own in a step, and those that are shared alike", () => {
+    const [{ drawn }] = made.get(String(size)) as [Said];
+    expect(new Set(drawn.own).size).toBe(size);
+    expect(new Set(drawn.shared).size).toBe(1);
   });
 
   test("hear of a loss that is no number on one of them at the same step", () => {
