@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +9,7 @@ import { presets, withSettings } from "../../src/config/index.ts";
 import { batchTensors, conditionSpec, heldOutPart, Loader, openDataset } from "../../src/data/index.ts";
 import { IqVae } from "../../src/models/iqvae.ts";
 import { Transformer } from "../../src/models/transformer.ts";
+import { listCheckpoints, readCheckpoint } from "../../src/run/checkpoint.ts";
 import { createRun, openRun } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { Stage1Trainer } from "../../src/stage1/trainer.ts";
@@ -137,7 +139,10 @@ test("tokens are those of each pair, in its place", async () => {
   const { iqvae } = run.loadModels();
   const dataset = heldOutPart(await openDataset(config.data), "selection");
   scope(() => {
-    const { tensors } = readSafetensors(run.tokens);
+    const { tensors, metadata } = readSafetensors(run.tokens);
+    // So that those of other weights, or of data that were exchanged, are not taken for them.
+    const { sha256 } = readCheckpoint(listCheckpoints(run.checkpoints, "stage1")[0]!.path).tensors;
+    expect(metadata.source).toBe(createHash("sha256").update(`${sha256} ${dataset.key}`).digest("hex"));
     for (const split of ["train", "validation"] as const) {
       const { length } = dataset[split];
       const rows = [0, Math.floor(length / 2), length - 1];
