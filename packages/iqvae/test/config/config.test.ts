@@ -242,6 +242,10 @@ describe("a mistake is named with the nearest valid choice", () => {
     expect(config.stage1.perceptual).toEqual({ weight: 1, network });
   });
 
+  test("a warm-up may take all steps", () => {
+    expect(loadConfig("tiny", ["stage2.warmup=30"]).stage2.warmup).toBe(30);
+  });
+
   test("two grids are possible with another estimator", () => {
     const settings = ["stage1.model.condition.patch=2", "stage1.regularizer.estimator=sliced"];
     expect(loadConfig("tiny", settings).stage1.regularizer.estimator).toBe("sliced");

@@ -20,6 +20,7 @@ import {
   readCheckpointTensors,
   saveCheckpoint,
 } from "../../src/run/checkpoint.ts";
+import { weightsDigest } from "../../src/run/weights.ts";
 import { restoreRandomStates } from "../../src/support/random-state.ts";
 import { bits, STEPS, temporaryFolder, trainTiny } from "./support.ts";
 
@@ -102,6 +103,27 @@ describe("which checkpoints are kept", () => {
       [1, 2].flatMap((step) => [`stage1-0000000${step}.json`, `stage1-0000000${step}.safetensors`]),
     );
   });
+});
+
+test("the weights that a run draws with are known by the last of stage 1, and the best of stage 2 or that of a step", () => {
+  const checkpoints = folderWith([
+    [1, 1],
+    [2, 5],
+  ]);
+  const known = (step?: number) => weightsDigest({ checkpoints }, step);
+  expect(known()).toBeUndefined();
+  for (const [step, loss] of [
+    [1, 3],
+    [2, 4],
+  ] as const)
+    saveCheckpoint(checkpoints, { ...content(step, loss), stage: "stage2" }, new Map([["w", tensor([step])]]));
+  expect(known()).toBe(known(1));
+  expect(known(2)).toMatch(/^[0-9a-f]{64}$/);
+  expect(known(2)).not.toBe(known());
+  expect(known(3)).toBeUndefined();
+  const before = known(2);
+  rmSync(checkpointPath(checkpoints, "stage1", 2));
+  expect(known(2)).not.toBe(before);
 });
 
 describe("a checkpoint that was tampered with", () => {
