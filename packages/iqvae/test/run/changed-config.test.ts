@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { liveTensors } from "@iqvae/torch";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Config, presets, withSettings } from "../../src/config/index.ts";
+import { basisOf } from "../../src/run/basis.ts";
 import { CheckpointError, listCheckpoints, readCheckpoint } from "../../src/run/checkpoint.ts";
+import { readMetrics } from "../../src/run/metrics-log.ts";
 import { createRun, openRun } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { type Progress, type ProgressEvent, silent } from "../../src/support/progress.ts";
@@ -79,6 +81,15 @@ describe("a value of config.json that weights follow from", () => {
     },
   );
 
+  test("where files lie is none of them: they may be moved", () => {
+    const lying = (folder: string) => {
+      const network = { kind: "vgg16-lpips", path: `${folder}/vgg.safetensors` };
+      const settings = ["data.name=images", "data.size=32", `data.path=${folder}`];
+      return withSettings(presets.tiny, [...settings, `stage1.perceptual=${JSON.stringify({ network })}`], "test");
+    };
+    expect(basisOf(lying("/here"), "stage1")).toEqual(basisOf(lying("/there"), "stage1"));
+  });
+
   test("draws nothing with models of other sizes, or with a stage 2 of another stage 1", () => {
     copy("sizes", "stage1.model.image.codes=256");
     expect(() => openRun(at("sizes")).loadModels()).toThrow("stage1.model.image.codes is 256 now, and was ");
@@ -130,6 +141,8 @@ describe("steps that are added to a run that is finished", () => {
     const events: ProgressEvent[] = [];
     expect(await train("longer", { ...silent, tell: (_, event) => void events.push(event) })).toBe("finished");
     expect(newest("longer", "stage2").step).toBe(3);
+    const [before, now] = ["whole", "longer"].map((name) => readMetrics(join(at(name), "metrics.jsonl")));
+    expect(now!.slice(0, before!.length)).toEqual(before);
     expect(events).toContainEqual({ event: "other-steps", stage: "stage2", before: 2, now: 3 });
   });
 

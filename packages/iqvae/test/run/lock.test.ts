@@ -1,7 +1,9 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import fs, { readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { lockRun } from "../../src/run/lock.ts";
 import { temporaryFolder } from "./support.ts";
 
@@ -54,6 +56,19 @@ describe("a lock is respected", () => {
 });
 
 describe("a stale lock is taken over", () => {
+  test.runIf(process.platform === "linux")(
+    "of a process that has ended, and whose parent has not asked yet",
+    async () => {
+      // The shell becomes a program that does not ask.
+      const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+      onTestFinished(() => void parent.kill());
+      const [said] = (await once(parent.stdout, "data")) as [Buffer];
+      const pid = Number(said.toString());
+      await vi.waitFor(() => expect(readFileSync(`/proc/${pid}/stat`, "utf8")).toContain(") Z "));
+      lockRun(lockedBy({ pid, started: "" }).folder)();
+    },
+  );
+
   test.each<[string, Partial<Holder>]>([
     ["of a process that is gone", { pid: GONE }],
     ["whose process number another process has by now", { started: "1" }],
