@@ -113,6 +113,20 @@ test("after dispose it says so, and takes another model", async () => {
   expect(await again.draw([condition])).toEqual(await plain.draw([condition]));
 });
 
+test("a model that another took the place of draws nothing with it, and leaves it there", async () => {
+  const { channel, generator: first } = await loadAlone();
+  const load = () => WorkerGenerator.load(folder, { worker: channel.port1 as unknown as Port });
+  const [second, third] = await Promise.all([load(), load()]);
+  for (const displaced of [first, second]) {
+    await expect(displaced.draw([condition])).rejects.toThrow(DisposedError);
+    await expect(displaced.stream(condition).next()).rejects.toThrow("another model took the place of this one");
+    await displaced.dispose();
+  }
+  expect(await third.draw([condition])).toEqual(await plain.draw([condition]));
+  await third.dispose();
+  channel.port1.close();
+});
+
 /** A generator at a channel of its own. */
 async function loadAlone(): Promise<{ channel: InstanceType<typeof MessageChannel>; generator: WorkerGenerator }> {
   const channel = new MessageChannel();
@@ -223,6 +237,7 @@ test("a port that was handed in is left as it was, after dispose and after loadi
 });
 
 test("a stream hears its signal where AbortSignal.any is missing, and leaves no listener behind", async () => {
+  remote = await WorkerGenerator.load(folder, { worker }); // others took its place
   const { any } = AbortSignal;
   Object.assign(AbortSignal, { any: undefined });
   try {

@@ -30,11 +30,14 @@ export class WorkerGenerator implements AsyncDisposable {
   /** What computes, for people. */
   readonly engine: string;
   readonly #channel: Channel;
+  /** The number of the model in its worker. */
+  readonly #id: number;
   readonly #end: () => void;
   #disposed: Promise<void> | undefined;
 
-  private constructor(channel: Channel, { model, engine }: Loaded, end: () => void) {
+  private constructor(channel: Channel, { id, model, engine }: Loaded, end: () => void) {
     this.#channel = channel;
+    this.#id = id;
     this.#end = end;
     this.model = model;
     this.engine = engine;
@@ -90,7 +93,7 @@ export class WorkerGenerator implements AsyncDisposable {
     let ended = false;
     const end = this.#channel
       .ask(
-        { kind: "stream", condition, options: rest },
+        { kind: "stream", of: this.#id, condition, options: rest },
         {
           onProgress,
           signal: control.signal,
@@ -124,7 +127,8 @@ export class WorkerGenerator implements AsyncDisposable {
 
   #all(kind: "draw" | "drawTokens", conditions: readonly Uint8Array[], options: ImageOptions): Promise<unknown> {
     const { signal, onProgress, ...rest } = options;
-    return this.#channel.ask({ kind, conditions, options: rest satisfies SentOptions }, { onProgress, signal });
+    const request = { kind, of: this.#id, conditions, options: rest satisfies SentOptions };
+    return this.#channel.ask(request, { onProgress, signal });
   }
 
   /** Gives the model's memory back, after what is being drawn. A worker that was handed in stays. Once more, it does nothing more. */
@@ -134,7 +138,7 @@ export class WorkerGenerator implements AsyncDisposable {
   }
 
   async #dispose(): Promise<void> {
-    const answered = this.#channel.ask({ kind: "dispose" }, {});
+    const answered = this.#channel.ask({ kind: "dispose", of: this.#id }, {});
     this.#channel.refuse();
     try {
       await answered;

@@ -6,17 +6,24 @@ import type { Frame, ImageOptions } from "../generator.ts";
 /** Options without what cannot be sent. */
 export type SentOptions = Omit<ImageOptions, "signal" | "onProgress">;
 
-/** What a page asks of a worker. Each has a number of its own; `abort` and `dispose` name or end others. */
+/** What a page asks of a worker. Each has a number of its own, and `of` is the number of another: of the `load` of a model, or of what is to end. */
 export type Request =
   | { readonly id: number; readonly kind: "load"; readonly source: Exclude<ModelSource, URL> }
   | {
       readonly id: number;
       readonly kind: "draw" | "drawTokens";
+      readonly of: number;
       readonly conditions: readonly Uint8Array[];
       readonly options: SentOptions;
     }
-  | { readonly id: number; readonly kind: "stream"; readonly condition: Uint8Array; readonly options: SentOptions }
-  | { readonly id: number; readonly kind: "dispose" }
+  | {
+      readonly id: number;
+      readonly kind: "stream";
+      readonly of: number;
+      readonly condition: Uint8Array;
+      readonly options: SentOptions;
+    }
+  | { readonly id: number; readonly kind: "dispose"; readonly of: number }
   | { readonly id: number; readonly kind: "abort"; readonly of: number };
 
 /** What a worker answers: any number of `progress` and `frame`, then `done` or `failed`, all with the number of the request. */
@@ -27,6 +34,8 @@ export type Reply =
   | { readonly id: number; readonly kind: "failed"; readonly error: SentError };
 
 export interface Loaded {
+  /** The number of the request, by which later ones name the model. */
+  readonly id: number;
   readonly model: Bundle;
   readonly engine: string;
 }
