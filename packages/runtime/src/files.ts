@@ -1,8 +1,8 @@
 import { ModelError } from "./errors.ts";
 import { hex, sha256 } from "./sampling/sha256.ts";
 
-/** Where an exported folder is: a URL, a path (in Node.js), or its files as an input or a drop gives them. */
-export type ModelSource = string | URL | readonly File[];
+/** Where an exported folder is: a URL, a path (in Node.js), or its files as an input (a `FileList`) or a drop gives them. */
+export type ModelSource = string | URL | ArrayLike<File>;
 
 /** Bytes that came, of how many. */
 export type OnBytes = (loaded: number) => void;
@@ -25,11 +25,19 @@ const inNode = typeof process !== "undefined" && typeof process.versions?.node =
 
 /** @throws TypeError for what is none */
 export function folderOf(source: ModelSource): Folder {
-  if (typeof source !== "string" && !(source instanceof URL)) return picked(source);
+  if (typeof source === "object" && source !== null && "length" in source) return picked(Array.from(source));
+  if (typeof source !== "string" && !(source instanceof URL))
+    throw new TypeError(`a model is loaded from an address, a path, or a list of files, but ${source} came`);
   const text = String(source);
   if (/^(https?|blob|data):/.test(text)) return fetched(new URL(text));
   if (inNode) return stored(source);
-  return fetched(new URL(text, globalThis.location?.href));
+  return fetched(new URL(text, baseAddress()));
+}
+
+/** What addresses are relative to, as those of `fetch` are; nothing in Node.js, where they are paths. */
+export function baseAddress(): string | undefined {
+  if (inNode) return undefined;
+  return typeof document === "undefined" ? globalThis.location?.href : document.baseURI;
 }
 
 /** Files of a list, by their names without folders. */
@@ -79,29 +87,41 @@ function fetched(base: URL): Folder {
   const folder = base.pathname.endsWith("/") ? base : Object.assign(new URL(base), { pathname: `${base.pathname}/` });
   return {
     async read(name, onBytes, signal, expected) {
-      const url = new URL(name, folder);
-      const kept = expected && (await fromCache(url, expected));
+      // What an address was signed with is for all files below it.
+      const url = Object.assign(new URL(name, folder), { search: folder.search });
+      const get = async (cache: RequestCache) => await readAll(await ask(url, cache, signal), url, onBytes, signal);
+      // What names the versions of the others must not be an old one.
+      if (expected === undefined) return await get("no-cache");
+      const kept = await fromCache(url, expected);
       if (kept instanceof Uint8Array) {
         onBytes(kept.length);
         return kept;
       }
-      // What was damaged here may have come so from the browser's cache of all that it fetches.
-      const cache = kept === "damaged" ? "reload" : "default";
-      const response = await fetch(url, { signal: signal ?? null, cache }).catch((cause: Error) => {
-        signal?.throwIfAborted();
-        throw new ModelError(url.href, "missing", `it cannot be fetched (${cause.message})`, { cause });
-      });
-      if (!response.ok || response.body === null)
-        throw new ModelError(
-          url.href,
-          "missing",
-          `the server answered ${response.status} ${response.statusText}`.trim(),
-        );
-      const bytes = await readAll(response.body, url, onBytes, signal);
-      if (expected !== undefined) await intoCache(url, expected, bytes);
+      const first = kept === "damaged" ? "reload" : "default";
+      let bytes = await get(first);
+      // The browser's cache of all that it fetches may have given an older version, or what was damaged on the way.
+      if (first === "default" && !(await isWhole(bytes, expected))) bytes = await get("reload");
+      await intoCache(url, expected, bytes);
       return bytes;
     },
   };
+}
+
+async function ask(
+  url: URL,
+  cache: RequestCache,
+  signal: AbortSignal | undefined,
+): Promise<ReadableStream<Uint8Array>> {
+  const missing = (reason: string, options?: ErrorOptions) => new ModelError(url.href, "missing", reason, options);
+  const response = await fetch(url, { signal: signal ?? null, cache }).catch((cause: Error) => {
+    signal?.throwIfAborted();
+    throw missing(`it cannot be fetched (${cause.message})`, { cause });
+  });
+  if (!response.ok || response.body === null)
+    throw missing(`the server answered ${response.status} ${response.statusText}`.trim());
+  if (url.pathname.endsWith(".json") && response.headers.get("content-type")?.startsWith("text/html"))
+    throw missing("the server answered with a web page, as many do for what they do not have; look at the address");
+  return response.body;
 }
 
 async function readAll(

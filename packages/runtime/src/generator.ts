@@ -79,7 +79,10 @@ export class ImageGenerator implements AsyncDisposable {
     const total = model.files[WEIGHTS_FILE]!.bytes;
     const bytes = await read(WEIGHTS_FILE, (loaded) => progress?.(loaded, total));
     const file = async (name: string) => (name === WEIGHTS_FILE ? bytes : await read(name, () => {}));
-    return new ImageGenerator(model, await engine(model, readWeights(bytes, model), file));
+    const made = await engine(model, readWeights(bytes, model), file);
+    if (signal?.aborted) await made.release(); // nobody else would
+    signal?.throwIfAborted();
+    return new ImageGenerator(model, made);
   }
 
   /** What computes, for people. */

@@ -4,12 +4,16 @@ import { folderOf } from "../src/files.ts";
 
 /** What a browser keeps, by address. */
 const kept = new Map<string, Response>();
-/** How each request of the server was made. */
+/** How each request of the server was made, and for what. */
 const asked: (string | undefined)[] = [];
+const addresses: string[] = [];
 const FILE = "https://example.com/models/a/model.safetensors";
 const BYTES = Uint8Array.from({ length: 1000 }, (_, i) => i % 251);
 const RENEWED = BYTES.map((byte) => byte ^ 1);
 let served = BYTES;
+/** What the browser keeps of all that it fetches. */
+let stale: Uint8Array | undefined;
+let type: string;
 
 const cache = {
   match: async (key: string) => kept.get(key)?.clone(),
@@ -21,11 +25,16 @@ const cache = {
 beforeEach(() => {
   kept.clear();
   asked.length = 0;
+  addresses.length = 0;
   served = BYTES;
+  stale = undefined;
+  type = "application/octet-stream";
   vi.stubGlobal("caches", { open: async () => cache });
-  vi.stubGlobal("fetch", async (_: URL, init: { cache?: string }) => {
+  vi.stubGlobal("fetch", async (url: URL, init: { cache?: string }) => {
     asked.push(init.cache);
-    return new Response(served);
+    addresses.push(url.href);
+    const bytes = init.cache === "default" ? (stale ?? served) : served;
+    return new Response(bytes as Uint8Array<ArrayBuffer>, { headers: { "content-type": type } });
   });
 });
 afterEach(() => {
@@ -66,6 +75,42 @@ test.each([
   served = RENEWED;
   expect(await read()).toEqual(RENEWED); // what loads it refuses it
   expect([...kept.keys()]).toEqual([]);
+});
+
+test("an old version that the browser keeps of all that it fetches is passed by", async () => {
+  stale = RENEWED;
+  expect(await read()).toEqual(BYTES);
+  expect(await read()).toEqual(BYTES);
+  expect(asked).toEqual(["default", "reload"]);
+  await folderOf("https://example.com/models/a").read("model.json", () => {});
+  expect(asked.at(-1)).toBe("no-cache");
+});
+
+test("what an address was signed with is sent for each file, and kept with none", async () => {
+  await folderOf("https://example.com/models/a?sig=x%2By").read("model.json", () => {});
+  await read(BYTES, "https://example.com/models/a/?sig=x%2By");
+  const files = ["model.json", "model.safetensors"];
+  expect(addresses).toEqual(files.map((name) => `https://example.com/models/a/${name}?sig=x%2By`));
+  expect([...kept.keys()][0]).toMatch(new RegExp(`^${FILE}\\?sha256=`));
+});
+
+test("a web page in the place of model.json is said to be one, with its address", async () => {
+  type = "text/html; charset=utf-8";
+  const asking = folderOf("https://example.com/models/a").read("model.json", () => {});
+  await expect(asking).rejects.toMatchObject({ file: "https://example.com/models/a/model.json", problem: "missing" });
+  await expect(asking).rejects.toThrow("the server answered with a web page");
+  expect(await read()).toEqual(BYTES); // some call all that they do not know a page
+});
+
+test("a relative address is of what addresses of the page are, and in a worker of its script", async () => {
+  vi.stubGlobal("process", Object.create(process, { versions: { value: {} } }));
+  const module = "../src/files.ts?in-page";
+  const { folderOf: inPage } = (await import(module)) as { folderOf: typeof folderOf };
+  vi.stubGlobal("location", { href: "https://example.com/app/faces/7" });
+  await inPage("models/a").read("model.json", () => {});
+  vi.stubGlobal("document", { baseURI: "https://example.com/app/" });
+  await inPage("models/a").read("model.json", () => {});
+  expect(addresses).toEqual(["faces/", ""].map((at) => `https://example.com/app/${at}models/a/model.json`));
 });
 
 test("of a file that is renewed only the new version stays, and files beside it stay", async () => {

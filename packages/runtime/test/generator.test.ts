@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ImageGenerator as LibtorchGenerator, loadConfig } from "iqvae";
 import * as ort from "onnxruntime-node";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { MODEL_FILE, WEIGHTS_FILE } from "../src/bundle.ts";
 import type { Engine, EngineFactory } from "../src/engines/engine.ts";
 import { onnxEngine } from "../src/engines/onnx.ts";
@@ -260,6 +260,24 @@ describe("an abort", () => {
     await expect(ImageGenerator.load(fileList(), { signal })).rejects.toThrow("closed");
     await expect(ImageGenerator.load(join(folder, "tiny"), { signal })).rejects.toThrow("closed");
   });
+
+  test("of loading, while bytes come and while the engine is made, which is released", async () => {
+    const load = async (options: (control: AbortController) => Parameters<typeof ImageGenerator.load>[1]) => {
+      const control = new AbortController();
+      return await ImageGenerator.load(fileList(), { signal: control.signal, ...options(control) });
+    };
+    const closed = new Error("closed");
+    await expect(load((control) => ({ progress: () => control.abort(closed) }))).rejects.toBe(closed);
+    const release = vi.fn();
+    const engine = (control: AbortController): EngineFactory => {
+      return async (model, weights) => {
+        control.abort(closed);
+        return { ...((await ownEngine(model, weights)) as Engine), name: "own", release };
+      };
+    };
+    await expect(load((control) => ({ engine: engine(control) }))).rejects.toBe(closed);
+    expect(release).toHaveBeenCalledOnce();
+  });
 });
 
 describe("after dispose", () => {
@@ -299,7 +317,8 @@ describe("loads", () => {
   test("from a path, a file URL, files, and the web, with the bytes that came", async () => {
     const expected = await generator.drawTokens(conditions);
     const path = join(folder, "tiny");
-    for (const source of [path, pathToFileURL(path), fileList(), `${base}tiny`, new URL(`${base}tiny/`)]) {
+    const chosen = { ...fileList(), length: fileList().length }; // as an input has them
+    for (const source of [path, pathToFileURL(path), fileList(), chosen, `${base}tiny`, new URL(`${base}tiny/`)]) {
       const seen: number[][] = [];
       const other = await ImageGenerator.load(source, { progress: (loaded, total) => seen.push([loaded, total]) });
       const all = example.files[WEIGHTS_FILE]!.length;
@@ -323,6 +342,12 @@ describe("loads", () => {
     const failed = ImageGenerator.load(source());
     await expect(failed).rejects.toThrow(ModelError);
     await expect(failed).rejects.toMatchObject({ problem, message: expect.stringContaining(message) });
+  });
+
+  test.each([undefined, null, 7])("nothing from %s", async (source) => {
+    await expect(ImageGenerator.load(source as never)).rejects.toThrow(
+      new TypeError(`a model is loaded from an address, a path, or a list of files, but ${source} came`),
+    );
   });
 
   test("nothing over a connection that breaks", async () => {

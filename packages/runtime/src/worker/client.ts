@@ -2,7 +2,7 @@ import { type Bundle, examplesOf } from "../bundle.ts";
 import type { Condition } from "../conditions/condition.ts";
 import { plainCondition } from "../conditions/index.ts";
 import { DisposedError } from "../errors.ts";
-import type { ModelSource } from "../files.ts";
+import { baseAddress, type ModelSource } from "../files.ts";
 import type { Frame, ImageOptions, LoadOptions } from "../generator.ts";
 import { onAbort } from "../queue.ts";
 import { type Loaded, type Port, type Reply, type Request, type SentOptions, unpackError } from "./protocol.ts";
@@ -164,10 +164,9 @@ function startWorker(): Worker {
 }
 
 /** Relative to the page, not to the worker's script. */
-function absolute<S extends string | readonly File[]>(source: S): S | string {
-  return typeof source === "string" && typeof document !== "undefined"
-    ? new URL(source, document.baseURI).href
-    : source;
+function absolute<S extends Exclude<ModelSource, URL>>(source: S): S | string {
+  const base = baseAddress();
+  return typeof source === "string" && base !== undefined ? new URL(source, base).href : source;
 }
 
 function disposed(): DisposedError {
