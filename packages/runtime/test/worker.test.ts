@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { DisposedError, ModelError } from "../src/errors.ts";
 import { type Frame, ImageGenerator } from "../src/generator.ts";
 import { WorkerGenerator } from "../src/worker/client.ts";
-import type { Port, Request } from "../src/worker/protocol.ts";
+import type { Port, Reply, Request } from "../src/worker/protocol.ts";
 import { serve } from "../src/worker/serve.ts";
 import { exampleOf, someCondition, writeFolder } from "./support.ts";
 
@@ -71,6 +71,7 @@ test("streams what it was given, and many requests take one listener of their si
   const drawn = Array.from({ length: 12 }, () => remote.draw([condition], { signal }));
   expect(getEventListeners(signal, "abort")).toHaveLength(1);
   await Promise.all(drawn);
+  expect(getEventListeners(signal, "abort")).toEqual([]);
 });
 
 test("where there are no workers as browsers have them, it says what to do", async () => {
@@ -89,12 +90,30 @@ test("an abort ends a request, and no other", async () => {
   expect(await other).toEqual(await plain.draw([condition]));
 });
 
-test("who leaves a stream leaves the worker free", async () => {
-  for await (const { share } of remote.stream(condition)) {
+test("what onProgress throws ends a request, as it does without a worker", async () => {
+  const onProgress = () => {
+    throw new Error("a fault of the page");
+  };
+  for (const generator of [plain, remote]) {
+    await expect(generator.draw([condition], { onProgress })).rejects.toThrow("a fault of the page");
+    await expect(generator.stream(condition, { onProgress }).next()).rejects.toThrow("a fault of the page");
+  }
+});
+
+test("who leaves a stream leaves the worker free, which draws no more of it", async () => {
+  let frames = 0;
+  const count = ({ kind }: Reply) => {
+    frames += Number(kind === "frame");
+  };
+  port1.on("message", count);
+  const samples = 32;
+  for await (const { share } of remote.stream(condition, { samples })) {
     expect(share).toBeLessThan(1);
     break;
   }
   expect(await remote.draw([condition])).toEqual(await plain.draw([condition]));
+  port1.off("message", count);
+  expect(frames).toBeLessThan(samples * plain.model.grids.image[0]);
 });
 
 test("errors keep their classes on the way", async () => {

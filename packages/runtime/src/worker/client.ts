@@ -227,13 +227,20 @@ class Channel {
     try {
       return await new Promise((resolve, reject) => {
         // At once, and not when the worker has heard of it: what it still sends has no listener any more.
-        const abort = () => {
+        const giveUp = (reason: unknown) => {
           this.#port.postMessage({ id: 0, kind: "abort", of: id } satisfies Request, []);
-          reject(signal!.reason);
+          reject(reason);
         };
-        if (signal !== undefined) forget = onAbort(signal, abort);
+        if (signal !== undefined) forget = onAbort(signal, () => giveUp(signal.reason));
+        const progress = (done: number, total: number) => {
+          try {
+            onProgress?.(done, total);
+          } catch (error) {
+            giveUp(error); // as without a worker
+          }
+        };
         const settle = (reply: Reply) => {
-          if (reply.kind === "progress") onProgress?.(reply.done, reply.total);
+          if (reply.kind === "progress") progress(reply.done, reply.total);
           else if (reply.kind === "frame") onFrame?.(reply.frame);
           else if (reply.kind === "done") resolve(reply.value);
           else reject(unpackError(reply.error));
