@@ -54,6 +54,12 @@ const broken = () =>
     clone: () => ({ arrayBuffer: () => Promise.reject(new TypeError("Failed to fetch")) }),
   });
 
+test.each([undefined, null, 7])("%s is no place of a model", (source) => {
+  expect(() => folderOf(source as never)).toThrow(
+    new TypeError(`a model is loaded from an address, a path, or a list of files, but ${source} came`),
+  );
+});
+
 test("weights are fetched once", async () => {
   expect(await read()).toEqual(BYTES);
   expect(await read()).toEqual(BYTES);

@@ -112,12 +112,13 @@ describe("draws", () => {
   });
 
   test("what it was given, whatever the caller does with the bytes while it waits", async () => {
-    const options = { blend: { conditions: [conditions[1]!], share: 0.3 } };
-    const [own, other] = [conditions[0]!.slice(), conditions[1]!.slice()];
-    const given = { blend: { conditions: [other], share: 0.3 } };
+    const tokens = Int32Array.from({ length: 16 }, (_, t) => (t < 4 ? 3 : -1));
+    const options = { blend: { conditions: [conditions[1]!], share: 0.3 }, fixed: [tokens] };
+    const [own, other, fixed] = [conditions[0]!.slice(), conditions[1]!.slice(), tokens.slice()];
+    const given = { blend: { conditions: [other], share: 0.3 }, fixed: [fixed] };
     const frames = generator.stream(own, given);
     const drawn = [generator.draw([own], given), generator.drawTokens([own], given)];
-    for (const painted of [own, other]) painted.fill(0);
+    for (const painted of [own, other, fixed]) painted.fill(0);
     const shown: Frame[] = [];
     for await (const frame of frames) shown.push(frame);
     expect(shown).toEqual(await framesOf(options));
@@ -201,6 +202,25 @@ describe("an abort", () => {
     const onProgress = () => control.abort(new Error("enough"));
     await expect(generator.draw(conditions, { signal: control.signal, onProgress })).rejects.toThrow("enough");
     expect(await generator.draw(conditions)).toHaveLength(2);
+  });
+
+  test("while the last pixels are made ends it, and other events happen meanwhile", async () => {
+    const control = new AbortController();
+    const whole: number[] = [];
+    const read = async () => {
+      for await (const { sample, share } of generator.stream(conditions[0]!, { samples: 3, signal: control.signal })) {
+        if (share < 1) continue;
+        whole.push(sample);
+        control.abort(new Error("enough"));
+      }
+    };
+    await expect(read()).rejects.toThrow("enough");
+    expect(whole).toEqual([0]);
+    const other = vi.fn();
+    const timer = setInterval(other, 1);
+    await generator.drawTokens(conditions, { samples: 50 });
+    clearInterval(timer);
+    expect(other).toHaveBeenCalled();
   });
 
   test("while it waits for its turn", async () => {
@@ -342,12 +362,6 @@ describe("loads", () => {
     const failed = ImageGenerator.load(source());
     await expect(failed).rejects.toThrow(ModelError);
     await expect(failed).rejects.toMatchObject({ problem, message: expect.stringContaining(message) });
-  });
-
-  test.each([undefined, null, 7])("nothing from %s", async (source) => {
-    await expect(ImageGenerator.load(source as never)).rejects.toThrow(
-      new TypeError(`a model is loaded from an address, a path, or a list of files, but ${source} came`),
-    );
   });
 
   test("nothing over a connection that breaks", async () => {

@@ -82,3 +82,13 @@ test.each([0.5, 2 ** 30])(
     }
   },
 );
+
+test("sums of products with weights of 8 bits do not overflow where all of them are the largest", () => {
+  const [outputs, inputs] = [3, 1000];
+  const scales = new Float32Array(outputs).fill(1 / 127);
+  const weight: Weight = { shape: [outputs, inputs], type: "int8", data: new Int8Array(3000).fill(127), scales };
+  const product = new Product(arena, weight, undefined);
+  const y = arena.allocate(outputs);
+  product.run(arena.store(new Float32Array(inputs).fill(1)), y, 1);
+  for (const sum of arena.floats(y, outputs)) expect(sum).toBeCloseTo(inputs, 1);
+});

@@ -5,6 +5,8 @@ import { describe, expect, test } from "vitest";
 import { Mt19937 } from "../../src/sampling/mt19937.ts";
 import { gumbel, NoiseBetween, NoiseStream } from "../../src/sampling/noise.ts";
 import { upperQuantile, upperTail } from "../../src/sampling/normal.ts";
+import type { TokenSampleOptions } from "../../src/sampling/options.ts";
+import { sampleTokens } from "../../src/sampling/sample.ts";
 import { hex, sha256 } from "../../src/sampling/sha256.ts";
 
 const CODES = 20_000;
@@ -102,6 +104,41 @@ describe("noise between two seeds", () => {
     expect(between(1)).toEqual(to);
     const near = between(1e-6);
     for (let i = 0; i < 200; i++) expect(near[i]).toBeCloseTo(from![i]!, 3);
+  });
+
+  test("is a number where a stream has none to take the quantile of", () => {
+    const noise = (probability: number) => ({ next: () => Float64Array.of(probability) });
+    for (const [from, to] of [
+      [0, 0.5],
+      [0.5, 0],
+      [0, 0],
+    ] as const) {
+      const [between] = new NoiseBetween(noise(from), noise(to), 0.5, 1).next();
+      expect(between).toBeGreaterThan(0);
+      expect(between).toBeLessThan(1e-6);
+    }
+  });
+
+  /** Tokens of two conditions where all codes are equally likely. */
+  const tokensOf = (options: TokenSampleOptions) => {
+    const counts = { conditionCodes: 4, imageCodes: 64, conditionTokens: 2, imageTokens: 6, absent: undefined };
+    const drawing = sampleTokens(counts, [Int32Array.of(1, 2), Int32Array.of(3, 0)], options);
+    let step = drawing.next();
+    while (!step.done) step = drawing.next(new Float32Array(step.value.sequences.of.length * 64));
+    return step.value.map((tokens) => tokens.join());
+  };
+
+  test("leads each sample to that of the other seed, whatever is drawn beside it", () => {
+    const noise = { kind: "between", to: 9 } as const;
+    const all = tokensOf({ noise: { ...noise, share: 0.6 }, samples: 4, seed: 5 });
+    const some = tokensOf({ noise: { ...noise, share: 0.6 }, samples: 2, firstSample: 2, seed: 5 });
+    expect(some).toEqual([...all.slice(2, 4), ...all.slice(6)]);
+    const shared = (seed: number) => tokensOf({ noise: { kind: "shared" }, samples: 4, seed });
+    for (const [share, seed] of [
+      [0, 5],
+      [1, 9],
+    ] as const)
+      expect(tokensOf({ noise: { ...noise, share }, samples: 4, seed: 5 })).toEqual(shared(seed));
   });
 
   test("moves by the angle: the correlation of normal quantiles with the first stream is cos(share·π/2)", () => {
