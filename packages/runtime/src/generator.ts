@@ -157,7 +157,7 @@ export class ImageGenerator implements AsyncDisposable {
   /** Checked copies, as whoever asks may paint on in the same bytes while it waits for its turn. */
   #asked(conditions: readonly Uint8Array[], options: ImageOptions): Asked {
     const copies = (all: readonly Uint8Array[]) =>
-      all.map((condition) => {
+      listed(all).map((condition) => {
         this.condition.check(condition);
         return new Uint8Array(condition);
       });
@@ -251,6 +251,13 @@ export class ImageGenerator implements AsyncDisposable {
 interface Asked {
   readonly conditions: readonly Uint8Array[];
   readonly options: ImageOptions;
+}
+
+/** JavaScript may hand in one condition, whose bytes would be taken for several. */
+function listed(conditions: readonly Uint8Array[]): readonly Uint8Array[] {
+  if (Array.isArray(conditions)) return conditions;
+  const came = (conditions as object | undefined)?.constructor.name ?? conditions;
+  throw new RangeError(`conditions must be a list, such as [condition], but ${came} came`);
 }
 
 /** Options but for those that are `undefined`: they would hide what the model says. */

@@ -187,8 +187,15 @@ describe("draws", () => {
     await expect(generator.draw(conditions, options)).rejects.toThrow(message);
   });
 
-  test("refuses a condition that is none, and goes on afterward", async () => {
-    await expect(generator.draw([new Uint8Array(5)])).rejects.toThrow('a condition of kind "semantic" is 1024 bytes');
+  test("refuses a condition that is none or not in a list, and goes on afterward", async () => {
+    const list = "conditions must be a list, such as [condition], but";
+    for (const [given, message] of [
+      [[new Uint8Array(5)], 'a condition of kind "semantic" is 1024 bytes [32, 32], but 5 came.'],
+      [[undefined], "[32, 32], but undefined came."],
+      [conditions[0], `${list} Uint8Array came`],
+      [undefined, `${list} undefined came`],
+    ])
+      await expect(generator.draw(given as never)).rejects.toThrow(message as string);
     expect(await generator.draw(conditions)).toHaveLength(2);
   });
 });
@@ -208,13 +215,10 @@ describe("an abort", () => {
     const control = new AbortController();
     const whole: number[] = [];
     const read = async () => {
-      for await (const { sample, share } of generator.stream(conditions[0]!, { samples: 3, signal: control.signal })) {
-        if (share < 1) continue;
-        whole.push(sample);
-        control.abort(new Error("enough"));
-      }
+      for await (const { sample, share } of generator.stream(conditions[0]!, { samples: 3, signal: control.signal }))
+        if (share === 1) control.abort(new Error(`after ${whole.push(sample)}`));
     };
-    await expect(read()).rejects.toThrow("enough");
+    await expect(read()).rejects.toThrow("after 1");
     expect(whole).toEqual([0]);
     const other = vi.fn();
     const timer = setInterval(other, 1);
@@ -282,20 +286,17 @@ describe("an abort", () => {
   });
 
   test("of loading, while bytes come and while the engine is made, which is released", async () => {
-    const load = async (options: (control: AbortController) => Parameters<typeof ImageGenerator.load>[1]) => {
+    const [closed, release] = [new Error("closed"), vi.fn()];
+    const load = async (options: (abort: () => void) => Parameters<typeof ImageGenerator.load>[1]) => {
       const control = new AbortController();
-      return await ImageGenerator.load(fileList(), { signal: control.signal, ...options(control) });
+      await ImageGenerator.load(fileList(), { signal: control.signal, ...options(() => control.abort(closed)) });
     };
-    const closed = new Error("closed");
-    await expect(load((control) => ({ progress: () => control.abort(closed) }))).rejects.toBe(closed);
-    const release = vi.fn();
-    const engine = (control: AbortController): EngineFactory => {
-      return async (model, weights) => {
-        control.abort(closed);
-        return { ...((await ownEngine(model, weights)) as Engine), name: "own", release };
-      };
+    await expect(load((progress) => ({ progress }))).rejects.toBe(closed);
+    const engine = (abort: () => void) => () => {
+      abort();
+      return { release } as unknown as Engine;
     };
-    await expect(load((control) => ({ engine: engine(control) }))).rejects.toBe(closed);
+    await expect(load((abort) => ({ engine: engine(abort) }))).rejects.toBe(closed);
     expect(release).toHaveBeenCalledOnce();
   });
 });
@@ -337,7 +338,7 @@ describe("loads", () => {
   test("from a path, a file URL, files, and the web, with the bytes that came", async () => {
     const expected = await generator.drawTokens(conditions);
     const path = join(folder, "tiny");
-    const chosen = { ...fileList(), length: fileList().length }; // as an input has them
+    const chosen = { ...fileList(), length: 6 }; // as an input has them
     for (const source of [path, pathToFileURL(path), fileList(), chosen, `${base}tiny`, new URL(`${base}tiny/`)]) {
       const seen: number[][] = [];
       const other = await ImageGenerator.load(source, { progress: (loaded, total) => seen.push([loaded, total]) });

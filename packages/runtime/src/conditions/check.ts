@@ -3,10 +3,9 @@ import type { SemanticSpec } from "./spec.ts";
 /** @throws RangeError when there are not as many bytes as the shape asks for, or when one is none */
 export function checkBytes(kind: string, sample: Uint8Array, shape: readonly number[]): void {
   const length = shape.reduce((product, side) => product * side, 1);
-  if (sample.length !== length)
+  if (sample?.length !== length)
     throw new RangeError(
-      `a condition of kind "${kind}" is ${length} bytes [${shape.join(", ")}], but ${sample.length} came. ` +
-        "Take them from a batch of the data set, or read them with readCondition.",
+      `a condition of kind "${kind}" is ${length} bytes [${shape.join(", ")}], but ${sample?.length ?? sample} came.`,
     );
   if (sample instanceof Uint8Array) return;
   // JavaScript may hand in any list of numbers, of which fractions and signs would be lost unnoticed.

@@ -39,12 +39,12 @@ export function text(spec: TextSpec): Condition {
  */
 export function textBytes(sentence: string, spec: TextSpec): Uint8Array {
   if (/\p{Surrogate}/u.test(sentence)) {
-    throw new RangeError(`the text ${JSON.stringify(sentence)} holds half a surrogate pair, which is not a character.`);
+    throw new RangeError(`the text ${quoted(sentence)} holds half a surrogate pair, which is not a character.`);
   }
   const encoded = new TextEncoder().encode(sentence);
   if (encoded.length > spec.length) {
     throw new RangeError(
-      `the text "${sentence}" has ${encoded.length} bytes, but ${spec.length} is the most here; shorten it.`,
+      `the text ${quoted(sentence)} has ${encoded.length} bytes, but ${spec.length} is the most here; shorten it.`,
     );
   }
   if (encoded.length === 0 || encoded.includes(0)) {
@@ -54,6 +54,12 @@ export function textBytes(sentence: string, spec: TextSpec): Uint8Array {
   bytes.set(encoded);
   return bytes;
 }
+
+/** No more of a text than a message has room for. */
+function quoted(sentence: string): string {
+  return JSON.stringify(sentence.length > MOST_SHOWN ? `${sentence.slice(0, MOST_SHOWN)}…` : sentence);
+}
+const MOST_SHOWN = 80;
 
 /** @throws RangeError for bytes that are not UTF-8, and for text after the first 0 */
 export function textOf(bytes: Uint8Array): string {
