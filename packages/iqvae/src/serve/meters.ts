@@ -40,7 +40,7 @@ export function createMeters(onLost: (reason: string) => void): Meters {
     batch(model, count, took) {
       images.inc({ model }, count);
       seconds.inc({ model }, took);
-      batches.observe({ model }, count);
+      if (count > 0) batches.observe({ model }, count);
     },
     dropped: (model, count) => dropped.inc({ model }, count),
     lost(reason) {

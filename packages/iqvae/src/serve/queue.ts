@@ -29,6 +29,7 @@ export class QueueFull extends Error {
 
 /** What is told of the queue's work, to be counted. */
 export interface QueueMeter {
+  /** @param images of it that were drawn, for somebody who waited until they were */
   batch(model: string, images: number, seconds: number): void;
   /** Images that were asked for, but that nobody waits for any more. */
   dropped(model: string, images: number): void;
@@ -244,8 +245,9 @@ export class Queue {
           batch[part]!.ticket.mailbox.push({ kind: "frame", share, sample, pixels }),
       });
       const seconds = (performance.now() - started) / 1000;
-      const images = countOf(batch);
-      this.#secondsAnImage += NEWS * (seconds / images - this.#secondsAnImage);
+      const images = countOf(batch.filter((_, i) => drawn[i]?.kind === "pictures"));
+      // Images that were dropped on the way took less time than one takes.
+      if (images === countOf(batch)) this.#secondsAnImage += NEWS * (seconds / images - this.#secondsAnImage);
       this.#meter.batch(model, images, seconds);
       for (const [i, { ticket }] of batch.entries()) {
         const result = drawn[i] ?? { kind: "dropped" };
