@@ -65,7 +65,7 @@ export function imageRequest({ samples }: Pick<Limits, "samples">) {
       .optional()
       .describe("Equal seeds draw equal images. Without one, one is chosen, which the answer says"),
     temperature: z.number().gt(0).max(1000).optional().describe("Below 1 safer, above 1 more varied"),
-    topK: z.int().min(1).optional().describe("Draw among the likeliest codes only"),
+    topK: z.int().min(1).nullish().describe("Draw among the likeliest codes only; null: among all"),
     topP: z.number().gt(0).max(1).optional().describe("Draw among the likeliest codes that reach this probability"),
     guidance: z
       .number()

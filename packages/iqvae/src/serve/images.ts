@@ -25,11 +25,14 @@ export async function drawImages(c: AppContext, service: Service): Promise<Respo
     throw new Problem(503, "The server is ending; ask again when it is back.", { headers: { "Retry-After": "10" } });
   const model = chosenModel(request, service);
   checkFor(request, model, form, service);
+  const deadline = new Deadline(service.ended, service.limits.seconds);
+  // From now on: whoever leaves while the condition is read is not drawn for, either.
+  const { outgoing } = c.env;
+  if (outgoing.destroyed) deadline.end();
+  outgoing.once("close", () => deadline.end());
   const condition = await requestedCondition(request.condition, model);
   const sampling = samplingOf(request, model);
   const { samples, firstSample, frames } = request;
-  const deadline = new Deadline(service.ended, service.limits.seconds);
-  c.env.outgoing.once("close", () => deadline.end());
   const streamed = form === "text/event-stream" || form === "application/x-ndjson";
   const job = { model: model.name, condition, sampling, firstSample, samples, frames: frames && streamed };
   const mailbox = service.queue.take(job, deadline.signal);
@@ -121,7 +124,7 @@ function samplingOf({ seed, temperature, topK, topP, guidance }: ImageRequest, {
     temperature: temperature ?? sampling.temperature,
     topP: topP ?? sampling.topP,
     guidance: guidance ?? sampling.guidance,
-    topK: topK ?? sampling.topK,
+    topK: topK === undefined ? sampling.topK : topK,
   };
 }
 

@@ -41,16 +41,25 @@ test("several images with all that changes what is drawn", async () => {
   expect(await Promise.all(answer.images.map(({ png }) => pixelsOf(png)))).toEqual(expected);
 });
 
-test("what a request does not say is as the model says", async () => {
+test("what a request does not say is as the model says; one image is drawn, however large, in the form named first", async () => {
   const drawer = new HeldDrawer();
   const sampling = { temperature: 0.7, topK: 5, topP: 0.9, guidance: 2 };
   const models = new Map([["start", { ...start, guidable: true, sampling }]]);
-  const own = await serverWith({ models, start: async () => drawer });
-  const response = post(own, { condition: EXAMPLE, seed: 3 });
-  const batch = await drawer.batch(0);
-  expect(batch.parts.map((part) => part.sampling)).toEqual([{ seed: 3, ...sampling }]);
-  batch.finish();
-  expect((await response).status).toBe(200);
+  const own = await serverWith({ models, start: async () => drawer, limits: { pixels: 1 } });
+  for (const [i, said] of [{}, { topK: null }].entries()) {
+    const accept = ["application/json, image/png", "image/png, application/json"][i]!;
+    const response = post(own, { condition: EXAMPLE, seed: 3, frames: true, ...said }, { accept });
+    const early = response.then(({ status }) => {
+      throw new Error(`${status} came before it was drawn`);
+    });
+    const batch = await Promise.race([drawer.batch(i), early]);
+    // Nobody would see frames of what is not streamed.
+    expect(batch.parts).toMatchObject([{ sampling: { seed: 3, ...sampling, ...said }, frames: false }]);
+    batch.finish();
+    const { status, headers } = await response;
+    const [type] = accept.split(",");
+    expect([status, headers.get("content-type"), headers.get("cache-control")]).toEqual([200, type, "no-store"]);
+  }
   await own.drain(0);
 });
 

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, wr
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import sharp from "sharp";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { healthAnswer, imageEvent, imagesAnswer, modelsAnswer, problemAnswer } from "../../src/serve/api.ts";
 import { DrawerError } from "../../src/serve/drawer/drawer.ts";
@@ -78,6 +79,23 @@ test.each(["application/json", "text/event-stream"])("who hangs up (%s) is not d
   const text = await (await fetch(`${server.url}metrics`)).text();
   expect(text).toContain('iqvae_request_seconds_count{route="/v1/images",status="499"} 1');
   expect(text).toContain('iqvae_request_seconds_count{route="/v1/images",status="200"} 1');
+});
+
+test("who hangs up before the picture is read is not drawn for", async () => {
+  await serve();
+  const png = await sharp({ create: { width: 32, height: 32, channels: 3, background: "#ecefF1" } })
+    .png()
+    .toBuffer();
+  const body = JSON.stringify({ condition: { kind: "picture", png: png.toString("base64") } });
+  const head = "POST /v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+  const count = 'iqvae_request_seconds_count{route="/v1/images",status="499"}';
+  for (let i = 1; i <= 3; i++) {
+    const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
+    socket.write(`${head}Content-Length: ${body.length}\r\n\r\n${body}`, () => socket.destroy());
+    await until(async () => (await figure(count)) === String(i));
+  }
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(drawer.batches.every(({ dropped }) => dropped.has(0))).toBe(true);
 });
 
 test("who waits too long is told so, whole or in the middle of a stream", async () => {
