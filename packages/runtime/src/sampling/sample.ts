@@ -60,6 +60,9 @@ interface Branch {
   readonly weight: number;
 }
 
+/** Above it float32 would overflow; at it, nothing but the difference of both predictions counts. */
+const MOST_GUIDANCE = 1e30;
+
 /**
  * The predictions that the options ask for. Guidance and blending are both sums of logits, with weights that sum to 1:
  * `u + s(c − u) = s·c + (1 − s)·u`, and `c` may itself be `(1 − b)·c₁ + b·c₂`. What has no weight is left out, so that
@@ -68,8 +71,9 @@ interface Branch {
 function branchesOf(
   { absent, conditionTokens }: TokenCounts,
   conditions: readonly Int32Array[],
-  { guidance = 1, blend }: TokenSampleOptions,
+  { guidance: wanted = 1, blend }: TokenSampleOptions,
 ): Branch[] {
+  const guidance = Math.min(wanted, MOST_GUIDANCE);
   const share = blend?.share ?? 0;
   const branches: Branch[] = [{ conditions, weight: guidance * (1 - share) }];
   if (blend !== undefined) branches.push({ conditions: blend.conditions, weight: guidance * share });
