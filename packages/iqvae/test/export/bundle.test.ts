@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type FileEntry, parseBundle, readWeights } from "@iqvae/runtime";
+import { type FileEntry, parseBundle, readWeights, weightShapes } from "@iqvae/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadConfig, parseConfig, presets } from "../../src/config/index.ts";
 import { openDataset, spreadRows } from "../../src/data/index.ts";
@@ -128,6 +128,9 @@ test("the card says what the files of the run say, and of the checkpoint that is
   expect(text).toContain("stage 2, transformer | 3 |");
   expect(text).not.toMatch(/undefined|NaN|\[object/);
   expect(text).toContain(trainingCommand(run.config) ?? "config.json");
+  const shapes = [...weightShapes(describeModel(run.config, "int8")).values()];
+  const parameters = shapes.reduce((sum, shape) => sum + shape.reduce((product, side) => product * side, 1), 0);
+  expect(text).toContain(`. ${parameters.toLocaleString("en-US")} parameters`); // scales are none
 });
 
 test("the card of one's own data has its classes as code, and a command that finds the data elsewhere", () => {
@@ -141,8 +144,10 @@ test("the card of one's own data has its classes as code, and a command that fin
     checkpoints: { stage1: newest("stage1"), stage2: newest("stage2") },
     seconds: { stage1: 600, stage2: 7200 },
     rounding: { asTrained: 1.25, asStored: 1.5, images: 9 },
-    ...{ records: [], score: undefined, parameters: 2_500_000, files: {} },
+    records: [{ stage: "stage1", split: "validation", imageMse: 0.04 } as never], // of pixels in [−1, 1]
+    ...{ score: undefined, parameters: 2_500_000, files: {} },
   });
+  expect(text).toContain("| reconstruction of images, PSNR | 20.00 dB |");
   expect(text).toMatch(/stage 1, codes \| 6 \| 10 minutes \|.*\n\| stage 2, transformer \| 6 \| 2\.0 hours \|/);
   expect(text).toContain("| nats a token of 9 images, weights as trained | 1.2500 |");
   expect(text).toContain("| nats a token of 9 images, weights as stored here | 1.5000 |");
@@ -160,6 +165,16 @@ test("the card of one's own data has its classes as code, and a command that fin
       settings.map((setting) => setting.replace("PATH", data.path)),
     ),
   ).toEqual(config);
+});
+
+test("model.json tells no folder of whoever exported, and of the network of the perceptual loss the name of its file", () => {
+  const data = { name: "folder", path: "/home/me/secret", condition: "semantic", size: 32, classes: ["a", "b"] };
+  const network = { kind: "vgg16-lpips", path: "/home/me/secret/vgg.safetensors" };
+  const stage1 = { ...run.config.stage1, perceptual: { weight: 1, network } };
+  const description = describeModel(parseConfig({ ...run.config, data, stage1 }, "own"), "f32");
+  expect(JSON.stringify(description)).not.toContain("secret");
+  expect(description.perceptual).toEqual({ kind: "vgg16-lpips", path: "vgg.safetensors" });
+  expect(describeModel(run.config, "f32").data).toEqual(run.config.data);
 });
 
 test("what is measured later stands in the card in place of what stood there, and model.json knows the card", async () => {
