@@ -84,11 +84,12 @@ test.each([0.5, 2 ** 30])(
 );
 
 test("sums of products with weights of 8 bits do not overflow where all of them are the largest", () => {
-  const [outputs, inputs] = [3, 1000];
+  const [rows, outputs, inputs] = [3, 3, 1001];
   const scales = new Float32Array(outputs).fill(1 / 127);
-  const weight: Weight = { shape: [outputs, inputs], type: "int8", data: new Int8Array(3000).fill(127), scales };
-  const product = new Product(arena, weight, undefined);
-  const y = arena.allocate(outputs);
-  product.run(arena.store(new Float32Array(inputs).fill(1)), y, 1);
-  for (const sum of arena.floats(y, outputs)) expect(sum).toBeCloseTo(inputs, 1);
+  const data = new Int8Array(outputs * inputs).fill(127);
+  const product = new Product(arena, { shape: [outputs, inputs], type: "int8", data, scales }, undefined);
+  const x = arena.store(new Float32Array(rows * inputs).fill(1));
+  const y = arena.allocate(rows * outputs);
+  product.run(x, y, rows);
+  for (const sum of arena.floats(y, rows * outputs)) expect(sum).toBeCloseTo(inputs, 1);
 });
