@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { healthAnswer, imageEvent, imagesAnswer, modelsAnswer, problemAnswer } from "../../src/serve/api.ts";
 import { DrawerError } from "../../src/serve/drawer/drawer.ts";
 import type { RunningServer, ServerOptions } from "../../src/serve/server.ts";
@@ -96,6 +96,18 @@ test("who hangs up before the picture is read is not drawn for", async () => {
   }
   await new Promise((resolve) => setTimeout(resolve, 100));
   expect(drawer.batches.every(({ dropped }) => dropped.has(0))).toBe(true);
+});
+
+test("the time of a request is not waited for once it is answered", async () => {
+  await serve({ limits: { seconds: 61 } });
+  const [set, cleared] = [vi.spyOn(globalThis, "setTimeout"), vi.spyOn(globalThis, "clearTimeout")];
+  onTestFinished(() => void vi.restoreAllMocks());
+  const response = post(server, { condition: EXAMPLE });
+  (await drawer.batch(0)).finish();
+  expect((await response).status).toBe(200);
+  const timer = set.mock.results[set.mock.calls.findIndex(([, time]) => time === 61_000)]!.value;
+  for (let i = 0; i < 100 && !cleared.mock.calls.flat().includes(timer); i++) await health();
+  expect(cleared.mock.calls.flat()).toContain(timer);
 });
 
 test("who waits too long is told so, whole or in the middle of a stream", async () => {
