@@ -66,33 +66,29 @@ export interface Batch {
 }
 
 /**
- * Splits the wanted samples into batches, condition after condition.
+ * Splits the wanted samples into batches, condition after condition. Each is made when it is wanted: the seeds of very many take seconds.
  *
- * @throws RangeError for options or tokens out of range
+ * @param options that were checked
  */
-export function batchesOf(
-  model: TokenCounts,
+export function* batchesOf(
   conditions: readonly Int32Array[],
-  options: TokenSampleOptions,
-): readonly Batch[] {
-  checkOptions(model, conditions, options);
-  const { samples = 1, firstSample = 0, seed = 0, batch = 32, noise = { kind: "own" } } = options;
-  const batches: Batch[] = [];
-  let open: Batch | undefined;
-  conditions.forEach((tokens, condition) => {
+  { samples = 1, firstSample = 0, seed = 0, batch = 32, noise = { kind: "own" } }: TokenSampleOptions,
+): Generator<Batch, void> {
+  let open: Batch = { conditions: [], of: [], seeds: [], seedsTo: [] };
+  for (const [condition, tokens] of conditions.entries()) {
     const own = noise.kind === "own" ? tokens : [];
     for (let i = 0; i < samples; i++) {
-      if (open === undefined || open.seeds.length === batch) {
+      if (open.seeds.length === batch) {
+        yield open;
         open = { conditions: [], of: [], seeds: [], seedsTo: [] };
-        batches.push(open);
       }
       if (open.conditions.at(-1) !== condition) open.conditions.push(condition);
       open.of.push(open.conditions.length - 1);
       open.seeds.push(sampleSeed(seed, own, firstSample + i));
       if (noise.kind === "between") open.seedsTo.push(sampleSeed(noise.to, own, firstSample + i));
     }
-  });
-  return batches;
+  }
+  if (open.seeds.length > 0) yield open;
 }
 
 /**

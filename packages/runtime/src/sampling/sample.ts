@@ -1,6 +1,6 @@
 import { chooseToken } from "./choose.ts";
 import { NoiseBetween, type Noise as NoiseNumbers, NoiseStream } from "./noise.ts";
-import { type Batch, batchesOf, type TokenCounts, type TokenSampleOptions } from "./options.ts";
+import { type Batch, batchesOf, checkOptions, type TokenCounts, type TokenSampleOptions } from "./options.ts";
 
 /** Sequences that a model predicts side by side. */
 export interface Sequences {
@@ -44,11 +44,14 @@ export function* sampleTokens(
   conditions: readonly Int32Array[],
   options: TokenSampleOptions = {},
 ): Generator<Question, Int32Array[], Answer> {
-  const batches = batchesOf(model, conditions, options);
+  checkOptions(model, conditions, options);
+  const { samples = 1, batch: most = 32 } = options;
+  const batches = Math.ceil((conditions.length * samples) / most);
   const branches = branchesOf(model, conditions, options);
   const images: Int32Array[] = [];
-  for (const [i, batch] of batches.entries()) {
-    const onProgress = (share: number) => options.onProgress?.((i + share) / batches.length);
+  for (const batch of batchesOf(conditions, options)) {
+    // All before it are full.
+    const onProgress = (share: number) => options.onProgress?.((images.length / most + share) / batches);
     images.push(...(yield* drawBatch(model, batch, branches, options, images.length, onProgress)));
   }
   return images;

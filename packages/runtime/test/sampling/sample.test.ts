@@ -22,3 +22,20 @@ test("guidance of any size goes on in its direction", () => {
   expect(guided(1)).toEqual([2, 2, 2, 2]);
   for (const guidance of [10, 1e6, 1e30, 1e38, 1e300, Number.MAX_VALUE]) expect(guided(guidance)).toEqual([1, 1, 1, 1]);
 });
+
+test("the first question about very many samples comes at once; progress is that of all batches", () => {
+  const many = sampleTokens(counts, [Int32Array.of(1)], { samples: 1e9 });
+  expect(many.next().value).toMatchObject({ t: 0, images: { first: 0, count: 32 } });
+  const shares: number[] = [];
+  const onProgress = (share: number) => shares.push(share);
+  const conditions = [Int32Array.of(1), Int32Array.of(2)];
+  const drawing = sampleTokens(counts, conditions, { samples: 5, batch: 4, onProgress });
+  const images: unknown[] = [];
+  let step = drawing.next();
+  while (!step.done) {
+    if (step.value.t === 0) images.push(step.value.images);
+    step = drawing.next(new Float32Array(3 * step.value.sequences.of.length));
+  }
+  expect(images).toEqual([4, 4, 2].map((count, i) => ({ first: 4 * i, count })));
+  expect(shares).toEqual(Array.from({ length: 12 }, (_, i) => expect.closeTo((i + 1) / 12)));
+});
