@@ -1,4 +1,4 @@
-import { access } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { boxBytes, cutBoxes, logMel, parseBoxes, parsePoints, pointBytes, readWav } from "@iqvae/runtime";
 import { type ConditionSpec, conditionFor, type LayoutSpec, textBytes } from "../conditions/index.ts";
 import { pictureOf } from "../media/picture.ts";
@@ -110,11 +110,12 @@ function boxesFrom(document: unknown, spec: LayoutSpec, source: string): Uint8Ar
   );
 }
 
-/** The text in a file, or the text itself where there is no such file. */
+/** The text in a file, or the text itself where there is no such file. A folder holds no text: words such as "bench" may be its name. */
 async function textOf(source: string): Promise<string> {
-  const isFile = await access(source).then(
-    () => true,
-    () => false,
+  const isFile = await stat(source).then(
+    (found) => !found.isDirectory(),
+    // Whoever misspells the name of a file must not get pictures of it.
+    () => /\.txt$/i.test(source),
   );
   if (isFile) return (await readText(source)).trim();
   // What the shell hands over is decoded by Node.js, which leaves no other trace of bytes that are not UTF-8.

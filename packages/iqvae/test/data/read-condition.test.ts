@@ -1,7 +1,9 @@
+import { statSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { textOf } from "../../src/conditions/index.ts";
 import { type ConditionSpec, type OpenImport, readCondition } from "../../src/data/index.ts";
 import { palettePng } from "../media/files.ts";
 import { importOf, pairsOf, png, tree, wav } from "./import/trees.ts";
@@ -44,6 +46,12 @@ it("reads boxes in any order, by the names of their classes", async () => {
 it("reads a text from a file, or takes it as it is", async () => {
   expect(await read("red rose\n", TEXT)).toEqual([...Buffer.from("red rose"), 0, 0, 0, 0]);
   expect([...(await readCondition("red pear", TEXT, 32))]).toEqual([...Buffer.from("red pear"), 0, 0, 0, 0]);
+});
+
+it("takes a word as a text where a folder is called so, and the name of a text file never", async () => {
+  const word = await readCondition("packages", TEXT, 32);
+  expect([statSync("packages").isDirectory(), textOf(word)]).toEqual([true, "packages"]);
+  await expect(readCondition("none.TXT", TEXT, 32)).rejects.toThrow("none.TXT cannot be read: there is no such file.");
 });
 
 it.each<[unknown, ConditionSpec, string]>([
