@@ -10,12 +10,14 @@ import { collect, optionsOf, outputFile, whole } from "./options.ts";
 
 interface ImportOptions {
   readonly set?: string[];
-  readonly size: number;
+  readonly size?: number;
   readonly out?: string;
 }
 
 /** A folder of pairs has to say more than where it lies and its size. */
 const LAYOUTS = IMPORTS.filter((name) => name !== "folder");
+
+const USUAL_SIZE = 64;
 
 export function importCommand(): Command {
   return new Command("import")
@@ -24,7 +26,7 @@ export function importCommand(): Command {
     )
     .argument("<layout|config>", `one of ${LAYOUTS.join(", ")}; or the JSON file of a configuration`)
     .argument("[folder]", "where the data set lies, unless a configuration says so")
-    .option("--size <pixels>", `one of ${IMAGE_SIZES.join(", ")}, unless a configuration says so`, whole(1), 64)
+    .option("--size <pixels>", `one of ${IMAGE_SIZES.join(", ")}, of a layout (default: ${USUAL_SIZE})`, whole(1))
     .option("--set <key=value>", "another value of the configuration; may be repeated", collect(String))
     .option("--out <file.png>", "the picture (default: data-NAME.png)")
     .action(async (source: string, folder: string | undefined, _: unknown, command: Command) => {
@@ -45,13 +47,18 @@ export function importCommand(): Command {
 }
 
 /** @throws Error for what is neither a layout with its folder nor a configuration of one */
-function requestOf(source: string, folder: string | undefined, size: number, set: string[] = []): OpenImport {
+function requestOf(
+  source: string,
+  folder: string | undefined,
+  size: number | undefined,
+  set: string[] = [],
+): OpenImport {
   if ((LAYOUTS as readonly string[]).includes(source)) {
     if (folder === undefined) throw new Error(`Say where ${source} lies: npx iqvae import ${source} FOLDER`);
     if (set.length > 0)
       throw new Error(`--set ${set[0]} is for configurations; of ${source} the side of the images is set, by --size.`);
     // openDataset checks each value and names the choices.
-    return { name: source, path: folder, size } as OpenImport;
+    return { name: source, path: folder, size: size ?? USUAL_SIZE } as OpenImport;
   }
   if (source === "folder") {
     throw new Error(
@@ -66,6 +73,10 @@ function requestOf(source: string, folder: string | undefined, size: number, set
   const { data } = loadConfig(source, set);
   if (!isImport(data))
     throw new Error(`The data of ${source} are built in; look at them with: npx iqvae data ${data.name}`);
+  if (size !== undefined)
+    throw new Error(
+      `${source} says itself how large its images are: leave out --size, or give --set data.size=${size} in its place.`,
+    );
   if (folder === undefined) return data;
   throw new Error(
     `${source} says itself where its data lie: leave out ${folder}, or give --set data.path=${folder} in its place.`,

@@ -97,6 +97,11 @@ describe("import", () => {
   test.each<[string, string[], string | RegExp]>([
     ["an unknown layout", ["ade20", "own"], "There is no layout 'ade20'; did you mean 'ade20k'?\n"],
     ["a folder beside a configuration", ["own.json", "elsewhere"], /^own\.json .* leave out elsewhere/],
+    [
+      "a size beside a configuration",
+      ["own.json", "--size", "64"],
+      /^own\.json .*, or give --set data\.size=64 in its place/,
+    ],
     ["a folder beside a preset", ["paper-cub", "elsewhere"], /^paper-cub .* leave out elsewhere/],
     ["a folder in the place of a configuration", ["own"], /^own is a folder/],
     [
