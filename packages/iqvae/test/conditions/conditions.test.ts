@@ -198,6 +198,17 @@ describe("key points", () => {
     );
   });
 
+  test.each([
+    [0.32, 1],
+    [0.28, 0],
+  ])("a bump of height %f counts as %i point", (height, count) => {
+    scope(() => {
+      const near = tensor(Uint8Array.of(131, 131, 1, ...Array(9).fill(0)), { shape: [1, 4, 3] });
+      const back = condition.fromLogits(condition.toLogits(near).mul(height));
+      expect([...back.contiguous().read("uint8")]).toEqual([...near.mul(count).read("uint8")]);
+    });
+  });
+
   test("fidelity by hand", () => {
     const truth = Uint8Array.of(0, 0, 1, 100, 100, 1, 50, 50, 1, 0, 0, 0);
     const guess = Uint8Array.of(0, 51, 1, 103, 104, 1, 0, 0, 0, 0, 0, 0);

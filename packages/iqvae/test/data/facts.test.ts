@@ -71,6 +71,11 @@ test.each([
   expect(concept(one)).not.toBe(concept(other));
 });
 
+test("CUB: captions of one image share its picture", () => {
+  const picture = cub().facts!.picture!;
+  expect([picture("images/x/a.jpg#0"), picture("images/x/a.jpg#9")]).toEqual(Array(2).fill("images/x/a.jpg"));
+});
+
 test("edges that the program found itself are said to be", () => {
   expect(emojiRecipe(32).facts?.edgesOfImage).toBe(true);
   expect(images().facts?.edgesOfImage).toBe(true);

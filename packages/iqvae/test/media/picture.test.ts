@@ -139,6 +139,7 @@ test("lines are those of an import, whatever their color, and upright", async ()
   const lines = await readLines(fileOf(drawing), 8);
   expect([...lines.keys()].filter((at) => lines[at] === 1).map((at) => Math.floor(at / 8))).toEqual(Array(8).fill(1));
   expect(lines).toEqual(await squareLines(await pictureOf(drawing), 8));
+  await expect(readLines(fileOf(drawing), 16)).rejects.toThrow(/expected 16 × 16 pixels, got 8 × 8/);
 });
 
 describe("a picture of which a part is given", () => {
@@ -161,6 +162,18 @@ describe("a picture of which a part is given", () => {
     expect(await readMask(fileOf(await turned(0)), 8)).not.toContain(1);
   });
 
+  test("is given where it is wholly opaque, and a mask is light where it is mostly so", async () => {
+    const { mask } = await readPartialImage(fileOf(await turned(254)), undefined, 8);
+    expect([...mask.subarray(0, 8)]).toEqual([0, 0, 0, 0, 1, 1, 1, 1]);
+    const white = (alpha: number) =>
+      sharp({ create: { width: 8, height: 8, channels: 4, background: { r: 255, g: 255, b: 255, alpha } } });
+    for (const [alpha, given] of [
+      [0.4, 0],
+      [0.6, 1],
+    ] as const)
+      expect(new Set(await readMask(fileOf(await white(alpha).png().toBuffer()), 8))).toEqual(new Set([given]));
+  });
+
   test("is what readImage reads of the same file", async () => {
     const path = fileOf(await turned(255));
     const white = fileOf(await png(8, 8, () => [255, 255, 255]), "white.png");
@@ -174,9 +187,12 @@ describe("a picture of which a part is given", () => {
 });
 
 test("pictures of another shape do not go together", async () => {
-  const [wide, narrow, scaled] = await Promise.all(
-    [png(40, 20, () => [0]), png(20, 40, () => [0]), png(21, 10, () => [0])].map(async (file) => pictureOf(await file)),
+  const [wide, narrow, scaled, higher] = await Promise.all(
+    [png(40, 20, () => [0]), png(20, 40, () => [0]), png(21, 10, () => [0]), png(40, 21, () => [0])].map(async (file) =>
+      pictureOf(await file),
+    ),
   );
   expect(() => expectSameShape(wide!, narrow!)).toThrow(/has 40 × 20 pixels, but .* has 20 × 40 pixels/);
   expect(() => expectSameShape(wide!, scaled!)).not.toThrow();
+  expect(() => expectSameShape(wide!, higher!)).toThrow(/40 × 21/);
 });

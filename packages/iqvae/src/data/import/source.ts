@@ -41,8 +41,7 @@ function hashOf(id: string): number {
 
 /**
  * The split of a layout that has none: the hash of a pair's name decides, so that a pair stays on its side when others come
- * in or go. Where that leaves one side empty, as it may with a handful of pairs, the one with the lowest (highest) hash goes
- * there.
+ * in or go. Where that leaves one side empty, as it may with a handful of pairs, the one with the lowest hash goes there.
  */
 export function splitByHash(ids: readonly string[]): PairEntry[] {
   const hashes = ids.map(hashOf);
