@@ -104,7 +104,7 @@ export function sampleCommand(): Command {
       const rows = await drawRows(way, generator, chosen, drawing, peers);
       progress.end();
       await onFirst(peers, async () => replaceFile(out, await contactSheet(rows)));
-      tellDrawn(progress, out, chosen.length, options.count);
+      tellDrawn(progress, out, chosen.length, options.count, way.kind === "blend");
     });
 }
 
@@ -124,9 +124,12 @@ async function prepare(run: RunFolder, options: SampleCommandOptions, progress: 
   return { way, generator, chosen: await readyFor(way, chosen, data.size) };
 }
 
-function tellDrawn(progress: Progress, path: string, conditions: number, count: number): void {
-  const text = `${amount(conditions, "condition")}, ${amount(count, "image")} each: ${path}`;
-  progress.tell(text, { event: "samples", path, conditions, count });
+function tellDrawn(progress: Progress, path: string, conditions: number, count: number, blended = false): void {
+  const images = amount(count, "image");
+  const what = blended
+    ? `${images} from one condition to the other`
+    : `${amount(conditions, "condition")}, ${images} each`;
+  progress.tell(`${what}: ${path}`, { event: "samples", path, conditions, count });
 }
 
 /** What needs the image's encoder or libtorch, which an exported model is without. */

@@ -53,6 +53,22 @@ describe("sample", () => {
     expect(new Set(pictures).size).toBe(pictures.length);
   });
 
+  test("the way from one seed to another ends where the way back begins", async () => {
+    const way = async (from: string, to: string) => {
+      expect(await sample("--index", "0", "--count", "3", "--seed", from, "--towards-seed", to)).toMatchObject({
+        code: 0,
+      });
+      const tile = async (column: number) => {
+        const at = { left: 4 + 132 * column, top: 20, width: 128, height: 128 };
+        return (await sharp(workspace.at("out.png")).extract(at).raw().toBuffer()).toString("base64");
+      };
+      return await Promise.all([2, 4].map(tile));
+    };
+    const there = await way("0", "5");
+    expect(await way("5", "0")).toEqual(there.toReversed());
+    expect(there[0]).not.toBe(there[1]);
+  });
+
   test("what is not said is as the run's configuration says, what is said is not", async () => {
     const path = workspace.at("runs", "tiny", "config.json");
     const before = readFileSync(path, "utf8");
@@ -71,6 +87,11 @@ describe("sample", () => {
     } finally {
       writeFileSync(path, before);
     }
+  });
+
+  test("a blend is told as one row of images", async () => {
+    const { out } = await sample("--index", "0", "--index", "1", "--count", "2", "--blend");
+    expect(out).toMatch(/\n2 images from one condition to the other: out\.png\n$/);
   });
 
   test("larger than trained", async () => {
