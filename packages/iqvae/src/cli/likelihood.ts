@@ -38,7 +38,7 @@ export function likelihoodCommand(): Command {
       const progress = consoleProgress(options);
       if (threads !== undefined) setNumThreads(threads);
       const run = openRun(path);
-      const out = outputFile(options.out, join(run.samples, "likelihood.png"));
+      const out = outputFile(options.out, join(run.samples, "likelihood.png"), [...condition, ...image]);
       const { size } = run.config.data;
       using generator = ImageGenerator.load(run);
       const painted = await fromFiles(condition, generator, size);

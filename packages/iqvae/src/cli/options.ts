@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
-import { dirname, extname } from "node:path";
+import { dirname, extname, resolve } from "node:path";
 import type { SampleOptions } from "@iqvae/runtime";
 import { checkWritable, cudaDeviceCount, didYouMean, torchVersion } from "@iqvae/torch";
 import type { Command } from "commander";
@@ -111,9 +111,13 @@ type DrawingOptions = Pick<SampleOptions, "temperature" | "topK" | "topP" | "gui
 /**
  * The file that a command is to write: the one that was asked for, or the usual one.
  *
- * @throws WriteError when it cannot be written, Error when its ending is that of another format; now, and not after the work
+ * @param read files that the command reads: what a person painted is not to be lost
+ * @throws WriteError when it cannot be written, Error when its ending is that of another format or it is one of those that are read; now,
+ *   and not after the work
  */
-export function outputFile(asked: string | undefined, usual: string): string {
+export function outputFile(asked: string | undefined, usual: string, read: readonly string[] = []): string {
+  if (asked !== undefined && read.some((file) => resolve(file) === resolve(asked)))
+    throw new Error(`--out ${asked} is a file that this reads, and would be lost. Choose another name.`);
   // A copy of a run may lack folders that were empty.
   if (asked === undefined) makeFolder(dirname(usual));
   checkWritable(asked ?? usual);

@@ -91,7 +91,9 @@ export function sampleCommand(): Command {
       setDefaultDevice(options.device);
       const peers = joinPeers(options.device, options.threads);
       const progress = voiceOf(peers, consoleProgress(options));
-      const out = await onFirst(peers, () => outputFile(options.out, join(run.samples, "sample.png")));
+      const out = await onFirst(peers, () =>
+        outputFile(options.out, join(run.samples, "sample.png"), filesOf(options)),
+      );
       const { way, generator, chosen } = await firstOfMachine(peers, () => prepare(run, options, progress));
       using _generator = generator;
       const total = (way.kind === "blend" ? 1 : chosen.length) * options.count;
@@ -149,11 +151,15 @@ async function drawExported(
       `${flag} draws with runs, not with exported models such as ${folder}. Name the run, or leave it out.`,
     );
   }
-  const out = outputFile(options.out, "sample.png");
+  const out = outputFile(options.out, "sample.png", filesOf(options));
   const drawing: ExportedDrawing = { ...options, sampling: samplingOf(options) };
   const { picture, conditions } = await sampleExported(folder, drawing, CONDITIONS, progress);
   replaceFile(out, picture);
   tellDrawn(progress, out, conditions, options.count);
+}
+
+function filesOf({ condition = [], complete = [], mask }: SampleCommandOptions): string[] {
+  return [...condition, ...complete, ...(mask === undefined ? [] : [mask])];
 }
 
 function samplingOf({ count, seed, ...options }: SampleCommandOptions): SampleOptions {

@@ -103,6 +103,14 @@ describe("sample", () => {
     [["--blend"], "--blend takes two conditions, but got 4. Name two with --index or --condition.\n"],
     [["--blend", "--size", "64"], "--blend and --size draw in different ways. Give one of them.\n"],
     [["--size", "48"], "--size 48: expected a size above the 32 pixels of the training, one of 64, 128, 256.\n"],
+    [
+      ["--condition", "mask.png", "--out", "./mask.png"],
+      "--out ./mask.png is a file that this reads, and would be lost. Choose another name.\n",
+    ],
+    [
+      ["--mask", "mask.png", "--out", "mask.png"],
+      "--out mask.png is a file that this reads, and would be lost. Choose another name.\n",
+    ],
     [["--mask", "none.png"], "none.png cannot be read: there is no such file.\n"],
     [
       ["--index", "1", "--complete", "a.png", "--complete", "b.png"],
