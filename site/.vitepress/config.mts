@@ -21,8 +21,14 @@ export default defineConfig({
   srcExclude: ["public/**"],
   outDir: join(built, "site"),
   cacheDir: join(built, "cache"),
-  // Anchors as GitHub makes them, for which the links are written.
-  markdown: { anchor: { slugify: slug } },
+  markdown: {
+    // Anchors as GitHub makes them, for which the links are written.
+    anchor: { slugify: slug },
+    // Only fenced code has a box that scrolls: long commands in indented blocks would widen the page.
+    config: ({ renderer }) => {
+      renderer.rules.code_block = renderer.rules.fence;
+    },
+  },
   // Files that are not pages; the last step of `npm run site` checks that they exist.
   ignoreDeadLinks: [/^\/files\//],
   themeConfig: {
