@@ -5,7 +5,6 @@ export {
   conditionLength,
   conditionPlanes,
   conditionShape,
-  isRaster,
   type KeyPointSpec,
   type LayoutSpec,
   type Rgb,

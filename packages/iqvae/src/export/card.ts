@@ -1,4 +1,3 @@
-import { isRaster } from "../conditions/index.ts";
 import type { Config } from "../config/index.ts";
 import { type License, licensesOf } from "../data/index.ts";
 import { PACKAGED_NETWORKS } from "../features/packaged.ts";
@@ -39,7 +38,7 @@ export function card(facts: CardFacts): string {
     "samples.png" in files
       ? "![Samples](samples.png)\n\nEach row: a held-out condition, its real image, and images that the run drew for it."
       : "",
-    `## Use\n\n${usage(description)}`,
+    `## Use\n\n${USAGE}`,
     `## Data\n\n${dataOf(config)}`,
     `## Training\n\n${trainingOf(facts)}`,
     `## Held-out figures\n\n${figuresOf(facts)}`,
@@ -84,20 +83,19 @@ const WEIGHTS = {
   int8: "whole numbers of 8 bits with a scale for each row, vectors as float32",
 } as const;
 
-function usage({ transformer }: Description): string {
-  const guidance = transformer.unconditional ? ", guidance: 2" : "";
-  const program = [
-    'import { ImageGenerator } from "@iqvae/runtime";',
-    "",
-    'const generator = await ImageGenerator.load("./"); // this folder: a path, or an address',
-    `const images = await generator.draw([condition], { samples: 6, seed: 1${guidance} });`,
-  ];
-  return (
-    `${fenced("js", program.join("\n"))}\n\n` +
-    "The ONNX graphs run in any runtime of opset 23; they take their weights from `model.safetensors` beside them. " +
-    "What goes in and comes out is in docs/export.md of the program."
-  );
-}
+const USAGE =
+  `${fenced(
+    "js",
+    [
+      'import { ImageGenerator } from "@iqvae/runtime";',
+      "",
+      'const generator = await ImageGenerator.load("./"); // this folder: a path, or an address',
+      "const [condition] = generator.examples; // or one of your own",
+      "const [images] = await generator.draw([condition], { samples: 6, seed: 1 }); // RGB bytes",
+    ].join("\n"),
+  )}\n\n` +
+  "The ONNX graphs run in any runtime of opset 23; they take their weights from `model.safetensors` beside them. " +
+  "What goes in and comes out is in docs/export.md of the program.";
 
 function dataOf({ data }: Config): string {
   const licenses = licensesOf(data);
@@ -133,7 +131,7 @@ function trainingOf({ config, checkpoints, seconds }: CardFacts): string {
       : code(command);
   return (
     `${how}; seed ${config.seed}, products in ${config.precision}.${lossNetworkOf(config)}\n\n` +
-    table(["", "steps", "time in training", "processor", "versions"], rows)
+    table(["", "weights of step", "time in training", "processor", "versions"], rows)
   );
 }
 
@@ -203,9 +201,7 @@ function limitsOf({ config, description, rounding }: CardFacts): string {
   const lines = [
     `It has seen \`${config.data.name}\` and nothing else. Whatever the condition says, what it draws looks like these images; conditions unlike those of ` +
       "the training give images that mean little.",
-    isRaster(condition)
-      ? `Images have ${size} × ${size} pixels; larger ones are drawn through a window of this size, and do not agree with themselves over greater distances.`
-      : `Images have ${size} × ${size} pixels, and no other size.`,
+    `Images have ${size} × ${size} pixels, and no other size.`,
     ...(condition.kind === "text"
       ? ["It knows the texts of its training by their letters, and no language beyond them."]
       : []),

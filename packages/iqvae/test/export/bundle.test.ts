@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type FileEntry, parseBundle, readWeights, weightShapes } from "@iqvae/runtime";
+import { type FileEntry, ImageGenerator, parseBundle, readWeights, weightShapes } from "@iqvae/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadConfig, parseConfig, presets } from "../../src/config/index.ts";
 import { openDataset, spreadRows } from "../../src/data/index.ts";
@@ -124,13 +124,18 @@ test("the card says what the files of the run say, and of the checkpoint that is
     "8 bits",
   ])
     expect(text, part).toContain(part);
-  expect(text).toMatch(/stage 1, codes \| 6 \| .* s \|/);
+  expect(text).toMatch(/\| weights of step \|.*\n.*\n\| stage 1, codes \| 6 \| .* s \|/);
   expect(text).toContain("stage 2, transformer | 3 |");
   expect(text).not.toMatch(/undefined|NaN|\[object/);
   expect(text).toContain(trainingCommand(run.config) ?? "config.json");
   const shapes = [...weightShapes(describeModel(run.config, "int8")).values()];
   const parameters = shapes.reduce((sum, shape) => sum + shape.reduce((product, side) => product * side, 1), 0);
   expect(text).toContain(`. ${parameters.toLocaleString("en-US")} parameters`); // scales are none
+
+  const [, program] = /```js\nimport .*\n([\s\S]*?)```/.exec(text)!;
+  const draw = `return (async () => { ${program!.replace('"./"', JSON.stringify(at("card")))} return images; })()`;
+  const images = (await new Function("ImageGenerator", draw)(ImageGenerator)) as Uint8Array[];
+  expect(images.map(({ length }) => length)).toEqual(Array(6).fill(32 * 32 * 3));
 });
 
 test("the card of one's own data has its classes as code, and a command that finds the data elsewhere", () => {

