@@ -22,6 +22,15 @@ it("every link of every document leads to a file, and its anchor to a heading", 
   expect(dead).toEqual([]);
 });
 
+it("every picture and example of the documents is shown or linked in one", () => {
+  const shown = new Set(
+    markdown.flatMap((path) => linksOf(read(path)).map(({ target }) => join(dirname(path), target.split("#")[0]!))),
+  );
+  const files = filesOfRepository("docs").filter((path) => /^docs\/(?:images|examples)\//.test(path));
+  expect(files.length).toBeGreaterThan(10);
+  expect(files.filter((path) => !shown.has(path))).toEqual([]);
+});
+
 it("the site has every document, and its pages link to each other and to files that it has", () => {
   const documents = SECTIONS.flatMap((section) => Object.keys(section.documents));
   const docs = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
