@@ -10,7 +10,7 @@ import { processor } from "../support/processor.ts";
 import { VERSION } from "../support/version.ts";
 import { groupInWords, groupSpeed } from "./group-speed.ts";
 import { argumentsForEach, runLocally, startsOthers } from "./local-processes.ts";
-import { DEVICE, device, optionsOf, PROCESSES, threads } from "./options.ts";
+import { DEVICE, device, optionsOf, threads } from "./options.ts";
 import { joinPeers } from "./team.ts";
 import { inDigits, inUnits } from "./units.ts";
 
@@ -21,7 +21,7 @@ export function doctorCommand(): Command {
   return new Command("doctor")
     .description("show what the program found on this machine")
     .option("--group", "time what the processes that torchrun, Slurm or --processes starts send each other, instead")
-    .option(PROCESSES[0], "with --group: processes to start on this machine", threads)
+    .option("--processes <count>", "with --group: processes to start on this machine", threads)
     .option(...DEVICE, device, "cpu")
     .action(async (_: unknown, command: Command) => {
       const { json, group, processes, device } = optionsOf<{ group?: boolean; processes?: number; device: string }>(

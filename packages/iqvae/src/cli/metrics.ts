@@ -31,7 +31,7 @@ import {
   oneOf,
   optionsOf,
   PART,
-  PROCESSES,
+  processesOption,
   THREADS,
   threads,
   whole,
@@ -84,7 +84,7 @@ export function metricsCommand(): Command {
     .option(...PART, oneOf(SCORED_PARTS), "report")
     .option(...THREADS, threads)
     .option(...DEVICE, device, "cpu")
-    .option(...PROCESSES, threads)
+    .option(...processesOption(), threads)
     .addHelpText(
       "after",
       `\nSampling options that are left out come from the first run's configuration.\n\n${weightsHelp()}`,

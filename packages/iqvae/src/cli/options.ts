@@ -38,11 +38,12 @@ const THREADS_A_CORE = 4;
 /** A parser of numbers of threads, or of processes: some may share a core, but not any number. */
 export const threads = whole(1, THREADS_A_CORE * Math.max(cpus().length, availableParallelism()));
 
-/** What commands say that share their work among processes. */
-export const PROCESSES = [
-  "--processes <count>",
-  "processes of this machine that share the work; those that torchrun or Slurm started join by themselves (default: 1)",
-] as const;
+/** What commands say that share their work among processes. @param usual how many there are where none were asked for */
+export const processesOption = (usual = "1") =>
+  [
+    "--processes <count>",
+    `processes of this machine that share the work; those that torchrun or Slurm started join by themselves (default: ${usual})`,
+  ] as const;
 
 /** A parser of numbers above `above`, up to `most`. */
 export function numberAbove(above: number, most = Number.POSITIVE_INFINITY): (text: string) => number {

@@ -24,7 +24,7 @@ import {
   numberAbove,
   optionsOf,
   outputFile,
-  PROCESSES,
+  processesOption,
   THREADS,
   threads,
   whole,
@@ -81,7 +81,7 @@ export function sampleCommand(): Command {
     )
     .option(...THREADS, threads)
     .option(...DEVICE, device, "cpu")
-    .option(...PROCESSES, threads)
+    .option(...processesOption(), threads)
     .action(async (path: string, _: unknown, command: Command) => {
       const options = optionsOf<SampleCommandOptions>(command);
       if (isExported(path)) return await drawExported(path, command, options, consoleProgress(options));
@@ -147,9 +147,7 @@ async function drawExported(
   const foreign = OF_RUNS.find(given);
   if (foreign !== undefined) {
     const flag = command.options.find((option) => option.attributeName() === foreign)!.long;
-    throw new Error(
-      `${flag} draws with runs, not with exported models such as ${folder}. Name the run, or leave it out.`,
-    );
+    throw new Error(`${flag} is for runs, not for exported models such as ${folder}. Name the run, or leave it out.`);
   }
   const out = outputFile(options.out, "sample.png", filesOf(options));
   const drawing: ExportedDrawing = { ...options, sampling: samplingOf(options) };

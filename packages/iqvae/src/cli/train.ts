@@ -12,7 +12,7 @@ import { onFirst } from "../support/share.ts";
 import { type Asked, chooseProcesses } from "./choose-processes.ts";
 import { consoleProgress } from "./console.ts";
 import { argumentsForEach, isLaunched, runLocally, startsOthers } from "./local-processes.ts";
-import { collect, DEVICE, device, optionsOf, PROCESSES, THREADS, threads } from "./options.ts";
+import { collect, DEVICE, device, optionsOf, processesOption, THREADS, threads } from "./options.ts";
 import { joinPeers, openTogether, voiceOf } from "./team.ts";
 import { orDiscard, trainAttended } from "./training.ts";
 
@@ -32,7 +32,7 @@ export function trainCommand(): Command {
     .option("--set <key=value>", "another value, e.g. stage1.steps=200; may be repeated", collect(String))
     .option(...THREADS, threads)
     .option(...DEVICE, device, "cpu")
-    .option(...PROCESSES, threads)
+    .option(...processesOption("1, or one per core where a long training on CPUs gains by it"), threads)
     .action(async (source: string, _: unknown, command: Command) => {
       const { name, set, threads, device, processes, json } = optionsOf<TrainOptions>(command);
       kernelLibrary(); // Before there is a folder.
@@ -72,7 +72,7 @@ export function resumeCommand(): Command {
     .argument("<run>", "a run folder, or its name in runs/")
     .option(...THREADS, threads)
     .option(...DEVICE, device, "cpu")
-    .option(...PROCESSES, threads)
+    .option(...processesOption("as many as before"), threads)
     .action(async (path: string, _: unknown, command: Command) => {
       const { threads, device, processes, json } = optionsOf<TrainOptions>(command);
       const speaker = consoleProgress({ json });

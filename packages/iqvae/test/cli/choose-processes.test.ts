@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { chooseProcesses, timeApart } from "../../src/cli/choose-processes.ts";
+import { resumeCommand, trainCommand } from "../../src/cli/train.ts";
 import { loadConfig } from "../../src/config/index.ts";
 import { saveCheckpoint } from "../../src/run/checkpoint.ts";
 import { createRun } from "../../src/run/run-folder.ts";
@@ -23,6 +24,16 @@ function timed(one: [number, number], several: [number, number]) {
   return { asked, time, cores: 2 };
 }
 const { stage1, stage2 } = long;
+
+test("the help of what chooses the number of processes does not promise one", () => {
+  for (const [command, usual] of [
+    [trainCommand(), "1, or one per core"],
+    [resumeCommand(), "as many as before"],
+  ] as const) {
+    const help = command.options.find(({ long }) => long === "--processes")!.description;
+    expect(help).toContain(`(default: ${usual}`);
+  }
+});
 
 describe("the number of processes", () => {
   test("is what trains both stages sooner, as measured", async () => {

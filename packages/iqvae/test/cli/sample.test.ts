@@ -84,8 +84,8 @@ describe("sample", () => {
 
   test("says what an exported model cannot do", async () => {
     const fail = async (...args: string[]) => (await workspace.command("sample", "exported", ...args)).err;
-    expect(await fail("--size", "64")).toContain("--size draws with runs");
-    expect(await fail("--threads", "1")).toContain("--threads draws with runs");
+    expect(await fail("--size", "64")).toContain("--size is for runs");
+    expect(await fail("--threads", "1")).toContain("--threads is for runs");
     expect(await fail("--condition", "none.png")).toContain("none.png cannot be read");
     const json = readFileSync(workspace.at("exported/model.json"), "utf8");
     const { data, examples, ...foreign } = JSON.parse(json);

@@ -26,6 +26,27 @@ it("docs/models.md has the figures of the cards", () => {
   }
 });
 
+it("docs/models.md says how well models follow their conditions as the cards do", () => {
+  const rows = [
+    ...read("docs/models.md").matchAll(
+      /^\| `([\w-]+)` \| ([\d.]+) and ([\d.]+)( %)?[^|]* \| ([\d.]+) and ([\d.]+) \|$/gm,
+    ),
+  ];
+  expect(rows).toHaveLength(9);
+  for (const [, name, drawn, real, percent, drawnSwd, realSwd] of rows) {
+    const card = read(`models/${name}/README.md`);
+    const expectRounded = (said: (string | undefined)[], label: string, scale = 1) => {
+      const row = new RegExp(`^\\| ${label} [↑↓] \\| ([\\d.]+) \\| ([\\d.]+) \\|$`, "m").exec(card)!;
+      said.forEach((text, i) => {
+        const half = 0.5 / 10 ** (text!.split(".")[1]?.length ?? 0);
+        expect(Math.abs(Number(text) - scale * Number(row[i + 1])), `${name}, ${row[0]}`).toBeLessThan(half + 1e-9);
+      });
+    };
+    expectRounded([drawn, real], "[^|]*\\((?:reader|retriever)-[\\w-]+\\)", percent ? 100 : 1);
+    expectRounded([drawnSwd, realSwd], "SWD × 1000, mean");
+  }
+});
+
 const ARMS = {
   "as described, both encoders": "regularizer as described: moves both encoders",
   "with Gumbel sampling (the paper's method)": "regularizer as described, Gumbel sampling: the paper's method",
