@@ -18,7 +18,8 @@ async function run() {
   });
   const [command = "setup", ...folders] = positionals;
   if (values.help) return console.log(USAGE);
-  if (command === "build" && folders.length > 0) return buildCommand(folders);
+  if (command === "build" && folders.length === 0) throw new Error(`'build' needs a folder:\n\n${USAGE}`);
+  if (command === "build") return buildCommand(folders);
   if (command !== "setup") throw new Error(`'${positionals.join(" ")}' is not known. There are\n\n${USAGE}`);
   findCompiler(); // before anything is downloaded
   if (!locateLibtorch()) {

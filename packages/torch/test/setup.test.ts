@@ -270,11 +270,14 @@ describe("buildNative", () => {
     await expect(buildNative(options)).rejects.toThrow(join(temp, "nowhere", "*.cc"));
     expect(existsSync(options.build)).toBe(false);
     const program = fileURLToPath(new URL("../bin/iqvae-torch.mjs", import.meta.url));
-    const { status, stdout, stderr } = spawnSync(process.execPath, [program, "build", temp, join(temp, "nowhere")], {
-      encoding: "utf8",
-    });
-    expect([status, stdout]).toEqual([1, ""]);
-    expect(stderr).toContain(join(temp, "nowhere", "native"));
+    const fail = (...folders: string[]) => {
+      const command = [program, "build", ...folders];
+      const { status, stdout, stderr } = spawnSync(process.execPath, command, { encoding: "utf8" });
+      expect([status, stdout]).toEqual([1, ""]);
+      return stderr;
+    };
+    expect(fail(temp, join(temp, "nowhere"))).toContain(join(temp, "nowhere", "native"));
+    expect(fail()).toContain("'build' needs a folder");
   });
 
   test("setup says how long it will take before it compiles", () => {
