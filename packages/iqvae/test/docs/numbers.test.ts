@@ -1,5 +1,8 @@
 import { expect, it } from "vitest";
 import { changes, chart } from "../../../../tools/results-chart.mjs";
+import { emojiRecipe } from "../../src/data/sets/emoji/recipe.ts";
+import { speechRecipe } from "../../src/data/sets/speech/recipe.ts";
+import { wordsRecipe } from "../../src/data/sets/words/recipe.ts";
 import { read } from "./documents.ts";
 
 /* Figures that stand in two places are those of one source. */
@@ -44,6 +47,19 @@ it("docs/models.md says how well models follow their conditions as the cards do"
     };
     expectRounded([drawn, real], "[^|]*\\((?:reader|retriever)-[\\w-]+\\)", percent ? 100 : 1);
     expectRounded([drawnSwd, realSwd], "SWD × 1000, mean");
+  }
+});
+
+it("docs/data.md counts the pairs of emoji, words, and speech, and their concepts", async () => {
+  const all = { size: 32, count: Number.MAX_SAFE_INTEGER } as const;
+  for (const recipe of [emojiRecipe(32), wordsRecipe(all), speechRecipe(all)]) {
+    const { entries } = await recipe.prepare();
+    const concepts = new Set(entries.map(({ id }) => id.split("/")[0])).size;
+    const row = read("docs/data.md")
+      .split("\n")
+      .find((line) => line.startsWith(`| \`${recipe.name}\` |`));
+    const [pairs, kinds] = [entries.length, concepts].map((count) => count.toLocaleString("en-US"));
+    expect(row).toMatch(new RegExp(`\\| ${pairs}, in ${kinds} concepts \\|$`));
   }
 });
 
