@@ -47,11 +47,22 @@ it("the site has every document, and its pages link to each other and to files t
     expect(lost, place).toEqual([]);
   }
   for (const from of files.values()) expect(existsSync(join(root, from)), from).toBe(true);
+  // To anchors, pages of folders, pictures, and what is no page: the site takes a link without an ending for one.
+  const targets = linksOf(pages.get("index.md")!).map(({ target }) => target);
+  const some = [
+    "./tutorial.md#draw-from-your-own-map",
+    "./models.md",
+    "./docs/images/models.png",
+    "/files/LICENSE.txt",
+  ];
+  expect(targets).toEqual(expect.arrayContaining(some));
+  expect(linksOf(pages.get("models.md")!)[0]?.target).toBe("./models.md");
 });
 
 it("anchors are made as GitHub makes them", () => {
-  const text = "# `sliced` [S; L Vayer et al. 2019]\n## What a CPU wants, from libtorch?\n```sh\n# a comment\n```\n";
-  expect([...anchorsOf(text)]).toEqual(["sliced-s-l-vayer-et-al-2019", "what-a-cpu-wants-from-libtorch"]);
+  const text =
+    "# `sliced` [S; L Vayer et al. 2019]\n## a_b and [c](d.md)\n## What a CPU wants, from libtorch?\n```sh\n# a comment\n```\n";
+  expect([...anchorsOf(text)]).toEqual(["sliced-s-l-vayer-et-al-2019", "a_b-and-c", "what-a-cpu-wants-from-libtorch"]);
   expect(linksOf("a [b](c.md#d) `[x](y)` ![p](q.png)\n")).toEqual([
     { target: "c.md#d", at: 6, picture: false },
     { target: "q.png", at: 28, picture: true },

@@ -12,6 +12,7 @@ import { trainingCommand } from "../../src/export/command.ts";
 import { describeModel } from "../../src/export/describe.ts";
 import type { RunScore } from "../../src/metrics/index.ts";
 import { checkpointPath, describeCheckpoint, listCheckpoints } from "../../src/run/checkpoint.ts";
+import { readMetrics } from "../../src/run/metrics-log.ts";
 import { createRun, openRun, type RunFolder } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
 import { silent } from "../../src/support/progress.ts";
@@ -131,6 +132,10 @@ test("the card says what the files of the run say, and of the checkpoint that is
   const shapes = [...weightShapes(describeModel(run.config, "int8")).values()];
   const parameters = shapes.reduce((sum, shape) => sum + shape.reduce((product, side) => product * side, 1), 0);
   expect(text).toContain(`. ${parameters.toLocaleString("en-US")} parameters`); // scales are none
+
+  const record = readMetrics(run.log.path).findLast((r) => r.stage === "stage1" && r.split === "validation");
+  const psnr = 10 * Math.log10(2 ** 2 / Number(record!.imageMse));
+  expect(text).toContain(`| reconstruction of images, PSNR | ${psnr.toFixed(2)} dB |`);
 
   const [, program] = /```js\nimport .*\n([\s\S]*?)```/.exec(text)!;
   const draw = `return (async () => { ${program!.replace('"./"', JSON.stringify(at("card")))} return images; })()`;
@@ -252,17 +257,11 @@ test("the command that trains a configuration", () => {
   const paper = presets["paper-ade20k"];
   const own = parseConfig({ ...paper, data: { ...paper.data, path: "/home/me/secret" } }, "own");
   expect(trainingCommand(own)).toBe("npx iqvae train paper-ade20k --set data.path=PATH");
-  const far = parseConfig(
-    {
-      ...presets.start,
-      seed: 9,
-      logEvery: 1,
-      evaluateEvery: 2,
-      checkpointEvery: 3,
-      sampleEvery: 4,
-      stage1: { ...presets.start.stage1, steps: 1, batch: 2, warmup: 0 },
-    },
-    "far",
-  );
-  expect(trainingCommand(far)).toBeUndefined();
+  const six = {
+    ...{ ...presets.start, seed: 9, logEvery: 1, evaluateEvery: 2, checkpointEvery: 3, sampleEvery: 4 },
+    stage1: { ...presets.start.stage1, steps: 200 },
+  };
+  expect(trainingCommand(parseConfig(six, "far"))?.match(/--set/g)).toHaveLength(6);
+  const seven = { ...six, stage1: { ...six.stage1, batch: 6 } };
+  expect(trainingCommand(parseConfig(seven, "farther"))).toBeUndefined();
 });
