@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { countTests, summary } from "../../../scripts/count.mjs";
+import { checkNode } from "../../../scripts/node-version.mjs";
 
 describe("the count at the end of a test run", () => {
   const report = { numPassedTests: 5, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [] };
@@ -24,4 +26,21 @@ describe("the count at the end of a test run", () => {
     expect(summary(countTests(report, 1))).toBe("5 passed, 1 failed");
     expect(summary(countTests(undefined, 1))).toBe("0 passed, 1 failed");
   });
+});
+
+test("the set-up takes the versions of Node.js that the packages and README name", () => {
+  const takes = (version: string) => {
+    try {
+      checkNode(version);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  expect(["18.20.0", "20.14.0", "21.7.3", "22.1.0"].filter(takes)).toEqual([]);
+  expect(["20.15.0", "20.20.2", "22.2.0", "23.0.0", "24.1.0"].filter((version) => !takes(version))).toEqual([]);
+  const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8");
+  for (const folder of ["", "packages/torch/", "packages/runtime/", "packages/iqvae/"])
+    expect(JSON.parse(read(`${folder}package.json`)).engines.node, folder).toBe("^20.15 || >=22.2");
+  expect(read("README.md")).toContain("Node.js 20 (20.15 or newer) or 22.2 or newer");
 });
