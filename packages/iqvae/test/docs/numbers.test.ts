@@ -1,9 +1,11 @@
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { changes, chart } from "../../../../tools/results-chart.mjs";
 import { emojiRecipe } from "../../src/data/sets/emoji/recipe.ts";
 import { speechRecipe } from "../../src/data/sets/speech/recipe.ts";
 import { wordsRecipe } from "../../src/data/sets/words/recipe.ts";
-import { read } from "./documents.ts";
+import { read, root } from "./documents.ts";
 
 /* Figures that stand in two places are those of one source. */
 
@@ -48,6 +50,20 @@ it("docs/models.md says how well models follow their conditions as the cards do"
     expectRounded([drawn, real], "[^|]*\\((?:reader|retriever)-[\\w-]+\\)", percent ? 100 : 1);
     expectRounded([drawnSwd, realSwd], "SWD × 1000, mean");
   }
+});
+
+it("docs/models.md says how large the models are, and docs/export.md their graphs", () => {
+  /** The least and the most of the models, rounded to `unit`. */
+  const range = (unit: number, ending = "") => {
+    const sizes = readdirSync(join(root, "models")).map((name) =>
+      readdirSync(join(root, "models", name))
+        .filter((file) => file.endsWith(ending))
+        .reduce((sum, file) => sum + statSync(join(root, "models", name, file)).size, 0),
+    );
+    return [Math.min(...sizes), Math.max(...sizes)].map((size) => unit * Math.round(size / unit)).join(" to ");
+  };
+  expect(read("docs/models.md")).toContain(`float16, ${range(1e6).replaceAll("000000", "")} MB each`);
+  expect(read("docs/export.md")).toContain(`graphs, ${range(1e4, ".onnx").replaceAll("000", "")} KB in all`);
 });
 
 it("docs/data.md counts the pairs of emoji, words, and speech, and their concepts", async () => {
