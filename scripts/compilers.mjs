@@ -16,6 +16,9 @@ import { root } from "./step.mjs";
 /** GCC 11 is the oldest that can be used; Debian 12 has it beside GCC 12 and Clang 14. */
 export const COMPILERS = ["g++-11", "g++", "clang++"];
 
+/** Where both are installed, the loops run as ARM's processors would run them. */
+export const ARM = { compiler: "aarch64-linux-gnu-g++", emulator: "qemu-aarch64-static" };
+
 const PACKAGES = ["torch", "iqvae"];
 const sources = (name) => join(root, "packages", name, "native");
 
@@ -23,10 +26,11 @@ const sources = (name) => join(root, "packages", name, "native");
  * Compiles and runs the loops of a package.
  * @param {"torch" | "iqvae"} name
  * @param {string} compiler a command
+ * @param {string} [emulator] a command that runs what another processor would
  * @returns {Promise<string>} compiler and instruction set, as the compiled program tells them
  * @throws {Error} with what the compiler or the program says
  */
-export async function tryLoops(name, compiler) {
+export async function tryLoops(name, compiler, emulator) {
   const folder = mkdtempSync(join(tmpdir(), "loops-"));
   try {
     const program = join(folder, "loops");
@@ -34,11 +38,14 @@ export async function tryLoops(name, compiler) {
       (dir) => `-I${dir}`,
     );
     const source = join(root, "packages", name, "test/native/loops.cc");
-    const compiled = await runCaptured(compiler, [...LANGUAGE_FLAGS, "-Werror", ...includes, source, "-o", program]);
+    // The libraries of another processor are not here.
+    const whole = emulator === undefined ? [] : ["-static"];
+    const flags = [...LANGUAGE_FLAGS, ...whole, "-Werror", ...includes];
+    const compiled = await runCaptured(compiler, [...flags, source, "-o", program]);
     if (!compiled.ok) throw new Error(`${compiler} does not compile ${source}:\n${compiled.output}`);
-    const missing = process.arch === "x64" ? await missingRegisters(program) : [];
+    const missing = process.arch === "x64" && emulator === undefined ? await missingRegisters(program) : [];
     if (missing.length > 0) throw new Error(`${compiler} compiled ${source} without ${missing.join(" and ")}`);
-    const ran = await runCaptured(program, []);
+    const ran = emulator === undefined ? await runCaptured(program, []) : await runCaptured(emulator, [program]);
     if (!ran.ok) throw new Error(`${source}, compiled by ${compiler}:\n${ran.output}`);
     return ran.output.trim();
   } finally {
@@ -76,4 +83,8 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
     for (const name of PACKAGES) console.log(`${compiler}, loops of ${name}: ${await tryLoops(name, compiler)}`);
     if (!process.argv.includes("--loops")) console.log(`${compiler}, all: ${await tryBuild(compiler)}`);
   }
+  const { compiler, emulator } = ARM;
+  if ([compiler, emulator].every(runs))
+    for (const name of PACKAGES)
+      console.log(`${compiler}, loops of ${name}: ${await tryLoops(name, compiler, emulator)}`);
 }

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { COMPILERS, tryLoops } from "../../../scripts/compilers.mjs";
+import { ARM, COMPILERS, tryLoops } from "../../../scripts/compilers.mjs";
 import { kernelBuild } from "../src/index.ts";
 
 /** What the processor has, told by the kernel instead of by the compiler, or fewer where the whole run was asked for them. */
@@ -29,6 +29,14 @@ describe.each(COMPILERS.map((name) => [name, installed(name)] as const))("%s", (
     300_000,
   );
 });
+
+test.skipIf(!Object.values(ARM).every(installed)).each(["torch", "iqvae"] as const)(
+  "the loops of %s compile for ARM, and run as an emulator runs them",
+  async (name) => {
+    expect(await tryLoops(name, ARM.compiler, ARM.emulator)).toContain(", base");
+  },
+  300_000,
+);
 
 test.skipIf(!onX64)("the addon runs in the instructions of this processor, or in fewer when asked to", () => {
   expect(kernelBuild().instructionSet).toBe(instructionSet());
