@@ -34,7 +34,7 @@ Route route_to(const std::string& host) {
   Route route;
   if (getaddrinfo(host.c_str(), "9", &hints, &found) != 0) return route;
   for (const addrinfo* to = found; to != nullptr && route.own.empty(); to = to->ai_next) {
-    const int socket = ::socket(to->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const int socket = ::socket(to->ai_family, SOCK_DGRAM, 0);
     if (socket < 0) continue;
     sockaddr_storage from{};
     socklen_t length = sizeof from;
