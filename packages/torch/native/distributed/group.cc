@@ -128,14 +128,16 @@ napi_value join_group(napi_env env, napi_callback_info info) {
     options.numWorkers = made->size;
     options.timeout = timeout;
     made->store = c10::make_intrusive<c10d::PrefixStore>(prefix, c10::make_intrusive<c10d::TCPStore>(address, options));
-    const auto device = gloo_device(own_address(*made->store, address, made->rank, made->size));
+    // What joining takes is told by names of its own, which storeSet and storeGet do not see.
+    const auto joining = c10::make_intrusive<c10d::PrefixStore>("joining", made->store);
+    const auto device = gloo_device(own_address(*joining, address, made->rank, made->size));
     std::packaged_task<c10::intrusive_ptr<Backend>()> connect([store = made->store, rank = made->rank, size = made->size, timeout, device] {
       auto gloo = c10d::ProcessGroupGloo::Options::create(timeout);
       gloo->threads = 1;  // whoever calls waits
       gloo->devices.push_back(device);
       return c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>("gloo", store), rank, size, gloo);
     });
-    made->gloo = connect_gloo(*made->store, timeout, std::move(connect));
+    made->gloo = connect_gloo(*joining, timeout, std::move(connect));
     if (read_bool(env, call.values[6], "whether to use NCCL")) {
 #ifdef HAS_NCCL
       auto nccl = c10d::ProcessGroupNCCL::Options::create();

@@ -189,7 +189,8 @@ const scenarios = {
       torch.storeSet("greeting", "grüß dich, 世界");
       barrier();
     } else {
-      const absent = torch.storeGet("absent") ?? "nothing";
+      // What joining takes has names of its own.
+      const absent = torch.storeGet("absent") ?? torch.storeGet("route/0") ?? "nothing";
       barrier();
       say({ absent, greeting: torch.storeGet("greeting") });
     }
