@@ -217,8 +217,17 @@ async function isWhole(bytes: Uint8Array, expected: Expected): Promise<boolean> 
   return bytes.length === expected.bytes && (await hashOf(bytes)) === expected.sha256;
 }
 
+/** What was hashed already: a file is looked at when it comes, before it is kept, and before it is used. */
+const hashes = new WeakMap<Uint8Array, Promise<string>>();
+
+function hashOf(bytes: Uint8Array): Promise<string> {
+  const hash = hashes.get(bytes) ?? computeHash(bytes);
+  hashes.set(bytes, hash);
+  return hash;
+}
+
 /** By the platform in a secure context, else by our own. */
-async function hashOf(bytes: Uint8Array): Promise<string> {
+async function computeHash(bytes: Uint8Array): Promise<string> {
   const { subtle } = globalThis.crypto ?? {};
   if (subtle === undefined) return hex(sha256(bytes));
   return hex(new Uint8Array(await subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>)));

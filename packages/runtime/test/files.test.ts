@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { folderOf } from "../src/files.ts";
+import { checkIntegrity, folderOf } from "../src/files.ts";
 
 /** What a browser keeps, by address. */
 const kept = new Map<string, Response>();
@@ -64,6 +64,13 @@ test("weights are fetched once", async () => {
   expect(await read()).toEqual(BYTES);
   expect(await read()).toEqual(BYTES);
   expect(asked).toEqual(["default"]);
+});
+
+test("weights that come are hashed once, which takes long where the platform does not do it", async () => {
+  const digest = vi.spyOn(crypto.subtle, "digest");
+  const expected = { bytes: BYTES.length, sha256: createHash("sha256").update(BYTES).digest("hex") };
+  await checkIntegrity("weights", await read(), expected);
+  expect(digest).toHaveBeenCalledTimes(1);
 });
 
 test.each([
