@@ -80,7 +80,7 @@ export class Stage1Trainer implements Trainer {
   readonly #adversarial: AdversarialLoss | null;
   readonly #metrics: RunningMeans;
   #steps = 0;
-  /** Whether the codes were placed in an earlier session, which may have been laid out for fewer steps. */
+  /** Whether the codes were placed before a checkpoint that this goes on from, of a training that may have had fewer steps. */
   #placed = false;
   readonly #peers: Peers | undefined;
   readonly #gradients: GradientBuckets | undefined;
