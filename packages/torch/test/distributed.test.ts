@@ -1,4 +1,7 @@
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   allGather,
   allReduce,
@@ -40,7 +43,7 @@ describe("several processes", () => {
     const total = (size * (size + 1)) / 2;
     const all = ended.map((one) => said(one));
     for (const [rank, one] of all.entries()) {
-      const { before, after, again, greeting, absent, name, message, ...others } = one;
+      const { before, after, again, greeting, absent, name, message, seconds, ...others } = one;
       const { plain, reduced, alike, none, factors, own, failures, ...values } = others;
       expect(values).toEqual({
         size,
@@ -146,20 +149,38 @@ describe.concurrent("what can go wrong", () => {
   });
 
   test.each([
-    ["one of three is missing", [3, 3], /^Rank (\d) of 3 .* Within 2 s not all of 3 ranks came .*Socket Timeout/],
+    [
+      "one of three is missing",
+      [3, 3],
+      [4, 2],
+      [/Within 4 s not all of 3 ranks came .*Timeout/, /Within 2 s not all of 3 ranks came .*Timeout/],
+    ],
+    [
+      "one of three is missing, and rank 0 gives up first",
+      [3, 3],
+      [2, 6],
+      [/Within 2 s not all of 3 ranks came .*Timeout/, /Not all of 3 ranks came .*reset/],
+    ],
     [
       "two say other sizes",
       [2, 3],
-      /^Rank (0 of 2 .* Within 2 s the 2 ranks, .*could not connect|1 of 3 .* Within 2 s not all of 3 ranks came) /,
+      [4, 2],
+      [/Within 4 s the 2 ranks, .*could not connect/, /Within 2 s not all of 3 ranks came .*Timeout/],
     ],
-  ])("%s: no rank says that rank 0 did not answer", async (_, sizes, message) => {
+  ])("%s: no rank says that rank 0 did not answer", async (_, sizes, timeouts, messages) => {
     const port = await freePort();
-    const ended = sizes.map((size, rank) => runOne([script, "join", "2"], launcherEnv(rank, size, port)));
-    for (const [rank, { said, stderr }] of (await Promise.all(ended)).entries()) {
-      const failure = said[0] as Failure;
-      expect([failure.name, message.exec(failure.message)?.[1]?.[0], stderr]).toEqual(["GroupError", `${rank}`, ""]);
-      expect(failure.message).toContain("WORLD_SIZE");
-      expect(failure.message).not.toContain("no store");
+    const folder = mkdtempSync(join(tmpdir(), "iqvae-join-"));
+    const one = (size: number, rank: number) =>
+      runOne([script, "join", `${timeouts[rank]}`, folder, "2"], launcherEnv(rank, size, port));
+    const ended = await Promise.all(sizes.map(one));
+    rmSync(folder, { recursive: true });
+    for (const [rank, { said, stderr }] of ended.entries()) {
+      const { name, message, seconds } = said[0] as Failure;
+      expect([name, stderr]).toEqual(["GroupError", ""]);
+      expect(message).toMatch(new RegExp(`^Rank ${rank} of ${sizes[rank]} .*${messages[rank]!.source}`));
+      expect(message).toContain("WORLD_SIZE");
+      expect(message).not.toContain("no store");
+      expect(seconds).toBeLessThan(1.6 * timeouts[rank]!); // it waits as long as it says, and not twice
     }
   });
 

@@ -125,10 +125,10 @@ napi_value join_group(napi_env env, napi_callback_info info) {
     c10d::TCPStoreOptions options;
     options.port = static_cast<uint16_t>(read_int32(env, call.values[1], "a port"));
     options.isServer = made->rank == 0;
-    options.numWorkers = made->size;
     options.timeout = timeout;
     made->store = c10::make_intrusive<c10d::PrefixStore>(prefix, c10::make_intrusive<c10d::TCPStore>(address, options));
-    // What joining takes is told by names of its own, which storeSet and storeGet do not see.
+    // What joining takes is told by names of its own, which storeSet and storeGet do not see. All wait there for each other, rank 0 too: the
+    // store's own count of workers would make it wait a time-out longer than it says.
     const auto joining = c10::make_intrusive<c10d::PrefixStore>("joining", made->store);
     const auto device = gloo_device(own_address(*joining, address, made->rank, made->size));
     std::packaged_task<c10::intrusive_ptr<Backend>()> connect([store = made->store, rank = made->rank, size = made->size, timeout, device] {

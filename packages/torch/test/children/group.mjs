@@ -1,4 +1,6 @@
 // One rank of a group of processes; the first argument says what it does. It prints JSON lines.
+import fs from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import * as torch from "@iqvae/torch";
 
 const { allGather, allReduce, allReduceMean, barrier, broadcast, ops, tensor } = torch;
@@ -215,11 +217,21 @@ const scenarios = {
   },
 };
 
+/** Until as many processes as that have come: they load libtorch at speeds of their own. */
+async function together(folder, count) {
+  tensor([1]).dispose();
+  fs.writeFileSync(`${folder}/${process.pid}`, "");
+  for (let i = 0; i < 6000 && fs.readdirSync(folder).length < count; i++) await delay(10);
+}
+
+const [, , , , folder, count] = process.argv;
+if (folder !== undefined) await together(folder, Number(count));
+const began = performance.now();
 try {
   const group = torch.initProcessGroup({ timeout });
   await scenarios[process.argv[2]](group);
 } catch (error) {
   if (process.argv[2] === "thrown") throw error;
-  say({ name: error.name, message: error.message });
+  say({ name: error.name, message: error.message, seconds: (performance.now() - began) / 1000 });
   process.exitCode = 1;
 }
