@@ -1,10 +1,10 @@
 // Milliseconds for the sum of 10 M float32 values over two processes of one thread each, by loopback. Prints one JSON line a repeat; the peer is
 // peers/all_reduce.py.
 import { spawn } from "node:child_process";
-import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { allReduce, barrier, initProcessGroup, ops, setNumThreads, tuneProcess } from "@iqvae/torch";
+import { freePort } from "../packages/iqvae/dist/cli/local-processes.js";
 
 const { values } = parseArgs({
   options: {
@@ -40,11 +40,3 @@ for (let repeat = -2; repeat < Number(values.repeats); repeat++) {
 }
 barrier();
 await new Promise((done) => (other === undefined ? done() : other.on("close", done)));
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
-}

@@ -150,10 +150,26 @@ export function followStarter(): void {
   process.channel?.unref();
 }
 
-async function freePort(): Promise<number> {
+/** Systems give the ports from 32768 on, of Linux, or from 49152 to whoever asks for any. */
+const PORTS = { first: 20_000, count: 10_000 };
+
+/**
+ * A port that is free, and that no other program is given while the ranks load libtorch. Processes that look at the same time begin at ports of
+ * their own.
+ */
+export async function freePort(): Promise<number> {
+  for (let i = 0; i < PORTS.count; i++) {
+    const port = PORTS.first + ((process.pid + i) % PORTS.count);
+    if (await isFree(port)) return port;
+  }
+  throw new Error("No port is free at which processes of this machine could meet.");
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((done, fail) => server.once("error", fail).listen(0, "127.0.0.1", done));
-  const { port } = server.address() as { port: number };
-  await new Promise((done) => server.close(done));
-  return port;
+  const listens = await new Promise<boolean>((done) =>
+    server.once("error", () => done(false)).listen(port, () => done(true)),
+  );
+  if (listens) await new Promise((done) => server.close(done));
+  return listens;
 }

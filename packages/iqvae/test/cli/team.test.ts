@@ -1,5 +1,7 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { exitCodeOf, worseOf } from "../../src/cli/local-processes.ts";
+import { exitCodeOf, freePort, worseOf } from "../../src/cli/local-processes.ts";
 import { joinPeers, takeOwnDevice } from "../../src/cli/team.ts";
 
 /** What CUDA_VISIBLE_DEVICES is after it was `before`, in process 2 of 4 on a machine. */
@@ -60,4 +62,14 @@ test.each([
   [[null, 143], 1],
 ] as const)("ranks that end with %j, one after the other: %i counts", (codes, code) => {
   expect(codes.reduce<number | undefined>(worseOf, undefined)).toBe(code);
+});
+
+test("ranks meet at a port that is free, and that systems give to nobody who asks for any", async () => {
+  const port = await freePort();
+  const other = createServer().listen(port);
+  await once(other, "listening");
+  const next = await freePort();
+  other.close();
+  for (const each of [port, next]) expect(each).toBeLessThan(32_768);
+  expect(next).not.toBe(port);
 });
