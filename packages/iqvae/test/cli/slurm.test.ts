@@ -1,8 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
 import { hostname } from "node:os";
 import { afterAll, expect, test } from "vitest";
+import { freePort } from "../../../torch/test/group-processes.ts";
 import { GroupRuns, SET, STEPS } from "./group-runs.ts";
 
 /** This machine as a node: workspaces of tests are on no other. */
@@ -19,16 +18,8 @@ if (!isThere) console.warn("Slurm is not tested: this machine is not an idle nod
 const runs = new GroupRuns();
 afterAll(() => runs.remove());
 
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return String(port);
-}
-
 async function bySlurm(...args: string[]) {
-  const env = { MASTER_ADDR: "127.0.0.1", MASTER_PORT: await freePort() };
+  const env = { MASTER_ADDR: "127.0.0.1", MASTER_PORT: `${await freePort()}` };
   return runs.startBy([...SRUN, process.execPath], [...args, "--json"], env);
 }
 

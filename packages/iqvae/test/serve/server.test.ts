@@ -1,10 +1,10 @@
-import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { freePort } from "../../../torch/test/group-processes.ts";
 import { healthAnswer, imageEvent, imagesAnswer, modelsAnswer, problemAnswer } from "../../src/serve/api.ts";
 import { DrawerError } from "../../src/serve/drawer/drawer.ts";
 import type { RunningServer, ServerOptions } from "../../src/serve/server.ts";
@@ -180,14 +180,6 @@ test("what is not done in the time that is left is given up", async () => {
   expect([response.status, problemAnswer.parse(await response.json()).detail]).toEqual([503, "The server has ended."]);
   expect(logged.join()).toContain("1 images");
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
 
 /** A request whose head was sent before; sends the rest, and gives the answer. */
 async function connection(url: string): Promise<() => Promise<string>> {

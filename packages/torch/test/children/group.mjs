@@ -6,7 +6,8 @@ import * as torch from "@iqvae/torch";
 const { allGather, allReduce, allReduceMean, barrier, broadcast, ops, tensor } = torch;
 const say = (value) => console.log(JSON.stringify(value));
 const numbers = (x) => Array.from(x.to("float32").read("float32"));
-const timeout = Number(process.argv[3] ?? 60);
+const [, , scenario, seconds = "60", folder, count] = process.argv;
+const timeout = Number(seconds);
 
 const scenarios = {
   values({ rank, size }) {
@@ -159,12 +160,14 @@ const scenarios = {
   /** The last rank is lost, the others go on to reduce. */
   lost({ rank, size }) {
     allReduce(tensor([1]));
-    if (rank === size - 1) process.kill(process.pid, "SIGKILL");
-    const began = performance.now();
+    if (rank === size - 1) {
+      say({ at: Date.now() });
+      process.kill(process.pid, "SIGKILL");
+    }
     try {
       for (;;) allReduce(ops.aten.ones([100_000]));
     } catch (error) {
-      say({ name: error.name, message: error.message, seconds: (performance.now() - began) / 1000 });
+      say({ name: error.name, message: error.message, at: Date.now() });
     }
     // What is broken stays so, and says it at once.
     try {
@@ -176,7 +179,8 @@ const scenarios = {
 
   async hung({ rank }) {
     allReduce(tensor([1]));
-    if (rank === 1) return new Promise((done) => setTimeout(done, 60_000));
+    const over = `${folder}/over`;
+    if (rank === 1) return await until(() => fs.existsSync(over));
     const began = performance.now();
     try {
       allReduce(tensor([1]));
@@ -184,6 +188,7 @@ const scenarios = {
       say({ name: error.name, message: error.message, seconds: (performance.now() - began) / 1000 });
     }
     torch.destroyProcessGroup();
+    fs.writeFileSync(over, "");
   },
 
   async store({ rank }) {
@@ -217,21 +222,25 @@ const scenarios = {
   },
 };
 
-/** Until as many processes as that have come: they load libtorch at speeds of their own. */
-async function together(folder, count) {
-  tensor([1]).dispose();
-  fs.writeFileSync(`${folder}/${process.pid}`, "");
-  for (let i = 0; i < 6000 && fs.readdirSync(folder).length < count; i++) await delay(10);
+/** For ten minutes at most: nobody waits for a test that has failed. */
+async function until(is) {
+  for (let i = 0; i < 60_000 && !is(); i++) await delay(10);
 }
 
-const [, , , , folder, count] = process.argv;
-if (folder !== undefined) await together(folder, Number(count));
+/** Until as many processes as that have come: they load libtorch at speeds of their own. */
+async function together() {
+  tensor([1]).dispose();
+  fs.writeFileSync(`${folder}/${process.pid}`, "");
+  await until(() => fs.readdirSync(folder).length >= Number(count));
+}
+
+if (folder !== undefined) await together();
 const began = performance.now();
 try {
   const group = torch.initProcessGroup({ timeout });
-  await scenarios[process.argv[2]](group);
+  await scenarios[scenario](group);
 } catch (error) {
-  if (process.argv[2] === "thrown") throw error;
+  if (scenario === "thrown") throw error;
   say({ name: error.name, message: error.message, seconds: (performance.now() - began) / 1000 });
   process.exitCode = 1;
 }
