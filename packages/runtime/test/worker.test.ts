@@ -157,7 +157,7 @@ async function loadAlone(): Promise<{ channel: InstanceType<typeof MessageChanne
 /** How each of some promises ends, by its name, in the order in which they end; "never" for those that do not. */
 async function endsOf(promises: Readonly<Record<string, Promise<unknown>>>): Promise<string[]> {
   const ends: string[] = [];
-  const soon = AbortSignal.timeout(3000);
+  const soon = AbortSignal.timeout(60_000);
   const all = Object.entries(promises).map(async ([name, promise]) => {
     const never = new Promise<string>((resolve) => {
       soon.addEventListener("abort", () => resolve("never"));

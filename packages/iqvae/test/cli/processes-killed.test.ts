@@ -13,11 +13,13 @@ beforeAll(async () => {
 describe("a training in two processes", () => {
   test.each([1, 0])("of which rank %i is killed: the other says so, and it goes on to the bit", async (victim) => {
     const name = `killed-${victim}`;
+    const started = performance.now();
     const { ranks, ended } = await runs.underWay(name);
     const began = performance.now();
     process.kill(ranks[victim]!, "SIGKILL");
     const { code, out, err } = await ended;
-    expect(performance.now() - began).toBeLessThan(10_000);
+    // Sooner than it took to come so far, on a machine of any speed, and long before the time-out of the group.
+    expect(performance.now() - began).toBeLessThan(began - started);
     expect(code).not.toBe(0);
     expect(err).toContain(`Process ${victim} of 2 was ended by SIGKILL`);
     expect(out).toMatch(new RegExp(`stage2 stopped at step \\d+: Rank ${1 - victim} of 2`));
@@ -33,11 +35,12 @@ describe("a training in two processes", () => {
   });
 
   test("of which one hangs: the other gives it up after the time-out, with what was learned", async () => {
-    const { ranks, ended } = await runs.underWay("hung", { env: { IQVAE_GROUP_TIMEOUT: "5" } });
+    // As long as one may wait for the other to load libtorch, too, on a machine that is slow.
+    const { ranks, ended } = await runs.underWay("hung", { env: { IQVAE_GROUP_TIMEOUT: "20" } });
     process.kill(ranks[1]!, "SIGSTOP");
     const { code, out } = await ended;
     expect(code).toBe(1);
-    const step = Number(/stage2 stopped at step (\d+): Rank 0 of 2 .* within 5 s.*runs\/hung/.exec(out)?.[1]);
+    const step = Number(/stage2 stopped at step (\d+): Rank 0 of 2 .* within 20 s.*runs\/hung/.exec(out)?.[1]);
     expect(runs.steps("hung")).toEqual([STEPS[0], step]);
   });
 

@@ -17,7 +17,7 @@ pid, master = pty.fork()
 if pid == 0:
     os.execvp(command[0], command)
 seen = b""
-end = time.monotonic() + 100
+end = time.monotonic() + 500
 while marker.encode() not in seen and not os.path.exists(marker) and time.monotonic() < end:
     ready, _, _ = select.select([master], [], [], 0.05)
     if ready:

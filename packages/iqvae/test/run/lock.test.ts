@@ -60,11 +60,12 @@ describe("a stale lock is taken over", () => {
     "of a process that has ended, and whose parent has not asked yet",
     async () => {
       // The shell becomes a program that does not ask.
-      const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+      const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 600"], { stdio: ["ignore", "pipe", "ignore"] });
       onTestFinished(() => void parent.kill());
       const [said] = (await once(parent.stdout, "data")) as [Buffer];
       const pid = Number(said.toString());
-      await vi.waitFor(() => expect(readFileSync(`/proc/${pid}/stat`, "utf8")).toContain(") Z "));
+      const isZombie = () => expect(readFileSync(`/proc/${pid}/stat`, "utf8")).toContain(") Z ");
+      await vi.waitFor(isZombie, { timeout: 60_000 });
       lockRun(lockedBy({ pid, started: "" }).folder)();
     },
   );
