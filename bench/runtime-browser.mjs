@@ -83,6 +83,7 @@ async function run() {
     parameters[model] = await writeExported(join(models, folder), { ...MODELS[model], type });
   }
   const page = await browser.newPage();
+  page.setDefaultTimeout(180_000);
   page.on("pageerror", (error) => console.error(error));
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
   await page.waitForFunction(() => "releaseAll" in globalThis);

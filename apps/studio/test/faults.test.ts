@@ -50,7 +50,7 @@ test("work is kept again after the data of the site was cleared; a model that ge
   await visit.choose("words");
   await page.fill("#seed", "5");
   await page.press("#seed", "Enter");
-  await page.waitForTimeout(400); // what is kept waits for more to keep
+  await visit.kept(5);
   await page.reload();
   await visit.drawn();
   expect([await page.textContent("#make-title"), await page.inputValue("#seed")]).toEqual(["Your words", "5"]);

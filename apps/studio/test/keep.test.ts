@@ -122,7 +122,7 @@ const seedIs = async (one: Visit, seed: number) => {
 const reseed = async (one: Visit, seed: number) => {
   await one.page.fill("#seed", String(seed));
   await one.page.press("#seed", "Enter");
-  await one.page.waitForTimeout(400); // what is kept waits for more to keep
+  await one.kept(seed);
 };
 
 test("a page on which nothing was changed leaves what another has kept since", async () => {
@@ -366,8 +366,9 @@ test("without a network the page, its last model and its work are there", async 
   await visit.page.waitForSelector("text=works offline");
   // Once for the visit, and once to be kept: what the browser has of its own may be of an earlier build.
   expect(site.sent.get("/")).toBe(2 * site.sent.get("/index.html")!);
+  await reseed(visit, 2);
+  await visit.drawn();
   const [work, pictures] = [await visit.work(), await visit.pictures()];
-  await visit.page.waitForTimeout(400);
   await site.stop();
   await visit.open(site.url);
   expect(await visit.work()).toEqual(work);

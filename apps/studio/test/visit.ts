@@ -2,18 +2,28 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ImageGenerator } from "@iqvae/runtime";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { expect } from "vitest";
 import { findChromium } from "../../../scripts/chromium.mjs";
 import { readSettings } from "../src/drawing/settings.ts";
 import { partOf } from "../src/drawing/source.ts";
 import { type Kept, readWork } from "../src/keep/work.ts";
+
+/** Ends what hangs: a machine may be slow, and others may use it. */
+const PATIENCE = 180_000;
 
 /** @throws Error where there is none, with what to do */
 export async function launch(args: readonly string[] = []): Promise<Browser> {
   const executablePath = findChromium();
   if (executablePath === undefined)
     throw new Error("no Chromium was found: npm test installs one where it can, or name one by the variable CHROMIUM");
-  // A sandbox needs what containers do not have; the pages are ours.
-  return await chromium.launch({ executablePath, args: ["--no-sandbox", ...args] });
+  return await chromium.launch({
+    executablePath,
+    // A sandbox needs what containers do not have; the pages are ours.
+    args: ["--no-sandbox", ...args],
+    // Or there are no downloads below a folder whose name is not ASCII, where the locale has no other letters.
+    env: { ...process.env, LC_ALL: "C.UTF-8" },
+    timeout: PATIENCE,
+  });
 }
 
 /** Somebody who looks at the page with a browser that has never been there. */
@@ -24,8 +34,7 @@ export class Visit {
 
   constructor(page: Page) {
     this.page = page;
-    // Ends what hangs: a machine may be slow, and others may use it.
-    page.setDefaultTimeout(180_000);
+    page.setDefaultTimeout(PATIENCE);
     page.on("pageerror", ({ message }) => this.errors.push(message));
   }
 
@@ -102,6 +111,25 @@ export class Visit {
   async work(): Promise<Kept> {
     const { bytes } = await this.download("Settings as a file");
     return readWork(bytes.toString());
+  }
+
+  /** Waits until the browser has kept the work on a model with that seed: the page waits for more to keep. */
+  async kept(seed: number): Promise<void> {
+    const look = async (wanted: string) => {
+      // To open one that is not there would make it.
+      if (!(await indexedDB.databases()).some(({ name }) => name === "iqvae-studio")) return false;
+      return await new Promise<boolean>((resolve) => {
+        const opening = indexedDB.open("iqvae-studio");
+        opening.onsuccess = () => {
+          const all = opening.result.transaction("works").objectStore("works").getAll();
+          all.onsuccess = () => {
+            opening.result.close();
+            resolve(all.result.some((work) => String(work).includes(wanted)));
+          };
+        };
+      });
+    };
+    await expect.poll(() => this.page.evaluate(look, `"seed":${seed},`), { timeout: PATIENCE }).toBe(true);
   }
 
   async close(): Promise<void> {

@@ -7,13 +7,16 @@ import { type Browser, chromium } from "playwright-core";
 import { build, type Rollup } from "vite";
 import { findChromium } from "../../../../scripts/chromium.mjs";
 
+/** Ends what hangs, in milliseconds: a machine may be slow, and others may use it. */
+export const PATIENCE = 180_000;
+
 /** @throws Error where there is none, with what to do */
 export async function launch(args: readonly string[] = []): Promise<Browser> {
   const executablePath = findChromium();
   if (executablePath === undefined)
     throw new Error("no Chromium was found: npm test installs one where it can, or name one by the variable CHROMIUM");
   // A sandbox needs what containers do not have; the pages are ours.
-  return await chromium.launch({ executablePath, args: ["--no-sandbox", ...args] });
+  return await chromium.launch({ executablePath, args: ["--no-sandbox", ...args], timeout: PATIENCE });
 }
 
 /** Bundles a module of the package, or of its tests, as a page would have it. @returns files by name */

@@ -6,7 +6,7 @@ import { MODEL_FILE, WEIGHTS_FILE } from "../../src/bundle.ts";
 import { plainCondition } from "../../src/conditions/index.ts";
 import { GOLDEN_CONDITIONS, GOLDEN_SEED, GOLDEN_SETS, goldenExample, goldenFile, goldenText } from "../golden.ts";
 import { type Example, exampleOf, someCondition } from "../support.ts";
-import { Host, launch, textOf } from "./browser.ts";
+import { Host, launch, PATIENCE, textOf } from "./browser.ts";
 import type { TestPage } from "./pages/test-page.ts";
 
 declare const iqvae: TestPage;
@@ -32,6 +32,7 @@ afterAll(async () => {
 const open = async (running = browser): Promise<Page> => {
   const context = await running.newContext();
   const opened = await context.newPage();
+  opened.setDefaultTimeout(PATIENCE);
   opened.on("pageerror", (error) => console.error(error));
   await opened.goto(host.url);
   await opened.waitForFunction(() => "iqvae" in globalThis);
