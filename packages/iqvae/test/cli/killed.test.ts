@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { listCheckpoints } from "../../src/run/checkpoint.ts";
 import { readMetrics } from "../../src/run/metrics-log.ts";
+import { seededRandom } from "../../src/support/random.ts";
 import { STAGES } from "../../src/support/trainer.ts";
 import { Workspace } from "./program.ts";
 
@@ -10,6 +11,7 @@ const workspace = new Workspace();
 afterAll(() => workspace.remove());
 
 const KILLS = 20;
+const random = seededRandom(1);
 /** Short, so that kills fall everywhere: within data, both stages, saving, encoding, drawing. */
 const settings = ["stage1.steps=60", "stage2.steps=60", "checkpointEvery=2", "logEvery=3", "evaluateEvery=20"];
 const set = settings.flatMap((setting) => ["--set", setting]);
@@ -22,9 +24,9 @@ test(`iqvae start, killed ${KILLS} times by SIGKILL and started again, ends in t
   for (let kill = 0; kill < KILLS; kill++) {
     const { child, said, ended } = workspace.start("start", "--preset", "tiny", "--json", ...set);
     // By progress and not by time alone, so that the kills spread over a training of any speed.
-    const checkpoints = Math.floor(Math.random() * 6);
+    const checkpoints = Math.floor(random() * 6);
     await said(checkpoints === 0 ? '"event":"run"' : '"event":"checkpoint"', Math.max(1, checkpoints));
-    await new Promise((done) => setTimeout(done, Math.random() * 60));
+    await new Promise((done) => setTimeout(done, random() * 60));
     child.kill("SIGKILL");
     await ended;
     stands.add(standOf("tiny"));
