@@ -43,6 +43,7 @@ function bytesApart(one: Uint8Array, other: Uint8Array): number {
 
 test("answers while it draws, goes on when what draws is killed, and ends after what it accepted", async () => {
   const server = await serving("serve", START, "--processes", "1");
+  const drawers = drawersOf(server.child.pid!).map(Number);
   const asked = post(server, { condition: EXAMPLE, samples: 24, seed: 1 }, { accept: "application/x-ndjson" });
   const reader = (await asked).body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
@@ -54,9 +55,10 @@ test("answers while it draws, goes on when what draws is killed, and ends after 
     }
   };
   await readUntil('"image"'); // the first batch is drawn, the second is being drawn
+  for (const pid of drawers) process.kill(pid, "SIGSTOP"); // or it could be through before it is lost
   const health = healthAnswer.parse(await (await fetch(`${server.url}healthz`)).json());
   expect([health.status, health.drawing + health.waiting > 0]).toEqual(["ok", true]);
-  for (const pid of drawersOf(server.child.pid!)) process.kill(Number(pid), "SIGKILL");
+  for (const pid of drawers) process.kill(pid, "SIGKILL");
   await server.said("lost");
   server.child.kill("SIGTERM");
   await readUntil('"done"');
