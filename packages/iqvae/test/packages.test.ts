@@ -129,9 +129,10 @@ test("what lies in a folder of the program's own is built by it, and by its owne
   const own = join(folder, "node_modules/iqvae");
   mkdirSync(join(own, "node_modules"), { recursive: true });
   renameSync(join(folder, "node_modules/@iqvae"), join(own, "node_modules/@iqvae"));
-  const compiler = join(work, "compiler");
-  writeFileSync(compiler, COMPILER, { mode: 0o755 });
-  vi.stubEnv("CXX", `${compiler} -m64`);
+  writeFileSync(join(work, "no-compiler"), COMPILER, { mode: 0o755 });
+  // By its name alone: the path of the folder may have spaces, at which CXX ends.
+  vi.stubEnv("PATH", `${work}:${process.env.PATH}`);
+  vi.stubEnv("CXX", "no-compiler -m64");
   try {
     if (process.getuid?.() === 0) {
       chmodSync(work, 0o755);

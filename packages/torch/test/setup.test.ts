@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { buildNative } from "../scripts/build-native.mjs";
 import { blasFolder, type Libtorch, locateLibtorch } from "../scripts/locate-libtorch.mjs";
 import { findCompiler } from "../scripts/toolchain.mjs";
@@ -247,12 +247,15 @@ describe("buildNative", () => {
     const log = join(temp, "log");
     const wrapper = write(join(temp, "my wrapper"), `#!/bin/sh\necho "$*" >> '${log}'\nexec "$@"\n`);
     symlinkSync(wrapper, join(temp, "wrapper"));
+    // By its name alone: the path of the folder may have spaces, at which CXX ends.
+    vi.stubEnv("PATH", `${temp}:${process.env.PATH}`);
+    onTestFinished(() => void vi.unstubAllEnvs());
     const named = findCompiler().command;
-    await buildNative({ ...options, compiler: findCompiler({ CXX: ` ${join(temp, "wrapper")}  ${named} -DA ` }) });
+    await buildNative({ ...options, compiler: findCompiler({ CXX: ` wrapper  ${named} -DA ` }) });
     const lines = readFileSync(log, "utf8").trim().split("\n");
     expect(lines).toHaveLength(4); // its version, two files, a library
     for (const line of lines) expect(line.startsWith(`${named} -DA `)).toBe(true);
-    const compiler = findCompiler({ CXX: `${join(temp, "wrapper")} ${named} -DB` });
+    const compiler = findCompiler({ CXX: `wrapper ${named} -DB` });
     expect((await buildNative({ ...options, compiler })).compiled).toHaveLength(2);
     write(wrapper, "#!/bin/sh\necho mine\n");
     expect(findCompiler({ CXX: wrapper })).toEqual({ command: wrapper, args: [], version: "mine" });

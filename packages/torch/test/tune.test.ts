@@ -21,9 +21,10 @@ beforeAll(() => {
   child = compiledChild("process.mjs");
 }, 300_000);
 
-function run(argument: string, env: Record<string, string | undefined>): { told: Told; stderr: string } {
+function run(argument: string, env: Record<string, string | undefined>, cwd?: string): { told: Told; stderr: string } {
   const environment = { ...process.env, OMP_NUM_THREADS: undefined, GOMP_SPINCOUNT: undefined, ...env };
   const { stdout, stderr } = spawnSync(process.execPath, [child, main, argument], {
+    cwd,
     env: environment,
     encoding: "utf8",
   });
@@ -89,12 +90,20 @@ describe("tuneProcess", () => {
   describe.skipIf(process.platform !== "linux" || !process.report.getReport)("malloc", () => {
     const folder = mkdtempSync(join(tmpdir(), "mallopt-"));
     afterAll(() => rmSync(folder, { recursive: true, force: true }));
-    const preload = join(folder, "mallopt.so");
+    // From within its folder, whose path may have spaces, at which LD_PRELOAD ends.
     const calls = (argument: string, env = {}) =>
-      run(argument, { LD_PRELOAD: preload, ...env }).stderr.match(/mallopt .*/g) ?? [];
+      run(argument, { LD_PRELOAD: "./mallopt.so", ...env }, folder).stderr.match(/mallopt .*/g) ?? [];
     beforeAll(() => {
       const source = fileURLToPath(new URL("children/mallopt.c", import.meta.url));
-      const built = spawnSync(findCompiler().command, ["-x", "c", "-shared", "-fPIC", source, "-o", preload]);
+      const built = spawnSync(findCompiler().command, [
+        "-x",
+        "c",
+        "-shared",
+        "-fPIC",
+        source,
+        "-o",
+        join(folder, "mallopt.so"),
+      ]);
       expect(built.status, String(built.stderr)).toBe(0);
     });
 
