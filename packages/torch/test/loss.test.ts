@@ -71,6 +71,11 @@ describe("losses against PyTorch", () => {
     expect([...loss.namedBuffers()]).toEqual([["weight", weight]]);
   });
 
+  test("two weights have PyTorch's names in a file", () => {
+    const weights = { weight: ops.aten.ones([4]), posWeight: ops.aten.ones([4]) };
+    expect([...new BCEWithLogitsLoss(weights).stateDict().keys()]).toEqual(["weight", "pos_weight"]);
+  });
+
   const elementwise = [MSELoss, L1Loss, BCEWithLogitsLoss].map((Loss) => [Loss.name, Loss] as const);
   test.each(elementwise)("%s does not spread one shape over another", (name, Loss) => {
     const [flat, column, row] = [[4], [4, 1], [1, 4]].map((shape) => ops.aten.zeros(shape)) as [Tensor, Tensor, Tensor];

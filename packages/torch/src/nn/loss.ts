@@ -120,10 +120,13 @@ export class L1Loss extends Module {
   }
 }
 
-/** The cross entropy of logits and probabilities of the same shape, each element a question of its own. */
+/**
+ * The cross entropy of logits and probabilities of the same shape, each element a question of its own. The names of the buffers are
+ * PyTorch's, so that its files can be loaded.
+ */
 export class BCEWithLogitsLoss extends Module {
   readonly weight: Tensor | null;
-  readonly posWeight: Tensor | null;
+  readonly pos_weight: Tensor | null;
   readonly #reduction: number;
 
   /**
@@ -132,13 +135,13 @@ export class BCEWithLogitsLoss extends Module {
    */
   constructor(options: LossOptions & { readonly weight?: Tensor; readonly posWeight?: Tensor } = {}) {
     super();
-    [this.weight, this.posWeight] = [options.weight ?? null, options.posWeight ?? null];
+    [this.weight, this.pos_weight] = [options.weight ?? null, options.posWeight ?? null];
     this.#reduction = reductionOf("BCEWithLogitsLoss", options, { ...LOSS_OPTIONS, weight: null, posWeight: null });
   }
 
   /** @throws RangeError when the shapes differ */
   forward(logits: Tensor, target: Tensor): Tensor {
     checkOneShape("BCEWithLogitsLoss", logits, target);
-    return ops.aten.binary_cross_entropy_with_logits(logits, target, this.weight, this.posWeight, this.#reduction);
+    return ops.aten.binary_cross_entropy_with_logits(logits, target, this.weight, this.pos_weight, this.#reduction);
   }
 }
