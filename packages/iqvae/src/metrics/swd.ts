@@ -13,6 +13,8 @@ const DIRECTIONS = 512;
 const COARSEST = 16;
 /** Figures are given in thousandths, as in the paper. */
 const UNIT = 1e3;
+/** A spread that rounding alone can have, of pixels within [−2, 2] in float32. */
+const FLAT = 1e-6;
 
 const BATCH = 64;
 /** Directions whose projections are in JavaScript's memory at a time. */
@@ -135,7 +137,7 @@ export function cutPatches(planes: Tensor, corners: Tensor, side: number): Tenso
 
 /**
  * Means over directions of the Wasserstein-1 distances of sets of patches from a reference, after the channels of each set are
- * normalized to mean 0 and spread 1.
+ * normalized to mean 0 and spread 1; one without spread, as of blank images, is 0 and not rounding that was blown up to 1.
  *
  * @param reference `[N, C·49]`
  * @param sets of the same shape
@@ -204,7 +206,10 @@ function projection(patches: Tensor, directions: Tensor): (first: number, last: 
 /** Rows that are summed in float64 at a time. */
 const ROWS = 1 << 16;
 
-/** Mean and spread of each channel over all patches, float64 `[C]`. Pixels lie within [−2, 2], so sums of squares lose nothing. */
+/**
+ * Mean and spread of each channel over all patches, float64 `[C]`; the spread is infinite where there is none, so that what is divided
+ * by it vanishes. Pixels lie within [−2, 2], so sums of squares lose nothing that matters.
+ */
 function channelMoments(patches: Tensor, C: number): [Tensor, Tensor] {
   const sums = patches.split(ROWS, 0).map((part) =>
     scope(() => {
@@ -216,5 +221,6 @@ function channelMoments(patches: Tensor, C: number): [Tensor, Tensor] {
     .reduce((a, b) => a.add(b))
     .div(patches.numel() / C)
     .unbind() as [Tensor, Tensor];
-  return [mean, square.sub(mean.square()).sqrt()];
+  const spread = square.sub(mean.square()).clamp_min(0).sqrt();
+  return [mean, spread.masked_fill(spread.lt(FLAT), Infinity)];
 }

@@ -58,9 +58,9 @@ function binsOf(all: readonly Float32Array[]): { low: number; width: number } {
   let high = -Infinity;
   for (const values of all)
     for (let i = 0; i < values.length; i++) {
-      const value = values[i]!;
-      if (value < low) low = value;
-      if (value > high) high = value;
+      // Unlike comparisons, these keep what is not a number.
+      low = Math.min(low, values[i]!);
+      high = Math.max(high, values[i]!);
     }
   const width = (high - low) / BINS;
   if (!Number.isFinite(width)) throw new RangeError("wasserstein1 got numbers that are not finite.");

@@ -142,6 +142,24 @@ describe("sliced Wasserstein distance", () => {
     );
   });
 
+  test("blank images are all equally far from others, whatever their color", () => {
+    const random = seededRandom("blank");
+    const of = (pixel: (i: number) => number) =>
+      imageSet(
+        Uint8Array.from({ length: 9 * 32 * 32 * 3 }, (_, i) => pixel(i)),
+        32,
+      );
+    const noise = of(() => Math.floor(random() * 256));
+    const blank = [of(() => 0), of(() => 200), of((i) => (i % 3) * 77), of((i) => 20 * Math.floor(i / 3072))];
+    const figures = slicedWasserstein(noise, blank, { seed: 1 }).map(({ levels }) =>
+      levels.map(({ distance }) => distance),
+    );
+    // The mean size of standard normal numbers is 0.798.
+    for (const [fine] of figures) expect(fine! / 798).toBeCloseTo(1, 1);
+    for (const [, coarse] of figures.slice(0, 3)) expect(coarse! / 798).toBeCloseTo(1, 1);
+    expect(slicedWasserstein(blank[0]!, blank.slice(0, 3), { seed: 1 }).map(({ mean }) => mean)).toEqual([0, 0, 0]);
+  });
+
   test("the distance of two samples is the mean distance of their sorted numbers", () => {
     const number = fc.float({ noNaN: true, noDefaultInfinity: true, min: -50, max: 50 });
     const pairs = fc.array(fc.tuple(number, number), { minLength: 1, maxLength: 300 });
@@ -175,7 +193,14 @@ describe("sliced Wasserstein distance", () => {
     expect(zero).toBe(0);
     expect(distance! / exact).toBeCloseTo(1, 4);
     expect(() => wasserstein1(a!, [b!.subarray(1)])).toThrow(/200000 and 199999/);
-    expect(() => wasserstein1(Float32Array.of(1, Infinity), [Float32Array.of(1, 2)])).toThrow(/not finite/);
+    for (const wrong of [Infinity, -Infinity, Number.NaN])
+      for (const [x, y] of [
+        [wrong, 2],
+        [2, wrong],
+      ] as const) {
+        expect(() => wasserstein1(Float32Array.of(x, y), [Float32Array.of(1, 2)])).toThrow(/not finite/);
+        expect(() => wasserstein1(Float32Array.of(1, 2), [Float32Array.of(x, y)])).toThrow(/not finite/);
+      }
     expect(wasserstein1(Float32Array.of(3, 3), [Float32Array.of(3, 3)])).toEqual([0]);
   });
 });
