@@ -11,7 +11,8 @@ function quantileBeyond(degrees: number): number {
   const z = 1.959_963_985;
   const first = (z ** 3 + z) / 4;
   const second = (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96;
-  return z + first / degrees + second / degrees ** 2;
+  const third = (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / 384;
+  return z + first / degrees + second / degrees ** 2 + third / degrees ** 3;
 }
 
 /**

@@ -86,7 +86,7 @@ test.each([2, 3, 4, 5, 6, 10, 15, 20, 21, 22, 31, 101])(
   (count) => {
     const [low, high] = intervalOf({ mean: 7, deviation: 2, count })!;
     expect((low + high) / 2).toBeCloseTo(7, 12);
-    expect(within(((high - low) / 2 / 2) * Math.sqrt(count), count - 1)).toBeCloseTo(0.95, 4);
+    expect(within(((high - low) / 2 / 2) * Math.sqrt(count), count - 1)).toBeCloseTo(0.95, 5);
     expect(intervalOf({ mean: 7, deviation: null, count: 1 })).toBeNull();
   },
 );
