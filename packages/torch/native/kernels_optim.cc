@@ -151,14 +151,17 @@ void lerp(at::TensorList averages, at::TensorList targets, double weight) {
   }
 }
 
-// The Euclidean norm of all tensors as one vector. It has the same bits for any number of threads.
+// The Euclidean norm of all tensors as one vector, float64 where one of them is, else float32. It has the same bits for any number of threads.
 Tensor global_norm(at::TensorList tensors) {
   kernels::check_constant("global_norm", tensors);
   kernels::check_one_device("global_norm", tensors);
-  for (const Tensor& tensor : tensors)
+  at::ScalarType kind = at::kFloat;
+  for (const Tensor& tensor : tensors) {
     TORCH_CHECK(tensor.is_floating_point() && tensor.layout() == at::kStrided, "global_norm expects dense tensors of real fractions, but got ",
                 tensor.layout(), " ", tensor.scalar_type());
-  if (!tensors.empty() && tensors[0].is_meta()) return at::empty({}, tensors[0].options().dtype(at::kFloat));
+    if (tensor.scalar_type() == at::kDouble) kind = at::kDouble;
+  }
+  if (!tensors.empty() && tensors[0].is_meta()) return at::empty({}, tensors[0].options().dtype(kind));
   at::NoGradGuard no_grad;
   constexpr int64_t kBlock = 4096;
   struct Block {
@@ -174,7 +177,7 @@ Tensor global_norm(at::TensorList tensors) {
         continue;
       }
       std::vector<Tensor> norms;
-      for (const Tensor& each : tensors) norms.push_back(at::norm(each.to(at::kFloat)));
+      for (const Tensor& each : tensors) norms.push_back(at::norm(each.to(kind)));
       return at::norm(at::stack(norms));
     }
     const float* values = tensor.data_ptr<float>();
@@ -186,7 +189,8 @@ Tensor global_norm(at::TensorList tensors) {
     for (int64_t i = begin; i < end; ++i) sums[i] = best<squares_of_block>(blocks[i].values, blocks[i].count);
   });
   for (const double sum : sums) total += sum;
-  return at::scalar_tensor(std::sqrt(total), at::TensorOptions().dtype(at::kFloat));
+  // What float32 cannot hold is infinite by this way, and an error by the direct one.
+  return at::scalar_tensor(std::sqrt(total), at::TensorOptions().dtype(at::kDouble)).to(kind);
 }
 
 }  // namespace

@@ -285,6 +285,22 @@ describe("clipGradNorm", () => {
     expect(clipGradNorm([withGradient([Number.POSITIVE_INFINITY])], 1).norm.item()).toBe(Number.POSITIVE_INFINITY);
   });
 
+  test("one that float32 cannot hold is infinite, however gradients lie in memory", () => {
+    const [dense, spread] = [withGradient([3e38, 3e38]), withGradient([0, 0])];
+    spread.grad = tensor([3e38]).expand([2]);
+    for (const each of [dense, spread]) expect(clipGradNorm([each], 1).norm.item()).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test("the norm of float64 gradients has their digits and their range", () => {
+    const [x, y] = [1e60, 1e60 / 3].map((number) => {
+      const parameter = aten.zeros([1], { dtype: "float64" }).requires_grad_(true);
+      parameter.grad = tensor([number], { dtype: "float64" });
+      return parameter;
+    }) as [Tensor, Tensor];
+    expect(clipGradNorm_([x, y, withGradient([3])], 2).item() / (1e60 * Math.sqrt(10 / 9))).toBeCloseTo(1, 14);
+    expect(x.grad!.item()).toBeCloseTo(2 * Math.sqrt(0.9), 14);
+  });
+
   test("large and small gradients neither overflow nor vanish more than float32 makes them", () => {
     const many = aten.zeros([100_003]).requires_grad_(true);
     many.grad = aten.full([100_003], 0.01, { dtype: "float32" });
