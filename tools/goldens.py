@@ -9,6 +9,7 @@ Small files, committed: the tests need no Python.
 import pathlib
 
 import golden_criteria
+import golden_drawn
 import golden_modules
 import golden_nn
 import golden_ops
@@ -18,7 +19,7 @@ FOLDER = pathlib.Path(__file__).parent.parent / "packages" / "torch" / "test" / 
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for part in (golden_safetensors, golden_ops, golden_nn, golden_modules, golden_criteria):
+    for part in (golden_safetensors, golden_ops, golden_nn, golden_modules, golden_criteria, golden_drawn):
         part.write(FOLDER)
     for file in sorted(FOLDER.iterdir()):
         print(f"{file.stat().st_size:>8} {file.name}")
