@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
-import { inferenceMode, noGrad, readSafetensors, scope, type Tensor, tensor } from "@iqvae/torch";
+import { inferenceMode, noGrad, scope, type Tensor, tensor } from "@iqvae/torch";
 import { imageSurprise, type Transformer } from "../models/transformer.ts";
+import { readTokenFile } from "../stage2/tokens.ts";
 import { below } from "../support/tensor-names.ts";
 
 /** Held-out images that are looked at, and how many at a time. */
@@ -46,11 +47,10 @@ interface Tokens {
 
 /** Tokens of up to {@link MOST} held-out pairs, int64 `[N, …]`, evenly spread. */
 function heldOutTokens({ tokens: { conditionTokens, imageTokens } }: Transformer, path: string): Tokens {
-  const names = ["validation.conditions", "validation.images"] as const;
-  const { tensors } = readSafetensors(path, { names });
-  const [conditions, images] = [conditionTokens, imageTokens].map((length, i) =>
-    tensors.get(names[i]!)!.reshape([-1, length]).to("int64"),
-  ) as [Tensor, Tensor];
+  const file = readTokenFile(path);
+  const table = (tokens: Int32Array, length: number) => tensor(tokens).reshape([-1, length]).to("int64");
+  const conditions = table(file["validation.conditions"], conditionTokens);
+  const images = table(file["validation.images"], imageTokens);
   const all = conditions.shape[0]!;
   const count = Math.min(MOST, all);
   const rows = tensor(BigInt64Array.from({ length: count }, (_, i) => BigInt(Math.floor((i * all) / count))));

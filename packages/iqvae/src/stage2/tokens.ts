@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   getDefaultDevice,
   inferenceMode,
@@ -78,11 +79,10 @@ function nothingOf(model: IqVae, dataset: PairDataset): TokenSplits {
 function readTokens({ model, dataset, path, source }: TokenEncoding): TokenSplits | undefined {
   try {
     return scope(() => {
-      const { tensors, metadata } = readSafetensors(path, { device: "cpu" });
-      if (metadata.source !== source) return undefined;
+      const file = readTokenFile(path);
+      if (file.source !== source) return undefined;
       const shape = model.tokenShape(dataset.size);
-      const read = (name: string) => tensors.get(name)!.read("int32");
-      const pairs = (split: string) => new TokenPairs(shape, read(`${split}.conditions`), read(`${split}.images`));
+      const pairs = (split: Split) => new TokenPairs(shape, file[`${split}.conditions`], file[`${split}.images`]);
       const tokens = { train: pairs("train"), validation: pairs("validation") };
       // Earlier versions encoded all held-out pairs, the reported ones among them.
       return SPLITS.every((split) => tokens[split].count === dataset[split].length) ? tokens : undefined;
@@ -95,13 +95,48 @@ function readTokens({ model, dataset, path, source }: TokenEncoding): TokenSplit
 
 function writeTokens(tokens: TokenSplits, path: string, source: string): TokenSplits {
   scope(() => {
-    const tensors = SPLITS.flatMap((split): [string, Tensor][] => [
-      [`${split}.conditions`, tensor(Int32Array.from(tokens[split].conditions), { device: "cpu" })],
-      [`${split}.images`, tensor(Int32Array.from(tokens[split].images), { device: "cpu" })],
-    ]);
-    writeSafetensors(path, new Map(tensors), { source });
+    const arrays = SPLITS.flatMap((split) => [tokens[split].conditions, tokens[split].images].map(int32));
+    const tensors = NAMES.map((name, i): [string, Tensor] => [name, tensor(arrays[i]!, { device: "cpu" })]);
+    writeSafetensors(path, new Map(tensors), { source, sha256: digestOf(arrays) });
   });
   return tokens;
+}
+
+const int32 = (tokens: TokenArray): Int32Array => Int32Array.from(tokens);
+
+type Split = (typeof SPLITS)[number];
+type Name = `${Split}.${"conditions" | "images"}`;
+const NAMES = SPLITS.flatMap((split): Name[] => [`${split}.conditions`, `${split}.images`]);
+
+/**
+ * What a run's file of tokens holds, and what they were encoded from.
+ *
+ * @throws SafetensorsError when it was changed or damaged after it was written
+ */
+export function readTokenFile(path: string): Readonly<Record<Name, Int32Array>> & { readonly source?: string } {
+  const { tensors, metadata } = readSafetensors(path, { device: "cpu" });
+  const arrays = NAMES.map((name) => {
+    const found = tensors.get(name);
+    if (found?.dtype !== "int32") throw damaged(path);
+    return found.read("int32");
+  });
+  // A token of another value would train other weights, and nobody would notice. Older files do not say.
+  if (metadata.sha256 !== undefined && metadata.sha256 !== digestOf(arrays)) throw damaged(path);
+  const content = Object.fromEntries(NAMES.map((name, i) => [name, arrays[i]!])) as Record<Name, Int32Array>;
+  return { ...content, ...(metadata.source !== undefined && { source: metadata.source }) };
+}
+
+function damaged(path: string): SafetensorsError {
+  return new SafetensorsError(
+    path,
+    "its tokens are not those that were written. Delete it: a training encodes the data anew, and an export goes without",
+  );
+}
+
+function digestOf(arrays: readonly Int32Array[]): string {
+  const hash = createHash("sha256");
+  for (const array of arrays) hash.update(array);
+  return hash.digest("hex");
 }
 
 /** With peers: this rank's batches, in their places; the others' are zero. */

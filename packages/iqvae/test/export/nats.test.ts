@@ -20,13 +20,11 @@ test.each([
     const some = (codes: number, length: number) => ops.aten.randint(codes, [count, length], { dtype: "int64" });
     const [conditions, images] = [some(conditionCodes, conditionTokens), some(imageCodes, imageTokens)];
     const path = join(home, `${count}.safetensors`);
-    writeSafetensors(
-      path,
-      new Map([
-        ["validation.conditions", conditions],
-        ["validation.images", images],
-      ]),
+    const tokens = { conditions: conditions.to("int32"), images: images.to("int32") };
+    const named = ["train", "validation"].flatMap((split) =>
+      Object.entries(tokens).map(([of, x]) => [`${split}.${of}`, x]),
     );
+    writeSafetensors(path, new Map(named as [string, Tensor][]));
     const seen = tensor(BigInt64Array.from({ length: count / apart }, (_, i) => BigInt(i * apart)));
     const rows = (all: Tensor) => all.index_select(0, seen);
     const sum = inferenceMode(() => imageSurprise(transformer, rows(conditions), rows(images)).sum().item());

@@ -126,6 +126,11 @@ describe("data that are not those of the steps so far", () => {
 test.each<[string, (bytes: Buffer) => Buffer]>([
   ["cut off", (bytes) => bytes.subarray(0, bytes.length - 10)],
   ["of codes that there are not", (bytes) => Buffer.concat([bytes.subarray(0, -4), Buffer.of(255, 255, 0, 0)])],
+  ["of which one is another", (bytes) => Buffer.concat([bytes.subarray(0, -4), Buffer.of(bytes.at(-4)! ^ 1, 0, 0, 0)])],
+  [
+    "under other names",
+    (bytes) => Buffer.from(bytes.toString("latin1").replace("train.images", "trail.images"), "latin1"),
+  ],
 ])("tokens %s are encoded anew", async (_, damage) => {
   copy("tokens");
   const [path, whole] = ["tokens", "whole"].map((name) => join(at(name), "tokens.safetensors")) as [string, string];
