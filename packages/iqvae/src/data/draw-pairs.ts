@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { conditionFor, conditionLength } from "../conditions/index.ts";
+import { reasonOf } from "../media/read-file.ts";
 import { CacheRejected, openCache, type PairCache, type PairEntry, recordLength, writeCache } from "./cache.ts";
 import type { ImageSize } from "./dataset.ts";
 import type { OnProgress, Recipe } from "./recipe.ts";
@@ -9,7 +10,11 @@ export function openIfWhole(path: string, key: string, onMessage: (message: stri
   try {
     return openCache(path, key);
   } catch (error) {
-    if (!(error instanceof CacheRejected)) throw error;
+    if (!(error instanceof CacheRejected))
+      throw new Error(
+        `The cache file ${path} cannot be read: ${reasonOf(error)}. Move it away, or name another folder by IQVAE_CACHE or cacheDir.`,
+        { cause: error },
+      );
     onMessage(`The cache file ${path} cannot be used: ${error.message}. Its pairs are drawn anew.`);
     return null;
   }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import type { ConditionKind } from "../conditions/index.ts";
+import { removeAbandoned } from "../support/files.ts";
 import type { PairCache } from "./cache.ts";
 import { cacheFolder } from "./cache-folder.ts";
 import { namingFolders, reading } from "./damaged.ts";
@@ -170,6 +171,8 @@ export async function openDataset(request: OpenRequest): Promise<PairDataset> {
   const path = resolve(folder, `${recipe.name}-${recipe.condition.kind}-${size}-${digest}.pairs`);
 
   const kept = openIfWhole(path, key, onMessage);
+  // One that was killed while it drew was run again before what it left was old enough. Caches may be read-only.
+  if (kept !== null) await removeAbandoned(path).catch(() => {});
   const cache = kept ?? (await drawPairs(path, key, recipe, size, onProgress));
   const report = reportOf(cache, request);
   // What was left out is said every time, not only when the files are read: whoever trains should know of it.

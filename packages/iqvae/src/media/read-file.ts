@@ -8,6 +8,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: "it may not be read",
   EPERM: "it may not be read",
   ELOOP: "it is a link that leads back to itself",
+  EMFILE: "this process may not open more files (ulimit -n)",
+  ENFILE: "all programs together may not open more files",
 };
 
 /** Why the file system refused something, in words. */

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -223,6 +223,18 @@ describe("the cache", () => {
     await writeFile(`${path}.2.0.part`, "being written");
     await readAll();
     expect((await readdir(cacheDir)).map((name) => name.replace(/^.*\.pairs/, ""))).toEqual(["", ".2.0.part"]);
+    // The next one may have come too soon to tell; a later one finds the cache whole.
+    await utimes(`${path}.2.0.part`, new Date(0), new Date(0));
+    await readAll();
+    expect((await readdir(cacheDir)).map((name) => name.replace(/^.*\.pairs/, ""))).toEqual([""]);
+  });
+
+  it("names a cache file that cannot be read", async () => {
+    await readAll();
+    const path = await cacheFile();
+    await rm(path);
+    await mkdir(path);
+    await expect(readAll()).rejects.toThrow(`The cache file ${path} cannot be read: it is a folder. Move it away, or`);
   });
 });
 
