@@ -7,6 +7,7 @@ import {
   type AutoencoderShapes,
   GROUPS,
   gridOf,
+  LARGEST,
   type Sides,
   type TransformerShape,
 } from "./layers.ts";
@@ -178,28 +179,30 @@ function readSides(value: unknown, where: string, fail: Fail): Sides {
 
 function readAutoencoder(value: unknown, where: string, fail: Fail): AutoencoderShape {
   const shape = object(value, where, fail);
-  const count = (name: string, most: number) => whole(shape[name], `${where}.${name}`, fail, 1, most);
+  const count = (name: "channels" | "blocks" | "codes" | "codeDim") =>
+    whole(shape[name], `${where}.${name}`, fail, 1, LARGEST[name]);
   const multipliers = array(shape.multipliers, `${where}.multipliers`, fail, (each, place) =>
-    whole(each, place, fail, 1, 64),
+    whole(each, place, fail, 1, LARGEST.multiplier),
   );
   if (multipliers.length === 0) fail(`${where}.multipliers must not be empty`);
-  const channels = count("channels", 4096);
+  const channels = count("channels");
   // They are normalized in so many groups.
   if (channels % GROUPS !== 0) fail(`${where}.channels must be a multiple of ${GROUPS}, but is ${channels}`);
   return {
     channels,
     multipliers,
-    blocks: count("blocks", 64),
+    blocks: count("blocks"),
     patch: oneOf(shape.patch, `${where}.patch`, fail, [1, 2, 4]),
-    codes: count("codes", 1_048_576),
-    codeDim: count("codeDim", 4096),
+    codes: count("codes"),
+    codeDim: count("codeDim"),
   };
 }
 
 function readTransformer(value: unknown, fail: Fail): TransformerShape {
   const shape = object(value, "transformer", fail);
-  const count = (name: string, most: number) => whole(shape[name], `transformer.${name}`, fail, 1, most);
-  const [layers, width, heads] = [count("layers", 512), count("width", 65_536), count("heads", 1024)];
+  const count = (name: "layers" | "width" | "heads") =>
+    whole(shape[name], `transformer.${name}`, fail, 1, LARGEST[name]);
+  const [layers, width, heads] = [count("layers"), count("width"), count("heads")];
   if (width % heads !== 0) fail(`transformer.width must be a multiple of its ${heads} heads, but is ${width}`);
   return { layers, width, heads, unconditional: boolean(shape.unconditional, "transformer.unconditional", fail) };
 }

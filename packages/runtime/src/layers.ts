@@ -56,6 +56,18 @@ export function tokenCounts({ grids, autoencoders, transformer }: ModelShape): T
   };
 }
 
+/** The largest numbers that a reader of models takes: memory is made by them before there is a weight to look at. */
+export const LARGEST = {
+  channels: 4096,
+  multiplier: 64,
+  blocks: 64,
+  codes: 1_048_576,
+  codeDim: 4096,
+  layers: 512,
+  width: 65_536,
+  heads: 1024,
+} as const;
+
 /** Groups of every normalization over channels, and the numbers that keep divisions finite. */
 export const GROUPS = 8;
 export const GROUP_EPSILON = 1e-6;

@@ -122,9 +122,7 @@ function targetOf(path: string): Target {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) {
     const link = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
-    return link
-      ? targetOf(resolve(realpathSync(dirname(path)), readlinkSync(path)))
-      : { kind: "replace", path, mode: undefined };
+    return link ? targetOf(linkedFrom(path)) : { kind: "replace", path, mode: undefined };
   }
   if (found.isDirectory()) throw systemError("EISDIR");
   // Root may write anything, and whoever may write to the folder could replace the file: neither is what "read-only" means.
@@ -192,9 +190,18 @@ function attempt<T>(path: string, action: () => T, target?: string): T {
  *
  * @param target where `path` leads to, when it is a link
  */
-export function explainWriting(error: unknown, path: string, target = path): unknown {
+export function explainWriting(error: unknown, path: string, target = linkedFrom(path)): unknown {
   if (!isSystemError(error)) return error;
   return new WriteError(`Could not write ${path}: ${reasonOf(error, target, "write")}.`, { cause: error });
+}
+
+/** What a link points to, whether or not it is there; anything else is itself. */
+function linkedFrom(path: string): string {
+  try {
+    return resolve(realpathSync(dirname(path)), readlinkSync(path));
+  } catch {
+    return path;
+  }
 }
 
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {

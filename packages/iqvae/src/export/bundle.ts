@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { type FileEntry, MODEL_FILE, WEIGHTS_FILE, type WeightType } from "@iqvae/runtime";
 import { ASIDE, explainWriting, replaceFile, scope, type Tensor, writeSafetensors } from "@iqvae/torch";
@@ -61,6 +61,8 @@ export async function exportRun(
   expectFree(folder);
   const description = { ...describeModel(run.config, type), name };
   const examples = await examplesOf(run, progress);
+  // All that is read is read before anything is written, so that no error takes the one for the other.
+  const [facts, picture] = [factsOf(run, progress), newestSamples(run)];
   const { stored, rounding } = weightsOf(run, description);
   try {
     return await writeAside(folder, (aside) => {
@@ -68,10 +70,9 @@ export async function exportRun(
       writeSafetensors(join(aside, WEIGHTS_FILE), stored, { format: "pt" });
       const places = storedTensors(join(aside, WEIGHTS_FILE), WEIGHTS_FILE);
       for (const [name, make] of Object.entries(GRAPHS)) write(name, make(description, places).encode());
-      const picture = newestSamples(run);
       if (picture !== undefined) write(SAMPLES, picture);
       const parameters = parameterCount(stored);
-      write(CARD, card({ ...factsOf(run, progress), description, rounding, parameters, files: filesIn(aside) }));
+      write(CARD, card({ ...facts, description, rounding, parameters, files: filesIn(aside) }));
       const files = filesIn(aside);
       write(MODEL_FILE, `${JSON.stringify({ ...description, examples, files }, null, 1)}\n`);
       return { folder, files, rounding };
@@ -191,14 +192,16 @@ function factsOf(
   };
 }
 
-/** The last picture of samples that the training drew. */
+/** The last picture of samples that the training drew, of those that are still there. */
 function newestSamples({ samples }: RunFolder): Buffer | undefined {
   const names = existsSync(samples) ? readdirSync(samples) : [];
   const newest = names
     .filter((name) => /^stage2-\d+\.png$/.test(name))
     .sort()
+    .map((name) => join(samples, name))
+    .filter((path) => existsSync(path) && statSync(path).isFile())
     .at(-1);
-  return newest === undefined ? undefined : readFileSync(join(samples, newest));
+  return newest === undefined ? undefined : readFileSync(newest);
 }
 
 function filesIn(folder: string): Record<string, FileEntry> {

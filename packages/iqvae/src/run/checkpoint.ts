@@ -12,6 +12,7 @@ import {
   writeSafetensors,
 } from "@iqvae/torch";
 import { z } from "zod";
+import { reasonOf } from "../media/read-file.ts";
 import { gpuName, processor } from "../support/processor.ts";
 import { randomStates } from "../support/random-state.ts";
 import { STAGES, type Stage } from "../support/trainer.ts";
@@ -149,9 +150,10 @@ export function readCheckpoint(path: string): Checkpoint {
   const tensors = tensorFile(path, checkpoint);
   const { bytes, sha256 } = checkpoint.tensors;
   if (!existsSync(tensors)) throw unusable(path, `its tensors, ${checkpoint.tensors.file}, are missing`);
-  const found = statSync(tensors).size;
+  const found = reading(tensors, () => statSync(tensors).size);
   if (found !== bytes) throw unusable(path, `${checkpoint.tensors.file} has ${found} bytes instead of ${bytes}`);
-  if (hashFile(tensors) !== sha256) throw unusable(path, `${checkpoint.tensors.file} is not the file that was written`);
+  if (reading(tensors, () => hashFile(tensors)) !== sha256)
+    throw unusable(path, `${checkpoint.tensors.file} is not the file that was written`);
   return checkpoint;
 }
 
@@ -172,9 +174,10 @@ export function readCheckpointTensors(path: string, checkpoint: Checkpoint, pref
  * @throws CheckpointError when it is damaged, or of a newer format
  */
 export function describeCheckpoint(path: string): Checkpoint {
+  const text = reading(path, () => new TextDecoder().decode(readFileSync(path)));
   let document: unknown;
   try {
-    document = JSON.parse(readFileSync(path, "utf8"));
+    document = JSON.parse(text);
   } catch {
     throw unusable(path, "it is not valid JSON");
   }
@@ -197,6 +200,19 @@ function unusable(path: string, why: string): CheckpointError {
     `The checkpoint ${path} cannot be used: ${why}. It was changed or damaged after it was written. ` +
       `Delete this .json file to go on from the checkpoint before it.`,
   );
+}
+
+/** A file that cannot be read now may be whole: nobody is told to delete it for want of file handles, or of permissions. */
+function reading<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new CheckpointError(
+      `${path} of a checkpoint cannot be read: ${reasonOf(error)}. Mend that; if it is lost, delete the .json file of the ` +
+        `checkpoint to go on from the one before it.`,
+      { cause: error },
+    );
+  }
 }
 
 const tensorFile = (path: string, { tensors }: Checkpoint) => join(dirname(path), tensors.file);

@@ -1,5 +1,6 @@
 import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { explainWriting, replaceFile } from "@iqvae/torch";
+import { reasonOf } from "../media/read-file.ts";
 import { STAGES, type Stage } from "../support/trainer.ts";
 
 /** One line of `metrics.jsonl`. */
@@ -97,11 +98,12 @@ export class MetricsLog {
 /**
  * All whole lines of a log; none if there is no file.
  *
- * @throws Error for a line that is not a record, unless it is the last and has no end: that is what a kill leaves
+ * @throws Error for a file that cannot be read, and for a line that is not a record, unless it is the last and has no end: that is
+ *   what a kill leaves
  */
 export function readMetrics(path: string): MetricsRecord[] {
   if (!existsSync(path)) return [];
-  const lines = readFileSync(path, "utf8").split("\n");
+  const lines = textOf(path).split("\n");
   lines.pop(); // What follows the last line end: nothing, or a half line.
   return lines.map((line, i) => {
     const record = parse(line);
@@ -110,6 +112,15 @@ export function readMetrics(path: string): MetricsRecord[] {
     }
     return record;
   });
+}
+
+/** Without the byte-order mark that an editor may have put before it. */
+function textOf(path: string): string {
+  try {
+    return new TextDecoder().decode(readFileSync(path));
+  } catch (error) {
+    throw new Error(`The log ${path} cannot be read: ${reasonOf(error)}.`, { cause: error });
+  }
 }
 
 function parse(line: string): MetricsRecord | undefined {

@@ -1,21 +1,23 @@
+import { LARGEST } from "@iqvae/runtime";
 import { z } from "zod";
 import { ATTRIBUTE_SETS } from "../features/attribute-labels.ts";
 import { regularizerSchema } from "../regularizer/index.ts";
 import { positive, rate, share, warmup, weight } from "../support/schema.ts";
 
+/** No larger than what is exported can be. */
 const autoEncoder = z.strictObject({
   /** Channels at the finest level. */
-  channels: positive.multipleOf(8),
+  channels: positive.multipleOf(8).max(LARGEST.channels),
   /** Channels of each level as a multiple of `channels`; each level after the first halves the picture. */
-  multipliers: z.array(positive).min(1).max(6),
+  multipliers: z.array(positive.max(LARGEST.multiplier)).min(1).max(6),
   /** Residual blocks a level. */
-  blocks: positive,
+  blocks: positive.max(LARGEST.blocks),
   /** Side of the square of pixels that enters as one position. */
   patch: z.literal([1, 2, 4]),
   /** Entries of the codebook. */
-  codes: positive.min(2),
+  codes: positive.min(2).max(LARGEST.codes),
   /** Dimensions of a code. */
-  codeDim: positive,
+  codeDim: positive.max(LARGEST.codeDim),
 });
 
 /** The patch discriminator of VQGAN (Esser et al. 2021); the defaults that are not theirs are for small pictures. */

@@ -1,3 +1,4 @@
+import { LARGEST } from "@iqvae/runtime";
 import { z } from "zod";
 import type { TransformerConfig } from "../models/transformer.ts";
 import { positive, rate, scale, share, warmup, weight } from "../support/schema.ts";
@@ -70,9 +71,9 @@ export type NoiseExposure = ExposureOf<"noise">;
 /** All that decides how stage 2 is trained, except for the tokens and the precision. */
 export const stage2Schema = z.strictObject({
   model: z.strictObject({
-    layers: positive,
-    width: positive,
-    heads: positive,
+    layers: positive.max(LARGEST.layers),
+    width: positive.max(LARGEST.width),
+    heads: positive.max(LARGEST.heads),
     dropout: z.number().min(0).lt(1),
   }),
   exposure: exposureSchema,

@@ -1,5 +1,15 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type FileEntry, ImageGenerator, parseBundle, readWeights, weightShapes } from "@iqvae/runtime";
@@ -233,6 +243,21 @@ test("a place that cannot be written is named, and nothing is left", async () =>
   expect(leftovers()).toEqual([]);
 });
 
+test("what cannot be read of a run is not taken for what cannot be written", async () => {
+  cpSync(run.path, at("unreadable"), { recursive: true });
+  const other = openRun(at("unreadable"));
+  const picture = join(other.samples, "stage2-00000006.png");
+  rmSync(picture);
+  symlinkSync("/not/there", picture);
+  await exportRun(other, at("without"), "f32");
+  rmSync(other.log.path);
+  mkdirSync(other.log.path);
+  await expect(exportRun(other, at("not"), "f32")).rejects.toThrow(
+    `The log ${other.log.path} cannot be read: it is a folder.`,
+  );
+  expect([existsSync(at("not")), leftovers()]).toEqual([false, []]);
+});
+
 test("a run that is not at its end says how far it is", async () => {
   const copy = at("unfinished");
   mkdirSync(copy);
@@ -248,6 +273,23 @@ test("a run that is not at its end says how far it is", async () => {
   config.stage2.steps = STEPS.stage2;
   writeFileSync(join(run.path, "config.json"), JSON.stringify(config));
   expect(existsSync(at("out"))).toBe(false);
+});
+
+test.each([
+  ["stage1.model.image.channels=4096", "stage1.model.image.channels=4104"],
+  ["stage1.model.image.multipliers=[64,1]", "stage1.model.image.multipliers=[65,1]"],
+  ["stage1.model.condition.blocks=64", "stage1.model.condition.blocks=65"],
+  ["stage1.model.condition.codes=1048576", "stage1.model.condition.codes=1048577"],
+  ["stage1.model.image.codeDim=4096", "stage1.model.image.codeDim=4097"],
+  ["stage2.model.layers=512", "stage2.model.layers=513"],
+  ["stage2.model.width=65536", "stage2.model.width=65540"],
+  ["stage2.model.heads=1024", "stage2.model.heads=1025"],
+])("a model of %s can be read where it is exported; %s is refused before it is trained", (largest, larger) => {
+  const wide = largest.includes("heads") ? ["stage2.model.width=1024"] : [];
+  const described = describeModel(loadConfig("tiny", [largest, ...wide]), "f32");
+  const files = { "model.safetensors": { bytes: 0, sha256: "0".repeat(64) } };
+  expect(parseBundle(JSON.stringify({ ...described, files })).transformer).toEqual(described.transformer);
+  expect(() => loadConfig("tiny", [larger, ...wide])).toThrow(/ must be at most \d/);
 });
 
 test("the command that trains a configuration", () => {

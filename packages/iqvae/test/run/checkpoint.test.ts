@@ -201,6 +201,14 @@ test("a newer format asks for a newer program", () => {
   );
 });
 
+test("a description that cannot be read is not called damaged", () => {
+  const json = checkpointPath(folderWith([[1]]), "stage1", 1);
+  rmSync(json);
+  mkdirSync(json);
+  const failure = `${json} of a checkpoint cannot be read: it is a folder. Mend that; if it is lost, delete the .json file of the `;
+  expect(() => readCheckpoint(json)).toThrow(failure);
+});
+
 test("a damaged description of an old checkpoint does not end a training, and stays for its owner to see", () => {
   const folder = folderWith([
     [1, 5],

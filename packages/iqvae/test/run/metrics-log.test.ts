@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -66,6 +66,23 @@ describe("the log of metrics", () => {
     );
     writeFileSync(log.path, '{"stage":"stage7","step":1}\n');
     expect(() => readMetrics(log.path)).toThrow("line 1 is not a metrics record");
+  });
+
+  test("bears the mark that an editor puts before a text", () => {
+    const log = logWith([record(1), record(2)]);
+    writeFileSync(log.path, `\ufeff${readFileSync(log.path, "utf8")}`);
+    expect(readMetrics(log.path)).toEqual([record(1), record(2)]);
+  });
+
+  test("says which file cannot be read, and where a link that leads nowhere does", () => {
+    const path = join(temporaryFolder(), "metrics.jsonl");
+    mkdirSync(path);
+    expect(() => readMetrics(path)).toThrow(`The log ${path} cannot be read: it is a folder.`);
+    rmSync(path, { recursive: true });
+    symlinkSync("/not/there/metrics.jsonl", path);
+    expect(() => new MetricsLog(path).append(record(1))).toThrow(
+      `Could not write ${path}: there is no folder /not/there.`,
+    );
   });
 
   test("is empty before it is written", () => {
