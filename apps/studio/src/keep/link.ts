@@ -1,5 +1,6 @@
 import { fromBase64, toBase64 } from "../base64.ts";
 import { announce } from "../dom.ts";
+import { through } from "./pack.ts";
 import { type Kept, readWork, writeWork } from "./work.ts";
 
 const MARK = "#work=";
@@ -25,11 +26,12 @@ async function linkTo(work: Kept): Promise<string> {
  * @throws Error where the browser does not let it, as without HTTPS; the page's address is the link then
  */
 export async function copyLink(work: Kept): Promise<void> {
-  const link = await linkTo(work);
+  const link = linkTo(work);
   try {
-    await navigator.clipboard.writeText(link);
+    // Before the link is packed: Safari lets a page copy within a click, and not after it.
+    await navigator.clipboard.write([new ClipboardItem({ "text/plain": link })]);
   } catch {
-    history.replaceState(null, "", link);
+    history.replaceState(null, "", await link);
     throw new Error("The browser does not let this page copy; take the link from its address.");
   }
   announce("The link is copied");
@@ -49,9 +51,4 @@ export async function workOf(hash: string): Promise<Kept | undefined> {
   } catch (error) {
     throw new Error(`The link cannot be read: ${(error as Error).message}. It may be cut off; copy it again.`);
   }
-}
-
-async function through(bytes: Uint8Array, transform: CompressionStream | DecompressionStream): Promise<Uint8Array> {
-  const stream = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream().pipeThrough(transform);
-  return new Uint8Array(await new Response(stream).arrayBuffer());
 }

@@ -1,0 +1,43 @@
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { openSite, type Site } from "./site.ts";
+import { launch, Visit } from "./visit.ts";
+
+/* What Firefox and WebKit do otherwise, played in Chromium. */
+
+let site: Site;
+let browser: Browser;
+let visit: Visit;
+
+beforeAll(async () => {
+  [site, browser] = await Promise.all([openSite(["pose", "lines"]), launch()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await site?.close();
+});
+beforeEach(async () => {
+  visit = await Visit.begin(browser);
+  onTestFinished(async () => {
+    expect(visit.errors).toEqual([]);
+    await visit.close();
+  });
+});
+
+test("a link is copied within the click: WebKit lets no page copy after it", async () => {
+  await visit.open(site.url);
+  const [during, link] = await visit.page.evaluate(async () => {
+    const copied: ClipboardItem[][] = [];
+    const write = async (items: ClipboardItem[]) => void copied.push(items);
+    Object.defineProperty(navigator, "clipboard", { value: { write } });
+    document.querySelector<HTMLElement>("[title='Copy a link']")!.click();
+    const count = copied.length;
+    return [count, await (await copied[0]?.[0]?.getType("text/plain"))?.text()] as const;
+  });
+  expect(during).toBe(1);
+  await visit.page.waitForSelector("#announcer:text('The link is copied')", { state: "attached" });
+  const work = await visit.work();
+  await visit.page.goto("about:blank");
+  await visit.open(link!);
+  expect(await visit.work()).toEqual(work);
+});
