@@ -27,7 +27,8 @@ export class Studio {
     addEventListener("hashchange", () => {
       if (isLink(location.hash)) this.#start().catch((error: Error) => this.#fault(error));
     });
-    addEventListener("pagehide", () => this.#bench?.flush());
+    // WebKit forgets what is put in a database once a page is hidden; where there is no event before, as on phones, that has to do.
+    for (const name of ["beforeunload", "pagehide"]) addEventListener(name, () => this.#bench?.flush());
     try {
       this.#places = [...(await fetchModels())];
     } finally {

@@ -41,3 +41,23 @@ test("a link is copied within the click: WebKit lets no page copy after it", asy
   await visit.open(link!);
   expect(await visit.work()).toEqual(work);
 });
+
+test("work is kept before a page is hidden: WebKit forgets what is put in a database after it", async () => {
+  await visit.page.addInitScript(() =>
+    addEventListener("pagehide", () => {
+      IDBDatabase.prototype.transaction = () => {
+        throw new DOMException("the page is going", "InvalidStateError");
+      };
+    }),
+  );
+  await visit.open(site.url);
+  const leave = visit.page.evaluate(() => {
+    const seed = document.querySelector<HTMLInputElement>("#seed")!;
+    seed.value = "6";
+    seed.dispatchEvent(new Event("change"));
+    location.reload();
+  });
+  await Promise.all([visit.page.waitForEvent("load"), leave]);
+  await visit.drawn();
+  expect(await visit.page.inputValue("#seed")).toBe("6");
+});
