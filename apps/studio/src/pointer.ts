@@ -31,6 +31,8 @@ export function drag(
     control.abort();
     ended();
   });
+  // Text that it goes over, outside of what it was pressed on, is not meant.
+  document.addEventListener("selectstart", (event) => event.preventDefault(), { signal });
   element.addEventListener("pointermove", own(moved), { signal });
   element.addEventListener("pointerup", end, { signal });
   element.addEventListener("pointercancel", end, { signal });

@@ -61,3 +61,10 @@ test("work is kept before a page is hidden: WebKit forgets what is put in a data
   await visit.drawn();
   expect(await visit.page.inputValue("#seed")).toBe("6");
 });
+
+test("a stroke that leaves what is painted on marks no text", async () => {
+  await visit.open(site.url);
+  await visit.press("Redraw a part");
+  await visit.stroke(".mask", [0.5, 0.5], [0.4, 1.2]);
+  expect(await visit.page.evaluate(() => getSelection()!.toString())).toBe("");
+});
