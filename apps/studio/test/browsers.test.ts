@@ -1,4 +1,5 @@
 import type { Browser } from "playwright-core";
+import sharp from "sharp";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { openSite, type Site } from "./site.ts";
 import { launch, Visit } from "./visit.ts";
@@ -67,4 +68,25 @@ test("a stroke that leaves what is painted on marks no text", async () => {
   await visit.press("Redraw a part");
   await visit.stroke(".mask", [0.5, 0.5], [0.4, 1.2]);
   expect(await visit.page.evaluate(() => getSelection()!.toString())).toBe("");
+});
+
+/** Noise for what is on a canvas, as of a browser that resists fingerprinting. */
+const withNoise = () =>
+  visit.page.addInitScript(() => {
+    const noise = (side: number) => Uint8ClampedArray.from({ length: 4 * side * side }, (_, i) => (i * 77) % 256);
+    HTMLCanvasElement.prototype.toBlob = function (done) {
+      const other = new OffscreenCanvas(this.width, this.height);
+      other.getContext("2d");
+      other.convertToBlob().then(done);
+    };
+    OffscreenCanvasRenderingContext2D.prototype.getImageData = (_x, _y, side) => new ImageData(noise(side), side);
+  });
+
+test("pictures are downloaded as they are where pages cannot read canvases", async () => {
+  await withNoise();
+  await visit.open(site.url);
+  const { bytes } = await visit.download("Download this picture");
+  const { data, info } = await sharp(bytes).raw().toBuffer({ resolveWithObject: true });
+  expect([info.width, info.height, info.channels]).toEqual([32, 32, 3]);
+  expect(new Uint8Array(data)).toEqual((await visit.pictures())[0]);
 });

@@ -1,5 +1,6 @@
 import { type Bundle, type Condition, type KeyPointSpec, type LayoutSpec, textOf } from "@iqvae/runtime";
-import { h, showPixels } from "../dom.ts";
+import { h } from "../dom.ts";
+import { pngOf } from "./png.ts";
 import { type Kept, writeWork } from "./work.ts";
 
 function save(blob: Blob, name: string): void {
@@ -8,17 +9,9 @@ function save(blob: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(href), 10_000);
 }
 
-async function savePng(rgb: Uint8Array, side: number, name: string): Promise<void> {
-  const canvas = document.createElement("canvas");
-  showPixels(canvas, rgb, side);
-  const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve));
-  if (blob === null) throw new Error("this browser cannot write PNG files");
-  save(blob, name);
-}
-
 /** A picture as PNG, pixel for pixel. */
 export async function savePicture(pixels: Uint8Array, { name, size }: Bundle, number: number): Promise<void> {
-  await savePng(pixels, size, `${name}-${number}.png`);
+  save(await pngOf(pixels, size), `${name}-${number}.png`);
 }
 
 /** Points as `parsePoints` of the runtime reads them. */
@@ -51,7 +44,7 @@ export async function saveCondition(bytes: Uint8Array, model: Bundle, condition:
     case "semantic":
     case "lines":
     case "edges":
-      await savePng(condition.draw(bytes, size), size, `${name}-condition.png`);
+      save(await pngOf(condition.draw(bytes, size), size), `${name}-condition.png`);
       return;
     case "text":
       save(new Blob([textOf(bytes)], { type: "text/plain" }), `${name}-condition.txt`);
