@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import sharp from "sharp";
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
@@ -89,4 +92,24 @@ test("pictures are downloaded as they are where pages cannot read canvases", asy
   const { data, info } = await sharp(bytes).raw().toBuffer({ resolveWithObject: true });
   expect([info.width, info.height, info.channels]).toEqual([32, 32, 3]);
   expect(new Uint8Array(data)).toEqual((await visit.pictures())[0]);
+});
+
+test("no sketch is made of noise", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "studio-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const photo = join(folder, "photo.png");
+  writeFileSync(
+    photo,
+    await sharp({ create: { width: 8, height: 8, channels: 3, background: "#204080" } })
+      .png()
+      .toBuffer(),
+  );
+  await withNoise();
+  await visit.open(site.url);
+  await visit.choose("lines", 1);
+  const before = await visit.work();
+  await visit.page.setInputFiles("[aria-label='Make a sketch of a photo'][type=file]", photo);
+  await visit.page.waitForSelector("#fault p, [aria-label=Undo][aria-disabled=false]");
+  expect(await visit.page.textContent("#fault")).toContain("gives pages noise for a photo");
+  expect(await visit.work()).toEqual(before);
 });

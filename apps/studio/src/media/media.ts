@@ -38,13 +38,26 @@ export async function readSound(file: Blob, name: string, spec: AudioSpec): Prom
   return await toCondition({ kind: "sound", samples, rate, spec });
 }
 
-/** The middle square of a photo, RGB bytes `[size, size, 3]`. */
+/**
+ * The middle square of a photo, RGB bytes `[size, size, 3]`.
+ *
+ * @throws Error where the browser gives noise for it, as those do that keep pages from recognizing somebody
+ */
 export function squareOf(photo: ImageBitmap, size: number): Uint8Array {
   const canvas = new OffscreenCanvas(size, size);
   const context = canvas.getContext("2d", { willReadFrequently: true })!;
+  if (!readsBack(context, size))
+    throw new Error("This browser gives pages noise for a photo; let this page read canvases, or sketch by hand.");
   drawSquare(context, photo, size);
   const { data } = context.getImageData(0, 0, size, size);
   return Uint8Array.from({ length: size * size * 3 }, (_, i) => data[4 * Math.floor(i / 3) + (i % 3)]!);
+}
+
+/** Whether white is read as white; some browsers change pixels by a little, which no edge depends on. */
+function readsBack(context: OffscreenCanvasRenderingContext2D, size: number): boolean {
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, size, size);
+  return context.getImageData(0, 0, size, size).data.every((value) => value > 0xe0);
 }
 
 /** Draws the middle square of a photo, on white. */
