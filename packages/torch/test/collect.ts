@@ -1,6 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { liveTensors } from "@iqvae/torch";
 
 setFlagsFromString("--expose-gc");
 const gc = runInNewContext("gc") as () => void;
@@ -11,4 +12,15 @@ export async function collectUntil(done: () => boolean): Promise<void> {
     gc();
     await setTimeout(20);
   }
+}
+
+/** How many tensors there are without the garbage of earlier tests, which would go at any time while others are counted. */
+export async function settledTensors(): Promise<number> {
+  let before = Number.POSITIVE_INFINITY;
+  while (liveTensors() < before) {
+    before = liveTensors();
+    gc();
+    await setTimeout(20);
+  }
+  return before;
 }

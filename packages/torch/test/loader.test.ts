@@ -13,6 +13,7 @@ import {
   unscoped,
 } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
+import { settledTensors } from "./collect.ts";
 
 const { aten } = ops;
 type Pair = [Tensor, Tensor];
@@ -129,7 +130,7 @@ describe("DataLoader", () => {
     ];
 
     test.each(gets)("holds two batches at most, of samples made %s", async (_, get) => {
-      const before = liveTensors();
+      const before = await settledTensors();
       const seen: Tensor[] = [];
       // A batch, and the samples of the next one with what they were made of.
       for await (const x of new DataLoader({ length: 40, get }, { batchSize: 2 })) {
@@ -142,7 +143,7 @@ describe("DataLoader", () => {
     });
 
     test("releases a batch that comes as one, and a sample that is handed on", async () => {
-      const before = liveTensors();
+      const before = await settledTensors();
       const batches = { length: 4, batch: (indices: readonly number[]) => pause().then(() => tensor([...indices])) };
       const samples = { length: 2, get: (i: number) => pause().then(() => tensor([i])) };
       const all: unknown[] = [];

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { getRngState, liveTensors, type Module, scope, tensor, writeSafetensors } from "@iqvae/torch";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
+import { settledTensors } from "../../../torch/test/collect.ts";
 import { openDataset } from "../../src/data/index.ts";
 import { attributeLabels } from "../../src/features/attribute-labels.ts";
 import { sha256Of } from "../../src/features/shipped.ts";
@@ -201,7 +202,7 @@ describe("networks that the program trains", () => {
     const { network: trained } = await trainedNetwork(training("reader-leak"));
     expect(getRngState()).toEqual(random);
     expect([...trained.namedParameters().values()].every((weight) => weight.grad === undefined)).toBe(true);
-    const before = liveTensors();
+    const before = await settledTensors();
     const { network } = await trainedNetwork(training("reader-leak"));
     expect(liveTensors() - before).toBe(network.stateDict().size);
   });

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { liveTensors, manualSeed, noGrad } from "@iqvae/torch";
 import { expect, test } from "vitest";
+import { settledTensors } from "../../../torch/test/collect.ts";
 import { conditionFor } from "../../src/conditions/index.ts";
 import { parseConfig, presets } from "../../src/config/index.ts";
 import { conditionSpec } from "../../src/data/index.ts";
@@ -70,7 +71,7 @@ test("a run is drawn by libtorch, as iqvae sample draws it, guided parts beside 
 test("libtorch keeps the caches of one batch, and gives the models back", async () => {
   const run = someRun(0);
   expect(openModels([run.path]).get("chance")!.guidable).toBe(false);
-  const before = liveTensors();
+  const before = await settledTensors();
   const model = await loadModel(openModels([run.path]).get("chance")!);
   await drawBatch(model, [part(map(3), {})], quiet);
   const after = liveTensors();
