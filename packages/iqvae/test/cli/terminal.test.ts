@@ -20,7 +20,9 @@ const SHORT = ["stage1.steps=6", "stage2.steps=2"];
 /** Runs a command in the workspace, all of its streams as `stdio` says, and tells how it ended. */
 function run(command: string[], stdio: ("ignore" | "pipe" | number)[] = ["ignore", "pipe", "pipe"]) {
   const [file, ...args] = command;
-  const child = spawn(file!, args, { cwd: workspace.path, env: workspace.env, stdio });
+  // Of a locale that is not there some shells complain.
+  const env = { ...workspace.env, LC_ALL: "C" };
+  const child = spawn(file!, args, { cwd: workspace.path, env, stdio });
   const text = { out: "", err: "" };
   child.stdout?.on("data", (data) => (text.out += data));
   child.stderr?.on("data", (data) => (text.err += data));
@@ -48,9 +50,9 @@ describe("a terminal that is closed", () => {
 
   test.skipIf(!python)("is nothing to a training under nohup, which goes on to its end", async () => {
     // The shell waits, so that it ends only when the training does or the hang-up strikes it.
-    const command = train("nohup", ...SHORT).join(" ");
+    const command = ["sh", "-c", 'nohup "$@"; true', "sh", ...train("nohup", ...SHORT)];
     const begun = workspace.at("runs/nohup/lock.json");
-    await inTerminal(begun, ["sh", "-c", `nohup ${command}; true`]);
+    await inTerminal(begun, command);
     const lock = workspace.at("runs/nohup/lock.json");
     while (existsSync(lock)) await new Promise((done) => setTimeout(done, 100));
     expect(listCheckpoints(workspace.at("runs/nohup/checkpoints"), "stage2")[0]?.step).toBe(2);
