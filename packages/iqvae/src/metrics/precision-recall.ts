@@ -19,13 +19,18 @@ const BLOCK = 1024;
  * @param real features `[N, D]`
  * @param drawn features `[M, D]`; the paper takes equally many
  * @param neighbors `k`
- * @throws RangeError when a set has no `k`-th neighbor
+ * @throws RangeError when a set has no `k`-th neighbor, or features that are not finite
  */
 export function precisionRecall(real: Tensor, drawn: Tensor, neighbors = NEIGHBORS): PrecisionRecall {
   for (const [name, features] of Object.entries({ real, drawn })) {
     if (features.ndim !== 2 || features.shape[0]! <= neighbors || features.shape[1] !== real.shape[1])
       throw new RangeError(
         `precisionRecall takes two sets of features [N, D] with more than ${neighbors} rows, but ${name} is ${features}.`,
+      );
+    // A distance that is not a number is never the smaller one: nothing would lie within anything.
+    if (scope(() => features.isfinite().all().item()) === 0)
+      throw new RangeError(
+        `precisionRecall: the features of ${name} are not finite; the network or the images are broken.`,
       );
   }
   return scope(() => {

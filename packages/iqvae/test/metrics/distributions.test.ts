@@ -92,6 +92,15 @@ describe("precision and recall", () => {
   test("say how many rows they take", () => {
     expect(() => precisionRecall(normal(3, 2, 1), normal(9, 2, 1))).toThrow(/more than 3 rows, but real is/);
   });
+
+  test("refuse what is not finite, as the Fréchet distance does", () => {
+    for (const wrong of [Number.NaN, Infinity]) {
+      const broken = normal(9, 2, 1);
+      broken.select(0, 4).fill_(wrong);
+      expect(() => precisionRecall(broken, normal(9, 2, 3))).toThrow(/features of real are not finite/);
+      expect(() => precisionRecall(normal(9, 2, 3), broken)).toThrow(/features of drawn are not finite/);
+    }
+  });
 });
 
 describe("sliced Wasserstein distance", () => {
