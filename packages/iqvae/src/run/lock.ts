@@ -1,5 +1,15 @@
 import { randomBytes } from "node:crypto";
-import { linkSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { explainWriting } from "@iqvae/torch";
@@ -52,12 +62,22 @@ export function lockRun(folder: string): () => void {
 
 /** Makes the lock unless there is one: of several processes that try, one succeeds. */
 function created(path: string, content: string): boolean {
+  let file: number;
   try {
-    writeFileSync(path, content, { flag: "wx" });
-    return true;
+    file = openSync(path, "wx");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw explainWriting(error, path);
+  }
+  try {
+    writeFileSync(file, content);
+    return true;
+  } catch (error) {
+    // An empty one would be taken for that of a process that has just begun.
+    rmSync(path, { force: true });
+    throw explainWriting(error, path);
+  } finally {
+    closeSync(file);
   }
 }
 

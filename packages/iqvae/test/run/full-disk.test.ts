@@ -5,6 +5,7 @@ import { replaceFile } from "@iqvae/torch";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { mountSmallDisk, unmount } from "../../../torch/test/small-disk.ts";
 import { listCheckpoints, readCheckpoint } from "../../src/run/checkpoint.ts";
+import { lockRun } from "../../src/run/lock.ts";
 import { MetricsLog, readMetrics } from "../../src/run/metrics-log.ts";
 import { createRun, openRun } from "../../src/run/run-folder.ts";
 import { EventLog } from "../../src/run/tensorboard/event-log.ts";
@@ -76,6 +77,15 @@ describe.each([
     fault.code = undefined;
     expect(statSync(path).size).toBe(3);
     expect(readdirSync(join(path, ".."))).toEqual(["file.txt"]);
+  });
+
+  test("no empty lock is left, which would be taken for that of a process that has just begun", () => {
+    const folder = temporaryFolder();
+    fault.code = code;
+    expect(() => lockRun(folder)).toThrow(reason);
+    fault.code = undefined;
+    lockRun(folder)();
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   test("a line of the log is taken back whole", () => {
