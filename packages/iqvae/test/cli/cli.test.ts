@@ -197,3 +197,10 @@ test("doctor says what is wrong with a cache, beside all else", async () => {
       expect(findings).toContainEqual([what, expect.not.stringMatching("cannot be told")]);
   }
 });
+
+test("where it may not open as many files as it is made of, that is said, and no stack", async () => {
+  const few = ["sh", "-c", 'ulimit -n 24; exec "$@"', "sh", process.execPath];
+  const { code, out, err } = await workspace.startBy(few, ["report", "tiny"]).ended;
+  expect({ code, out }).toEqual({ code: 1, out: "" });
+  expect(err).toMatch(/^The program could not be loaded: EMFILE: .*\. Allow more open files: ulimit -n 1024\.\n$/);
+});
