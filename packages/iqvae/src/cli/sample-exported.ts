@@ -1,6 +1,6 @@
-import { ImageGenerator, type ImageOptions } from "@iqvae/runtime";
+import type { ImageOptions } from "@iqvae/runtime";
 import { contactSheet, drawCondition, sheetSize } from "../media/index.ts";
-import { openExported } from "../run/exported.ts";
+import { loadExported, openExported } from "../run/exported.ts";
 import type { Progress } from "../support/progress.ts";
 import { type Chosen, fromFiles, fromHeldOut } from "./choose.ts";
 
@@ -26,7 +26,7 @@ export async function sampleExported(
   most: number,
   progress: Progress,
 ): Promise<{ readonly picture: Buffer; readonly conditions: number }> {
-  await using generator = await ImageGenerator.load(folder);
+  await using generator = await loadExported(folder);
   const { condition: spec, size } = generator.model;
   const chosen: Chosen[] = await fromFiles(condition ?? [], { spec }, size);
   if (index !== undefined)

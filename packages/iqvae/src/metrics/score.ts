@@ -1,14 +1,9 @@
-import {
-  checkSampleOptions,
-  type DrawOptions,
-  ImageGenerator as PlainGenerator,
-  type SampleOptions,
-} from "@iqvae/runtime";
+import { checkSampleOptions, type DrawOptions, type SampleOptions } from "@iqvae/runtime";
 import type { Config } from "../config/index.ts";
 import { heldOutPart, SCORED_PARTS, type ScoredPart, spreadRows } from "../data/index.ts";
 import type { FeatureNetwork } from "../features/network.ts";
 import { openFeatureNetwork } from "../features/open.ts";
-import type { ExportedModel } from "../run/exported.ts";
+import { type ExportedModel, loadExported } from "../run/exported.ts";
 import type { Models } from "../run/restore.ts";
 import type { RunFolder } from "../run/run-folder.ts";
 import { openData } from "../run/train-run.ts";
@@ -88,7 +83,7 @@ export async function scoreRun(run: RunFolder, options: ScoreOptions): Promise<R
  */
 export async function scoreExported(model: ExportedModel, options: ScoreOptions): Promise<RunScore> {
   expectMeasurable(model, options);
-  await using generator = await PlainGenerator.load(model.path);
+  await using generator = await loadExported(model.path);
   // Whatever the model's own settings are: those of the score count.
   const all = { temperature: 1, topK: generator.model.autoencoders.image.codes, topP: 1, guidance: 1 };
   const draw: Contender["draw"] = (conditions, wanted) => generator.draw(conditions, { ...all, ...wanted });

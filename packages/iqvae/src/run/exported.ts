@@ -1,6 +1,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Bundle, MODEL_FILE, parseBundle, WEIGHTS_FILE } from "@iqvae/runtime";
+import {
+  type Bundle,
+  ImageGenerator,
+  type LoadOptions,
+  MODEL_FILE,
+  ModelError,
+  parseBundle,
+  WEIGHTS_FILE,
+} from "@iqvae/runtime";
 import { z } from "zod";
 import { type DataConfig, dataSchema } from "../data/index.ts";
 import { perceptualNetwork } from "../stage1/config.ts";
@@ -38,6 +46,16 @@ export function bundleOf(folder: string): Bundle {
     return parseBundle(readFileSync(join(folder, MODEL_FILE), "utf8"));
   } catch (error) {
     throw new Error(`${folder} cannot be used: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Loads an exported model to draw with. @throws ModelError that names the folder, since several may be asked for at once */
+export async function loadExported(folder: string, options: LoadOptions = {}): Promise<ImageGenerator> {
+  try {
+    return await ImageGenerator.load(folder, options);
+  } catch (error) {
+    if (!(error instanceof ModelError) || error.file.startsWith(folder)) throw error;
+    throw new ModelError(folder, error.problem, error.message, { cause: error });
   }
 }
 

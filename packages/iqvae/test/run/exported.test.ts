@@ -1,9 +1,14 @@
-import { writeFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { sampleExported } from "../../src/cli/sample-exported.ts";
+import { scoreExported } from "../../src/metrics/score.ts";
 import { openExported } from "../../src/run/exported.ts";
 import { openRun } from "../../src/run/run-folder.ts";
 import { openModels } from "../../src/serve/catalog.ts";
+import { loadModel } from "../../src/serve/drawer/load.ts";
+import { silent } from "../../src/support/progress.ts";
 import { temporaryFolder } from "./support.ts";
 
 test.each([
@@ -17,6 +22,20 @@ test.each([
     expect(open).toThrow(`${folder} cannot be used: model.json: `);
     expect(open).toThrow(message);
   }
+});
+
+test("weights that are damaged are named with their folder, as several models may be asked for at once", async () => {
+  const folder = temporaryFolder();
+  cpSync(fileURLToPath(new URL("../../../../models/start", import.meta.url)), folder, { recursive: true });
+  const path = join(folder, "model.safetensors");
+  const bytes = readFileSync(path);
+  writeFileSync(path, bytes.with(5000, bytes[5000]! ^ 1));
+  for (const load of [
+    () => loadModel({ name: "start", folder, kind: "exported" }, false),
+    () => sampleExported(folder, { count: 1, sampling: {} }, 1, silent),
+    () => scoreExported(openExported(folder), { conditions: 1, samples: 2, seed: 0 }),
+  ])
+    await expect(load()).rejects.toThrow(`${folder}: model.safetensors: its SHA-256 is `);
 });
 
 test("a file in the place of a folder of models is said to be one", () => {

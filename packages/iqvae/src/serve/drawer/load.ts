@@ -1,6 +1,5 @@
 import {
   type Engine,
-  ImageGenerator as ExportedGenerator,
   type ModelShape,
   ownEngine,
   toFloat32,
@@ -13,6 +12,7 @@ import { conditionFor, conditionPlanes } from "../../conditions/index.ts";
 import { conditionSpec } from "../../data/index.ts";
 import { IqVae } from "../../models/iqvae.ts";
 import { Transformer } from "../../models/transformer.ts";
+import { loadExported } from "../../run/exported.ts";
 import { openRun } from "../../run/run-folder.ts";
 import { torchEngine } from "../../sampling/engine.ts";
 import { loadKernels } from "../../support/kernels.ts";
@@ -38,12 +38,12 @@ function libtorchIsThere(): boolean {
  * @throws ModelError or CheckpointError for files that are missing or damaged
  */
 export async function loadModel({ folder, kind }: ModelPlace, libtorch = libtorchIsThere()): Promise<LoadedModel> {
-  return kind === "run" ? loadRun(folder) : await loadExported(folder, libtorch);
+  return kind === "run" ? loadRun(folder) : await loadPlain(folder, libtorch);
 }
 
-async function loadExported(folder: string, libtorch: boolean): Promise<LoadedModel> {
+async function loadPlain(folder: string, libtorch: boolean): Promise<LoadedModel> {
   let engine: Engine | undefined;
-  const { model, condition } = await ExportedGenerator.load(folder, {
+  const { model, condition } = await loadExported(folder, {
     engine: async (model, weights) => {
       engine = libtorch ? inLibtorch(model, weights) : await ownEngine(model, weights);
       return engine;
