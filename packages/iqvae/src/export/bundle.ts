@@ -58,6 +58,8 @@ export async function exportRun(
   name = nameOf(run),
 ): Promise<Exported> {
   expectTrained(run);
+  // Before the folder is looked for: one that was killed is followed by one that succeeds, before it can be told dead.
+  await removeAbandoned(resolve(folder));
   expectFree(folder);
   const description = { ...describeModel(run.config, type), name };
   const examples = await examplesOf(run, progress);
@@ -65,7 +67,7 @@ export async function exportRun(
   const [facts, picture] = [factsOf(run, progress), newestSamples(run)];
   const { stored, rounding } = weightsOf(run, description);
   try {
-    return await writeAside(folder, (aside) => {
+    return writeAside(folder, (aside) => {
       const write = (name: string, content: string | Uint8Array) => replaceFile(join(aside, name), content);
       writeSafetensors(join(aside, WEIGHTS_FILE), stored, { format: "pt" });
       const places = storedTensors(join(aside, WEIGHTS_FILE), WEIGHTS_FILE);
@@ -152,11 +154,10 @@ function parameterCount(stored: ReadonlyMap<string, Tensor>): number {
 }
 
 /** Fills a folder beside the one that is wanted, and renames it when it is whole. */
-async function writeAside<T>(folder: string, fill: (aside: string) => T): Promise<T> {
+function writeAside<T>(folder: string, fill: (aside: string) => T): T {
   const target = resolve(folder);
   const aside = `${target}.${randomBytes(4).toString("hex")}${ASIDE}`;
   makeFolder(dirname(target));
-  await removeAbandoned(target);
   makeFolder(aside);
   try {
     const result = fill(aside);

@@ -32,6 +32,7 @@ const ABANDONED_MS = 10 * 60_000;
 /** Removes files and folders `PATH.….part` that a killed process left. */
 export async function removeAbandoned(path: string): Promise<void> {
   const folder = dirname(path);
+  if (!isFolder(folder)) return;
   for (const name of await readdir(folder)) {
     if (!name.startsWith(`${basename(path)}.`) || !name.endsWith(".part")) continue;
     const part = join(folder, name);

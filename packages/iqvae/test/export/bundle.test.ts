@@ -8,6 +8,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -229,11 +230,14 @@ test("what is measured later stands in the card in place of what stood there, an
   expect(existsSync(join(at("measured"), "README.md"))).toBe(false);
 });
 
-test("a folder that is there is not touched", async () => {
+test("a folder that is there is not touched; what one that was killed left beside it is cleared away", async () => {
   mkdirSync(at("there"));
+  mkdirSync(at("there.00000000.part"));
+  utimesSync(at("there.00000000.part"), new Date(0), new Date(0));
   writeFileSync(join(at("there"), "mine"), "");
   await expect(exportRun(run, at("there"), "f32")).rejects.toThrow(/there is there already.*--out/);
   expect(readdirSync(at("there"))).toEqual(["mine"]);
+  expect(leftovers()).toEqual([]);
 });
 
 test("a place that cannot be written is named, and nothing is left", async () => {
