@@ -1,4 +1,4 @@
-import { inferenceMode, ops, scope, type Tensor, tensor } from "@iqvae/torch";
+import { inferenceMode, manualSeed, ops, scope, type Tensor, tensor } from "@iqvae/torch";
 import { cachedSampler, loadConfig, type TokenSampleOptions } from "iqvae";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { plainCondition } from "../src/conditions/index.ts";
@@ -161,8 +161,9 @@ export function engineContract(
     });
 
     test("pixels are libtorch's: at most 1 byte in 10,000 is off, by 1", async () => {
-      // Enough to tell: with weights of chance, 0.6 of 10,000 were off, and of a quarter million bytes 0.2 to 0.9.
-      const images = Math.ceil(360_000 / (3 * example.model.size ** 2));
+      // Enough to tell, on any processor: 0.8 of 10,000 were off, and of half as many other bytes 1.004 on one with AVX2.
+      const images = Math.ceil(720_000 / (3 * example.model.size ** 2));
+      manualSeed(0);
       const tokens = scope(() => rowsOf(randomTokens(counts.imageCodes, [images, counts.imageTokens])));
       let [off, all, most] = [0, 0, 0];
       for (const [i, row] of tokens.entries()) {
