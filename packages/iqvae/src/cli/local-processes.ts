@@ -162,7 +162,9 @@ export async function freePort(): Promise<number> {
     const port = PORTS.first + ((process.pid + i) % PORTS.count);
     if (await isFree(port)) return port;
   }
-  throw new Error("No port is free at which processes of this machine could meet.");
+  throw new Error(
+    `The processes need a free port to meet at, but all from ${PORTS.first} to ${PORTS.first + PORTS.count - 1} are taken. End what listens there, or start them by a launcher with a MASTER_PORT of yours.`,
+  );
 }
 
 async function isFree(port: number): Promise<boolean> {
