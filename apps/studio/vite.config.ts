@@ -12,7 +12,11 @@ export default defineConfig({
   base: "./",
   plugins: [
     models(process.env.STUDIO_MODELS ?? path("../../models")),
-    licenses(["@fontsource-variable/instrument-sans", "marked"].map((name) => path(`../../node_modules/${name}`))),
+    licenses(
+      ["@fontsource-variable/instrument-sans", "fast-png", "fflate", "iobuffer", "marked"].map((name) =>
+        path(`../../node_modules/${name}`),
+      ),
+    ),
     offline(path("offline/service-worker.js")),
   ],
   // The runtime is taken from its sources, and is no dependency in package.json: with it npm would install ONNX Runtime, 400 MB.

@@ -55,13 +55,7 @@ test("work is kept before a page is hidden: WebKit forgets what is put in a data
     }),
   );
   await visit.open(site.url);
-  const leave = visit.page.evaluate(() => {
-    const seed = document.querySelector<HTMLInputElement>("#seed")!;
-    seed.value = "6";
-    seed.dispatchEvent(new Event("change"));
-    location.reload();
-  });
-  await Promise.all([visit.page.waitForEvent("load"), leave]);
+  await visit.reloadWith(6);
   await visit.drawn();
   expect(await visit.page.inputValue("#seed")).toBe("6");
 });

@@ -104,13 +104,7 @@ test("a visit goes on where the last one ended", async () => {
   expect(await visit.work()).toEqual(work);
   expect(work.settings.temperature).toBe(0.7);
   expect(await visit.pictures()).toEqual(pictures);
-  const leave = visit.page.evaluate(() => {
-    const seed = document.querySelector<HTMLInputElement>("#seed")!;
-    seed.value = "6";
-    seed.dispatchEvent(new Event("change"));
-    location.reload();
-  });
-  await Promise.all([visit.page.waitForEvent("load"), leave]);
+  await visit.reloadWith(6);
   await seedIs(visit, 6);
 });
 

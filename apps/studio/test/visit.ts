@@ -132,6 +132,17 @@ export class Visit {
     await expect.poll(() => this.page.evaluate(look, `"seed":${seed},`), { timeout: PATIENCE }).toBe(true);
   }
 
+  /** Sets the seed, and reloads the page at once. */
+  async reloadWith(seed: number): Promise<void> {
+    const leave = this.page.evaluate((value) => {
+      const input = document.querySelector<HTMLInputElement>("#seed")!;
+      input.value = value;
+      input.dispatchEvent(new Event("change"));
+      location.reload();
+    }, String(seed));
+    await Promise.all([this.page.waitForEvent("load"), leave]);
+  }
+
   async close(): Promise<void> {
     await this.page.context().close();
   }

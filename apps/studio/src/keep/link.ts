@@ -1,6 +1,5 @@
 import { fromBase64, toBase64 } from "../base64.ts";
 import { announce } from "../dom.ts";
-import { through } from "./pack.ts";
 import { type Kept, readWork, writeWork } from "./work.ts";
 
 const MARK = "#work=";
@@ -27,9 +26,10 @@ async function linkTo(work: Kept): Promise<string> {
  */
 export async function copyLink(work: Kept): Promise<void> {
   const link = linkTo(work);
+  const text = link.then((each) => new Blob([each], { type: "text/plain" }));
   try {
     // Before the link is packed: Safari lets a page copy within a click, and not after it.
-    await navigator.clipboard.write([new ClipboardItem({ "text/plain": link })]);
+    await navigator.clipboard.write([new ClipboardItem({ "text/plain": text })]);
   } catch {
     history.replaceState(null, "", await link);
     throw new Error("The browser does not let this page copy; take the link from its address.");
@@ -51,4 +51,9 @@ export async function workOf(hash: string): Promise<Kept | undefined> {
   } catch (error) {
     throw new Error(`The link cannot be read: ${(error as Error).message}. It may be cut off; copy it again.`);
   }
+}
+
+async function through(bytes: Uint8Array, transform: CompressionStream | DecompressionStream): Promise<Uint8Array> {
+  const stream = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream().pipeThrough(transform);
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
