@@ -3,6 +3,7 @@ import { once } from "node:events";
 import fs, { readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
+import type { Writable } from "node:stream";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { lockRun } from "../../src/run/lock.ts";
 import { temporaryFolder } from "./support.ts";
@@ -22,6 +23,9 @@ function lockedBy(over: Partial<Holder> | string): { folder: string; path: strin
 
 /** No process has this number: it is above what Linux gives. */
 const GONE = 2 ** 22 + 1;
+
+/** What Linux says of a process: its number, its name in brackets, its state, and more. */
+const stat = (pid: number): string => readFileSync(`/proc/${pid}/stat`, "utf8");
 
 test("a lock is there while it is held, names who holds it, and is gone afterward", () => {
   const folder = temporaryFolder();
@@ -59,13 +63,15 @@ describe("a stale lock is taken over", () => {
   test.runIf(process.platform === "linux")(
     "of a process that has ended, and whose parent has not asked yet",
     async () => {
-      // The shell becomes a program that does not ask.
-      const parent = spawn("sh", ["-c", "true & echo $!; exec sleep 600"], { stdio: ["ignore", "pipe", "ignore"] });
+      // The shell becomes a program that does not ask, and only then does its child end: shells do ask, at times of their own.
+      const script = "cat <&3 >/dev/null & echo $!; exec sleep 600";
+      const parent = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "ignore", "pipe"] });
       onTestFinished(() => void parent.kill());
-      const [said] = (await once(parent.stdout, "data")) as [Buffer];
+      const [said] = (await once(parent.stdout!, "data")) as [Buffer];
       const pid = Number(said.toString());
-      const isZombie = () => expect(readFileSync(`/proc/${pid}/stat`, "utf8")).toContain(") Z ");
-      await vi.waitFor(isZombie, { timeout: 60_000 });
+      await vi.waitFor(() => expect(stat(parent.pid!)).toContain("(sleep) "), { timeout: 60_000 });
+      (parent.stdio[3] as Writable).end();
+      await vi.waitFor(() => expect(stat(pid)).toContain(") Z "), { timeout: 60_000 });
       lockRun(lockedBy({ pid, started: "" }).folder)();
     },
   );
