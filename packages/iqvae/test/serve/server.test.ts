@@ -1,10 +1,9 @@
 import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { type AddressInfo, connect, Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
-import { freePort } from "../../../torch/test/group-processes.ts";
 import { healthAnswer, imageEvent, imagesAnswer, modelsAnswer, problemAnswer } from "../../src/serve/api.ts";
 import { DrawerError } from "../../src/serve/drawer/drawer.ts";
 import type { RunningServer, ServerOptions } from "../../src/serve/server.ts";
@@ -328,24 +327,23 @@ test("a client that asks for much at once and hangs up leaves no file open", asy
 
 test("while models are loaded, the health says so, and all else is asked to come back", async () => {
   let loaded = () => {};
-  const loading = new Promise<void>((resolve) => {
-    loaded = resolve;
+  const listen = vi.spyOn(Server.prototype, "listen");
+  onTestFinished(() => listen.mockRestore());
+  let starting = Promise.resolve();
+  // Models are loaded once the server listens; at which port, only the system knows until then.
+  const url = await new Promise<string>((listening, failed) => {
+    starting = serve({
+      start: async () => {
+        const { port } = (listen.mock.contexts[0] as Server).address() as AddressInfo;
+        listening(`http://127.0.0.1:${port}/`);
+        await new Promise<void>((resolve) => {
+          loaded = resolve;
+        });
+        return drawer;
+      },
+    });
+    starting.catch(failed);
   });
-  const port = await freePort();
-  const starting = serve({
-    port,
-    start: async () => {
-      await loading;
-      return drawer;
-    },
-  });
-  const url = `http://127.0.0.1:${port}/`;
-  await until(() =>
-    fetch(url).then(
-      () => true,
-      () => false,
-    ),
-  );
   const health = await fetch(`${url}healthz`);
   expect([health.status, healthAnswer.parse(await health.json())]).toEqual([
     503,
