@@ -4,8 +4,8 @@
  */
 export function checkNode(version) {
   const [major = 0, minor = 0] = version.split(".").map(Number);
-  if (major > 22 || (major === 22 && minor >= 2) || (major === 20 && minor >= 15)) return;
+  if (major > 22 || (major === 22 && minor >= 3) || (major === 20 && minor >= 16)) return;
   throw new Error(
-    `Node.js 20 (20.15 or newer) or 22.2 or newer is needed, and this is ${version}. Install one from nodejs.org or with nvm.`,
+    `Node.js 20 (20.16 or newer) or 22.3 or newer is needed, and this is ${version}. Install one from nodejs.org or with nvm.`,
   );
 }

@@ -21,7 +21,9 @@ export interface Expected {
   readonly sha256: string;
 }
 
-const inNode = typeof process !== "undefined" && typeof process.versions?.node === "string";
+// Not the free name, for which bundlers for browsers bring a `process` of their own.
+const node = (globalThis as Partial<typeof globalThis>).process;
+const inNode = typeof node?.versions?.node === "string";
 
 /** @throws TypeError for what is none */
 export function folderOf(source: ModelSource): Folder {
@@ -62,11 +64,10 @@ function picked(files: readonly File[]): Folder {
 function stored(folder: string | URL): Folder {
   return {
     async read(name, onBytes, signal) {
-      const [{ readFile }, { join }, { fileURLToPath }] = await Promise.all([
-        import("node:fs/promises"),
-        import("node:path"),
-        import("node:url"),
-      ]);
+      // Not by `import`, which bundlers for browsers follow: webpack and esbuild fail on these names, Vite warns of them.
+      const { readFile } = node!.getBuiltinModule("node:fs/promises");
+      const { join } = node!.getBuiltinModule("node:path");
+      const { fileURLToPath } = node!.getBuiltinModule("node:url");
       const isUrl = folder instanceof URL || folder.startsWith("file:");
       const path = join(isUrl ? fileURLToPath(folder) : folder, name);
       signal?.throwIfAborted();
@@ -115,7 +116,8 @@ async function ask(
   const missing = (reason: string, options?: ErrorOptions) => new ModelError(url.href, "missing", reason, options);
   const response = await fetch(url, { signal: signal ?? null, cache }).catch((cause: Error) => {
     signal?.throwIfAborted();
-    throw missing(`it cannot be fetched (${cause.message})`, { cause });
+    const remedy = url.protocol === "file:" ? "; serve the folder over HTTP, or load its files" : "";
+    throw missing(`it cannot be fetched (${cause.message})${remedy}`, { cause });
   });
   if (!response.ok || response.body === null)
     throw missing(`the server answered ${response.status} ${response.statusText}`.trim());

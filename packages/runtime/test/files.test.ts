@@ -126,6 +126,18 @@ test("a relative address is of what addresses of the page are, and in a worker o
   expect(addresses).toEqual(["faces/", ""].map((at) => `https://example.com/app/${at}models/a/model.json`));
 });
 
+test("a page that was opened as a file fetches nothing, and it says what to do", async () => {
+  vi.stubGlobal("process", undefined);
+  const module = "../src/files.ts?in-file";
+  const { folderOf: inFile } = (await import(module)) as { folderOf: typeof folderOf };
+  vi.stubGlobal("location", { href: "file:///app/index.html" });
+  vi.stubGlobal("fetch", () => Promise.reject(new TypeError("Failed to fetch")));
+  const missing = inFile("models/a").read("model.json", () => {});
+  await expect(missing).rejects.toThrow(
+    "file:///app/models/a/model.json: it cannot be fetched (Failed to fetch); serve the folder over HTTP, or load its files",
+  );
+});
+
 test("of a file that is renewed only the new version stays, and files beside it stay", async () => {
   await read();
   await read(BYTES, "https://example.com/models/ab");

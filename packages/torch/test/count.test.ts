@@ -37,10 +37,10 @@ test("the set-up takes the versions of Node.js that the packages and README name
       return false;
     }
   };
-  expect(["18.20.0", "20.14.0", "21.7.3", "22.1.0"].filter(takes)).toEqual([]);
-  expect(["20.15.0", "20.20.2", "22.2.0", "23.0.0", "24.1.0"].filter((version) => !takes(version))).toEqual([]);
+  expect(["18.20.0", "20.15.1", "21.7.3", "22.2.0"].filter(takes)).toEqual([]);
+  expect(["20.16.0", "20.20.2", "22.3.0", "23.0.0", "24.1.0"].filter((version) => !takes(version))).toEqual([]);
   const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8");
   for (const folder of ["", "packages/torch/", "packages/runtime/", "packages/iqvae/"])
-    expect(JSON.parse(read(`${folder}package.json`)).engines.node, folder).toBe("^20.15 || >=22.2");
-  expect(read("README.md")).toContain("Node.js 20 (20.15 or newer) or 22.2 or newer");
+    expect(JSON.parse(read(`${folder}package.json`)).engines.node, folder).toBe("^20.16 || >=22.3");
+  expect(read("README.md")).toContain("Node.js 20 (20.16 or newer) or 22.3 or newer");
 });
