@@ -1,5 +1,5 @@
 import { getEventListeners } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
@@ -78,6 +78,26 @@ test("where there are no workers as browsers have them, it says what to do", asy
   vi.stubGlobal("Worker", undefined); // ONNX Runtime makes one in Node.js.
   onTestFinished(() => void vi.unstubAllGlobals());
   await expect(WorkerGenerator.load(folder)).rejects.toThrow(/none here.*; hand in `worker`, or use ImageGenerator$/);
+});
+
+test("where its worker cannot be started, or its script not be loaded, it says so, and what to do", async () => {
+  onTestFinished(() => void vi.unstubAllGlobals());
+  vi.stubGlobal("Worker", function Forbidden() {
+    throw new Error("another origin");
+  });
+  const remedy = 'hand in `worker`, as "Bundlers" in the README of @iqvae/runtime tells';
+  await expect(WorkerGenerator.load(folder)).rejects.toThrow(`cannot be started (another origin); ${remedy}`);
+  const nowhere = Object.assign(new EventTarget(), {
+    terminate() {},
+    postMessage: () => void nowhere.dispatchEvent(new Event("error")), // without a message, as browsers do
+  });
+  vi.stubGlobal("Worker", function Missing() {
+    return nowhere;
+  });
+  await expect(WorkerGenerator.load(folder)).rejects.toThrow(
+    `its script cannot be loaded, as where a bundler left it out or a content security policy forbids it; ${remedy}`,
+  );
+  expect(readFileSync(new URL("../README.md", import.meta.url), "utf8")).toContain("\n## Bundlers\n");
 });
 
 test("an abort ends a request, and no other", async () => {

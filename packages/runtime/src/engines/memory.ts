@@ -111,15 +111,15 @@ export class Arena {
 
   /** @param bytes what is reserved at once; it grows as needed */
   static async create(bytes: number): Promise<Arena> {
+    if (typeof WebAssembly === "undefined") refused(new Error("there is no WebAssembly"));
     const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE) + 1, maximum: MOST_PAGES });
-    const better = fromBase64(RELAXED);
+    const better = moduleOf(RELAXED);
     const relaxed = WebAssembly.validate(better);
     const abort = () => {
       throw new Error("a kernel stopped");
     };
-    const { instance } = await WebAssembly.instantiate(relaxed ? better : fromBase64(PLAIN), {
-      env: { memory, abort },
-    });
+    const imports = { env: { memory, abort } };
+    const { instance } = await WebAssembly.instantiate(relaxed ? better : moduleOf(PLAIN), imports).catch(refused);
     return new Arena(memory, instance.exports as unknown as Kernels, relaxed);
   }
 
@@ -191,4 +191,17 @@ export class Arena {
     this.floats(at, numbers.length).set(numbers);
     return at;
   }
+}
+
+function moduleOf(encoded: string): Uint8Array<ArrayBuffer> {
+  return fromBase64(encoded) as Uint8Array<ArrayBuffer>;
+}
+
+/** Of a policy, browsers say that it needs 'unsafe-eval', which would allow more than this. */
+function refused(cause: Error): never {
+  throw new Error(
+    `the kernels of @iqvae/runtime cannot be run (${cause.message}); they need WebAssembly with SIMD, and under a content ` +
+      "security policy 'wasm-unsafe-eval' in its script-src",
+    { cause },
+  );
 }

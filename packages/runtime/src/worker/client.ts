@@ -160,8 +160,17 @@ function startWorker(): Worker {
       "WorkerGenerator starts a worker as browsers have them, and there are none here, as in Node.js; " +
         "hand in `worker`, or use ImageGenerator",
     );
-  return new Worker(new URL("./entry.js", import.meta.url), { type: "module" });
+  try {
+    return new Worker(new URL("./entry.js", import.meta.url), { type: "module" });
+  } catch (cause) {
+    // The script is of another origin, or of a bundle that does not know its address.
+    throw new Error(`the worker of @iqvae/runtime cannot be started (${(cause as Error).message}); ${REMEDY}`, {
+      cause,
+    });
+  }
 }
+
+const REMEDY = 'hand in `worker`, as "Bundlers" in the README of @iqvae/runtime tells';
 
 /** Relative to the page, not to the worker's script. */
 function absolute<S extends Exclude<ModelSource, URL>>(source: S): S | string {
@@ -195,9 +204,11 @@ class Channel {
     this.#waiting.get(reply.id)?.settle(reply);
   };
 
-  /** Of a worker whose script cannot be loaded, or that ran out of memory. */
+  /** Of a worker that ran out of memory, say, or whose script cannot be loaded: then browsers tell nothing. */
   readonly #fail = (event: Event): void => {
-    const message = (event as ErrorEvent).message ?? "for a reason that the browser does not tell";
+    const message =
+      (event as ErrorEvent).message ??
+      `its script cannot be loaded, as where a bundler left it out or a content security policy forbids it; ${REMEDY}`;
     this.#failAll(new Error(`the worker of @iqvae/runtime failed: ${message}`));
   };
 

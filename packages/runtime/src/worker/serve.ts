@@ -3,8 +3,12 @@ import { ImageGenerator } from "../generator.ts";
 import { Turns } from "../queue.ts";
 import { type Loaded, type Port, packError, type Reply, type Request } from "./protocol.ts";
 
-/** Answers the requests that come in at a port, with one model at a time. */
-export function serve(port: Port): void {
+/**
+ * Answers the requests that come in at a port, with one model at a time.
+ *
+ * @param port default: that of the worker which calls it
+ */
+export function serve(port: Port = globalThis as unknown as Port): void {
   const underWay = new Map<number, AbortController>();
   const loads = new Turns();
   let loaded: LoadedModel | undefined;
