@@ -102,6 +102,16 @@ test("a program trains both stages and measures an exported model by what the pa
   expect(compile("training.ts", { noEmit: true, skipLibCheck: true })).toEqual([]);
 });
 
+test("those of the runtime need no types of Node.js, no library newer than ES2022, and no compiler newer than 5.0", () => {
+  writeFileSync(join(folder, "page.ts"), 'export * from "@iqvae/runtime";');
+  expect(compile("page.ts", { noEmit: true, types: [], lib: ["ES2022", "DOM"], skipLibCheck: false })).toEqual([]);
+  const dist = join(root, "packages/runtime/dist");
+  const files = readdirSync(dist, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".d.ts"));
+  // Typed arrays had no parameters before 5.7.
+  const newer = files.filter((file) => /(Array|Buffer|DataView)<Array/.test(readFileSync(join(dist, file), "utf8")));
+  expect(newer).toEqual([]);
+});
+
 test("the declarations need no types of browsers", () => {
   const imports = Object.entries(PACKAGES).map(([name, path]) => `export * as ${name} from "${path}";`);
   writeFileSync(join(folder, "all.ts"), imports.join("\n"));

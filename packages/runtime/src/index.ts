@@ -72,3 +72,13 @@ export { readWeights, toFloat32, type Weight, type Weights } from "./weights.ts"
 export { WorkerGenerator, type WorkerOptions } from "./worker/client.ts";
 export type { Port } from "./worker/protocol.ts";
 export { serve } from "./worker/serve.ts";
+
+// What the declarations of the generators name, for those who compile without the library that has it.
+declare global {
+  interface SymbolConstructor {
+    readonly asyncDispose: unique symbol;
+  }
+  interface AsyncDisposable {
+    [Symbol.asyncDispose](): PromiseLike<void>;
+  }
+}

@@ -35,7 +35,7 @@ export function base64(value: unknown, where: string, fail: Fail): string {
 }
 
 /** The bytes of a text that {@link base64} lets through. */
-export function fromBase64(encoded: string): Uint8Array<ArrayBuffer> {
+export function fromBase64(encoded: string): Uint8Array {
   return Uint8Array.from(atob(encoded), (character) => character.charCodeAt(0));
 }
 
