@@ -221,6 +221,8 @@ napi_value make_array(napi_env env, size_t length);
 void set_element(napi_env env, napi_value array, size_t index, napi_value value);
 void set_property(napi_env env, napi_value object, const char* name, napi_value value);
 std::string read_string(napi_env env, napi_value value);
+// False for what is no number. Not by napi_get_value_int32, for which Deno takes `undefined` and texts for 0: they would be the tensor 0.
+bool get_handle(napi_env env, napi_value value, int32_t* out);
 int32_t read_int32(napi_env env, napi_value value, const char* what);
 int64_t read_int64(napi_env env, napi_value value, const char* what);
 double read_double(napi_env env, napi_value value, const char* what);

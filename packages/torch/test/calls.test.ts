@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { callOperator, Generator, hasOperator, OperatorError, ops, Tensor, tensor, torchVersion } from "@iqvae/torch";
 import { describe, expect, test } from "vitest";
 
@@ -253,4 +254,13 @@ describe("errors", () => {
     expect(() => forged.add(1)).toThrow(TypeError);
     expect(() => forged.shape).toThrow(TypeError);
   });
+});
+
+test("no whole number is read by what Deno takes texts and `undefined` for 0 by: a missing tensor would be the tensor 0", () => {
+  const native = new URL("../native/", import.meta.url);
+  const sources = readdirSync(native, { recursive: true, encoding: "utf8" }).filter((file) => /\.(cc|h)$/.test(file));
+  const reading = sources.filter((file) =>
+    /napi_get_value_u?int32\(/.test(readFileSync(new URL(file, native), "utf8")),
+  );
+  expect([sources.includes("state.h"), reading]).toEqual([true, []]);
 });

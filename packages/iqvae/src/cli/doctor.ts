@@ -136,12 +136,12 @@ function networkFindings(name: PackagedName): Finding[] {
   ];
 }
 
-/** Paths of the shared libraries that this process has loaded. */
+/** Paths of the shared libraries that this process has loaded; none where they cannot be told, as in Deno. */
 function loadedLibraries(): readonly string[] {
   const report = process.report as NodeJS.ProcessReport & { excludeNetwork?: boolean };
   // Otherwise the names of all open connections would be looked up.
   report.excludeNetwork = true;
-  const { sharedObjects } = report.getReport() as unknown as { sharedObjects: string[] };
+  const { sharedObjects = [] } = report.getReport() as unknown as { sharedObjects?: string[] };
   return sharedObjects;
 }
 
@@ -154,6 +154,7 @@ function sourceOf(libraries: readonly string[]): string {
 
 /** The library behind matrix products in float32, as far as it can be told from what is loaded. */
 function blasOf(libraries: readonly string[]): string {
+  if (libraries.length === 0) return "unknown";
   const real = libraries.map((path) => (existsSync(path) ? realpathSync(path) : path));
   const path = real.find((library) => /openblas|mkl_(core|rt|intel)|blis|Accelerate|libblas/.test(library));
   if (path === undefined) return "within libtorch";

@@ -194,7 +194,7 @@ napi_value release_generator(napi_env env, napi_callback_info info) {
 // A generator by index, or the default one of a device by name.
 at::Generator named_generator(Call& call) {
   int32_t index;
-  if (napi_get_value_int32(call.env, call.values[0], &index) == napi_ok) return call.state->generators.at(static_cast<size_t>(index));
+  if (get_handle(call.env, call.values[0], &index)) return call.state->generators.at(static_cast<size_t>(index));
   return default_generator(c10::Device(read_string(call.env, call.values[0])));
 }
 

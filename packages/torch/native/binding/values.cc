@@ -62,7 +62,7 @@ c10::IValue read_value(napi_env env, State& state, const Argument& argument, con
   switch (type.kind) {
     case Kind::Tensor: {
       int32_t handle;
-      if (napi_get_value_int32(env, value, &handle) != napi_ok) mismatch(argument);
+      if (!get_handle(env, value, &handle)) mismatch(argument);
       return state.tensors.get(handle);
     }
     case Kind::Int: return read_int64(env, value, what);
@@ -152,7 +152,7 @@ std::unique_ptr<Operator> describe_operator(State* state, const c10::OperatorHan
 void push_argument(napi_env env, State& state, const Argument& argument, napi_value value, std::vector<c10::IValue>& stack) {
   if (argument.type.kind == Kind::Tensor) {  // the hot path: no look at the value's type before it is read
     int32_t handle;
-    if (napi_get_value_int32(env, value, &handle) == napi_ok) {
+    if (get_handle(env, value, &handle)) {
       stack.emplace_back(state.tensors.get(handle));
       return;
     }
@@ -276,6 +276,13 @@ std::string read_string(napi_env env, napi_value value) {
   std::string text(length, '\0');
   check(napi_get_value_string_utf8(env, value, &text[0], length + 1, &length), env);
   return text;
+}
+
+bool get_handle(napi_env env, napi_value value, int32_t* out) {
+  double number;
+  if (napi_get_value_double(env, value, &number) != napi_ok) return false;
+  *out = number >= 0 && number <= INT32_MAX ? static_cast<int32_t>(number) : -1;
+  return true;
 }
 
 int32_t read_int32(napi_env env, napi_value value, const char* what) {
