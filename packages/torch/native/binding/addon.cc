@@ -3,6 +3,11 @@
 #include "simd.h"
 #include "state.h"
 
+#include <c10/util/Logging.h>
+
+#include <functional>
+#include <string>
+
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -41,9 +46,19 @@ napi_value keep_large_blocks(napi_env env, napi_callback_info) {
   return out;
 }
 
+// libtorch puts the stack of C++ into each of its errors, which takes milliseconds to name all frames; none is ever shown (`guarded`).
+void leave_out_stacks() {
+  static const bool done = [] {
+    c10::SetStackTraceFetcher(std::function<std::string()>([] { return std::string(); }));
+    return true;
+  }();
+  (void)done;
+}
+
 napi_value init(napi_env env, napi_value exports) {
   return guarded(env, [&] {
     keep_signals_away();
+    leave_out_stacks();
     auto owned = std::make_unique<State>();
     check(napi_set_instance_data(env, owned.get(), [](napi_env, void* data, void*) { delete static_cast<State*>(data); }, nullptr), env);
     State* state = owned.release();
