@@ -1,13 +1,21 @@
 import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { GroupRuns, STEPS } from "./group-runs.ts";
+import type { Ended } from "./program.ts";
 
 const runs = new GroupRuns();
 afterAll(() => runs.remove());
 
+/** One that hangs: it waits for nothing but its time-out, which takes no processor from the tests before its own. */
+let hung: Promise<Ended>;
+
 beforeAll(async () => {
   const { code, err } = await runs.train("undisturbed").ended;
   expect([code, err]).toEqual([0, ""]);
+  // As long as one may wait for the other to load libtorch, too, on a machine that is slow.
+  const { ranks, ended } = await runs.underWay("hung", { env: { IQVAE_GROUP_TIMEOUT: "20" } });
+  process.kill(ranks[1]!, "SIGSTOP");
+  hung = ended;
 });
 
 describe("a training in two processes", () => {
@@ -34,16 +42,6 @@ describe("a training in two processes", () => {
     expect(runs.result(name)).toEqual(runs.result("undisturbed"));
   });
 
-  test("of which one hangs: the other gives it up after the time-out, with what was learned", async () => {
-    // As long as one may wait for the other to load libtorch, too, on a machine that is slow.
-    const { ranks, ended } = await runs.underWay("hung", { env: { IQVAE_GROUP_TIMEOUT: "20" } });
-    process.kill(ranks[1]!, "SIGSTOP");
-    const { code, out } = await ended;
-    expect(code).toBe(1);
-    const step = Number(/stage2 stopped at step (\d+): Rank 0 of 2 .* within 20 s.*runs\/hung/.exec(out)?.[1]);
-    expect(runs.steps("hung")).toEqual([STEPS[0], step]);
-  });
-
   test("of which one is asked to stop: both do, at the same step, and it goes on to the bit", async () => {
     const { ranks, ended } = await runs.underWay("stopped");
     process.kill(ranks[1]!, "SIGTERM");
@@ -53,5 +51,12 @@ describe("a training in two processes", () => {
     expect(runs.steps("stopped")[1]).toBeLessThan(STEPS[1]);
     expect(await runs.run("resume", "runs/stopped", "--processes", "2")).toMatchObject({ code: 0, err: "" });
     expect(runs.result("stopped")).toEqual(runs.result("undisturbed"));
+  });
+
+  test("of which one hangs: the other gives it up after the time-out, with what was learned", async () => {
+    const { code, out } = await hung;
+    expect(code).toBe(1);
+    const step = Number(/stage2 stopped at step (\d+): Rank 0 of 2 .* within 20 s.*runs\/hung/.exec(out)?.[1]);
+    expect(runs.steps("hung")).toEqual([STEPS[0], step]);
   });
 });
