@@ -12,9 +12,10 @@ const ADDRESSES = ["10.213.77.1", "10.213.77.2"] as const;
  * Debian's /etc/hosts, as here, a machine's own name means a loopback.
  */
 export class TwoMachines {
+  static #made = 0;
   readonly addresses = ADDRESSES;
   readonly #folder = mkdtempSync(join(tmpdir(), "iqvae-machines-"));
-  readonly #networks = NAMES.map((name) => `iqvae-${process.pid}-${name}`);
+  readonly #networks = NAMES.map((name) => `iqvae-${process.pid}-${TwoMachines.#made++}-${name}`);
   /** Whether this process may make them: only root may, and not in every container. */
   readonly exist: boolean;
 
