@@ -21,7 +21,22 @@ beforeAll(() => {
   child = compiledChild("process.mjs");
 }, 300_000);
 
-function run(argument: string, env: Record<string, string | undefined>, cwd?: string): { told: Told; stderr: string } {
+interface Ran {
+  readonly told: Told;
+  readonly stderr: string;
+}
+
+/** What was run already is not run again: to load libtorch takes longer than all else here. */
+const ran = new Map<string, Ran>();
+
+function run(argument: string, env: Record<string, string | undefined>, cwd?: string): Ran {
+  const key = JSON.stringify([argument, env, cwd]);
+  const one = ran.get(key) ?? runAnew(argument, env, cwd);
+  ran.set(key, one);
+  return one;
+}
+
+function runAnew(argument: string, env: Record<string, string | undefined>, cwd?: string): Ran {
   const environment = { ...process.env, OMP_NUM_THREADS: undefined, GOMP_SPINCOUNT: undefined, ...env };
   const { stdout, stderr } = spawnSync(process.execPath, [child, main, argument], {
     cwd,
