@@ -1,7 +1,10 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { cacheFolder } from "../../src/data/cache-folder.ts";
+import { openDataset } from "../../src/data/index.ts";
 import type { RunScore } from "../../src/metrics/run-score.ts";
-import { Workspace } from "./program.ts";
+import { type Ended, Workspace } from "./program.ts";
 
 const workspace = new Workspace();
 const read = (file: string) => JSON.parse(readFileSync(workspace.at(file), "utf8"));
@@ -16,6 +19,10 @@ const settings = [
   "sampleEvery=1000",
 ];
 beforeAll(async () => {
+  // They take seconds to draw, and other tests have them in this cache.
+  (await openDataset({ name: "emoji", condition: "edges", size: 32 })).close();
+  for (const file of readdirSync(cacheFolder()).filter((name) => name.startsWith("emoji-edges-32-")))
+    cpSync(join(cacheFolder(), file), workspace.at("cache", file));
   const set = settings.flatMap((setting) => ["--set", setting]);
   expect(await workspace.command("train", "tiny", "--name", "edges", ...set)).toMatchObject({ code: 0 });
   expect(await workspace.command("export", "edges", "--out", "exported")).toMatchObject({ code: 0 });
@@ -26,17 +33,17 @@ const COUNTS = ["--count", "8", "--samples", "2"];
 
 describe("metrics", () => {
   test("measures in two processes what one does, and each writes all", async () => {
-    const measured = async (...args: string[]) => {
-      expect(await workspace.run("metrics", "edges", ...COUNTS, ...args)).toMatchObject({ code: 0 });
+    const measured = async (ended: Promise<Ended>) => {
+      expect(await ended).toMatchObject({ code: 0 });
       const { seconds, ...score } = read("runs/edges/metrics.json") as RunScore;
       return score;
     };
-    const alone = await measured();
+    const alone = await measured(workspace.command("metrics", "edges", ...COUNTS));
     expect(alone.settings).toMatchObject({ conditions: 4, samples: 2, part: "report" });
     const keys = alone.figures.map(({ key }) => key);
     for (const key of ["frechet.attributes-emoji-32", "swd", "fidelity", "psnr", "bitsPerToken", "triple.gap.colors"])
       expect(keys).toContain(key);
-    expect(await measured("--processes", "2")).toEqual(alone);
+    expect(await measured(workspace.run("metrics", "edges", ...COUNTS, "--processes", "2"))).toEqual(alone);
   });
 
   test("measures an exported model as it draws, unless something else is asked for, and its card says so", async () => {
@@ -85,7 +92,7 @@ describe("metrics", () => {
   });
 
   test("refuses guidance that a model cannot draw with before a network is trained for it", async () => {
-    const { code, out, err } = await workspace.run(
+    const { code, out, err } = await workspace.command(
       "metrics",
       "exported",
       "--guidance",
