@@ -19,12 +19,12 @@ test.each([...PLANES, ...SEQUENCES])("%s: from data to images, at the smallest s
   process.env.IQVAE_CACHE = join(folder, "cache");
   const { tiny } = presets;
   const { image } = tiny.stage1.model;
-  // Of words enough that several drawings of one caption are held out.
+  // Of words enough that several drawings of one caption are held out; to speak takes longest.
   const data = {
     name,
     condition: presets[name].data.condition,
     size: 32,
-    count: name === "words" ? 400 : 60,
+    count: { hands: 60, scenes: 60, words: 400, speech: 24 }[name],
   } as ConfigInput["data"];
   const condition = name === "words" ? { ...image, patch: 1 as const } : image;
   const regularizer = {
