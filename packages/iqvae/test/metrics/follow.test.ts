@@ -48,7 +48,7 @@ describe("images that follow their conditions, and the same images under conditi
     ["lines", 50, 0.9, 0.6],
     // Edges of one's own need not be those of the detector.
     ["edges", 50, 0.9, 0.6],
-    ["keypoints", 70, 0.8, 0.3],
+    ["keypoints", 48, 0.8, 0.3],
     ["layout", 80, 0.5, 0.2],
     // Chance is 1/8.
     ["text", 30, 0.9, 0.4],
