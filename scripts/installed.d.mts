@@ -14,7 +14,7 @@ export function run(folder: string, command: string, ...args: string[]): string;
 export function add(folder: string, ...packages: string[]): void;
 export function install(folder: string, ...packages: string[]): void;
 export function nodeOf(version: string, folder: string): string;
-export function use(folder: string, node?: string): Used;
+export function use(folder: string, node?: string, ...parts: readonly (keyof Used)[]): Used;
 export function checkTypes(folder: string): void;
 export function build(folder: string): string[];
 export function pnpmOf(folder: string): string;

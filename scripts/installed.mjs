@@ -63,10 +63,10 @@ export function nodeOf(version, folder) {
   return join(folder, "node_modules", "node", "bin", "node");
 }
 
-/** Uses the packages that are installed in a folder. @returns what `packages/use.mjs` says */
-export function use(folder, node = process.execPath) {
+/** Uses the packages that are installed in a folder. @param parts of that, or all @returns what `packages/use.mjs` says */
+export function use(folder, node = process.execPath, ...parts) {
   cpSync(join(root, "scripts/packages/use.mjs"), join(folder, "use.mjs"));
-  return JSON.parse(run(folder, node, "use.mjs"));
+  return JSON.parse(run(folder, node, "use.mjs", ...parts));
 }
 
 /** Runs the code of the packages' READMEs. @returns {Record<string, number>} how many blocks of each */

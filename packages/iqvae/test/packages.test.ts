@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
+  cpSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -22,9 +23,12 @@ import { prebuild } from "../../../scripts/prebuild.mjs";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const work = mkdtempSync(join(tmpdir(), "iqvae-packages-"));
+/** Those that have code, in a folder that was empty. */
+const folder = join(work, "empty");
 let tarballs: Record<string, string>;
 beforeAll(() => {
   tarballs = packAll(work, []);
+  install(folder, ...CODE.map((name) => tarballs[name]!), "@types/node@20");
 });
 afterAll(() => rmSync(work, { recursive: true }));
 
@@ -75,9 +79,47 @@ test("the program's package has one model, and is small", () => {
   expect(statSync(tarballs.iqvae!).size).toBeLessThan(16e6);
 });
 
+/** Makes empty files of the names that it is asked for. */
+const COMPILER = `#!/bin/sh
+while [ $# -gt 0 ]; do
+  case $1 in --version) echo "none 1.0"; exit;; -o) : > "$2"; exit;; esac
+  shift
+done
+exit 1
+`;
+
+test("what lies in a folder of the program's own is built by it, and by its owner alone", () => {
+  const nested = join(work, "nested");
+  cpSync(folder, nested, { recursive: true, verbatimSymlinks: true });
+  const own = join(nested, "node_modules/iqvae");
+  mkdirSync(join(own, "node_modules"), { recursive: true });
+  renameSync(join(nested, "node_modules/@iqvae"), join(own, "node_modules/@iqvae"));
+  writeFileSync(join(work, "no-compiler"), COMPILER, { mode: 0o755 });
+  // By its name alone: the path of the folder may have spaces, at which CXX ends.
+  vi.stubEnv("PATH", `${work}:${process.env.PATH}`);
+  vi.stubEnv("CXX", "no-compiler -m64");
+  try {
+    if (process.getuid?.() === 0) {
+      chmodSync(work, 0o755);
+      const args = [join(own, "bin/iqvae.mjs"), "setup"];
+      const { status, stderr } = spawnSync(process.execPath, args, { cwd: nested, uid: 65534, encoding: "utf8" });
+      expect([status, stderr]).toEqual([1, expect.stringMatching(/@iqvae\/torch\/build.*\(EACCES\).*root.*\n$/)]);
+    }
+    const takes = expect.stringMatching(/^Compiling, which takes about \d+ (seconds|minutes)/);
+    expect(build(nested)).toEqual([
+      takes,
+      expect.stringContaining("iqvae/node_modules/@iqvae/torch/build"),
+      takes,
+      expect.stringContaining("iqvae/build"),
+    ]);
+    for (const library of [join(own, "node_modules/@iqvae/torch"), own])
+      expect(Object.keys(JSON.parse(readFileSync(join(library, "build/current.json"), "utf8")))).toHaveLength(1);
+  } finally {
+    vi.unstubAllEnvs();
+  }
+});
+
 test("installed in an empty folder, they draw, serve and have types, without libtorch and without data sets", async () => {
-  const folder = join(work, "empty");
-  install(folder, ...CODE.map((name) => tarballs[name]!), "@types/node@20");
   expect(readdirSync(join(folder, "node_modules")).includes("@iconify-json")).toBe(false);
   const used = use(folder);
   const model = join(root, "models/start");
@@ -101,7 +143,7 @@ test("installed in an empty folder, they draw, serve and have types, without lib
     { "@iqvae/data": { optional: true } },
   ]);
   add(folder, tarballs.data!);
-  expect(use(folder).scenes).toMatch(/^scenes: 18 pairs for training, 2 held out/m);
+  expect(use(folder, process.execPath, "scenes").scenes).toMatch(/^scenes: 18 pairs for training, 2 held out/m);
 
   const prebuilt = await prebuild(join(work, "prebuilt"));
   const { optionalDependencies } = withPrebuilt({ version: used.version }, [prebuilt]);
@@ -110,51 +152,11 @@ test("installed in an empty folder, they draw, serve and have types, without lib
   const own = join(folder, "node_modules", name, "package.json");
   const manifest = JSON.parse(readFileSync(own, "utf8"));
   expect([manifest.name, manifest.version]).toEqual([name, version]);
-  expect(use(folder).computed).toEqual([4, 6]);
+  expect(use(folder, process.execPath, "computed").computed).toEqual([4, 6]);
   writeFileSync(own, JSON.stringify({ ...manifest, libtorch: { ...manifest.libtorch, version: "9.9" } }));
   const program =
     'import { torchVersion } from "@iqvae/torch"; try { torchVersion() } catch ({ message }) { console.log(message) }';
   expect(run(folder, process.execPath, "--input-type=module", "-e", program)).toMatch(
     /for libtorch 9\.9, but here is \d.*run `npx @iqvae\/torch`\n$/,
   );
-});
-
-/** Makes empty files of the names that it is asked for. */
-const COMPILER = `#!/bin/sh
-while [ $# -gt 0 ]; do
-  case $1 in --version) echo "none 1.0"; exit;; -o) : > "$2"; exit;; esac
-  shift
-done
-exit 1
-`;
-
-test("what lies in a folder of the program's own is built by it, and by its owner alone", () => {
-  const folder = join(work, "nested");
-  install(folder, ...CODE.map((name) => tarballs[name]!));
-  const own = join(folder, "node_modules/iqvae");
-  mkdirSync(join(own, "node_modules"), { recursive: true });
-  renameSync(join(folder, "node_modules/@iqvae"), join(own, "node_modules/@iqvae"));
-  writeFileSync(join(work, "no-compiler"), COMPILER, { mode: 0o755 });
-  // By its name alone: the path of the folder may have spaces, at which CXX ends.
-  vi.stubEnv("PATH", `${work}:${process.env.PATH}`);
-  vi.stubEnv("CXX", "no-compiler -m64");
-  try {
-    if (process.getuid?.() === 0) {
-      chmodSync(work, 0o755);
-      const args = [join(own, "bin/iqvae.mjs"), "setup"];
-      const { status, stderr } = spawnSync(process.execPath, args, { cwd: folder, uid: 65534, encoding: "utf8" });
-      expect([status, stderr]).toEqual([1, expect.stringMatching(/@iqvae\/torch\/build.*\(EACCES\).*root.*\n$/)]);
-    }
-    const takes = expect.stringMatching(/^Compiling, which takes about \d+ (seconds|minutes)/);
-    expect(build(folder)).toEqual([
-      takes,
-      expect.stringContaining("iqvae/node_modules/@iqvae/torch/build"),
-      takes,
-      expect.stringContaining("iqvae/build"),
-    ]);
-    for (const library of [join(own, "node_modules/@iqvae/torch"), own])
-      expect(Object.keys(JSON.parse(readFileSync(join(library, "build/current.json"), "utf8")))).toHaveLength(1);
-  } finally {
-    vi.unstubAllEnvs();
-  }
 });
