@@ -13,9 +13,14 @@ import { silent } from "../../src/support/progress.ts";
 import type { Trainer } from "../../src/support/trainer.ts";
 import { ROWS, TinyTrainer } from "./tiny-trainer.mjs";
 
-/** A folder that is gone after the test; in memory where there is such a place, for these tests flush a lot. */
+/** A folder that is gone after the test; in memory where there is such a place and it takes one, for these tests flush a lot. */
 export function temporaryFolder(): string {
-  const path = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "iqvae-"));
+  let path: string;
+  try {
+    path = mkdtempSync("/dev/shm/iqvae-");
+  } catch {
+    path = mkdtempSync(join(tmpdir(), "iqvae-"));
+  }
   onTestFinished(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
