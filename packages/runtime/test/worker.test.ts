@@ -114,10 +114,15 @@ test("what onProgress throws ends a request, as it does without a worker", async
   const onProgress = () => {
     throw new Error("a fault of the page");
   };
+  const heard: string[] = [];
+  const hear = ({ kind }: Request) => heard.push(kind);
+  port2.on("message", hear);
   for (const generator of [plain, remote]) {
     await expect(generator.draw([condition], { onProgress })).rejects.toThrow("a fault of the page");
     await expect(generator.stream(condition, { onProgress }).next()).rejects.toThrow("a fault of the page");
   }
+  port2.off("message", hear);
+  expect(heard.slice(0, 3)).toEqual(["draw", "abort", "stream"]);
 });
 
 test("who leaves a stream leaves the worker free, which draws no more of it", async () => {
@@ -155,7 +160,10 @@ test("after dispose it says so, and takes another model", async () => {
 test("a model that another took the place of draws nothing with it, and leaves it there", async () => {
   const { channel, generator: first } = await loadAlone();
   const load = () => WorkerGenerator.load(folder, { worker: channel.port1 as unknown as Port });
+  const dispose = vi.spyOn(ImageGenerator.prototype, "dispose");
   const [second, third] = await Promise.all([load(), load()]);
+  expect(new Set(dispose.mock.contexts).size).toBe(2);
+  dispose.mockRestore();
   for (const displaced of [first, second]) {
     await expect(displaced.draw([condition])).rejects.toThrow(DisposedError);
     await expect(displaced.stream(condition).next()).rejects.toThrow("another model took the place of this one");

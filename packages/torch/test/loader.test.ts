@@ -189,6 +189,7 @@ describe("DataLoader", () => {
   test("refuses sizes that are none, and rows that do not match", () => {
     for (const batchSize of [0, 1.5, -1]) expect(() => new DataLoader([1], { batchSize })).toThrow(`${batchSize}`);
     expect(() => new TensorDataset(aten.ones([2]), aten.ones([3]))).toThrow(/2, 3/);
+    expect(new TensorDataset(aten.ones([4, 2]), aten.ones([4, 3]))).toHaveLength(4);
   });
 });
 

@@ -140,6 +140,11 @@ describe("layers", () => {
     const plain = run({})()[0];
     for (const mask of [{ attnMask: of([4, 3, 3]) }, { attnMask: null, keyPaddingMask: of([2, 3], "float32") }])
       expect(run(mask)()[0].equal(plain)).toBe(true);
+    const first = aten.cat([of([2, 1]), aten.ones([2, 2], { dtype: "bool" })], 1);
+    const [fast, slow] = [false, true].map(
+      (needWeights) => run({ isCausal: true, keyPaddingMask: first, needWeights })()[0],
+    );
+    expect(fast!.sub(slow!).abs().max().item()).toBeLessThan(1e-6);
   });
 
   test("attention with values of their own is not that of a tensor to itself", () => {

@@ -120,6 +120,15 @@ describe("parameters of an optimizer", () => {
     ]);
   });
 
+  test("without dimensions take a scale in a list of one", () => {
+    for (const make of [SGD, Adam]) {
+      const parameter = tensor(3).requires_grad_();
+      parameter.grad = tensor(2);
+      new make([parameter], { lr: 0.5 }).step({ gradientScale: tensor([0.25]) });
+      expect([parameter.shape, parameter.item()]).toEqual([[], make === SGD ? 2.75 : expect.closeTo(2.5)]);
+    }
+  });
+
   test("may get another dtype after the optimizer was made, and what it remembers with them", () => {
     for (const make of [
       (p: Tensor[]) => new SGD(p, { lr: 0.1, momentum: 0.9 }),

@@ -353,6 +353,8 @@ describe("Ema", () => {
     const ema = new Ema(new Map([["w", tensor([1], { requiresGrad: true })]]));
     ema.loadStateDict(new Map([["w", tensor([5])]]));
     expect(values(ema.stateDict().get("w")!)).toEqual([5]);
+    ema.update(1);
+    expect(values(ema.stateDict().get("w")!)).toEqual([5]);
     expect(() => ema.loadStateDict(new Map())).toThrow("'w' is missing");
     expect(() => ema.loadStateDict(new Map([["w", [5] as never]]))).toThrow("'w' is an array of 1, not a tensor");
   });

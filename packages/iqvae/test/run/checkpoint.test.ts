@@ -203,6 +203,9 @@ test("a newer format asks for a newer program", () => {
 
 test("a description that cannot be read is not called damaged", () => {
   const json = checkpointPath(folderWith([[1]]), "stage1", 1);
+  const read = readCheckpoint(json);
+  writeFileSync(json, `\ufeff${readFileSync(json, "utf8")}`); // as an editor may put before it
+  expect(readCheckpoint(json)).toEqual(read);
   rmSync(json);
   mkdirSync(json);
   const failure = `${json} of a checkpoint cannot be read: it is a folder. Mend that; if it is lost, delete the .json file of the `;

@@ -1,10 +1,10 @@
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { sampleExported } from "../../src/cli/sample-exported.ts";
 import { scoreExported } from "../../src/metrics/score.ts";
-import { openExported } from "../../src/run/exported.ts";
+import { loadExported, openExported } from "../../src/run/exported.ts";
 import { openRun } from "../../src/run/run-folder.ts";
 import { openModels } from "../../src/serve/catalog.ts";
 import { loadModel } from "../../src/serve/drawer/load.ts";
@@ -36,6 +36,10 @@ test("weights that are damaged are named with their folder, as several models ma
     () => scoreExported(openExported(folder), { conditions: 1, samples: 2, seed: 0 }),
   ])
     await expect(load()).rejects.toThrow(`${folder}: model.safetensors: its SHA-256 is `);
+  rmSync(path);
+  const missing = loadExported(folder);
+  await expect(missing).rejects.toThrow(/cannot be read/);
+  await expect(missing).rejects.toMatchObject({ file: path }); // which names the folder, too
 });
 
 test("a file in the place of a folder of models is said to be one", () => {

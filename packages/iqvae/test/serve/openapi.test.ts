@@ -17,6 +17,14 @@ test("is an OpenAPI 3.1 description by its own schema", async () => {
   expect(validator.version).toBe("3.1");
 });
 
+test("a batch that nobody waited for is none of the images that are drawn at once", async () => {
+  const { batch, registry } = createMeters(() => {});
+  for (const images of [0, 3]) batch("start", images, 0.5);
+  const text = await registry.metrics();
+  expect(text).toContain('iqvae_batch_images_count{model="start"} 1\n');
+  expect(text).toContain('iqvae_drawing_seconds_total{model="start"} 1\n');
+});
+
 test("has every route of the API, and no other", () => {
   const service = { models: new Map(), meters: createMeters(() => {}), limits: LIMITS } as unknown as Service;
   const routes = createApp(service).routes.filter(
