@@ -86,12 +86,18 @@ describe("import", () => {
 
   const named = (pair: string) => ({ pair, reason: expect.stringContaining(`${pair}.png`) });
 
-  test("reads a public layout from its folder, at the size that is asked for", async () => {
+  test("reads a public layout from its folder, at 64 pixels or the size that is asked for", async () => {
     const image = readFileSync(workspace.at("own/image/s0.png"));
     put(workspace.at("pictures"), Object.fromEntries(names.map((name) => [`${name}.png`, image])));
-    const { code, out } = await workspace.command("import", "images", "pictures", "--size", "256");
-    expect(code).toBe(0);
-    expect(out).toMatch(/pairs for training, \d+ held out\. Some of them: data-images\.png\n$/);
+    for (const [asked, side] of [
+      [["--size", "256"], 256],
+      [[], 64],
+    ] as const) {
+      const { code, out } = await workspace.command("import", "images", "pictures", ...asked);
+      expect(code).toBe(0);
+      expect(out).toMatch(/pairs for training, \d+ held out\. Some of them: data-images\.png\n$/);
+      expect(readdirSync(workspace.at("cache")).join()).toMatch(new RegExp(`images-\\w+-${side}-\\w+\\.pairs`));
+    }
   });
 
   test.each<[string, string[], string | RegExp]>([

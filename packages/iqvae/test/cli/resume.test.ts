@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readFileSync, rmSync, truncateSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -67,6 +67,8 @@ describe("start", () => {
   });
 
   test("takes presets alone: a file would name a folder of runs that no run can have", async () => {
+    mkdirSync(workspace.at("my"));
+    cpSync(workspace.at("runs/tiny/config.json"), workspace.at("my/config.json"));
     const { code, err } = await workspace.command("start", "--preset", "my/config.json");
     expect(code).toBe(1);
     expect(err).toContain("my/config.json");

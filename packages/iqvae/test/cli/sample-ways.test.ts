@@ -111,6 +111,10 @@ describe("sample", () => {
       ["--mask", "mask.png", "--out", "mask.png"],
       "--out mask.png is a file that this reads, and would be lost. Choose another name.\n",
     ],
+    [
+      ["--complete", "a.png", "--complete", "b.png", "--out", "b.png"],
+      "--out b.png is a file that this reads, and would be lost. Choose another name.\n",
+    ],
     [["--mask", "none.png"], "none.png cannot be read: there is no such file.\n"],
     [
       ["--index", "1", "--complete", "a.png", "--complete", "b.png"],
@@ -141,7 +145,12 @@ describe("likelihood", () => {
     expect(existsSync(workspace.at("runs/tiny/samples/likelihood.png"))).toBe(true);
   });
 
-  test("wants an image for each condition", async () => {
+  test("wants an image for each condition, and does not write over one", async () => {
+    const pair = ["--condition", "a.png", "--image", "b.png"];
+    expect(await workspace.command("likelihood", "tiny", ...pair, "--out", "b.png")).toMatchObject({
+      code: 1,
+      err: "--out b.png is a file that this reads, and would be lost. Choose another name.\n",
+    });
     expect(await workspace.command("likelihood", "tiny", "--condition", "mask.png")).toMatchObject({
       code: 1,
       err: "Expected an --image for each --condition, got 0 for 1.\n",

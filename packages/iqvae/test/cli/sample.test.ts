@@ -87,6 +87,7 @@ describe("sample", () => {
     expect(await fail("--size", "64")).toContain("--size is for runs");
     expect(await fail("--threads", "1")).toContain("--threads is for runs");
     expect(await fail("--condition", "none.png")).toContain("none.png cannot be read");
+    expect(await fail("--condition", "a.png", "--out", "a.png")).toContain("--out a.png is a file that this reads");
     const json = readFileSync(workspace.at("exported/model.json"), "utf8");
     const { data, examples, ...foreign } = JSON.parse(json);
     expect(data).toMatchObject({ name: "faces", size: 32 });
