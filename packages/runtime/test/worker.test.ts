@@ -122,7 +122,9 @@ test("what onProgress throws ends a request, as it does without a worker", async
     await expect(generator.stream(condition, { onProgress }).next()).rejects.toThrow("a fault of the page");
   }
   port2.off("message", hear);
-  expect(heard.slice(0, 3)).toEqual(["draw", "abort", "stream"]);
+  // What was aborted before may be heard of late.
+  const own = heard.slice(heard.indexOf("draw"));
+  expect(own.slice(0, 3)).toEqual(["draw", "abort", "stream"]);
 });
 
 test("who leaves a stream leaves the worker free, which draws no more of it", async () => {
