@@ -115,10 +115,16 @@ test("a web page in the place of model.json is said to be one, with its address"
   expect(await read()).toEqual(BYTES); // some call all that they do not know a page
 });
 
-test("a relative address is of what addresses of the page are, and in a worker of its script", async () => {
+/** `folderOf` as it is in a page. */
+async function folderOfPage(): Promise<typeof folderOf> {
+  // Not undefined: whoever runs the tests uses it meanwhile.
   vi.stubGlobal("process", Object.create(process, { versions: { value: {} } }));
   const module = "../src/files.ts?in-page";
-  const { folderOf: inPage } = (await import(module)) as { folderOf: typeof folderOf };
+  return ((await import(module)) as { folderOf: typeof folderOf }).folderOf;
+}
+
+test("a relative address is of what addresses of the page are, and in a worker of its script", async () => {
+  const inPage = await folderOfPage();
   vi.stubGlobal("location", { href: "https://example.com/app/faces/7" });
   await inPage("models/a").read("model.json", () => {});
   vi.stubGlobal("document", { baseURI: "https://example.com/app/" });
@@ -127,9 +133,7 @@ test("a relative address is of what addresses of the page are, and in a worker o
 });
 
 test("a page that was opened as a file fetches nothing, and it says what to do", async () => {
-  vi.stubGlobal("process", undefined);
-  const module = "../src/files.ts?in-file";
-  const { folderOf: inFile } = (await import(module)) as { folderOf: typeof folderOf };
+  const inFile = await folderOfPage();
   vi.stubGlobal("location", { href: "file:///app/index.html" });
   vi.stubGlobal("fetch", () => Promise.reject(new TypeError("Failed to fetch")));
   const missing = inFile("models/a").read("model.json", () => {});
