@@ -44,7 +44,7 @@ function bytesApart(one: Uint8Array, other: Uint8Array): number {
 test("answers while it draws, goes on when what draws is killed, and ends after what it accepted", async () => {
   const server = await serving("serve", START, "--processes", "1");
   const drawers = drawersOf(server.child.pid!).map(Number);
-  const asked = post(server, { condition: EXAMPLE, samples: 24, seed: 1 }, { accept: "application/x-ndjson" });
+  const asked = post(server, { condition: EXAMPLE, samples: 40, seed: 1 }, { accept: "application/x-ndjson" });
   const reader = (await asked).body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   const readUntil = async (part: string) => {
@@ -67,9 +67,9 @@ test("answers while it draws, goes on when what draws is killed, and ends after 
     .split("\n")
     .map((line) => imageEvent.parse(JSON.parse(line)));
   const images = events.flatMap((event) => (event.event === "image" ? [event] : []));
-  expect(images.map(({ sample }) => sample).sort((a, b) => a - b)).toEqual(Array.from({ length: 24 }, (_, i) => i));
+  expect(images.map(({ sample }) => sample).sort((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, i) => i));
   await using generator = await ImageGenerator.load(START);
-  const [expected] = await generator.draw([start.examples[0]!], { samples: 24, seed: 1 });
+  const [expected] = await generator.draw([start.examples[0]!], { samples: 40, seed: 1 });
   for (const { sample, png } of images)
     expect(bytesApart(await pixelsOf(png), expected![sample]!), `sample ${sample}`).toBeLessThan(4);
 
