@@ -47,23 +47,23 @@ function fakePython(files: readonly string[], { old = false, failing = false, re
   }));
   const header = "#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 9\n#define TORCH_VERSION_PATCH 0";
   const inside = `#!/bin/sh
-root=$(dirname "$0")/../torch
-echo "$*" >> ${temp}/calls
+root="$(dirname "$0")/../torch"
+echo "$*" >> "${temp}/calls"
 case "$*" in
   *pip.__version__*) exit ${old ? 3 : 0};;
-  *--dry-run*) ${reachable && `case "$*" in *${reachable}*) exit 1;; esac;`} cat ${temp}/report;;
+  *--dry-run*) ${reachable && `case "$*" in *${reachable}*) exit 1;; esac;`} cat "${temp}/report";;
   *"pip install"*) ${failing ? "echo no room; exit 1" : ""}
-    mkdir -p $root/include/ATen $root/include/torch/csrc/api/include/torch $root/lib
-    touch $root/__init__.py $root/include/ATen/ATen.h $root/lib/libtorch_cpu.so $root/lib/libtorch_cpu.dylib
-    echo "${header}" > $root/include/torch/csrc/api/include/torch/version.h;;
-  *find_spec*) echo $root/__init__.py;;
+    mkdir -p "$root/include/ATen" "$root/include/torch/csrc/api/include/torch" "$root/lib"
+    cd "$root" && touch __init__.py include/ATen/ATen.h lib/libtorch_cpu.so lib/libtorch_cpu.dylib
+    echo "${header}" > include/torch/csrc/api/include/torch/version.h;;
+  *find_spec*) echo "$root/__init__.py";;
 esac
 `;
   write(join(temp, "report"), JSON.stringify({ install }));
   write(join(temp, "inside"), inside);
   write(
     join(temp, "bin/python3"),
-    `#!/bin/sh\ncase "$*" in *"-m venv"*) mkdir -p $3/bin; cp ${temp}/inside $3/bin/python;; esac\n`,
+    `#!/bin/sh\ncase "$*" in *"-m venv"*) mkdir -p "$3/bin"; cp "${temp}/inside" "$3/bin/python";; esac\n`,
   );
   process.env.PATH = `${join(temp, "bin")}:/bin:/usr/bin`;
 }
