@@ -72,6 +72,12 @@ export function impossibleCombinations(config: Config): string[] {
         `only, not for ${data.name}; name one of these in stage1.perceptual.network.set, or use the network 'hed-vgg16'`,
     );
   }
+  if (stage2.paintedMaps > 0 && conditionSpec(data).kind !== "semantic") {
+    problems.push(
+      `stage2.paintedMaps is about maps of classes, but conditions are of kind '${data.condition}'; leave it 0, or take a data set ` +
+        "with maps",
+    );
+  }
   const { width, heads } = stage2.model;
   if (width % heads !== 0) {
     const nearest = Math.max(1, Math.round(width / heads)) * heads;

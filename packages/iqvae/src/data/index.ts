@@ -34,6 +34,7 @@ export {
   type OpenWords,
   openDataset,
 } from "./open.ts";
+export { withPaintedMaps } from "./painted.ts";
 export { dataPackages, sizesOf } from "./photographs.ts";
 export { conditionFrom, type GivenCondition, givenKindOf, readCondition } from "./read-condition.ts";
 export { CIFAR10_CLASSES } from "./sets/cifar10/recipe.ts";

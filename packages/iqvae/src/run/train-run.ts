@@ -9,6 +9,7 @@ import {
   openDataset,
   type PairDataset,
   spreadRows,
+  withPaintedMaps,
 } from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import { openPerceptualNetwork, perceptualLoss } from "../stage1/perceptual.ts";
@@ -260,13 +261,15 @@ async function encodeData(
   progress: Progress,
 ) {
   let begun = false;
+  const { paintedMaps } = run.config.stage2;
+  const painted = { ...dataset, train: withPaintedMaps(dataset.train, dataset.size, paintedMaps) };
   const tokens = await tokensOf({
     precision: run.config.precision,
     model,
-    dataset,
+    dataset: paintedMaps === 0 ? dataset : painted,
     path: run.tokens,
     peers,
-    source: digestOf(`${weights} ${dataset.key}`),
+    source: digestOf(`${weights} ${dataset.key}${paintedMaps === 0 ? "" : ` painted ${paintedMaps}`}`),
     onProgress: (done, total) => {
       if (!begun) progress.begin("encoding the data", total, 0);
       begun = true;

@@ -203,6 +203,11 @@ describe("a mistake is named with the nearest valid choice", () => {
       "sampling.guidance 2 needs a model that also learns without conditions: give stage2.conditionDropout a share, such as 0.1",
     ],
     [
+      "painted maps where there are no maps",
+      ["stage2.paintedMaps=0.3", "data.condition=lines"],
+      "stage2.paintedMaps is about maps of classes, but conditions are of kind 'lines'; leave it 0, or take a data set with maps",
+    ],
+    [
       "a paired regularizer on two grids",
       ["stage1.model.condition.patch=2"],
       "stage1.regularizer 'paired' needs image and condition on one grid, but they are reduced 8-fold and 4-fold; " +

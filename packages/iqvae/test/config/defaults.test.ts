@@ -8,7 +8,13 @@ import { exposureSchema } from "../../src/stage2/config.ts";
 test("what is not said of a training", () => {
   const { stage1, stage2, sampling, keepAt } = loadConfig("tiny");
   expect(stage1).toMatchObject({ model: { coupled: false }, perceptual: null, adversarial: null, polishFrom: 1 });
-  expect(stage2).toMatchObject({ pairs: null, conditionDropout: 0, weightDecay: 0.05, emaDecay: 0.999 });
+  expect(stage2).toMatchObject({
+    pairs: null,
+    paintedMaps: 0,
+    conditionDropout: 0,
+    weightDecay: 0.05,
+    emaDecay: 0.999,
+  });
   expect(sampling).toEqual({ temperature: 1, topK: null, topP: 1, guidance: 1 });
   expect(keepAt).toEqual([]);
 });

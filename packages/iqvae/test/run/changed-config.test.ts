@@ -9,6 +9,7 @@ import { CheckpointError, listCheckpoints, readCheckpoint } from "../../src/run/
 import { readMetrics } from "../../src/run/metrics-log.ts";
 import { createRun, openRun } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
+import { readTokenFile } from "../../src/stage2/tokens.ts";
 import { type Progress, type ProgressEvent, silent } from "../../src/support/progress.ts";
 
 const SHORT = ["stage1.steps=4", "stage2.steps=2", "stage1.warmup=0", "stage2.warmup=0"];
@@ -41,6 +42,12 @@ function editBasis(name: string, stage: "stage1" | "stage2", values: Record<stri
   const { path } = listCheckpoints(join(at(name), "checkpoints"), stage)[0]!;
   const description = JSON.parse(readFileSync(path, "utf8")) as { basis: object };
   writeFileSync(path, JSON.stringify({ ...description, basis: { ...description.basis, ...values } }));
+}
+
+/** How many pairs the tokens are of. */
+function tokenCounts(conditions: Int32Array) {
+  const conditionTokens = openRun(at("whole")).loadModels().iqvae.tokenShape(config.data.size).conditionTokens;
+  return { conditionTokens, count: conditions.length / conditionTokens };
 }
 
 const newest = (name: string, stage: "stage1" | "stage2") =>
@@ -183,6 +190,30 @@ describe("steps that are added to a run that is finished", () => {
     expect(await train("again")).toBe("finished");
     expect(newest("again", "stage1").tensors.sha256).toBe(newest("whole", "stage1").tensors.sha256);
   });
+});
+
+test("with painted maps stage 2 has other tokens of these, and of nothing else; stage 1 and held-out pairs have none", async () => {
+  copy("painted", "stage2.paintedMaps=0.5");
+  const checkpoints = join(at("painted"), "checkpoints");
+  for (const name of readdirSync(checkpoints)) if (name.startsWith("stage2-")) rmSync(join(checkpoints, name));
+  expect(await train("painted")).toBe("finished");
+  const [plain, painted] = [readTokenFile(openRun(at("whole")).tokens), readTokenFile(openRun(at("painted")).tokens)];
+  for (const same of ["train.images", "validation.images", "validation.conditions"] as const)
+    expect(painted[same]).toEqual(plain[same]);
+  const { count, conditionTokens } = tokenCounts(plain["train.conditions"]);
+  const changed = [...Array(count).keys()].filter((pair) => {
+    const row = (tokens: Int32Array) => tokens.subarray(pair * conditionTokens, (pair + 1) * conditionTokens).join();
+    return row(plain["train.conditions"]) !== row(painted["train.conditions"]);
+  });
+  expect(changed.length).toBeGreaterThan(0.35 * count);
+  expect(changed.length).toBeLessThan(0.65 * count);
+  expect(newest("painted", "stage2").basis).toMatchObject({ "stage2.paintedMaps": 0.5 });
+  // Painted maps are not asked for any more: the tokens are those of before.
+  copy("plain", "stage2.paintedMaps=0");
+  cpSync(openRun(at("painted")).tokens, openRun(at("plain")).tokens);
+  rmSync(listCheckpoints(join(at("plain"), "checkpoints"), "stage2")[0]!.path);
+  expect(await train("plain")).toBe("finished");
+  expect(readTokenFile(openRun(at("plain")).tokens)).toEqual(plain);
 });
 
 test("two trainings at once in one process would draw from one random generator: the second is refused", async () => {

@@ -1,0 +1,106 @@
+import { describe, expect, test } from "vitest";
+import type { PairSplit } from "../../src/data/index.ts";
+import { paintedMap, withPaintedMaps } from "../../src/data/painted.ts";
+import { seededRandom } from "../../src/support/random.ts";
+
+const SIZE = 64;
+const [ROUND, HOLE, SPECK] = [3, 7, 5];
+
+/** A disc with a hole, and a speck that no brush fits into. */
+const map = Uint8Array.from({ length: SIZE * SIZE }, (_, pixel) => {
+  const [x, y] = [pixel % SIZE, Math.floor(pixel / SIZE)];
+  if (x === 60 && (y === 30 || y === 31 || y === 32)) return SPECK;
+  const far = Math.hypot(x - 30, y - 30);
+  return far < 10 ? HOLE : far < 24 ? ROUND : 0;
+});
+const painted = (seed: number) => paintedMap(map, SIZE, seededRandom("test", seed));
+const SEEDS = [...Array(12).keys()];
+
+/** Whether a class of the map is no further from a pixel than so far. */
+function isNear(value: number, pixel: number, far: number): boolean {
+  const [x, y] = [pixel % SIZE, Math.floor(pixel / SIZE)];
+  const reach = Math.floor(far);
+  for (let v = Math.max(0, y - reach); v <= Math.min(SIZE - 1, y + reach); v++)
+    for (let u = Math.max(0, x - reach); u <= Math.min(SIZE - 1, x + reach); u++)
+      if (map[v * SIZE + u] === value && Math.hypot(u - x, v - y) <= far) return true;
+  return false;
+}
+
+describe("paintedMap", () => {
+  test("paints classes that are there, no further from them than a hand misses, and most of what they cover", () => {
+    // The broadest brush has a radius of 6 pixels, 0.7 of it within the class, and misses by one pixel in each direction; dots have one of 2.
+    const furthest = 0.3 * 6 + Math.SQRT2 + 1;
+    let beside = 0;
+    for (const seed of SEEDS) {
+      const result = painted(seed);
+      const wrong = [...result.keys()].filter((pixel) => result[pixel] !== map[pixel] && result[pixel] !== 0);
+      expect(wrong.filter((pixel) => !isNear(result[pixel]!, pixel, furthest))).toEqual([]);
+      beside += wrong.filter((pixel) => !isNear(result[pixel]!, pixel, 2)).length;
+      const kept = result.filter((value, pixel) => value === map[pixel] && value === ROUND).length;
+      expect(kept).toBeGreaterThan(0.8 * map.filter((value) => value === ROUND).length);
+    }
+    expect(beside).toBeGreaterThan(0);
+  });
+
+  test("small things are painted over large ones, and lie on them; the finest become dots, some of which are lost", () => {
+    const specks = SEEDS.map((seed) => painted(seed).filter((value) => value === SPECK).length);
+    expect(specks.filter((pixels) => pixels === 0).length).toBeGreaterThan(0);
+    expect(specks.filter((pixels) => pixels > 3).length).toBeGreaterThan(SEEDS.length / 2);
+    for (const seed of SEEDS) expect(painted(seed)[30 * SIZE + 30]).toBe(HOLE);
+  });
+
+  test("what fills the canvas up to its sides stays", () => {
+    const full = new Uint8Array(SIZE * SIZE).fill(HOLE);
+    const result = paintedMap(full, SIZE, () => 0.5); // which misses nothing
+    expect(result).toEqual(full);
+  });
+
+  test("a slit that the broadest brush hangs over from both sides is painted over, and a wide one stays", () => {
+    const slits = Uint8Array.from(map, (_, i) =>
+      [20, 21].includes(i % SIZE) || (i % SIZE > 40 && i % SIZE < 50) ? 0 : HOLE,
+    );
+    const result = paintedMap(slits, SIZE, sequence(0.5, 0.5, 0.99));
+    const row = result.subarray(30 * SIZE, 31 * SIZE);
+    expect([...row].flatMap((value, x) => (value === 0 ? [x] : []))).toEqual([43, 44, 45, 46, 47]);
+  });
+});
+
+/** These numbers, the last of them for ever. */
+function sequence(...numbers: [number, ...number[]]): () => number {
+  return () => (numbers.length > 1 ? numbers.shift()! : numbers[0]);
+}
+
+test("a share of the maps is painted, alike whenever a pair is asked for; images, names and the split's own maps stay", () => {
+  const [pixels, pairs] = [32 * 32, [...Array(200).keys()]];
+  // A checkered ground, of which any brush makes something else.
+  const plain = Uint8Array.from({ length: pixels }, (_, i) => (i + Math.floor(i / 32)) % 2);
+  const split: PairSplit = {
+    length: pairs.length,
+    ids: pairs.map(String),
+    batch: (indices) => ({
+      images: Uint8Array.from(indices),
+      conditions: Uint8Array.from({ length: indices.length * pixels }, (_, i) => plain[i % pixels]!),
+    }),
+  };
+  const mapsOf = (share: number, indices: number[]) => {
+    const { conditions } = withPaintedMaps(split, 32, share).batch(indices);
+    return indices.map((_, i) => Buffer.from(conditions.subarray(i * pixels, (i + 1) * pixels)));
+  };
+  const isPainted = (drawn: Buffer) => !drawn.equals(plain);
+  const some = mapsOf(0.3, pairs);
+  expect(mapsOf(0, pairs).filter(isPainted)).toHaveLength(0);
+  expect(some.filter(isPainted).length).toBeGreaterThan(40);
+  expect(some.filter(isPainted).length).toBeLessThan(80);
+  expect(mapsOf(1, pairs).filter(isPainted)).toHaveLength(200);
+  const [first, last] = [some.findIndex(isPainted), some.findLastIndex(isPainted)] as const;
+  expect(mapsOf(0.3, [last, first])).toEqual([some[last], some[first]]);
+  expect(some[first]).not.toEqual(some[last]);
+
+  const kept = split.batch([0, 1]);
+  const { images, ...rest } = withPaintedMaps({ ...split, batch: () => kept }, 32, 1).batch([0, 1]);
+  expect(images).toEqual(split.batch([0, 1]).images);
+  expect(rest).not.toEqual(kept);
+  expect(kept).toEqual(split.batch([0, 1]));
+  const { length, ids } = withPaintedMaps(split, 32, 1);
+  expect([length, ids]).toEqual([split.length, split.ids]);
+});
