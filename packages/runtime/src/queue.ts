@@ -70,10 +70,14 @@ export async function breathe(): Promise<void> {
   since = performance.now();
 }
 
-/** Not by `setTimeout`: browsers let it wait for 4 ms. */
+/** By `setTimeout` only where there is nothing else, as in jsdom: browsers let it wait for 4 ms. */
 function afterOthers(resolve: () => void): void {
   if (typeof setImmediate === "function") {
     setImmediate(resolve);
+    return;
+  }
+  if (typeof MessageChannel === "undefined") {
+    setTimeout(resolve);
     return;
   }
   const { port1, port2 } = new MessageChannel();
