@@ -28,12 +28,17 @@ const inNode = typeof node?.versions?.node === "string";
 /** @throws TypeError for what is none */
 export function folderOf(source: ModelSource): Folder {
   if (typeof source === "object" && source !== null && "length" in source) return picked(Array.from(source));
-  if (typeof source !== "string" && !(source instanceof URL))
+  if (typeof source !== "string" && !isUrl(source))
     throw new TypeError(`a model is loaded from an address, a path, or a list of files, but ${source} came`);
   const text = String(source);
   if (/^(https?|blob|data):/.test(text)) return fetched(new URL(text));
   if (inNode) return stored(source);
   return fetched(new URL(text, baseAddress()));
+}
+
+/** Not by its class: where tests have a page's globals, as of jsdom, those of Node.js are of another. */
+export function isUrl(source: unknown): source is URL {
+  return source instanceof URL || Object.prototype.toString.call(source) === "[object URL]";
 }
 
 /** What addresses are relative to, as those of `fetch` are; nothing in Node.js, where they are paths. */
@@ -68,8 +73,8 @@ function stored(folder: string | URL): Folder {
       const { readFile } = node!.getBuiltinModule("node:fs/promises");
       const { join } = node!.getBuiltinModule("node:path");
       const { fileURLToPath } = node!.getBuiltinModule("node:url");
-      const isUrl = folder instanceof URL || folder.startsWith("file:");
-      const path = join(isUrl ? fileURLToPath(folder) : folder, name);
+      const text = String(folder);
+      const path = join(isUrl(folder) || text.startsWith("file:") ? fileURLToPath(text) : text, name);
       signal?.throwIfAborted();
       try {
         const bytes = new Uint8Array(await readFile(path, { signal }));

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { checkIntegrity, folderOf } from "../src/files.ts";
 
@@ -113,6 +114,12 @@ test("a web page in the place of model.json is said to be one, with its address"
   await expect(asking).rejects.toMatchObject({ file: "https://example.com/models/a/model.json", problem: "missing" });
   await expect(asking).rejects.toThrow("the server answered with a web page");
   expect(await read()).toEqual(BYTES); // some call all that they do not know a page
+});
+
+test("an address is one where the page's globals have a class of their own for it", async () => {
+  const folder = pathToFileURL(`${process.cwd()}/models/start`);
+  vi.stubGlobal("URL", class extends URL {});
+  expect((await folderOf(folder).read("model.json", () => {})).length).toBeGreaterThan(1000);
 });
 
 /** `folderOf` as it is in a page. */

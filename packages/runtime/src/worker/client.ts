@@ -2,7 +2,7 @@ import { type Bundle, examplesOf } from "../bundle.ts";
 import type { Condition } from "../conditions/condition.ts";
 import { plainCondition } from "../conditions/index.ts";
 import { DisposedError } from "../errors.ts";
-import { baseAddress, type ModelSource } from "../files.ts";
+import { baseAddress, isUrl, type ModelSource } from "../files.ts";
 import type { Frame, ImageOptions, LoadOptions } from "../generator.ts";
 import { onAbort } from "../queue.ts";
 import { type Loaded, type Port, type Reply, type Request, type SentOptions, unpackError } from "./protocol.ts";
@@ -49,7 +49,7 @@ export class WorkerGenerator implements AsyncDisposable {
     const { worker, progress, signal } = options;
     const own = worker === undefined ? startWorker() : undefined;
     const channel = new Channel(worker ?? own!);
-    const request = { kind: "load", source: source instanceof URL ? source.href : absolute(source) } as const;
+    const request = { kind: "load", source: isUrl(source) ? source.href : absolute(source) } as const;
     try {
       const loaded = (await channel.ask(request, { onProgress: progress, signal })) as Loaded;
       return new WorkerGenerator(channel, loaded, () => own?.terminate());
