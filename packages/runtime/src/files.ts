@@ -97,7 +97,7 @@ function fetched(base: URL): Folder {
       const url = Object.assign(new URL(name, folder), { search: folder.search });
       const get = async (cache: RequestCache) => await readAll(await ask(url, cache, signal), url, onBytes, signal);
       // What names the versions of the others must not be an old one.
-      if (expected === undefined) return await get("no-cache");
+      if (expected === undefined) return refusePage(url, await get("no-cache"));
       const kept = await fromCache(url, expected);
       if (kept instanceof Uint8Array) {
         onBytes(kept.length);
@@ -107,28 +107,47 @@ function fetched(base: URL): Folder {
       let bytes = await get(first);
       // The browser's cache of all that it fetches may have given an older version, or what was damaged on the way.
       if (first === "default" && !(await isWhole(bytes, expected))) bytes = await get("reload");
+      if (!(await isWhole(bytes, expected))) return refusePage(url, bytes);
       await intoCache(url, expected, bytes);
       return bytes;
     },
   };
 }
 
+const missing = (url: URL, reason: string, options?: ErrorOptions) =>
+  new ModelError(url.href, "missing", reason, options);
+
 async function ask(
   url: URL,
   cache: RequestCache,
   signal: AbortSignal | undefined,
 ): Promise<ReadableStream<Uint8Array>> {
-  const missing = (reason: string, options?: ErrorOptions) => new ModelError(url.href, "missing", reason, options);
   const response = await fetch(url, { signal: signal ?? null, cache }).catch((cause: Error) => {
     signal?.throwIfAborted();
-    const remedy = url.protocol === "file:" ? "; serve the folder over HTTP, or load its files" : "";
-    throw missing(`it cannot be fetched (${cause.message})${remedy}`, { cause });
+    throw missing(url, `it cannot be fetched (${cause.message})${remedyFor(url)}`, { cause });
   });
   if (!response.ok || response.body === null)
-    throw missing(`the server answered ${response.status} ${response.statusText}`.trim());
+    throw missing(url, `the server answered ${response.status} ${response.statusText}`.trim());
   if (url.pathname.endsWith(".json") && response.headers.get("content-type")?.startsWith("text/html"))
-    throw missing("the server answered with a web page, as many do for what they do not have; look at the address");
+    throw isPage(url);
   return response.body;
+}
+
+/** Browsers do not tell a page what kept it from fetching. */
+function remedyFor({ protocol, origin }: URL): string {
+  if (protocol === "file:") return "; serve the folder over HTTP, or load its files";
+  const here = globalThis.location?.origin;
+  if (here === undefined || here === origin) return "";
+  return `; if its server can be reached, it has to allow ${here} by an Access-Control-Allow-Origin header`;
+}
+
+const isPage = (url: URL) =>
+  missing(url, "the server answered with a web page, as many do for what they do not have; look at the address");
+
+/** Looks at the bytes, too: not all servers say of a page that it is one, and some say it of all that they do not know. */
+function refusePage(url: URL, bytes: Uint8Array): Uint8Array {
+  if (new TextDecoder().decode(bytes.subarray(0, 99)).trimStart().startsWith("<")) throw isPage(url);
+  return bytes;
 }
 
 async function readAll(
@@ -194,7 +213,7 @@ async function fromCache(url: URL, expected: Expected): Promise<Uint8Array | "da
 
 async function intoCache(url: URL, expected: Expected, bytes: Uint8Array): Promise<void> {
   const cache = await openCache();
-  if (cache === undefined || !(await isWhole(bytes, expected))) return;
+  if (cache === undefined) return;
   const key = keyOf(url, expected);
   await attempt(() => cache.put(key, new Response(bytes as Uint8Array<ArrayBuffer>)));
   await attempt(() => deleteOthers(cache, key));

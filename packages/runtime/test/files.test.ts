@@ -116,6 +116,26 @@ test("a web page in the place of model.json is said to be one, with its address"
   expect(await read()).toEqual(BYTES); // some call all that they do not know a page
 });
 
+test.each(["model.json", "model.safetensors"])(
+  "a web page in the place of %s is one, whatever it is called",
+  async (name) => {
+    served = new TextEncoder().encode("\n<!doctype html><title>App</title>");
+    const expected = name === "model.json" ? undefined : { bytes: 1000, sha256: "0".repeat(64) };
+    const asking = folderOf("https://example.com/models/a").read(name, () => {}, undefined, expected);
+    await expect(asking).rejects.toMatchObject({ file: `https://example.com/models/a/${name}`, problem: "missing" });
+    await expect(asking).rejects.toThrow("the server answered with a web page");
+  },
+);
+
+test("what cannot be fetched of another origin may be what it does not allow", async () => {
+  vi.stubGlobal("location", new URL("https://app.example.org/"));
+  vi.stubGlobal("fetch", () => Promise.reject(new TypeError("Failed to fetch")));
+  await expect(read()).rejects.toThrow(
+    "(Failed to fetch); if its server can be reached, it has to allow https://app.example.org by an Access-Control-Allow-Origin header",
+  );
+  await expect(read(BYTES, "https://app.example.org/a")).rejects.toThrow(/fetched \(Failed to fetch\)$/);
+});
+
 test("an address is one where the page's globals have a class of their own for it", async () => {
   const folder = pathToFileURL(`${process.cwd()}/models/start`);
   vi.stubGlobal("URL", class extends URL {});
