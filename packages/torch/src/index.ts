@@ -69,7 +69,20 @@ export { Module } from "./nn/module.ts";
 export { BatchNorm1d, BatchNorm2d, type BatchNormOptions, GroupNorm, groupNorm, LayerNorm } from "./nn/norm.ts";
 export { buffer, parameter } from "./nn/parameter.ts";
 export { type Layer, Sequential } from "./nn/sequential.ts";
-export { AvgPool2d, Flatten, GELU, MaxPool2d, type PoolOptions, ReLU, Sigmoid, SiLU, Tanh } from "./nn/stateless.ts";
+export {
+  AdaptiveAvgPool2d,
+  AvgPool2d,
+  Flatten,
+  GELU,
+  LeakyReLU,
+  MaxPool2d,
+  type PoolOptions,
+  ReLU,
+  Sigmoid,
+  SiLU,
+  Tanh,
+  Upsample,
+} from "./nn/stateless.ts";
 export { type OperatorCall, observeCalls } from "./observe.ts";
 export { callOperator, hasOperator, ops } from "./ops.ts";
 export { Adam, type AdamOptions, AdamW, decayMatrices, type Moments } from "./optim/adam.ts";

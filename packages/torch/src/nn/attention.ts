@@ -23,7 +23,10 @@ export interface AttentionCall {
   readonly attnMask?: Tensor;
   /** Each position attends to itself and those before it; no mask is needed for that. Default false. */
   readonly isCausal?: boolean;
-  /** Whether the weights are given back. Default true; without them, causal attention of a tensor to itself is much faster. */
+  /**
+   * Whether the weights are given back. Default true; without them, causal attention of a tensor to itself is much faster, and has no
+   * second derivative.
+   */
   readonly needWeights?: boolean;
   /** Whether they are averaged over the heads. Default true. */
   readonly averageAttnWeights?: boolean;

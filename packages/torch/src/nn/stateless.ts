@@ -1,4 +1,4 @@
-import { expectOptions } from "../given.ts";
+import { expectNumbers, expectOptions } from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
@@ -9,6 +9,22 @@ type Pair = readonly [number, number];
 export class ReLU extends Module {
   forward(x: Tensor): Tensor {
     return x.relu();
+  }
+}
+
+/** `x` where it is positive, and a small part of it elsewhere (Maas et al. 2013). */
+export class LeakyReLU extends Module {
+  readonly negativeSlope: number;
+
+  /** @param negativeSlope default 0.01 */
+  constructor(negativeSlope = 0.01) {
+    super();
+    expectNumbers("LeakyReLU", { negativeSlope });
+    this.negativeSlope = negativeSlope;
+  }
+
+  forward(x: Tensor): Tensor {
+    return x.leaky_relu(this.negativeSlope);
   }
 }
 
@@ -86,5 +102,47 @@ export class MaxPool2d extends Pool2d {
 export class AvgPool2d extends Pool2d {
   forward(x: Tensor): Tensor {
     return ops.aten.avg_pool2d(x, this.window, this.stride, this.padding);
+  }
+}
+
+/** The means of `size` parts of the plane, whatever its own size: `[B, C, H, W] → [B, C, size, size]`. */
+export class AdaptiveAvgPool2d extends Module {
+  readonly size: number | Pair;
+
+  /** @param size one number for a square, or height and width */
+  constructor(size: number | Pair) {
+    super();
+    this.size = size;
+  }
+
+  forward(x: Tensor): Tensor {
+    return ops.aten.adaptive_avg_pool2d(x, this.size);
+  }
+}
+
+const UPSAMPLE_OPTIONS = { scaleFactor: 2, mode: "nearest" };
+
+/** Larger planes, by the nearest value or by what lies between (corners not aligned, as is PyTorch's default): `[B, C, H, W] → [B, C, sH, sW]`. */
+export class Upsample extends Module {
+  readonly scaleFactor: number;
+  readonly mode: "nearest" | "bilinear";
+
+  /** @param options.mode default `"nearest"` */
+  constructor(options: { scaleFactor: number; mode?: "nearest" | "bilinear" }) {
+    super();
+    expectOptions("Upsample", options, UPSAMPLE_OPTIONS);
+    const { scaleFactor, mode = "nearest" } = options;
+    if (!(scaleFactor > 0))
+      throw new RangeError(`Upsample: scaleFactor must be a number above 0, but is ${scaleFactor}`);
+    if (mode !== "nearest" && mode !== "bilinear")
+      throw new TypeError(`Upsample: mode must be "nearest" or "bilinear", but is ${JSON.stringify(mode)}`);
+    [this.scaleFactor, this.mode] = [scaleFactor, mode];
+  }
+
+  forward(x: Tensor): Tensor {
+    const factors = [this.scaleFactor, this.scaleFactor];
+    return this.mode === "nearest"
+      ? ops.aten.upsample_nearest2d(x, null, factors)
+      : ops.aten.upsample_bilinear2d(x, null, false, factors);
   }
 }

@@ -1,0 +1,46 @@
+import { AdaptiveAvgPool2d, LeakyReLU, ops, tensor, Upsample } from "@iqvae/torch";
+import { expect, test } from "vitest";
+
+const ramp = (h: number, w: number) => ops.aten.arange(h * w, { dtype: "float32" }).reshape([1, 1, h, w]);
+
+test("LeakyReLU keeps a part of what is negative, forward and backward", () => {
+  const x = tensor([-4, -1, 2], { requiresGrad: true });
+  const y = new LeakyReLU(0.25).forward(x);
+  y.sum().backward();
+  expect([y.tolist(), x.grad!.tolist()]).toEqual([
+    [-1, -0.25, 2],
+    [0.25, 0.25, 1],
+  ]);
+  expect(new LeakyReLU().forward(x).equal(ops.aten.where(x.gt(0), x, x.mul(0.01)))).toBe(true);
+  expect(() => new LeakyReLU({ slope: 0.2 } as never)).toThrow(/LeakyReLU: negativeSlope must be a number/);
+});
+
+test("AdaptiveAvgPool2d takes the means of parts, which share rows where the size does not divide", () => {
+  const x = ramp(3, 4);
+  expect(new AdaptiveAvgPool2d(1).forward(x).tolist()).toEqual([[[[5.5]]]]);
+  // Rows 0 and 1, then 1 and 2; columns two by two.
+  expect(new AdaptiveAvgPool2d(2).forward(x).tolist()).toEqual([[[[2.5, 4.5], [6.5, 8.5]]]]); // biome-ignore format: a plane
+  expect(new AdaptiveAvgPool2d([3, 1]).forward(x).flatten().tolist()).toEqual([1.5, 5.5, 9.5]);
+});
+
+test("Upsample repeats values, or goes from one to the next with corners not aligned", () => {
+  const x = ramp(2, 3);
+  const repeated = x.repeat_interleave(2, 2).repeat_interleave(2, 3);
+  expect(new Upsample({ scaleFactor: 2 }).forward(x).equal(repeated)).toBe(true);
+  const between = new Upsample({ scaleFactor: 2, mode: "bilinear" }).forward(ramp(1, 3));
+  expect(between.tolist()).toEqual([
+    [
+      Array(2)
+        .fill([[0, 0.25, 0.75, 1.25, 1.75, 2]])
+        .flat(),
+    ],
+  ]);
+});
+
+test("Upsample names what it cannot take", () => {
+  expect(() => new Upsample({ scaleFactor: 0 })).toThrow(/scaleFactor must be a number above 0, but is 0/);
+  expect(() => new Upsample({ scaleFactor: 2, mode: "cubic" as never })).toThrow(
+    /"nearest" or "bilinear", but is "cubic"/,
+  );
+  expect(() => new Upsample({ scale_factor: 2 } as never)).toThrow(/did you mean 'scaleFactor'/);
+});
