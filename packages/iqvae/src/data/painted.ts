@@ -1,12 +1,12 @@
 import { choose, type Random, seededRandom } from "../support/random.ts";
-import type { PairSplit } from "./dataset.ts";
+import type { PairDataset, PairSplit } from "./dataset.ts";
 
 /** What a blank canvas is filled with, and what shows in gaps between strokes. */
 const GROUND = 0;
-/** Radii of the brushes that a class is painted with, in shares of the map's side. */
-const BRUSHES = [1 / 32, 1.5 / 32, 2 / 32, 3 / 32];
-/** What no brush fits into is dotted with the finest. */
-const [FINEST] = BRUSHES as [number];
+/** What no brush fits into is dotted with this, in shares of the map's side. */
+const FINEST = 1 / 32;
+/** Radii of the brushes that a class is painted with. */
+const BRUSHES = [FINEST, 1.5 / 32, 2 / 32, 3 / 32];
 /** The share of its pixels that get a dot then. */
 const DOTTED = 0.4;
 /** A brush fits where this share of its radius lies within the class: hands paint over edges. */
@@ -15,14 +15,23 @@ const WITHIN = 0.7;
 const MISSED = 0.5 / 32;
 
 /**
- * A split some of whose maps look as if they were painted by a hand: soft corners, gaps, small things that are dots. Who paints for a model
- * paints like that, and a model that has seen exact outlines only draws blotches for it. Which maps, and how, is decided by the pair's
- * number alone; images stay.
+ * A data set some of whose training maps look as if they were painted by a hand: soft corners, gaps, small things that are dots. Who
+ * paints for a model paints like that, and a model that has seen exact outlines only draws blotches for it. Which maps, and how, is
+ * decided by the pair's number alone; images and held-out pairs stay.
  *
- * @param split conditions are maps of classes, bytes `[size, size]`
+ * @param dataset conditions are maps of classes, bytes `[size, size]`
  * @param share of the maps, from 0 to 1
  */
-export function withPaintedMaps(split: PairSplit, size: number, share: number): PairSplit {
+export function withPaintedMaps<Painted extends Pick<PairDataset, "key" | "size" | "train">>(
+  dataset: Painted,
+  share: number,
+): Painted {
+  if (share === 0) return dataset;
+  const { key, size, train } = dataset;
+  return { ...dataset, key: `${key} painted ${share}`, train: paintedSplit(train, size, share) };
+}
+
+function paintedSplit(split: PairSplit, size: number, share: number): PairSplit {
   return {
     length: split.length,
     ids: split.ids,

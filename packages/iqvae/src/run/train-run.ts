@@ -261,15 +261,14 @@ async function encodeData(
   progress: Progress,
 ) {
   let begun = false;
-  const { paintedMaps } = run.config.stage2;
-  const painted = { ...dataset, train: withPaintedMaps(dataset.train, dataset.size, paintedMaps) };
+  const painted = withPaintedMaps(dataset, run.config.stage2.paintedMaps);
   const tokens = await tokensOf({
     precision: run.config.precision,
     model,
-    dataset: paintedMaps === 0 ? dataset : painted,
+    dataset: painted,
     path: run.tokens,
     peers,
-    source: digestOf(`${weights} ${dataset.key}${paintedMaps === 0 ? "" : ` painted ${paintedMaps}`}`),
+    source: digestOf(`${weights} ${painted.key}`),
     onProgress: (done, total) => {
       if (!begun) progress.begin("encoding the data", total, 0);
       begun = true;

@@ -1,5 +1,5 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -7,7 +7,6 @@ import { z } from "zod";
 import { checkOwnPaths, loadConfig, PRESET_NAMES, parseConfig, presets } from "../../src/config/index.ts";
 import { configSchema } from "../../src/config/schema.ts";
 import { createRun, openRun } from "../../src/run/run-folder.ts";
-import { gpuName, processor } from "../../src/support/processor.ts";
 
 function file(content: unknown): string {
   const folder = mkdtempSync(join(tmpdir(), "iqvae-config-"));
@@ -289,16 +288,6 @@ describe("a mistake is named with the nearest valid choice", () => {
   });
 });
 
-test("bfloat16 is taken from what the processor says of itself", () => {
-  const intel = file("processor : 0\nmodel name\t: Some Xeon\nflags\t\t: fpu avx512f avx512_bf16 amx_bf16\n");
-  expect(processor(intel)).toEqual({ name: "Some Xeon", bfloat16: ["avx512_bf16", "amx_bf16"] });
-  expect(processor(file("model name : Old\nflags : fpu sse avx512_bf16x\n")).bfloat16).toEqual([]);
-  // Where a container hides /proc/stat, Node.js knows of no processor.
-  const byNode = { name: cpus()[0]?.model.trim() || "unknown", bfloat16: [] };
-  expect(processor("/nowhere")).toEqual(byNode);
-  expect(processor(file("CPU implementer : 0x41\nFeatures : fp asimd bf16\n"))).toEqual(byNode);
-});
-
 describe("a configuration file", () => {
   const text = JSON.stringify({ preset: "tiny", seed: 7 });
 
@@ -386,18 +375,4 @@ describe("the arm of the ablation that a preset trains", () => {
       expect(stage1.regularizer, name).toMatchObject({ gradient: "both" });
     }
   });
-});
-
-test("a GPU is called what NVIDIA's driver calls it", () => {
-  const folder = mkdtempSync(join(tmpdir(), "gpu-"));
-  const command = join(folder, "nvidia-smi");
-  // The last argument is the number of the device.
-  writeFileSync(command, '#!/bin/sh\nfor last; do :; done\n[ "$last" = 3 ] && echo "NVIDIA Some Card" || exit 9\n', {
-    mode: 0o755,
-  });
-  expect(gpuName("cuda:3", command)).toBe("NVIDIA Some Card");
-  expect(gpuName("cuda:1", command)).toBe("cuda:1");
-  expect(gpuName("cuda:2", "/nowhere/nvidia-smi")).toBe("cuda:2");
-  expect(gpuName("meta", command)).toBe("meta");
-  rmSync(folder, { recursive: true });
 });

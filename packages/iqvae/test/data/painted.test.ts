@@ -55,20 +55,44 @@ describe("paintedMap", () => {
     expect(result).toEqual(full);
   });
 
+  test("of two classes side by side, the smaller is painted over the larger", () => {
+    const sides = Uint8Array.from(map, (_, i) => (i % SIZE < 40 ? ROUND : HOLE));
+    const row = paintedMap(sides, SIZE, over(0.5, 0.5, 0.99)).subarray(30 * SIZE, 31 * SIZE);
+    expect([row.lastIndexOf(ROUND), row.indexOf(HOLE)]).toEqual([37, 38]);
+  });
+
+  test("a hand misses by a pixel at most, in each direction, whatever it paints", () => {
+    const square = Uint8Array.from(map, (_, i) => (isWithin(i % SIZE) && isWithin(Math.floor(i / SIZE)) ? HOLE : 0));
+    for (const [value, beside] of [
+      [0, -1],
+      [0.5, 0],
+      [0.999, 1],
+    ] as const) {
+      const left = paintedMap(square, SIZE, over(value, 0.5, 0));
+      const below = paintedMap(square, SIZE, over(0.5, value, 0));
+      // The finest brush hangs over by one.
+      expect(left.indexOf(HOLE, 30 * SIZE)).toBe(30 * SIZE + 19 + beside);
+      expect(Math.floor(below.indexOf(HOLE) / SIZE)).toBe(19 + beside);
+    }
+  });
+
   test("a slit that the broadest brush hangs over from both sides is painted over, and a wide one stays", () => {
     const slits = Uint8Array.from(map, (_, i) =>
       [20, 21].includes(i % SIZE) || (i % SIZE > 40 && i % SIZE < 50) ? 0 : HOLE,
     );
-    const result = paintedMap(slits, SIZE, sequence(0.5, 0.5, 0.99));
+    const result = paintedMap(slits, SIZE, over(0.5, 0.5, 0.99));
     const row = result.subarray(30 * SIZE, 31 * SIZE);
     expect([...row].flatMap((value, x) => (value === 0 ? [x] : []))).toEqual([43, 44, 45, 46, 47]);
   });
 });
 
-/** These numbers, the last of them for ever. */
-function sequence(...numbers: [number, ...number[]]): () => number {
-  return () => (numbers.length > 1 ? numbers.shift()! : numbers[0]);
+/** These numbers, over and over: how far to miss, across and down, and which brush. */
+function over(...numbers: readonly number[]): () => number {
+  let asked = 0;
+  return () => numbers[asked++ % numbers.length]!;
 }
+
+const isWithin = (at: number) => at >= 20 && at < 40;
 
 test("a share of the maps is painted, alike whenever a pair is asked for; images, names and the split's own maps stay", () => {
   const [pixels, pairs] = [32 * 32, [...Array(200).keys()]];
@@ -82,8 +106,9 @@ test("a share of the maps is painted, alike whenever a pair is asked for; images
       conditions: Uint8Array.from({ length: indices.length * pixels }, (_, i) => plain[i % pixels]!),
     }),
   };
+  const dataset = { key: "checkered", size: 32 as const, train: split, validation: split };
   const mapsOf = (share: number, indices: number[]) => {
-    const { conditions } = withPaintedMaps(split, 32, share).batch(indices);
+    const { conditions } = withPaintedMaps(dataset, share).train.batch(indices);
     return indices.map((_, i) => Buffer.from(conditions.subarray(i * pixels, (i + 1) * pixels)));
   };
   const isPainted = (drawn: Buffer) => !drawn.equals(plain);
@@ -97,10 +122,14 @@ test("a share of the maps is painted, alike whenever a pair is asked for; images
   expect(some[first]).not.toEqual(some[last]);
 
   const kept = split.batch([0, 1]);
-  const { images, ...rest } = withPaintedMaps({ ...split, batch: () => kept }, 32, 1).batch([0, 1]);
+  const keeping: PairSplit = { ...split, batch: () => kept };
+  const { train, validation, size } = withPaintedMaps({ ...dataset, train: keeping }, 1);
+  const { images, conditions } = train.batch([0, 1]);
   expect(images).toEqual(split.batch([0, 1]).images);
-  expect(rest).not.toEqual(kept);
+  expect(conditions).not.toEqual(kept.conditions);
   expect(kept).toEqual(split.batch([0, 1]));
-  const { length, ids } = withPaintedMaps(split, 32, 1);
-  expect([length, ids]).toEqual([split.length, split.ids]);
+  expect([train.length, train.ids, validation, size]).toEqual([split.length, split.ids, split, 32]);
+  // Data sets of equal keys are equal.
+  const keys = [0, 0.3, 0.5].map((share) => withPaintedMaps(dataset, share).key);
+  expect([keys[0], new Set(keys).size]).toEqual([dataset.key, 3]);
 });
