@@ -1,5 +1,5 @@
 import { conditionPlanes } from "../conditions/index.ts";
-import { conditionSpec, IMAGE_SIZES } from "../data/index.ts";
+import { conditionSpec, HAND_DRAWN, IMAGE_SIZES } from "../data/index.ts";
 import { ATTRIBUTE_SETS } from "../features/attribute-labels.ts";
 import { lossNetworkSpec } from "../features/loss-network.ts";
 import { axesOf, reduction, type Sides, sides } from "../models/autoencoder.ts";
@@ -72,10 +72,10 @@ export function impossibleCombinations(config: Config): string[] {
         `only, not for ${data.name}; name one of these in stage1.perceptual.network.set, or use the network 'hed-vgg16'`,
     );
   }
-  if (stage2.paintedMaps > 0 && conditionSpec(data).kind !== "semantic") {
+  if (stage2.handDrawn > 0 && !HAND_DRAWN.includes(conditionSpec(data).kind)) {
     problems.push(
-      `stage2.paintedMaps is about maps of classes, but conditions are of kind '${data.condition}'; leave it 0, or take a data set ` +
-        "with maps",
+      `stage2.handDrawn is about conditions of kind ${HAND_DRAWN.join(", ")}, but these are of kind '${data.condition}'; leave it 0, or ` +
+        "take a data set with maps or lines",
     );
   }
   const { width, heads } = stage2.model;

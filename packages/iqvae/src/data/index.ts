@@ -1,4 +1,5 @@
 export { batchTensors } from "./batch-tensors.ts";
+export { HAND_DRAWN, withHandDrawn } from "./by-hand/hand-drawn.ts";
 export { cacheFolder } from "./cache-folder.ts";
 export { conditionSpec, type DataConfig, dataSchema } from "./config.ts";
 export { dataContactSheet } from "./contact-sheet.ts";
@@ -34,7 +35,6 @@ export {
   type OpenWords,
   openDataset,
 } from "./open.ts";
-export { withPaintedMaps } from "./painted.ts";
 export { dataPackages, sizesOf } from "./photographs.ts";
 export { conditionFrom, type GivenCondition, givenKindOf, readCondition } from "./read-condition.ts";
 export { CIFAR10_CLASSES } from "./sets/cifar10/recipe.ts";

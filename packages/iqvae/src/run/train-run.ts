@@ -9,7 +9,7 @@ import {
   openDataset,
   type PairDataset,
   spreadRows,
-  withPaintedMaps,
+  withHandDrawn,
 } from "../data/index.ts";
 import type { IqVae } from "../models/iqvae.ts";
 import { openPerceptualNetwork, perceptualLoss } from "../stage1/perceptual.ts";
@@ -261,14 +261,14 @@ async function encodeData(
   progress: Progress,
 ) {
   let begun = false;
-  const painted = withPaintedMaps(dataset, run.config.stage2.paintedMaps);
+  const drawn = withHandDrawn(dataset, run.config.stage2.handDrawn);
   const tokens = await tokensOf({
     precision: run.config.precision,
     model,
-    dataset: painted,
+    dataset: drawn,
     path: run.tokens,
     peers,
-    source: digestOf(`${weights} ${painted.key}`),
+    source: digestOf(`${weights} ${drawn.key}`),
     onProgress: (done, total) => {
       if (!begun) progress.begin("encoding the data", total, 0);
       begun = true;

@@ -81,8 +81,11 @@ export const stage2Schema = z.strictObject({
   steps: positive,
   /** The most training pairs to learn from, spread over all that there are; `null`: all. Stage 1 sees all in any case. */
   pairs: positive.nullable().default(null),
-  /** Share of the training pairs whose maps are seen as a hand would paint them, for models that people paint for. Stage 1 sees none. */
-  paintedMaps: share.default(0),
+  /**
+   * Share of the training pairs whose maps, or lines, are seen as a hand would draw them, for models that people draw for. Stage 1
+   * sees none.
+   */
+  handDrawn: share.default(0),
   /** Sequences of one pass. */
   batch: positive,
   /** Passes whose gradients make one step. */

@@ -202,9 +202,10 @@ describe("a mistake is named with the nearest valid choice", () => {
       "sampling.guidance 2 needs a model that also learns without conditions: give stage2.conditionDropout a share, such as 0.1",
     ],
     [
-      "painted maps where there are no maps",
-      ["stage2.paintedMaps=0.3", "data.condition=lines"],
-      "stage2.paintedMaps is about maps of classes, but conditions are of kind 'lines'; leave it 0, or take a data set with maps",
+      "what no hand draws",
+      ["stage2.handDrawn=0.3", "data.name=hands", "data.condition=keypoints", "data.size=64"],
+      "stage2.handDrawn is about conditions of kind semantic, lines, edges, but these are of kind 'keypoints'; leave it 0, or take a " +
+        "data set with maps or lines",
     ],
     [
       "a paired regularizer on two grids",

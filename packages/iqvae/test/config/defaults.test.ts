@@ -10,7 +10,7 @@ test("what is not said of a training", () => {
   expect(stage1).toMatchObject({ model: { coupled: false }, perceptual: null, adversarial: null, polishFrom: 1 });
   expect(stage2).toMatchObject({
     pairs: null,
-    paintedMaps: 0,
+    handDrawn: 0,
     conditionDropout: 0,
     weightDecay: 0.05,
     emaDecay: 0.999,

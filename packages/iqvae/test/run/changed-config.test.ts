@@ -193,7 +193,7 @@ describe("steps that are added to a run that is finished", () => {
 });
 
 test("painted maps change tokens of training maps for stage 2, and nothing else: stage 1 and held-out pairs stay", async () => {
-  createRun(at("painted"), withSettings(config, ["stage2.paintedMaps=0.5"], "test"));
+  createRun(at("painted"), withSettings(config, ["stage2.handDrawn=0.5"], "test"));
   await train("painted");
   expect(newest("painted", "stage1").tensors.sha256).toBe(newest("whole", "stage1").tensors.sha256);
   const [plain, painted] = [readTokenFile(openRun(at("whole")).tokens), readTokenFile(openRun(at("painted")).tokens)];
@@ -206,9 +206,9 @@ test("painted maps change tokens of training maps for stage 2, and nothing else:
   });
   expect(changed.length).toBeGreaterThan(0.35 * count);
   expect(changed.length).toBeLessThan(0.65 * count);
-  expect(newest("painted", "stage2").basis).toMatchObject({ "stage2.paintedMaps": 0.5 });
+  expect(newest("painted", "stage2").basis).toMatchObject({ "stage2.handDrawn": 0.5 });
   // Painted maps are not asked for any more: the tokens are those of before.
-  copy("plain", "stage2.paintedMaps=0");
+  copy("plain", "stage2.handDrawn=0");
   cpSync(openRun(at("painted")).tokens, openRun(at("plain")).tokens);
   rmSync(listCheckpoints(join(at("plain"), "checkpoints"), "stage2")[0]!.path);
   expect(await train("plain")).toBe("finished");

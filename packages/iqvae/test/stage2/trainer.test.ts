@@ -13,7 +13,7 @@ const CONFIG: Stage2Config = {
   model: { layers: 2, width: 64, heads: 4, dropout: 0.1 },
   steps: 300,
   pairs: null,
-  paintedMaps: 0,
+  handDrawn: 0,
   batch: 32,
   accumulate: 1,
   rate: 3e-3,

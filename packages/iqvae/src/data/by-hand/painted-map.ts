@@ -1,5 +1,4 @@
-import { choose, type Random, seededRandom } from "../support/random.ts";
-import type { PairDataset, PairSplit } from "./dataset.ts";
+import { choose, type Random } from "../../support/random.ts";
 
 /** What a blank canvas is filled with, and what shows in gaps between strokes. */
 const GROUND = 0;
@@ -13,41 +12,6 @@ const DOTTED = 0.4;
 const WITHIN = 0.7;
 /** How far a class is painted beside its place at most, down and across, in shares of the side. */
 const MISSED = 0.5 / 32;
-
-/**
- * A data set some of whose training maps look as if they were painted by a hand: soft corners, gaps, small things that are dots. Who
- * paints for a model paints like that, and a model that has seen exact outlines only draws blotches for it. Which maps, and how, is
- * decided by the pair's number alone; images and held-out pairs stay.
- *
- * @param dataset conditions are maps of classes, bytes `[size, size]`
- * @param share of the maps, from 0 to 1
- */
-export function withPaintedMaps<Painted extends Pick<PairDataset, "key" | "size" | "train">>(
-  dataset: Painted,
-  share: number,
-): Painted {
-  if (share === 0) return dataset;
-  const { key, size, train } = dataset;
-  return { ...dataset, key: `${key} painted ${share}`, train: paintedSplit(train, size, share) };
-}
-
-function paintedSplit(split: PairSplit, size: number, share: number): PairSplit {
-  return {
-    length: split.length,
-    ids: split.ids,
-    batch(indices) {
-      const { images, conditions } = split.batch(indices);
-      const painted = conditions.slice(); // those of the split may be its own
-      for (const [i, index] of Array.from(indices).entries()) {
-        const random = seededRandom("painted", index);
-        if (random() >= share) continue;
-        const [from, to] = [i * size * size, (i + 1) * size * size];
-        painted.set(paintedMap(conditions.subarray(from, to), size, random), from);
-      }
-      return { images, conditions: painted };
-    },
-  };
-}
 
 /**
  * A map of classes as a hand would paint it: class by class, the largest first, each with a round brush of a size of its own.
