@@ -21,6 +21,15 @@ vi.mock("../../src/metrics/index.ts", async (original) => {
   return { ...real, fidelityOf };
 });
 
+/** Who looks now and then, looks at every turn. */
+vi.mock("node:timers/promises", async (original) => {
+  const real = await original<typeof import("node:timers/promises")>();
+  return { ...real, setTimeout: () => real.setImmediate() };
+});
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise(setImmediate);
+}
+
 const SET = [
   ...["data.count=120", "stage1.model.image.channels=16", "stage1.model.condition.channels=16"],
   ...["stage1.model.image.codes=32", "stage1.model.condition.codes=32", "stage1.batch=8", "stage1.warmup=0"],
@@ -99,6 +108,35 @@ test("the bar of the training moves by steps alone, whatever else its processes 
     },
   });
   expect([failed, updates]).toEqual([[], [0, 2, 4]]);
+});
+
+test("what trains is asked to stop, each process once, and nothing else is begun", { timeout: 60_000 }, async () => {
+  const interrupt = { requested: false };
+  const planned = runsOf({ ...plan, seeds: [1, 2, 3], arms: ["none"], out: join(folder, "stopped") });
+  const [begun, asked]: string[][] = [[], []];
+  const outcome = await trainRuns(planned, {
+    ...options,
+    jobs: 2,
+    interrupt,
+    start(path) {
+      interrupt.requested = begun!.push(path) === 2;
+      let end = () => {};
+      const ended = new Promise<void>((resolve) => {
+        end = resolve;
+      });
+      return {
+        ended,
+        interrupt() {
+          asked!.push(path);
+          // Saving takes a while, in which a second signal would end it.
+          void turns(9).then(end);
+        },
+      };
+    },
+  });
+  expect(outcome).toEqual({ outcome: "interrupted", failed: [] });
+  expect(begun).toEqual(planned.slice(0, 2).map(({ path }) => path));
+  expect(asked).toEqual(begun);
 });
 
 test("it stops while data are drawn, before anything is trained", async () => {

@@ -10,7 +10,7 @@ import { type Judges, scoresOf } from "../../src/reproduce/score.ts";
 import { CheckpointError, checkpointPath, readCheckpoint, readCheckpointTensors } from "../../src/run/checkpoint.ts";
 import { createRun, openRun } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
-import { silent } from "../../src/support/progress.ts";
+import { type Progress, silent } from "../../src/support/progress.ts";
 
 const KEPT = [2, 4];
 const LAST = 9;
@@ -115,6 +115,18 @@ test("steps are scored together as each alone, and found again", async () => {
   expect(await scoresOf(openRun(path), [4], "report", judges, silent)).toEqual([again]);
   expect(looks).toBe(before);
   await expect(scoresOf(run, [3], "report", judges, silent)).rejects.toThrow(CheckpointError);
+  // Nor are figures of other networks those of these, of whichever kind.
+  const drawing: Progress = {
+    ...silent,
+    begin(task) {
+      throw new Error(`${task} anew`);
+    },
+  };
+  for (const other of [
+    { network: { ...network, digest: "other" } },
+    { fidelity: { ...fidelity, networks: { reader: "other" } } },
+  ])
+    await expect(scoresOf(run, [4], "report", { ...judges, ...other }, drawing)).rejects.toThrow("drawing images anew");
   // Figures of other weights are not those of the step.
   writeFileSync(checkpointPath(run.checkpoints, "stage2", 4), "other weights");
   await expect(scoresOf(run, [4], "report", judges, silent)).rejects.toThrow(CheckpointError);
