@@ -16,6 +16,7 @@ import {
   type CheckpointContent,
   checkpointPath,
   listCheckpoints,
+  lowestLoss,
   readCheckpoint,
   readCheckpointTensors,
   saveCheckpoint,
@@ -74,6 +75,19 @@ describe("which checkpoints are kept", () => {
     const folder = folderWith([[1], [2], [3]]);
     expect(listCheckpoints(folder, "stage1").map(({ step }) => step)).toEqual([3, 2]);
     expect(bestCheckpoint(folder, "stage1")).toBe(checkpointPath(folder, "stage1", 3));
+  });
+
+  test("by figures of its own: those of an earlier step say nothing of a checkpoint's weights", () => {
+    const folder = folderWith([
+      [1, 5],
+      [2, 3],
+    ]);
+    for (const step of [3, 4, 5]) {
+      const { evaluation } = content(1, 1);
+      saveCheckpoint(folder, { ...content(step), evaluation }, new Map([["w", tensor([step])]]));
+    }
+    expect(bestCheckpoint(folder, "stage1")).toBe(checkpointPath(folder, "stage1", 2));
+    expect(lowestLoss(folder, "stage1")).toBe(3);
   });
 
   test("those of steps to keep, however old", () => {

@@ -43,6 +43,15 @@ describe("the log of metrics", () => {
     );
   });
 
+  test("tells the kinds of lines of one stage's step", () => {
+    const log = logWith([record(2), { ...record(2, "stage2"), split: "validation" }]);
+    expect([log.splitsAt("stage1", 2), log.splitsAt("stage2", 2)]).toEqual([
+      new Set(["train"]),
+      new Set(["validation"]),
+    ]);
+    expect(log.splitsAt("stage1", 1)).toEqual(new Set());
+  });
+
   test("bears a half last line, as a kill leaves it, at every length", () => {
     const whole = logWith([record(1), record(2)]);
     const text = readFileSync(whole.path);
