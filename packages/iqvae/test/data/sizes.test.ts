@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
-import { IMAGE_SIZES, type ImageSize } from "../../src/data/index.ts";
+import { DATASETS, IMAGE_SIZES, type ImageSize } from "../../src/data/index.ts";
+import { npmRecipe, type OpenFromNpm } from "../../src/data/open.ts";
+import { isComposed, isPhotographs, photographsRecipe, sizesOf } from "../../src/data/photographs.ts";
 import type { Recipe } from "../../src/data/recipe.ts";
 import { emojiRecipe } from "../../src/data/sets/emoji/recipe.ts";
 import { facesRecipe } from "../../src/data/sets/faces/recipe.ts";
@@ -33,6 +35,37 @@ test.each<[string, (size: ImageSize) => Recipe]>([
     else expect(shareFound(small.condition, size, large.condition), `${size} pixels`).toBeGreaterThan(0.9);
   }
 });
+
+/** `heroes` has one where its package is. */
+const KEYED = Object.keys(DATASETS).filter((name) => name !== "heroes");
+const SEEDED = ["faces", "hands", "scenes"];
+
+test.each(KEYED)(
+  "%s: the cached pairs of another count, seed or split are not taken for those that are asked for",
+  (name) => {
+    const condition = DATASETS[name as keyof typeof DATASETS][0]!;
+    const partsOf = (given: { count?: number; seed?: number; split?: string }) => {
+      const usual = {
+        name,
+        condition,
+        size: sizesOf(name)[0]!,
+        ...(name !== "emoji" && { count: 6 }),
+        seed: 0,
+        ...given,
+      };
+      const recipe = isPhotographs(name)
+        ? photographsRecipe({ ...usual, name, count: given.count ?? 6 }, "nowhere", false, () => {})
+        : npmRecipe(usual as OpenFromNpm);
+      return JSON.stringify(recipe.parts);
+    };
+    const others = [
+      ...(name === "emoji" ? [] : [{ count: 7 }]),
+      ...(SEEDED.includes(name) || (isPhotographs(name) && isComposed(name)) ? [{ seed: 1 }] : []),
+      ...(name === "faces" ? [{ split: "unseen-parts" }] : []),
+    ];
+    expect(new Set([{}, ...others].map(partsOf)).size).toBe(1 + others.length);
+  },
+);
 
 function halvedTo(size: number, image: Uint8Array): Uint8Array {
   let shrunk = image;
