@@ -2,12 +2,14 @@ import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { presets, withSettings } from "../../src/config/index.ts";
 import { type RunScore, SCORE_FORMAT, writeScore } from "../../src/metrics/run-score.ts";
 import { chart, figure } from "../../src/report/chart.ts";
 import { escapeHtml } from "../../src/report/html.ts";
 import { report, settingRows } from "../../src/report/report.ts";
 import { triples } from "../../src/report/triples.ts";
 import { readMetrics } from "../../src/run/metrics-log.ts";
+import { createRun } from "../../src/run/run-folder.ts";
 import { weightsDigest } from "../../src/run/weights.ts";
 import { temporaryFolder, trainTiny } from "../run/support.ts";
 
@@ -92,6 +94,15 @@ describe("a chart", () => {
     for (const [, end, label] of shown) expect(Number(end)).toBeGreaterThanOrEqual(6 * label!.length);
   });
 
+  test("has means of neighbors where there are more points than pixels, and the newest value as it is", () => {
+    const points = Array.from({ length: 1001 }, (_, step): [number, number] => [step, step % 7]);
+    const svg = chart({ title: "Loss", series: [{ split: "train", points: [...points, [1001, 42]] }] });
+    const [line] = linesOf(svg);
+    expect(line!.points.length).toBeLessThanOrEqual(402);
+    expect(svg).toContain(`<span class="train">42</span>`);
+    expect(svg).toContain(">1,001</text>");
+  });
+
   test("leaves out what is no number, and itself when nothing is left", () => {
     expect(chart({ title: "Loss", series: [{ split: "train", points: [[1, Number.NaN]] }] })).toBe("");
     const points = [
@@ -154,6 +165,28 @@ describe("a report", () => {
       ["stage2.exposure", "null"],
       ["stage2.emaDecay", "0.9999"],
       ["stage2.rate", "1e-7"],
+    ]);
+  });
+
+  test("has the newest held-out figures in tiles", () => {
+    const run = createRun(join(temporaryFolder(), "run"), withSettings(presets.tiny, [], "test"));
+    const tiles = () => [...report(run).matchAll(/"tile"><b>([^<]*)<\/b><span>([^<]*)/g)].map(([, ...of]) => of);
+    expect(tiles()).toEqual([]);
+    const worse = { imageMse: 1, conditionAccuracy: 0.1, imageActive: 0.1, conditionActive: 0.1 };
+    // Of pixels in [−1, 1].
+    const better = { imageMse: 0.04, conditionAccuracy: 0.75, imageActive: 0.5, conditionActive: 0.875 };
+    run.log.append({ stage: "stage1", step: 1, split: "validation", ...worse });
+    run.log.append({ stage: "stage1", step: 2, split: "validation", ...better });
+    run.log.append({ stage: "stage1", step: 2, split: "train", ...worse });
+    run.log.append({ stage: "stage2", step: 1, split: "validation", bits: 3.456, imageActive: 0.1 });
+    run.log.close();
+    const { image, condition } = presets.tiny.stage1.model;
+    expect(tiles()).toEqual([
+      ["20.0 dB", "reconstruction, PSNR"],
+      ["75.0 %", "condition right"],
+      ["50.0 %", `image codes in use, of ${image.codes}`],
+      ["87.5 %", `condition codes in use, of ${condition.codes}`],
+      ["3.46", "bits a token, held out"],
     ]);
   });
 
