@@ -5,6 +5,8 @@ import sharp, { type Sharp } from "sharp";
 import { describe, expect, it, test } from "vitest";
 import type { Rgb, SemanticSpec } from "../../src/conditions/index.ts";
 import { readLabels, storedPixels } from "../../src/media/label-map.ts";
+import { expectLossless } from "../../src/media/lossless.ts";
+import type { Picture } from "../../src/media/picture.ts";
 import { chunk, damage, pngFile } from "../data/import/trees.ts";
 import { chunkOf, packed, palettePng, pictureOf, withChunks } from "./files.ts";
 
@@ -213,6 +215,71 @@ describe("compression", () => {
       kind: "unsuitable format",
       message: expect.stringMatching(new RegExp(`a label map as ${format} that is compressed with loss`)),
     });
+  });
+});
+
+describe("what a file says of its compression", () => {
+  /** The header and first directory of a TIFF file: numbers of 16 bits by their tags. */
+  const tiff = (order: "II" | "MM", entries: Readonly<Record<number, number>>) => {
+    const all = Object.entries(entries);
+    const bytes = Buffer.alloc(10 + 12 * all.length);
+    const short = (value: number, at: number) =>
+      order === "II" ? bytes.writeUInt16LE(value, at) : bytes.writeUInt16BE(value, at);
+    bytes.write(order, "latin1");
+    short(42, 2);
+    if (order === "II") bytes.writeUInt32LE(8, 4);
+    else bytes.writeUInt32BE(8, 4);
+    short(all.length, 8);
+    for (const [i, [tag, value]] of all.entries())
+      for (const [at, part] of [
+        [0, Number(tag)],
+        [8, value],
+      ] as const)
+        short(part, 10 + 12 * i + at);
+    return bytes;
+  };
+  const riff = (chunks: readonly (readonly [name: string, length: number])[]) =>
+    Buffer.concat([
+      Buffer.alloc(12),
+      ...chunks.map(([name, length]) => {
+        const bytes = Buffer.alloc(8 + length + (length % 2));
+        bytes.write(name, "latin1");
+        bytes.writeUInt32LE(length, 4);
+        return bytes;
+      }),
+    ]);
+  const check = (format: string, bytes: Buffer) =>
+    expectLossless({ path: "map", bytes, width: 1, height: 1, header: { format } as Picture["header"] });
+  const [LZW, JPEG, RGB, PALETTE] = [5, 7, 2, 3];
+
+  test.each(["II", "MM"] as const)("TIFF, %s: gray and RGB without loss, and neither JPEG's nor palettes", (order) => {
+    expect(() => check("tiff", tiff(order, { 259: LZW, 262: RGB }))).not.toThrow();
+    for (const [compression, meaning] of [
+      [JPEG, RGB],
+      [LZW, PALETTE],
+    ] as const)
+      expect(() => check("tiff", tiff(order, { 259: compression, 262: meaning }))).toThrow(/or has a palette/);
+  });
+
+  test("WebP: pixels lie behind chunks of odd lengths, too", () => {
+    expect(() =>
+      check(
+        "webp",
+        riff([
+          ["ICCP", 3],
+          ["VP8L", 8],
+        ]),
+      ),
+    ).not.toThrow();
+    expect(() =>
+      check(
+        "webp",
+        riff([
+          ["ICCP", 3],
+          ["VP8 ", 8],
+        ]),
+      ),
+    ).toThrow(/compressed with loss/);
   });
 });
 
