@@ -12,7 +12,7 @@ import {
   tensor,
   unscoped,
 } from "@iqvae/torch";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { settledTensors } from "./collect.ts";
 
 const { aten } = ops;
@@ -110,6 +110,30 @@ describe("DataLoader", () => {
     expect(asked).toEqual([0, 1]);
     await iterator.next();
     await expect(iterator.next()).rejects.toThrow("no sample 2");
+  });
+
+  test("a sample that fails while the batch before it is worked on is heard of when it is asked for, and else never", async () => {
+    const unheard = vi.fn();
+    process.on("unhandledRejection", unheard);
+    try {
+      const failing: Dataset<number> = {
+        length: 2,
+        async get(i) {
+          if (i === 1) throw new Error("no sample 1");
+          return i;
+        },
+      };
+      const iterator = new DataLoader(failing)[Symbol.asyncIterator]();
+      await iterator.next();
+      for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+      expect(unheard).not.toHaveBeenCalled();
+      await expect(iterator.next()).rejects.toThrow("no sample 1");
+      for await (const _ of new DataLoader(failing)) break;
+      for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+      expect(unheard).not.toHaveBeenCalled();
+    } finally {
+      process.off("unhandledRejection", unheard);
+    }
   });
 
   describe("for await", () => {
