@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { contentsOf } from "../../../src/data/import/readers/contents.ts";
 import { FileTree, PICTURES } from "../../../src/data/import/readers/file-tree.ts";
+import { importRecipe } from "../../../src/data/import/recipe.ts";
+import { importSchema } from "../../../src/data/import/requests.ts";
 import { type OpenImport, openDataset } from "../../../src/data/index.ts";
 import { temporaryFolder } from "../../run/support.ts";
 import { importOf, jpeg, pairsOf, png, put, tree } from "./trees.ts";
@@ -221,6 +223,20 @@ describe("what an import is kept under", () => {
     writeFileSync(join(root, "b.png"), "TWO");
     utimesSync(join(root, "b.png"), long, long);
     expect((await contents(root, kept)).digest).not.toBe(first.digest);
+  });
+
+  test("is also how they are to be read, and not where they lie", async () => {
+    const files = { "image/a.png": "one", "condition/a.png": "two" };
+    const roots = [tree(files), tree(files)];
+    const maps = (...classes: string[]) => ({ condition: "semantic", classes });
+    const partsOf = async (path: string, choices: object) => {
+      const request = importSchema.parse({ name: "folder", path, size: 32, ...choices });
+      return JSON.stringify((await importRecipe(request, temporaryFolder(), () => {})).parts);
+    };
+    const [here, there] = await Promise.all(roots.map((root) => partsOf(root, maps("a", "b"))));
+    expect(there).toBe(here);
+    for (const other of [maps("a", "b", "c"), maps("b", "a"), { condition: "lines" }])
+      expect(await partsOf(roots[0]!, other)).not.toBe(here);
   });
 
   test("is neither kept where a file cannot be read, nor taken from whoever could read it", async () => {
