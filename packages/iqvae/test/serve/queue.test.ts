@@ -87,6 +87,11 @@ test("when the queue is full it says when to come back; a request larger than it
   }
 });
 
+test("as many wait as there is room for", async () => {
+  for (const count of [1, 12, 8]) queue.take(job(count), never);
+  expect(() => queue.take(job(1), never)).toThrow(/^20 images wait already, and there is room for 20/);
+});
+
 test("nothing is taken that would not be drawn in time", async () => {
   const slow = await open([drawer], { queue: 1000, batch: 4, seconds: 2 });
   slow.take(job(1), never);
