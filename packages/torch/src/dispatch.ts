@@ -196,7 +196,7 @@ export function describeValues(values: readonly unknown[]): string {
   return `(${values.map(describeValue).join(", ")})`;
 }
 
-function describeValue(value: unknown): string {
+export function describeValue(value: unknown): string {
   if (value instanceof Tensor || value instanceof Generator) return String(value);
   if (Array.isArray(value))
     return `[${value.slice(0, 8).map(describeValue).join(", ")}${value.length > 8 ? ", …" : ""}]`;

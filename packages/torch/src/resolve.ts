@@ -1,3 +1,4 @@
+import { describeValue } from "./dispatch.ts";
 import { DTYPE_CODES, LAYOUT_CODES, MEMORY_FORMAT_CODES } from "./dtype.ts";
 import { Generator } from "./generator.ts";
 import type { NativeArgument, NativeSchema, NativeType } from "./native.ts";
@@ -62,7 +63,8 @@ export function arrange(
   const values: unknown[] = new Array(expected.length).fill(undefined);
   for (let i = 0; i < positional.length; i++) {
     const argument = expected[i];
-    if (argument === undefined || argument.keywordOnly) return `takes at most ${i} positional arguments`;
+    if (argument === undefined || argument.keywordOnly)
+      return unlisted(expected[i - 1], positional.slice(i - 1)) ?? `takes at most ${i} positional arguments`;
     values[i] = positional[i];
   }
   for (const name in options) {
@@ -86,7 +88,13 @@ function misfit(argument: NativeArgument, value: unknown): string | undefined {
     if (argument.hasDefault || (argument.type.optional && argument.keywordOnly)) return undefined;
     return `needs '${argument.name}' (${argument.type.text})`;
   }
-  return fits(argument.type, value, argument.fixedLength)
-    ? undefined
-    : `needs '${argument.name}' to be ${argument.type.text}`;
+  if (fits(argument.type, value, argument.fixedLength)) return undefined;
+  return unlisted(argument, [value]) ?? `needs '${argument.name}' to be ${argument.type.text}`;
+}
+
+/** The reason for values that stand one by one where a list is needed, as PyTorch takes sizes: what to write instead. */
+function unlisted(argument: NativeArgument | undefined, values: readonly unknown[]): string | undefined {
+  const element = argument?.type.element;
+  if (element == null || !values.every((value) => value != null && fits(element, value, -1))) return undefined;
+  return `needs '${argument!.name}' to be ${argument!.type.text}: pass a list, [${values.map(describeValue).join(", ")}]`;
 }
