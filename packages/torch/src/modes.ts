@@ -1,6 +1,6 @@
 import { supportsBfloat16, warnOfFloat32 } from "./bfloat16.ts";
 import { DTYPE_CODES } from "./dtype.ts";
-import { expectOptions, tensorsOf } from "./given.ts";
+import { ANYTHING, expectOptions, FLAG, tensorsOf } from "./given.ts";
 import { autocastOnMeta, forgetMetaCasts } from "./meta.ts";
 import { native } from "./native.ts";
 import { synchronous } from "./synchronous.ts";
@@ -66,7 +66,7 @@ export function autocast<T>(
   }
 }
 
-const AUTOCAST_OPTIONS = { dtype: "bfloat16", device: "cpu", enabled: true };
+const AUTOCAST_OPTIONS = { dtype: ANYTHING, device: ANYTHING, enabled: FLAG };
 
 /**
  * Gradients of `outputs` with respect to chosen `inputs`, without touching `.grad`.
@@ -78,7 +78,7 @@ export function grad(
   inputs: readonly Tensor[],
   options: { gradients?: readonly Tensor[]; retainGraph?: boolean; createGraph?: boolean } = {},
 ): (Tensor | null)[] {
-  expectOptions("grad", options, { gradients: [], retainGraph: false, createGraph: false });
+  expectOptions("grad", options, { gradients: ANYTHING, retainGraph: FLAG, createGraph: FLAG });
   const handles = (tensors: readonly Tensor[], what: string): number[] =>
     tensorsOf(`grad: the ${what}`, tensors).map((tensor) => tensor.handle);
   const createGraph = options.createGraph ?? false;

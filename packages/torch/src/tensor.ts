@@ -9,7 +9,7 @@ import {
   typedArrayFor,
 } from "./dtype.ts";
 import type { TensorMethods } from "./generated/ops.ts";
-import { expectOptions, kindOf } from "./given.ts";
+import { ANYTHING, expectOptions, FLAG, kindOf } from "./given.ts";
 import { native } from "./native.ts";
 import { adopt, disown, type Owned, type Where } from "./scope.ts";
 import { formatValues, type Nested, nestedValues } from "./values.ts";
@@ -261,7 +261,7 @@ export class Tensor implements Owned {
 
 /** The handle of the gradient that a backward pass starts with, if any. @throws TypeError for anything else in its place */
 function startOf(name: string, gradient: Tensor | undefined, options: { retainGraph?: boolean }): number | null {
-  expectOptions(name, options, { retainGraph: false });
+  expectOptions(name, options, { retainGraph: FLAG });
   if (gradient === undefined || gradient === null) return null;
   if (gradient instanceof Tensor) return gradient.handle;
   throw new TypeError(
@@ -312,7 +312,7 @@ export function tensor(
   return made;
 }
 
-const TENSOR_OPTIONS = { shape: [], dtype: "float32", device: "cpu", requiresGrad: false };
+const TENSOR_OPTIONS = { shape: ANYTHING, dtype: ANYTHING, device: ANYTHING, requiresGrad: FLAG };
 
 const numbersPerElement = (dtype: DType): number => (dtype.startsWith("complex") ? 2 : 1);
 

@@ -1,6 +1,7 @@
 import {
   Adam,
   AdamW,
+  AdaptiveAvgPool2d,
   AvgPool2d,
   autocast,
   BatchNorm1d,
@@ -11,10 +12,12 @@ import {
   clipGradNorm,
   clipGradNorm_,
   DataLoader,
+  Dropout,
   decayMatrices,
   defaultCollate,
   Ema,
   Embedding,
+  Flatten,
   GELU,
   Generator,
   GradientBuckets,
@@ -24,16 +27,19 @@ import {
   Linear,
   linearRamp,
   load,
+  MaxPool2d,
   MSELoss,
   MultiheadAttention,
   manualSeed,
   parameter,
+  ReLU,
   readSafetensors,
   SGD,
   save,
   type Tensor,
   TensorDataset,
   tensor,
+  Upsample,
   warmupCosine,
   writeSafetensors,
 } from "@iqvae/torch";
@@ -94,6 +100,78 @@ describe("an option that there is not", () => {
   });
 });
 
+describe("an argument of another kind", () => {
+  const wrong = (value: unknown) => untyped<never>(value);
+  const image = () => tensor(new Float32Array(16), { shape: [1, 1, 4, 4] });
+  test.each<[call: () => unknown, message: string]>([
+    [
+      () => new Conv2d(1, 1, 3, { padding: wrong([1]) }),
+      "Conv2d: padding must be a whole number from 0, or two of them",
+    ],
+    [() => new Conv2d(1, 1, 3, { stride: 0 }), "Conv2d: stride must be a whole number from 1, or two"],
+    [() => new Conv2d(1, 1, wrong([3, 3, 3])), "[height, width], but is [3, 3, 3]"],
+    [() => new Conv2d(wrong("1"), 1, 3), 'Conv2d: inputs must be a whole number from 0, but is "1"'],
+    [() => new Conv2d(1, 1, 3, { bias: wrong(null) }), "Conv2d: bias must be true or false, but is null"],
+    [() => new Conv1d(1, 1, 3, { padding: wrong(null) }), '0, "same" or "valid", but is null'],
+    [() => new Conv1d(1, 1, 3, { dilation: wrong([1]) }), "Conv1d: dilation must be a whole number from 1, but is [1]"],
+    [() => new ConvTranspose2d(1, 1, 3, { outputPadding: 0.5 }), "outputPadding must be a whole number from 0, or two"],
+    [() => new MaxPool2d(2, { padding: wrong({}) }), "two of them, [height, width], but is an object of nothing"],
+    [
+      () => new AvgPool2d(wrong("2")),
+      'AvgPool2d: window must be a whole number from 1, or two of them, [height, width], but is "2"',
+    ],
+    [() => new AdaptiveAvgPool2d(wrong([1, null])), "AdaptiveAvgPool2d: size must be a whole number from 0, or two"],
+    [() => new Linear(wrong(2n), 1), "Linear: inputs must be a whole number from 0, but is 2n"],
+    [() => new Linear(1, 1, { bias: wrong("false") }), 'Linear: bias must be true or false, but is "false"'],
+    [() => new Linear(1, 1, wrong([false])), "Linear takes options as an object of bias, but got [false]"],
+    [() => new Linear(1, 1, wrong(scalar())), "Linear takes options as an object of bias, but got a Tensor"],
+    [() => new Embedding(2, 1, { std: wrong("1") }), 'Embedding: std must be a number, but is "1"'],
+    [() => new LayerNorm(wrong("4")), 'LayerNorm: shape must be a whole number from 0, or a list of them, but is "4"'],
+    [() => new LayerNorm(4, { eps: Number.NaN }), "LayerNorm: eps must be a number, but is NaN"],
+    [() => new GroupNorm(wrong([1]), 1), "GroupNorm: groups must be a whole number from 1, but is [1]"],
+    [() => new BatchNorm1d(3, { momentum: wrong(null) }), "BatchNorm1d: momentum must be a number, but is null"],
+    [() => new Dropout(wrong(null)), "Dropout: p must be a number in [0, 1], but is null"],
+    [() => new MultiheadAttention(4, 2, { dropout: -1 }), "dropout must be a number in [0, 1], but is -1"],
+    [
+      () => new MultiheadAttention(4, wrong("2")),
+      'MultiheadAttention: heads must be a whole number from 1, but is "2"',
+    ],
+    [
+      () => new Flatten(wrong({ startDim: 2 })),
+      "Flatten: startDim must be a whole number, but is an object of startDim",
+    ],
+    [() => new GELU({ approximate: wrong("exact") }), 'GELU: approximate must be "none" or "tanh", but is "exact"'],
+    [() => new Upsample({ scaleFactor: wrong("2") }), 'Upsample: scaleFactor must be a number above 0, but is "2"'],
+    [
+      () => new CrossEntropyLoss({ weight: wrong([1, 2]) }),
+      "CrossEntropyLoss: weight must be a tensor or null, but is [1, 2]",
+    ],
+    [() => new CrossEntropyLoss({ ignoreIndex: wrong(null) }), "ignoreIndex must be a whole number, but is null"],
+    [() => new MSELoss({ reduction: wrong(2n) }), 'MSELoss: reduction must be "none", "mean" or "sum", but is 2n'],
+    [() => new MSELoss().forward(wrong([1]), scalar()), "MSELoss: input must be a tensor, but is [1]"],
+    [
+      () => new Conv2d(1, 1, 3).forward(wrong([image(), null])),
+      "Conv2d.forward: x must be a tensor, but is an array of 2",
+    ],
+    [() => new BatchNorm1d(1).forward(wrong(undefined)), "BatchNorm1d.forward: x must be a tensor, but is undefined"],
+    [() => new ReLU().forward(wrong([1])), "needs 'self' to be Tensor"],
+    [() => new DataLoader([1], { shuffle: wrong("no") }), 'DataLoader: shuffle must be true or false, but is "no"'],
+    [() => new DataLoader([1], { generator: wrong(7) }), "DataLoader: generator must be a Generator, but is 7"],
+    [() => new SGD([scalar()], { nesterov: wrong("no") }), 'SGD: nesterov must be true or false, but is "no"'],
+    [() => grad([scalar()], [], { createGraph: wrong(1) }), "grad: createGraph must be true or false, but is 1"],
+  ])("is told by its name, case %#", (call, message) => {
+    expect(call).toThrow(message);
+  });
+
+  test("is refused by attention, masks and questions too", () => {
+    const x = tensor(new Float32Array(8), { shape: [2, 1, 4] });
+    const attend = (options: object) => () => new MultiheadAttention(4, 2).forward(x, x, x, options);
+    expect(attend({ attnMask: [[true]] })).toThrow("forward: attnMask must be a tensor or null, but is an array of 1");
+    expect(attend({ needWeights: 0 })).toThrow("forward: needWeights must be true or false, but is 0");
+    expect(() => new MultiheadAttention(4, 2).forward(x, x, untyped([x]))).toThrow("value must be a tensor, but is an");
+  });
+});
+
 describe("something else than is asked for", () => {
   test.each<[what: string, call: () => unknown, message: RegExp]>([
     ["tensor", () => tensor([1], { dtype: untyped("float") }), /no dtype 'float'.*float32/],
@@ -131,9 +209,9 @@ describe("something else than is asked for", () => {
     ["tensor of arrays", () => tensor([untyped<number>(new Float32Array(1e5))]), /got a Float32Array at depth 1$/],
     ["autocast", () => autocast({ dtype: untyped("bf16") }, () => 0), /"bfloat16" or "float16", but is "bf16"/],
     ["decayMatrices", () => decayMatrices(untyped(net().parameters()), 1), /decayMatrices: a map .* is an array of 2/],
-    ["TensorDataset", () => new TensorDataset(untyped<Tensor>([1, 2])), /with rows, but got an array of 2/],
+    ["TensorDataset", () => new TensorDataset(untyped<Tensor>([1, 2])), /with rows, but got \[1, 2\]/],
     ["TensorDataset of a scalar", () => new TensorDataset(tensor(5)), /with rows, but got Tensor\(float32 \[\]\)/],
-    ["DataLoader of text", () => new DataLoader(untyped<number[]>("abc")), /DataLoader .* got abc/],
+    ["DataLoader of text", () => new DataLoader(untyped<number[]>("abc")), /DataLoader .* got "abc"/],
     ["GradientBuckets", () => new GradientBuckets(untyped(net())), /GradientBuckets: .* got a Linear/],
     ["tensor of bytes that are cut off", () => tensor(untyped(new Uint8ClampedArray(1))), /Uint8Array\.from\(x\)/],
     ["tensor of bits", () => tensor(new Uint16Array(1)), /Uint16Array; name it, .*bfloat16/],

@@ -1,5 +1,11 @@
-import { AdaptiveAvgPool2d, LeakyReLU, ops, tensor, Upsample } from "@iqvae/torch";
+import { AdaptiveAvgPool2d, Flatten, LeakyReLU, ops, tensor, Upsample } from "@iqvae/torch";
 import { expect, test } from "vitest";
+
+test("Flatten joins all dimensions but the first, or those that it is told", () => {
+  const x = ops.aten.ones([2, 3, 4, 5]);
+  const shapes = [new Flatten(), new Flatten(0), new Flatten(1, 2)].map((flatten) => flatten.forward(x).shape);
+  expect(shapes).toEqual([[2, 60], [120], [2, 12, 5]]);
+});
 
 const ramp = (h: number, w: number) => ops.aten.arange(h * w, { dtype: "float32" }).reshape([1, 1, h, w]);
 

@@ -1,5 +1,5 @@
-import type { Generator } from "../generator.ts";
-import { expectOptions, kindOf } from "../given.ts";
+import { Generator } from "../generator.ts";
+import { ANYTHING, expectOptions, FLAG, type Kind, kindOf } from "../given.ts";
 import { ops } from "../ops.ts";
 import { handOver, type Owned, releaseOwned, scope, scopeWithSurvivors, traced, unscoped } from "../scope.ts";
 import { lateKind } from "../synchronous.ts";
@@ -64,7 +64,13 @@ export interface LoaderOptions<T, B> {
   readonly collateFn?: (samples: T[]) => B;
 }
 
-const LOADER_OPTIONS = { batchSize: 1, shuffle: false, dropLast: false, generator: null, collateFn: defaultCollate };
+const LOADER_OPTIONS = {
+  batchSize: ANYTHING,
+  shuffle: FLAG,
+  dropLast: FLAG,
+  generator: { words: "a Generator", fits: (value) => value instanceof Generator } as Kind,
+  collateFn: { words: "a function", fits: (value) => typeof value === "function" } as Kind,
+};
 
 /** @throws TypeError for what has no length, such as a set */
 function expectLength(dataset: { readonly length: number }): void {

@@ -1,4 +1,4 @@
-import { expectOptions, tensorsOf } from "../given.ts";
+import { COUNT, expectOptions, tensorsOf } from "../given.ts";
 import { native } from "../native.ts";
 import type { Tensor } from "../tensor.ts";
 import { collective, processGroup } from "./group.ts";
@@ -29,7 +29,7 @@ export class GradientBuckets {
    * @param options.bytes about how many bytes a message has; default: 4 MiB on the CPU, else 25
    */
   constructor(parameters: Iterable<Tensor>, options: { bytes?: number } = {}) {
-    expectOptions("GradientBuckets", options, { bytes: 0 });
+    expectOptions("GradientBuckets", options, { bytes: COUNT });
     const all = tensorsOf("GradientBuckets: the parameters", parameters).reverse();
     if ((processGroup()?.size ?? 1) === 1) return;
     const usual = all[0]?.device === "cpu" ? BUCKET_BYTES.cpu : BUCKET_BYTES.others;

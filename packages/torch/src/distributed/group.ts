@@ -1,4 +1,4 @@
-import { expectOptions, tensorsOf } from "../given.ts";
+import { ANYTHING, expectOptions, FLAG, tensorsOf } from "../given.ts";
 import { native } from "../native.ts";
 import { callOperator } from "../ops.ts";
 import { Tensor } from "../tensor.ts";
@@ -44,7 +44,7 @@ let broken: string | undefined;
  * @throws GroupError when not all come within the time-out, when the port is taken, or when this libtorch has no c10d
  */
 export function initProcessGroup(options: ProcessGroupOptions = {}): ProcessGroup {
-  expectOptions("initProcessGroup", options, { launch: null, timeout: 0, nccl: false });
+  expectOptions("initProcessGroup", options, { launch: ANYTHING, timeout: ANYTHING, nccl: FLAG });
   const { launch = launchOf(), timeout = USUAL_TIMEOUT, nccl = false } = options;
   if (current !== undefined)
     throw new Error("initProcessGroup: this process is in a group already; leave it by destroyProcessGroup()");

@@ -1,7 +1,7 @@
-import { expectOptions } from "../given.ts";
+import { COUNT, expectKind, expectOptions, FLAG, orNull, SHARE, TENSOR } from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
-import { dropoutAdd, Linear } from "./layers.ts";
+import { dropped, Linear } from "./layers.ts";
 import { Module } from "./module.ts";
 import { parameter, zeros } from "./parameter.ts";
 
@@ -32,13 +32,13 @@ export interface AttentionCall {
   readonly averageAttnWeights?: boolean;
 }
 
-const OPTIONS = { dropout: 0, bias: true, batchFirst: false };
+const OPTIONS = { dropout: SHARE, bias: FLAG, batchFirst: FLAG };
 const CALL_OPTIONS = {
-  keyPaddingMask: null,
-  attnMask: null,
-  isCausal: false,
-  needWeights: true,
-  averageAttnWeights: true,
+  keyPaddingMask: orNull(TENSOR),
+  attnMask: orNull(TENSOR),
+  isCausal: FLAG,
+  needWeights: FLAG,
+  averageAttnWeights: FLAG,
 };
 
 /**
@@ -56,6 +56,7 @@ export class MultiheadAttention extends Module {
   /** @throws RangeError when `width` does not divide into `heads` */
   constructor(width: number, heads: number, options: AttentionOptions = {}) {
     super();
+    expectKind("MultiheadAttention", { width, heads }, COUNT);
     if (width % heads !== 0) throw new RangeError(`MultiheadAttention: ${width} does not divide into ${heads} heads`);
     expectOptions("MultiheadAttention", options, OPTIONS);
     const { dropout = 0, bias = true, batchFirst = false } = options;
@@ -78,6 +79,7 @@ export class MultiheadAttention extends Module {
    */
   forward(query: Tensor, key: Tensor, value: Tensor, options: AttentionCall = {}): [Tensor, Tensor | null] {
     expectOptions("MultiheadAttention.forward", options, CALL_OPTIONS);
+    expectKind("MultiheadAttention.forward", { query, key, value }, TENSOR);
     for (const [name, each] of Object.entries({ query, key, value }))
       if (each.ndim !== 3)
         throw new RangeError(`MultiheadAttention expects 3 dimensions, but the ${name} is [${each.shape.join(", ")}]`);
@@ -93,7 +95,7 @@ export class MultiheadAttention extends Module {
     const [q, k, v] = this.#project(turn(query), turn(key), turn(value));
     const scores = q.mul(1 / Math.sqrt(q.shape[3]!)).matmul(k.transpose(2, 3)); // [B, H, L, S]
     const shares = this.#mask(scores, options).softmax(-1);
-    const weights = dropout > 0 ? dropoutAdd(shares, null, dropout) : shares;
+    const weights = this.training ? dropped(shares, this.#dropout) : shares;
     const mixed = weights.matmul(v); // [B, H, L, D]
     const out = this.out_proj.forward(mixed.transpose(1, 2).flatten(2));
     if (!needWeights) return [turn(out), null];

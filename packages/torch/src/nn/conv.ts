@@ -1,4 +1,4 @@
-import { expectOptions } from "../given.ts";
+import { COUNT, expectKind, expectOptions, FLAG, oneOf, SIZE, sides, TENSOR } from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
@@ -20,8 +20,11 @@ export interface ConvOptions<Size> {
   readonly bias?: boolean;
 }
 
-const OPTIONS = { stride: 1, padding: 0, dilation: 1, groups: 1, bias: true };
-const TRANSPOSE_OPTIONS = { ...OPTIONS, outputPadding: 0 };
+const WORDS = ["same", "valid"];
+const OPTIONS_1D = { stride: COUNT, padding: oneOf(WORDS, SIZE), dilation: COUNT, groups: COUNT, bias: FLAG };
+const [COUNTS, SIZES] = [sides(COUNT), sides(SIZE)];
+const OPTIONS = { ...OPTIONS_1D, stride: COUNTS, padding: oneOf(WORDS, SIZES), dilation: COUNTS };
+const TRANSPOSE_OPTIONS = { ...OPTIONS, padding: SIZES, outputPadding: SIZES };
 
 /** @throws RangeError when channels do not divide into groups */
 function checkGroups(name: string, inputs: number, outputs: number, groups: number): void {
@@ -33,7 +36,7 @@ function checkGroups(name: string, inputs: number, outputs: number, groups: numb
 /**
  * Padding in numbers: what stands on each side, and what `"same"` with an even kernel needs more at the end.
  *
- * @throws RangeError for `"same"` with a stride, TypeError for another word
+ * @throws RangeError for `"same"` with a stride
  */
 function paddingOf<Size extends readonly number[]>(
   name: string,
@@ -43,8 +46,6 @@ function paddingOf<Size extends readonly number[]>(
   if (typeof padding !== "string") return { sides: [...padding], more: padding.map(() => 0) };
   if (padding === "same" && stride.some((step) => step !== 1))
     throw new RangeError(`${name}: padding "same" needs a stride of 1, but the stride is [${stride.join(", ")}]`);
-  if (padding !== "same" && padding !== "valid")
-    throw new TypeError(`${name}: padding must be numbers, "same" or "valid", but is ${JSON.stringify(padding)}`);
   const totals = kernel.map((side, i) => (padding === "same" ? dilation[i]! * (side - 1) : 0));
   return { sides: totals.map((total) => Math.floor(total / 2)), more: totals.map((total) => total % 2) };
 }
@@ -77,7 +78,9 @@ export class Conv1d extends Module {
 
   constructor(inputs: number, outputs: number, kernel: number, options: ConvOptions<number> = {}) {
     super();
-    expectOptions("Conv1d", options, OPTIONS);
+    expectKind("Conv1d", { inputs, outputs }, SIZE);
+    expectKind("Conv1d", { kernel }, COUNT);
+    expectOptions("Conv1d", options, OPTIONS_1D);
     const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true } = options;
     checkGroups("Conv1d", inputs, outputs, groups);
     const fanIn = (inputs / groups) * kernel;
@@ -108,6 +111,8 @@ export class Conv2d extends Module {
   /** @param kernel one number for a square, or height and width; the same goes for the options */
   constructor(inputs: number, outputs: number, kernel: number | Pair, options: ConvOptions<number | Pair> = {}) {
     super();
+    expectKind("Conv2d", { inputs, outputs }, SIZE);
+    expectKind("Conv2d", { kernel }, COUNTS);
     expectOptions("Conv2d", options, OPTIONS);
     const { stride = 1, padding = 0, dilation = 1, groups = 1, bias = true } = options;
     checkGroups("Conv2d", inputs, outputs, groups);
@@ -123,6 +128,7 @@ export class Conv2d extends Module {
   }
 
   forward(x: Tensor): Tensor {
+    expectKind("Conv2d.forward", { x }, TENSOR);
     const padded = padEnds(x, this.#more);
     const { bias } = this;
     // Without images, libtorch 1.13 fails where weights are in channels_last.
@@ -154,6 +160,8 @@ export class ConvTranspose2d extends Module {
   /** @param kernel one number for a square, or height and width; the same goes for the options */
   constructor(inputs: number, outputs: number, kernel: number | Pair, options: ConvTransposeOptions = {}) {
     super();
+    expectKind("ConvTranspose2d", { inputs, outputs }, SIZE);
+    expectKind("ConvTranspose2d", { kernel }, COUNTS);
     expectOptions("ConvTranspose2d", options, TRANSPOSE_OPTIONS);
     const { stride = 1, padding = 0, outputPadding = 0, dilation = 1, groups = 1, bias = true } = options;
     checkGroups("ConvTranspose2d", inputs, outputs, groups);

@@ -1,4 +1,4 @@
-import { expectOptions } from "../given.ts";
+import { expectKind, expectOptions, FLAG, NUMBER, SHARE, SIZE } from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
@@ -11,7 +11,8 @@ export class Linear extends Module {
 
   constructor(inputs: number, outputs: number, options: { bias?: boolean } = {}) {
     super();
-    expectOptions("Linear", options, { bias: true });
+    expectKind("Linear", { inputs, outputs }, SIZE);
+    expectOptions("Linear", options, { bias: FLAG });
     this.weight = parameter([outputs, inputs], uniformByFanIn(inputs));
     this.bias = (options.bias ?? true) ? parameter([outputs], uniformByFanIn(inputs)) : null;
   }
@@ -28,7 +29,8 @@ export class Embedding extends Module {
   /** @param options.std deviation of the normal distribution that the table starts with; default 1 */
   constructor(count: number, width: number, options: { std?: number } = {}) {
     super();
-    expectOptions("Embedding", options, { std: 1 });
+    expectKind("Embedding", { count, width }, SIZE);
+    expectOptions("Embedding", options, { std: NUMBER });
     this.weight = parameter([count, width], (tensor) => tensor.normal_(0, options.std ?? 1));
   }
 
@@ -44,14 +46,18 @@ export class Dropout extends Module {
   /** @param p in [0, 1], default 0.5 */
   constructor(p = 0.5) {
     super();
-    if (!(p >= 0 && p <= 1)) throw new RangeError(`Dropout: the share to drop must be in [0, 1], but is ${p}`);
+    expectKind("Dropout", { p }, SHARE);
     this.p = p;
   }
 
   forward(x: Tensor): Tensor {
-    if (!this.training) return x;
-    return this.p === 1 ? x.mul(0) : dropoutAdd(x, null, this.p);
+    return this.training ? dropped(x, this.p) : x;
   }
+}
+
+/** `x` with a share `p` of its values zeroed, up to all of them, and the others divided by `1 − p`. */
+export function dropped(x: Tensor, p: number): Tensor {
+  return p === 1 ? x.mul(0) : dropoutAdd(x, null, p);
 }
 
 /**
@@ -64,7 +70,8 @@ export class Dropout extends Module {
  * @throws RangeError for another `p`; Error for a residual of another shape
  */
 export function dropoutAdd(x: Tensor, residual: Tensor | null, p: number): Tensor {
-  if (!(p >= 0 && p < 1)) throw new RangeError(`dropoutAdd: the share to drop must be in [0, 1), but is ${p}`);
+  if (typeof p !== "number" || !(p >= 0 && p < 1))
+    throw new RangeError(`dropoutAdd: the share to drop must be in [0, 1), but is ${p}`);
   if (p > 0) return ops.fused.dropout_add(x, residual, p);
   return residual === null ? x : residual.add(x);
 }

@@ -1,4 +1,4 @@
-import { expectOptions, type Known } from "../given.ts";
+import { expectKind, expectOptions, type Known, oneOf, orNull, SHARE, TENSOR, WHOLE } from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
@@ -12,20 +12,18 @@ export interface LossOptions {
   readonly reduction?: "none" | "mean" | "sum";
 }
 
-const LOSS_OPTIONS = { reduction: "mean" };
-const CLASS_LOSS_OPTIONS = { ...LOSS_OPTIONS, weight: null, ignoreIndex: -100 };
+const LOSS_OPTIONS = { reduction: oneOf(Object.keys(REDUCTIONS)) };
+const CLASS_LOSS_OPTIONS = { ...LOSS_OPTIONS, weight: orNull(TENSOR), ignoreIndex: WHOLE };
 
-/** @throws TypeError for a reduction that there is not, and for options that are not `known` */
+/** @throws TypeError for options that are not `known` */
 function reductionOf<O extends LossOptions>(name: string, options: O, known: Known<O>): number {
   expectOptions(name, options, known);
-  const { reduction = "mean" } = options;
-  if (!Object.hasOwn(REDUCTIONS, reduction))
-    throw new TypeError(`${name}: reduction must be "none", "mean" or "sum", but is ${JSON.stringify(reduction)}`);
-  return REDUCTIONS[reduction];
+  return REDUCTIONS[options.reduction ?? "mean"];
 }
 
 /** @throws RangeError where one would be spread over the other: a loss of `[B]` and `[B, 1]` is that of all pairs */
 function checkOneShape(name: string, input: Tensor, target: Tensor): void {
+  expectKind(name, { input, target }, TENSOR);
   const [given, wanted] = [input, target].map(({ shape }) => `[${shape.join(", ")}]`);
   if (given !== wanted)
     throw new RangeError(
@@ -56,11 +54,9 @@ export class CrossEntropyLoss extends Module {
 
   constructor(options: CrossEntropyOptions = {}) {
     super();
+    this.#reduction = reductionOf("CrossEntropyLoss", options, { ...CLASS_LOSS_OPTIONS, labelSmoothing: SHARE });
     const { weight = null, ignoreIndex = -100, labelSmoothing = 0 } = options;
-    if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
-      throw new RangeError(`CrossEntropyLoss: labelSmoothing must be in [0, 1], but is ${labelSmoothing}`);
     this.weight = weight;
-    this.#reduction = reductionOf("CrossEntropyLoss", options, { ...CLASS_LOSS_OPTIONS, labelSmoothing: 0 });
     [this.#ignoreIndex, this.#labelSmoothing] = [ignoreIndex, labelSmoothing];
   }
 
@@ -78,8 +74,8 @@ export class NLLLoss extends Module {
 
   constructor(options: ClassLossOptions = {}) {
     super();
-    this.weight = options.weight ?? null;
     this.#reduction = reductionOf("NLLLoss", options, CLASS_LOSS_OPTIONS);
+    this.weight = options.weight ?? null;
     this.#ignoreIndex = options.ignoreIndex ?? -100;
   }
 
@@ -120,6 +116,8 @@ export class L1Loss extends Module {
   }
 }
 
+const BCE_OPTIONS = { ...LOSS_OPTIONS, weight: orNull(TENSOR), posWeight: orNull(TENSOR) };
+
 /**
  * The cross entropy of logits and probabilities of the same shape, each element a question of its own. The names of the buffers are
  * PyTorch's, so that its files can be loaded.
@@ -135,8 +133,8 @@ export class BCEWithLogitsLoss extends Module {
    */
   constructor(options: LossOptions & { readonly weight?: Tensor; readonly posWeight?: Tensor } = {}) {
     super();
+    this.#reduction = reductionOf("BCEWithLogitsLoss", options, BCE_OPTIONS);
     [this.weight, this.pos_weight] = [options.weight ?? null, options.posWeight ?? null];
-    this.#reduction = reductionOf("BCEWithLogitsLoss", options, { ...LOSS_OPTIONS, weight: null, posWeight: null });
   }
 
   /** @throws RangeError when the shapes differ */

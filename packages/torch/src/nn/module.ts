@@ -1,5 +1,5 @@
 import { type Device, DTYPE_CODES, type DType } from "../dtype.ts";
-import { expectOptions } from "../given.ts";
+import { ANYTHING, expectOptions } from "../given.ts";
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { scope } from "../scope.ts";
@@ -96,7 +96,10 @@ export abstract class Module {
    */
   to(target: Device | DType | { device?: Device; dtype?: DType }): this {
     const options = typeof target !== "string" ? target : isDType(target) ? { dtype: target } : { device: target };
-    expectOptions<{ device?: Device; dtype?: DType }>("Module.to", options, { device: "cpu", dtype: "float32" });
+    expectOptions<{ device?: Device; dtype?: DType }>("Module.to", options, {
+      device: ANYTHING,
+      dtype: ANYTHING,
+    });
     const { device, dtype } = options as { device?: Device; dtype?: DType };
     if (dtype !== undefined && !(isDType(dtype) && dtype.includes("float")))
       throw new TypeError(`Module.to takes a dtype of fractions, such as "float32" or "bfloat16", but got ${dtype}`);

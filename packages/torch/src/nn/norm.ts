@@ -1,8 +1,13 @@
-import { expectOptions } from "../given.ts";
+import { COUNT, expectKind, expectOptions, FLAG, type Kind, NUMBER, SIZE, TENSOR } from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
 import { buffer, ones, parameter, zeros } from "./parameter.ts";
+
+const SIZES: Kind = {
+  words: `${SIZE.words}, or a list of them`,
+  fits: (value) => SIZE.fits(value) || (Array.isArray(value) && value.every(SIZE.fits)),
+};
 
 /** Normalizes the last dimensions, whose sizes are `shape`: `[…, shape] → […, shape]`. */
 export class LayerNorm extends Module {
@@ -18,7 +23,8 @@ export class LayerNorm extends Module {
    */
   constructor(shape: number | readonly number[], options: { eps?: number } = {}) {
     super();
-    expectOptions("LayerNorm", options, { eps: 0 });
+    expectKind("LayerNorm", { shape }, SIZES);
+    expectOptions("LayerNorm", options, { eps: NUMBER });
     this.#shape = typeof shape === "number" ? [shape] : shape;
     this.eps = options.eps ?? 1e-5;
     this.weight = parameter(this.#shape, ones);
@@ -49,7 +55,8 @@ export class GroupNorm extends Module {
   /** @param options.eps default 1e-5 */
   constructor(groups: number, channels: number, options: { eps?: number; silu?: boolean } = {}) {
     super();
-    expectOptions("GroupNorm", options, { eps: 0, silu: false });
+    expectKind("GroupNorm", { groups, channels }, COUNT);
+    expectOptions("GroupNorm", options, { eps: NUMBER, silu: FLAG });
     if (channels % groups !== 0)
       throw new RangeError(`GroupNorm: ${channels} channels do not divide into ${groups} groups`);
     this.eps = options.eps ?? 1e-5;
@@ -92,7 +99,8 @@ abstract class BatchNorm extends Module {
 
   constructor(channels: number, options: BatchNormOptions = {}) {
     super();
-    expectOptions(new.target.name, options, { eps: 0, momentum: 0 });
+    expectKind(new.target.name, { channels }, SIZE);
+    expectOptions(new.target.name, options, { eps: NUMBER, momentum: NUMBER });
     const { eps = 1e-5, momentum = 0.1 } = options;
     this.eps = eps;
     this.momentum = momentum;
@@ -104,6 +112,7 @@ abstract class BatchNorm extends Module {
   }
 
   protected normalize(x: Tensor, dimensions: readonly number[]): Tensor {
+    expectKind(`${this.constructor.name}.forward`, { x }, TENSOR);
     if (!dimensions.includes(x.ndim))
       throw new RangeError(
         `${this.constructor.name} expects ${dimensions.join(" or ")} dimensions, but got [${x.shape.join(", ")}]`,

@@ -1,4 +1,4 @@
-import { expectOptions } from "../given.ts";
+import { expectOptions, oneOf } from "../given.ts";
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { scope, unscoped } from "../scope.ts";
@@ -30,7 +30,7 @@ export function parameter(
   initialize: (tensor: Tensor) => void,
   options: ParameterOptions = {},
 ): Tensor {
-  expectOptions("parameter", options, { memoryFormat: null });
+  expectOptions("parameter", options, { memoryFormat: oneOf(["channels_last"]) });
   if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0))
     throw new TypeError(`the shape of a parameter must be whole numbers, but is [${shape.map(String).join(", ")}]`);
   return unscoped(() => {

@@ -1,14 +1,16 @@
-import { expectNumbers, expectOptions } from "../given.ts";
+import { COUNT, expectKind, expectOptions, type Kind, NUMBER, oneOf, SIZE, sides, WHOLE } from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
 
 type Pair = readonly [number, number];
 
+const [COUNTS, SIZES] = [sides(COUNT), sides(SIZE)];
+
 /** `max(x, 0)`. */
 export class ReLU extends Module {
   forward(x: Tensor): Tensor {
-    return x.relu();
+    return ops.aten.relu(x);
   }
 }
 
@@ -19,12 +21,12 @@ export class LeakyReLU extends Module {
   /** @param negativeSlope default 0.01 */
   constructor(negativeSlope = 0.01) {
     super();
-    expectNumbers("LeakyReLU", { negativeSlope });
+    expectKind("LeakyReLU", { negativeSlope }, NUMBER);
     this.negativeSlope = negativeSlope;
   }
 
   forward(x: Tensor): Tensor {
-    return x.leaky_relu(this.negativeSlope);
+    return ops.aten.leaky_relu(x, this.negativeSlope);
   }
 }
 
@@ -34,7 +36,7 @@ export class GELU extends Module {
 
   constructor(options: { approximate?: "none" | "tanh" } = {}) {
     super();
-    expectOptions("GELU", options, { approximate: "none" });
+    expectOptions("GELU", options, { approximate: oneOf(["none", "tanh"]) });
     this.approximate = options.approximate ?? "none";
   }
 
@@ -53,20 +55,33 @@ export class SiLU extends Module {
 /** `1 / (1 + e⁻ˣ)`. */
 export class Sigmoid extends Module {
   forward(x: Tensor): Tensor {
-    return x.sigmoid();
+    return ops.aten.sigmoid(x);
   }
 }
 
 export class Tanh extends Module {
   forward(x: Tensor): Tensor {
-    return x.tanh();
+    return ops.aten.tanh(x);
   }
 }
 
-/** Joins all dimensions but the first: `[B, …] → [B, n]`. */
+/** Joins neighboring dimensions, all but the first unless told otherwise: `[B, …] → [B, n]`. */
 export class Flatten extends Module {
+  readonly startDim: number;
+  readonly endDim: number;
+
+  /**
+   * @param startDim the first to be joined, default 1
+   * @param endDim the last, default −1
+   */
+  constructor(startDim = 1, endDim = -1) {
+    super();
+    expectKind("Flatten", { startDim, endDim }, WHOLE);
+    [this.startDim, this.endDim] = [startDim, endDim];
+  }
+
   forward(x: Tensor): Tensor {
-    return x.flatten(1);
+    return ops.aten.flatten(x, this.startDim, this.endDim);
   }
 }
 
@@ -85,7 +100,8 @@ abstract class Pool2d extends Module {
 
   constructor(window: number | Pair, options: PoolOptions = {}) {
     super();
-    expectOptions(new.target.name, options, { stride: window, padding: 0 });
+    expectKind(new.target.name, { window }, COUNTS);
+    expectOptions(new.target.name, options, { stride: COUNTS, padding: SIZES });
     const { stride = window, padding = 0 } = options;
     [this.window, this.stride, this.padding] = [window, stride, padding];
   }
@@ -112,6 +128,7 @@ export class AdaptiveAvgPool2d extends Module {
   /** @param size one number for a square, or height and width */
   constructor(size: number | Pair) {
     super();
+    expectKind("AdaptiveAvgPool2d", { size }, SIZES);
     this.size = size;
   }
 
@@ -120,7 +137,11 @@ export class AdaptiveAvgPool2d extends Module {
   }
 }
 
-const UPSAMPLE_OPTIONS = { scaleFactor: 2, mode: "nearest" };
+const ABOVE_ZERO: Kind = {
+  words: "a number above 0",
+  fits: (value) => Number.isFinite(value) && (value as number) > 0,
+};
+const UPSAMPLE_OPTIONS = { scaleFactor: ABOVE_ZERO, mode: oneOf(["nearest", "bilinear"]) };
 
 /** Larger planes, by the nearest value or by what lies between (corners not aligned, as is PyTorch's default): `[B, C, H, W] → [B, C, sH, sW]`. */
 export class Upsample extends Module {
@@ -132,10 +153,7 @@ export class Upsample extends Module {
     super();
     expectOptions("Upsample", options, UPSAMPLE_OPTIONS);
     const { scaleFactor, mode = "nearest" } = options;
-    if (!(scaleFactor > 0))
-      throw new RangeError(`Upsample: scaleFactor must be a number above 0, but is ${scaleFactor}`);
-    if (mode !== "nearest" && mode !== "bilinear")
-      throw new TypeError(`Upsample: mode must be "nearest" or "bilinear", but is ${JSON.stringify(mode)}`);
+    expectKind("Upsample", { scaleFactor }, ABOVE_ZERO);
     [this.scaleFactor, this.mode] = [scaleFactor, mode];
   }
 

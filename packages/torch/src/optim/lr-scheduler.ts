@@ -1,4 +1,4 @@
-import { expectNumbers, kindOf } from "../given.ts";
+import { expectKind, kindOf, NUMBER } from "../given.ts";
 import { scope } from "../scope.ts";
 import { checkStateDict, type Stateful } from "../state-dict.ts";
 import { type Tensor, tensor } from "../tensor.ts";
@@ -86,7 +86,7 @@ export class StepLR extends LRScheduler {
     super(optimizer);
     if (!Number.isInteger(stepSize) || stepSize < 1)
       throw new RangeError(`StepLR: stepSize must be a whole number from 1, but is ${stepSize}`);
-    expectNumbers("StepLR", { gamma });
+    expectKind("StepLR", { gamma }, NUMBER);
     [this.#stepSize, this.#gamma] = [stepSize, gamma];
   }
 
@@ -105,7 +105,7 @@ export class CosineAnnealingLR extends LRScheduler {
     super(optimizer);
     if (!Number.isInteger(tMax) || tMax < 1)
       throw new RangeError(`CosineAnnealingLR: tMax must be a whole number from 1, but is ${tMax}`);
-    expectNumbers("CosineAnnealingLR", { etaMin });
+    expectKind("CosineAnnealingLR", { etaMin }, NUMBER);
     [this.#tMax, this.#etaMin] = [tMax, etaMin];
   }
 

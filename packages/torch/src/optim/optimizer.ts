@@ -1,4 +1,4 @@
-import { expectOptions, kindOf, tensorsOf } from "../given.ts";
+import { ANYTHING, expectOptions, kindOf, tensorsOf } from "../given.ts";
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { scope, unscoped } from "../scope.ts";
@@ -76,7 +76,7 @@ export abstract class Optimizer<O extends { lr: number }, S> {
    *   nothing is changed then
    */
   step(options: StepOptions = {}): void {
-    expectOptions(`${this.constructor.name}.step`, options, { gradientScale: undefined });
+    expectOptions(`${this.constructor.name}.step`, options, { gradientScale: ANYTHING });
     const { gradientScale } = options;
     if (gradientScale !== undefined) expectScale(`${this.constructor.name}.step`, gradientScale);
     noGrad(() =>

@@ -1,4 +1,4 @@
-import { expectOptions, type Known } from "../given.ts";
+import { ANYTHING, expectKind, expectOptions, FLAG, type Known } from "../given.ts";
 
 /** Settings in which none that is `undefined` hides its default. */
 export function merged<O extends object>(defaults: O, ...given: readonly Partial<O>[]): O {
@@ -10,7 +10,8 @@ export function merged<O extends object>(defaults: O, ...given: readonly Partial
 
 /** {@link merged}, of settings that there are. @throws TypeError for any other */
 export function settingsOf<O extends object>(name: string, defaults: O, given: Partial<O>): O {
-  expectOptions(name, given, defaults as unknown as Known<Partial<O>>);
+  const known = Object.fromEntries(Object.keys(defaults).map((setting) => [setting, ANYTHING]));
+  expectOptions(name, given, known as Known<Partial<O>>);
   return merged(defaults, given);
 }
 
@@ -25,6 +26,7 @@ export function checkSettings(name: string, settings: object): void {
   for (const [setting, value] of Object.entries(settings)) {
     if (FROM_ZERO.includes(setting) && !(Number.isFinite(value) && value >= 0))
       throw new RangeError(`${name}: ${setting} must be a finite number from 0, but is ${value}`);
+    if (setting === "nesterov") expectKind(name, { nesterov: value }, FLAG);
     if (setting === "betas" && !isBetas(value))
       throw new RangeError(
         `${name}: betas must be two numbers in [0, 1), such as [0.9, 0.999], but is ${shown(value)}`,
