@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { supportsBfloat16 } from "@iqvae/torch";
+import { ConvTranspose2d, grad, manualSeed, ops, supportsBfloat16, type Tensor } from "@iqvae/torch";
 import { expect, test } from "vitest";
 import { compiledChild } from "./children/compiled.ts";
 
@@ -39,4 +39,24 @@ test.each([
 test("only the CPU is in question", () => {
   expect([supportsBfloat16("cuda:0"), supportsBfloat16("meta")]).toEqual([true, true]);
   expect(supportsBfloat16("cpu")).toBe(supportsBfloat16());
+});
+
+test("ConvTranspose2d in bfloat16 is that in float32, rounded", () => {
+  manualSeed(2);
+  for (const options of [
+    { stride: 2, outputPadding: 1, groups: 2 },
+    { bias: false, dilation: 2 },
+  ]) {
+    const layer = new ConvTranspose2d(4, 6, 3, options);
+    const x = ops.aten.randn([2, 4, 5, 7]);
+    const all = (x: Tensor) => {
+      const y = layer.forward(x.requires_grad_());
+      expect(y.dtype).toBe(x.dtype);
+      return [y, ...grad([y.float().square().sum()], [x, ...layer.parameters()])].map((each) => each!.float());
+    };
+    const exact = all(x);
+    layer.to("bfloat16");
+    for (const [i, each] of all(x.detach().bfloat16()).entries())
+      expect(each.sub(exact[i]!).norm().div(exact[i]!.norm()).item(), `${i}`).toBeLessThan(0.02);
+  }
 });

@@ -63,3 +63,13 @@ describe("GroupNorm against libtorch's", () => {
     expect(rounded.sub(exact).norm().div(exact.norm()).item()).toBeLessThan(0.02);
   });
 });
+
+test("a group norm refuses one value a group, which is its own mean", () => {
+  const norm = new GroupNorm(3, 3);
+  for (const shape of [
+    [1, 3],
+    [1, 3, 1, 1],
+  ])
+    expect(() => norm.forward(aten.ones(shape))).toThrow(/GroupNorm expects more than one value .* for 3 groups/);
+  expect(new GroupNorm(1, 3).forward(aten.ones([1, 3])).shape).toEqual([1, 3]);
+});

@@ -177,6 +177,10 @@ export class ConvTranspose2d extends Module {
   forward(x: Tensor): Tensor {
     const { weight, bias } = this;
     const sizes = [this.#stride, this.#padding, this.#outputPadding] as const;
-    return ops.aten.conv_transpose2d(x, weight, bias, ...sizes, this.#groups, this.#dilation);
+    const settings = [...sizes, this.#groups, this.#dilation] as const;
+    // On the CPU, libtorch 1.13 takes the channels of bfloat16 for each other.
+    const isRounded = weight.dtype === "bfloat16" && weight.device === "cpu";
+    if (!isRounded) return ops.aten.conv_transpose2d(x, weight, bias, ...settings);
+    return ops.aten.conv_transpose2d(x.float(), weight.float(), bias?.float() ?? null, ...settings).bfloat16();
   }
 }

@@ -66,7 +66,13 @@ export class GroupNorm extends Module {
     this.bias = parameter([channels], zeros);
   }
 
+  /** @throws RangeError for one value a group, whose mean it is: what comes out would be the bias, whatever comes in */
   forward(x: Tensor): Tensor {
+    expectKind("GroupNorm.forward", { x }, TENSOR);
+    if (x.numel() === this.#groups)
+      throw new RangeError(
+        `GroupNorm expects more than one value a group, but got [${x.shape.join(", ")}] for ${this.#groups} groups`,
+      );
     return groupNorm(x, this.#groups, this.weight, this.bias, this.eps, this.#silu);
   }
 }
