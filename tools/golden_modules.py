@@ -36,6 +36,11 @@ def evaluated():
     return norm.eval()
 
 
+def aligned(factor):
+    """As U-Nets have it."""
+    return lambda: nn.Upsample(scale_factor=factor, mode="bilinear", align_corners=True)
+
+
 LAYERS = {
     "Conv2d without padding": (lambda: nn.Conv2d(3, 4, 3), (2, 3, 6, 5)),
     "Conv2d with groups and dilation": (lambda: nn.Conv2d(4, 6, 3, padding=2, dilation=2, groups=2), (2, 4, 7, 6)),
@@ -68,6 +73,15 @@ LAYERS = {
         ),
         (2, 1, 8, 8),
     ),
+    "LeakyReLU": (lambda: nn.LeakyReLU(0.2), (2, 3, 4)),
+    "AdaptiveAvgPool2d": (lambda: nn.AdaptiveAvgPool2d((3, 2)), (2, 2, 7, 5)),
+    "AdaptiveAvgPool2d to more": (lambda: nn.AdaptiveAvgPool2d(5), (1, 2, 3, 7)),
+    "Upsample": (lambda: nn.Upsample(scale_factor=1.7), (1, 2, 5, 4)),
+    "Upsample to less": (lambda: nn.Upsample(scale_factor=0.6), (1, 2, 7, 6)),
+    "Upsample, bilinear": (lambda: nn.Upsample(scale_factor=1.7, mode="bilinear"), (1, 2, 5, 4)),
+    "Upsample, bilinear to less": (lambda: nn.Upsample(scale_factor=0.6, mode="bilinear"), (1, 2, 7, 6)),
+    "Upsample, corners aligned": (aligned(1.7), (1, 2, 5, 4)),
+    "Upsample, corners aligned, to less": (aligned(0.6), (1, 2, 7, 6)),
     "MultiheadAttention": (lambda: SelfAttention(8, 2), (5, 3, 8)),
     "MultiheadAttention, causal": (lambda: CausalAttention(8, 2, batch_first=True), (3, 5, 8)),
 }

@@ -1,5 +1,26 @@
 import { AdaptiveAvgPool2d, Flatten, LeakyReLU, ops, tensor, Upsample } from "@iqvae/torch";
 import { expect, test } from "vitest";
+import { readGoldens } from "./goldens.ts";
+import { checkLayer, type Subject } from "./layer-check.ts";
+
+const goldens = readGoldens("modules.safetensors");
+
+test.each<[string, () => Subject]>([
+  ["LeakyReLU", () => new LeakyReLU(0.2)],
+  ["AdaptiveAvgPool2d", () => new AdaptiveAvgPool2d([3, 2])],
+  ["AdaptiveAvgPool2d to more", () => new AdaptiveAvgPool2d(5)],
+  ["Upsample", () => new Upsample({ scaleFactor: 1.7 })],
+  ["Upsample to less", () => new Upsample({ scaleFactor: 0.6 })],
+  ["Upsample, bilinear", () => new Upsample({ scaleFactor: 1.7, mode: "bilinear" })],
+  ["Upsample, bilinear to less", () => new Upsample({ scaleFactor: 0.6, mode: "bilinear" })],
+  ["Upsample, corners aligned", () => new Upsample({ scaleFactor: 1.7, mode: "bilinear", alignCorners: true })],
+  [
+    "Upsample, corners aligned, to less",
+    () => new Upsample({ scaleFactor: 0.6, mode: "bilinear", alignCorners: true }),
+  ],
+])("%s is PyTorch's, forward and backward", (name, make) => {
+  checkLayer(goldens.get(name)!, make(), { name });
+});
 
 test("Flatten joins all dimensions but the first, or those that it is told", () => {
   const x = ops.aten.ones([2, 3, 4, 5]);
@@ -48,6 +69,9 @@ test("Upsample names what it cannot take", () => {
   expect(() => new Upsample({ scaleFactor: 0 })).toThrow(/scaleFactor must be a number above 0, but is 0/);
   expect(() => new Upsample({ scaleFactor: 2, mode: "cubic" as never })).toThrow(
     /"nearest" or "bilinear", but is "cubic"/,
+  );
+  expect(() => new Upsample({ scaleFactor: 2, alignCorners: true })).toThrow(
+    /is for mode "bilinear", but .* "nearest"/,
   );
   expect(() => new Upsample({ scale_factor: 2 } as never)).toThrow(/did you mean 'scaleFactor'/);
 });

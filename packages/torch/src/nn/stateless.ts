@@ -1,4 +1,4 @@
-import { COUNT, expectKind, expectOptions, type Kind, NUMBER, oneOf, SIZE, sides, WHOLE } from "../given.ts";
+import { COUNT, expectKind, expectOptions, FLAG, type Kind, NUMBER, oneOf, SIZE, sides, WHOLE } from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
@@ -141,26 +141,32 @@ const ABOVE_ZERO: Kind = {
   words: "a number above 0",
   fits: (value) => Number.isFinite(value) && (value as number) > 0,
 };
-const UPSAMPLE_OPTIONS = { scaleFactor: ABOVE_ZERO, mode: oneOf(["nearest", "bilinear"]) };
+const UPSAMPLE_OPTIONS = { scaleFactor: ABOVE_ZERO, mode: oneOf(["nearest", "bilinear"]), alignCorners: FLAG };
 
-/** Larger planes, by the nearest value or by what lies between (corners not aligned, as is PyTorch's default): `[B, C, H, W] → [B, C, sH, sW]`. */
+/** Larger planes, by the nearest value or by what lies between: `[B, C, H, W] → [B, C, sH, sW]`. */
 export class Upsample extends Module {
   readonly scaleFactor: number;
   readonly mode: "nearest" | "bilinear";
+  readonly alignCorners: boolean;
 
-  /** @param options.mode default `"nearest"` */
-  constructor(options: { scaleFactor: number; mode?: "nearest" | "bilinear" }) {
+  /**
+   * @param options.mode default `"nearest"`
+   * @param options.alignCorners whether, for `"bilinear"`, corners lie on corners instead of edges on edges; default false
+   */
+  constructor(options: { scaleFactor: number; mode?: "nearest" | "bilinear"; alignCorners?: boolean }) {
     super();
     expectOptions("Upsample", options, UPSAMPLE_OPTIONS);
-    const { scaleFactor, mode = "nearest" } = options;
+    const { scaleFactor, mode = "nearest", alignCorners = false } = options;
     expectKind("Upsample", { scaleFactor }, ABOVE_ZERO);
-    [this.scaleFactor, this.mode] = [scaleFactor, mode];
+    if (alignCorners && mode !== "bilinear")
+      throw new TypeError(`Upsample: alignCorners is for mode "bilinear", but the mode is "${mode}"`);
+    [this.scaleFactor, this.mode, this.alignCorners] = [scaleFactor, mode, alignCorners];
   }
 
   forward(x: Tensor): Tensor {
     const factors = [this.scaleFactor, this.scaleFactor];
     return this.mode === "nearest"
       ? ops.aten.upsample_nearest2d(x, null, factors)
-      : ops.aten.upsample_bilinear2d(x, null, false, factors);
+      : ops.aten.upsample_bilinear2d(x, null, this.alignCorners, factors);
   }
 }
