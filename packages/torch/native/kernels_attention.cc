@@ -109,7 +109,7 @@ struct FusedAttention : torch::autograd::Function<FusedAttention> {
   }
 
   static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* context, torch::autograd::tensor_list gradients) {
-    TORCH_CHECK(!at::GradMode::is_enabled(), "causal_attention has no second derivative; compose aten::softmax and aten::bmm for createGraph");
+    TORCH_CHECK(!at::GradMode::is_enabled(), "causal_attention has no second derivative; for createGraph, give MultiheadAttention.forward needWeights: true, or compose aten::softmax and aten::bmm");
     const auto saved = context->get_saved_variables();
     const Tensor &qkv = saved[0], &weights = saved[1];
     const Tensor dout = gradients[0].contiguous().resolve_neg();
