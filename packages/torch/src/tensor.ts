@@ -236,6 +236,19 @@ export class Tensor implements Owned {
   }
 
   /**
+   * What JavaScript makes of a tensor in text.
+   *
+   * @throws TypeError where it makes a number of it, as in `x * 2` or `x < y`: that would be NaN or false, whatever the elements are
+   */
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === "number")
+      throw new TypeError(
+        `${this} is no number: JavaScript has no operators for tensors; write x.mul(2) or x.lt(y), or take the only element, x.item()`,
+      );
+    return this.toString();
+  }
+
+  /**
    * The elements as nested arrays of numbers or booleans; the only one of a tensor without dimensions.
    *
    * @throws RangeError for an integer beyond ±2⁵³; TypeError for complex numbers

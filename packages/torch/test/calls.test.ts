@@ -246,6 +246,13 @@ describe("errors", () => {
     ]);
   });
 
+  test("operators of JavaScript say which methods there are; text has the shape", () => {
+    const x = tensor([1, 2]) as unknown as number;
+    for (const use of [() => x * 2, () => 1 - x, () => -x, () => x < 3, () => Math.max(x, 0), () => Number(x)])
+      expect(use).toThrow(/Tensor\(float32 \[2\]\) is no number: .* x\.mul\(2\) or x\.lt\(y\), .* x\.item\(\)/);
+    expect(`${x}`).toBe("Tensor(float32 [2])");
+  });
+
   test("an error leaves nothing behind: the next call works", () => {
     for (let i = 0; i < 3; i++) {
       failure(() => aten.ones([2]).reshape([3]));
