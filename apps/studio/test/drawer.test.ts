@@ -1,7 +1,7 @@
 import type { Frame, ImageOptions, WorkerGenerator } from "@iqvae/runtime";
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { Drawer, type Wish } from "../src/drawing/drawer.ts";
-import { readSettings } from "../src/drawing/settings.ts";
+import { anotherSeed, readSettings } from "../src/drawing/settings.ts";
 import { FRESH, fitting, partsOf, type Source } from "../src/drawing/source.ts";
 
 const SETTINGS = { seed: 4, locked: true, samples: 3, temperature: 0.9, topP: 0.95, guidance: 1 };
@@ -118,10 +118,31 @@ test("the end of a stroke drops what was drawn of it on the way, and another str
     [3, true],
     [4, false],
   ]);
-  asked[2]!.answer();
-  await settle();
-  expect(shown).toEqual([[0, 4]]);
+  drawer.preview(wish(5), 0);
+  for (let part = 2; part < 4; part++) {
+    asked[part]!.answer();
+    await settle();
+  }
+  expect(shown).toEqual([
+    [0, 4],
+    [0, 5],
+  ]);
   expect(watcher.failed).not.toHaveBeenCalled();
+});
+
+test("what is stopped is drawn no further, which is no failure", async () => {
+  const { asked, engine } = generator();
+  const { drawer, shown, watcher } = watched(engine);
+  for (const begin of [() => drawer.draw(wish(1), 0), () => drawer.preview(wish(2), 0)]) {
+    begin();
+    drawer.stop();
+    await settle();
+    expect(asked.at(-1)!.options.signal!.aborted).toBe(true);
+    asked.at(-1)!.answer();
+    await settle();
+  }
+  expect(asked).toHaveLength(2);
+  expect([shown, watcher.done.mock.calls, watcher.failed.mock.calls]).toEqual([[], [], []]);
 });
 
 test("what goes wrong is told", async () => {
@@ -141,13 +162,42 @@ test("pictures like one have its noise at first, and others beside it after that
   ]);
 });
 
+const model = (unconditional: boolean) => ({
+  sampling: { temperature: 1, topK: null, topP: 1, guidance: 1 },
+  transformer: { layers: 1, width: 8, heads: 1, unconditional },
+});
+
 test("guidance from a link is taken by models that can be guided, and by no other", () => {
-  const guidanceOf = (unconditional: boolean) => {
-    const sampling = { temperature: 1, topK: null, topP: 1, guidance: 1 };
-    const transformer = { layers: 1, width: 8, heads: 1, unconditional };
-    return readSettings({ guidance: 2 }, { sampling, transformer }).guidance;
-  };
+  const guidanceOf = (unconditional: boolean) => readSettings({ guidance: 2 }, model(unconditional)).guidance;
   expect([guidanceOf(true), guidanceOf(false)]).toEqual([2, 1]);
+});
+
+test("of a link that asks for what the page has no fields for, each setting is that of the model", () => {
+  const defaults = readSettings(undefined, model(true));
+  expect(readSettings({ ...SETTINGS, locked: false }, model(true))).toEqual({ ...SETTINGS, locked: false });
+  for (const [name, values] of Object.entries({
+    seed: [-1, 1.5, 100_000_000, "many", null],
+    locked: ["no", 0],
+    samples: [0, 25, 1e9, 2.5],
+    temperature: [0, -1, 2.1, Number.NaN],
+    topP: [0, 1.01],
+    guidance: [-1, 10.5],
+  }))
+    for (const value of values) expect(readSettings({ [name]: value }, model(true)), name).toEqual(defaults);
+});
+
+test("another seed is never the same one, and is one of five digits", () => {
+  const random = vi.spyOn(Math, "random");
+  onTestFinished(() => random.mockRestore());
+  const after = (seed: number, share: number) => {
+    random.mockReturnValue(share);
+    return anotherSeed(seed);
+  };
+  const share = 41.5 / 99_998; // of 1 … 99 998 the 42nd
+  expect([41, 42, 43].map((seed) => after(seed, share))).toEqual([43, 43, 42]);
+  expect([after(1, 0), after(7, 0), after(7, 1 - 2 ** -53), after(99_999, 1 - 2 ** -53)]).toEqual([
+    2, 1, 99_999, 99_998,
+  ]);
 });
 
 test("a part is redrawn of whole pictures of the model's grid and codes, and of no others", () => {

@@ -8,10 +8,13 @@ test("models come by kind, and of a kind the smallest first, which a first visit
     { name: "earth", kind: "semantic", size: 64, bytes: 9 },
     { name: "words", kind: "text", size: 64, bytes: 1 },
     { name: "start", kind: "semantic", size: 32, bytes: 6 },
+    { name: "no. 7?", kind: "text", size: 64, bytes: 2 },
     { name: "of another version", kind: "smell", size: 32, bytes: 1 },
   ];
   vi.stubGlobal("fetch", async () => new Response(JSON.stringify({ models })));
-  expect((await fetchModels()).map(({ name }) => name)).toEqual(["start", "earth", "words"]);
+  const found = await fetchModels();
+  expect(found.map(({ name }) => name)).toEqual(["start", "earth", "words", "no. 7?"]);
+  expect(found.at(-1)!.source).toBe("models/no.%207%3F/");
 });
 
 test("a server that lets nobody in without its token says where that is", async () => {
