@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
+import sharp from "sharp";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { openSite, type Site } from "./site.ts";
 import { launch, Visit } from "./visit.ts";
@@ -117,11 +118,25 @@ test("a model that still comes is left when another is chosen", async () => {
   expect(await visit.page.textContent("#make-title")).toBe("Your pose");
 });
 
-test("files that are no photo, and folders that are no model, are named", async () => {
+test("a photo lies under what is made until it is taken away; files that are none, and folders that are no model, are named", async () => {
   await visit.open(site.url);
   const file = { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("no picture") };
-  await visit.page.setInputFiles("[aria-label='Lay a photo under it'][type=file]", file);
+  const photos = "[aria-label='Lay a photo under it'][type=file]";
+  await visit.page.setInputFiles(photos, file);
   await fault("notes.txt is not a picture that this browser can read.");
+  const background = { r: 32, g: 64, b: 128 };
+  const buffer = await sharp({ create: { width: 8, height: 8, channels: 3, background } })
+    .png()
+    .toBuffer();
+  await visit.page.setInputFiles(photos, { name: "photo.png", mimeType: "image/png", buffer });
+  const under = visit.page.locator(".under");
+  await under.waitFor();
+  const middle = await under.evaluate((canvas) => [
+    ...(canvas as HTMLCanvasElement).getContext("2d")!.getImageData(256, 256, 1, 1).data,
+  ]);
+  expect(middle).toEqual([32, 64, 128, 255]);
+  await visit.page.click("button[aria-label='Lay a photo under it']");
+  expect(await under.isHidden()).toBe(true);
   await visit.page.setInputFiles("[aria-label='Folder of a model']", join(site.models, "..", "assets"));
   await fault("There is no model.json among the");
 });
@@ -156,11 +171,13 @@ test("a model from a disk is opened, and work on it stays while others are open"
   await tab.click();
   await visit.drawn();
   expect(await visit.page.isDisabled("[aria-label=Undo]")).toBe(false);
-  for (const model of ["pose", "picked:words"]) {
-    await visit.page.click(`[data-model="${model}"]`);
-    await visit.drawn();
-  }
-  expect(await visit.page.inputValue(".words")).toBe("two plums");
+  await visit.page.click("[data-model=pose]");
+  await visit.drawn();
+  // As after more of it was trained.
+  await visit.page.setInputFiles("[aria-label='Folder of a model']", join(site.models, "words"));
+  await visit.page.waitForSelector("[data-model='picked:words'][aria-pressed=true]");
+  await visit.drawn();
+  expect([await visit.page.inputValue(".words"), await tab.count()]).toEqual(["two plums", 1]);
 });
 
 test("a model whose weights found no room is not said to work offline", async () => {

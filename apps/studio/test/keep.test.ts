@@ -311,6 +311,20 @@ test("pictures and conditions can be downloaded", async () => {
   expect(pointBytes(points, spec, shape)).toEqual((await visit.work()).condition);
 });
 
+test("a card, which may come from anywhere, leads to pages only, and is no page itself", async () => {
+  await visit.press("Model card and licenses");
+  const card = visit.page.locator("dialog .card-body");
+  await card.getByText("Weights of chance").waitFor();
+  const links = await card.locator("a").evaluateAll((all) => all.map((a) => [a.textContent, a.getAttribute("href")]));
+  expect(links).toEqual([
+    ["by others", "https://example.com/"],
+    ["What it has from others", "licenses.txt"],
+  ]);
+  const text = await card.textContent();
+  for (const shown of ["rounded to 8 bits", "Not", "with them"]) expect(text).toContain(shown);
+  expect(text).not.toContain("license: mit");
+});
+
 test("who comes back without the cookie is let in by the token again, and told of it without one", async () => {
   const token = `${site.url}?token=secret`;
   site.instead.set("/", (response) =>

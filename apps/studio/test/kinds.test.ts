@@ -93,33 +93,6 @@ describe("a map", () => {
     await visit.drawn();
     expect((await visit.pictures())[1]).toEqual(second);
   });
-
-  test("the bucket fills what hangs together, the eraser brings the ground back", async () => {
-    await visit.page.fill("#samples", "1");
-    await visit.press("Clear");
-    await visit.ink("glasses");
-    await visit.press("Fill");
-    await visit.stroke(".raster", [0.5, 0.5]);
-    expect(new Set(await condition())).toEqual(new Set([11]));
-    await visit.press("Eraser");
-    await visit.page.fill("[aria-label='Brush size']", "4");
-    await visit.stroke(".raster", [0.5, 0.5]);
-    const map = await condition();
-    expect(map.filter((value) => value === 0)).toHaveLength(12);
-    expect(map[16 * 32 + 16]).toBe(0);
-  });
-
-  test("keys paint where arrows went", async () => {
-    await visit.press("Clear");
-    const raster = visit.page.locator(".raster");
-    await visit.press("Brush");
-    await visit.page.fill("[aria-label='Brush size']", "1");
-    await raster.focus();
-    for (const key of ["3", "ArrowLeft", "ArrowUp", "ArrowUp", "Space"]) await raster.press(key);
-    const map = await condition();
-    expect([...map.entries()].filter(([, value]) => value > 0)).toEqual([[14 * 32 + 15, 2]]);
-    expect(await visit.page.textContent("#announcer")).not.toBe("");
-  });
 });
 
 test("lines are sketched", async () => {

@@ -19,6 +19,16 @@ const CLASSES = ["apple", "pear", "rose", "tree"].map((name, i) => ({
   color: [220 - 50 * i, 60 * i, 90] as const,
 }));
 
+/** Of somebody who means no good. */
+const CARD = `Weights of *chance*, [by others](https://example.com/).
+
+<script>alert(1)</script>
+
+[Not](javascript:alert(1)) <javascript:alert(2)> [with them][1] ![nor](data:text/html,3)
+
+[1]: data:text/html,4
+`;
+
 /** A kind of condition each, and conditions to begin with. */
 const MODELS = {
   lines: { spec: { kind: "lines" }, example: (n) => raster((i) => Number(i % (5 + n) === 0)) },
@@ -93,7 +103,7 @@ function writeModel(folder: string, name: ModelName): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "model.safetensors"), weights);
   writeFileSync(join(folder, "model.json"), JSON.stringify({ ...model, examples: base64, files }));
-  writeFileSync(join(folder, "README.md"), `# ${name}\n\nWeights of *chance*.\n\n<script>alert(1)</script>\n`);
+  writeFileSync(join(folder, "README.md"), `---\nlicense: mit\n---\n\n# ${name}\n\n${CARD}`);
 }
 
 /** Weights of a size that keeps signals as they are; predictions differ much, as a trained model's do. */

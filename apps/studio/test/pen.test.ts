@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { openSite, type Site } from "./site.ts";
 import { launch, Visit } from "./visit.ts";
 
-/* A pen, as the browser tells of one: with its pressure, its other end, and a hand that lies beside it. */
+/* What paints: keys, a mouse, and a pen, as the browser tells of one: with its pressure, its other end, and a hand beside it. */
 
 const SIZE = 32;
 let site: Site;
@@ -49,15 +49,48 @@ async function pen(
   });
 }
 
+async function map(): Promise<Uint8Array> {
+  await visit.drawn();
+  return (await visit.work()).condition!;
+}
+
 /** Pixels of each row that are not the ground's. */
 async function painted(): Promise<number[]> {
-  await visit.drawn();
-  const { condition } = await visit.work();
-  return Array.from(
-    { length: SIZE },
-    (_, row) => condition!.subarray(row * SIZE, (row + 1) * SIZE).filter(Boolean).length,
-  );
+  const all = await map();
+  return Array.from({ length: SIZE }, (_, row) => all.subarray(row * SIZE, (row + 1) * SIZE).filter(Boolean).length);
 }
+
+test("the bucket fills what hangs together, the eraser brings the ground back", async () => {
+  await visit.ink("glasses");
+  await visit.press("Fill");
+  await visit.stroke(".raster", [0.5, 0.5]);
+  expect(new Set(await map())).toEqual(new Set([11]));
+  await visit.press("Eraser");
+  await visit.stroke(".raster", [0.5, 0.5]);
+  // Asks for a menu.
+  await visit.page.click(".raster", { button: "right", position: { x: 20, y: 20 } });
+  const erased = await map();
+  expect(erased.filter((value) => value === 0)).toHaveLength(12);
+  expect(erased[16 * SIZE + 16]).toBe(0);
+});
+
+test("keys paint where arrows went, and choose tools and classes", async () => {
+  const raster = visit.page.locator(".raster");
+  await visit.page.fill("[aria-label='Brush size']", "1");
+  // Other tests leave the keys where they painted.
+  const corner = [...Array(8).fill("Shift+ArrowUp"), ...Array(8).fill("Shift+ArrowLeft")];
+  const first = ["3", "ArrowRight", "ArrowDown", "ArrowDown", "Space", "Shift+ArrowRight", "4", "Space"];
+  // What was painted is erased, and another class takes the brush again.
+  const others = ["ArrowRight", "Space", "e", "Space", "2", ...Array(8).fill("Shift+ArrowDown"), "Space"];
+  for (const key of [...corner, ...first, ...others]) await raster.press(key);
+  const painted = [...(await map()).entries()].filter(([, value]) => value > 0);
+  expect(painted).toEqual([
+    [2 * SIZE + 1, 2],
+    [2 * SIZE + 5, 3],
+    [31 * SIZE + 6, 1],
+  ]);
+  expect(await visit.page.textContent("#announcer")).not.toBe("");
+});
 
 test("a pen paints broader the harder it is pressed, and lines of a mouse are as broad as the brush", async () => {
   const broad: number[] = [];
