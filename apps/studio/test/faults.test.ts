@@ -156,6 +156,22 @@ test("words that were cleared stay so, and nothing of them is downloaded", async
   expect(await visit.page.inputValue(".words")).toBe("");
 });
 
+test("words that were just typed do not follow when another model is chosen", async () => {
+  await visit.open(site.url);
+  await visit.choose("words");
+  await visit.page.evaluate(() => {
+    const area = document.querySelector<HTMLTextAreaElement>(".words")!;
+    area.value = "a pear";
+    area.dispatchEvent(new Event("input"));
+    document.querySelector<HTMLElement>("[data-model=pose]")!.click();
+  });
+  await visit.page.waitForSelector("main:not([inert]) .pose");
+  await visit.page.waitForTimeout(500); // longer than somebody who types pauses
+  expect(await visit.page.textContent("#fault")).toBe("");
+  await visit.choose("words");
+  expect(await visit.page.inputValue(".words")).toBe("a pear");
+});
+
 test("a model from a disk is opened, and work on it stays while others are open", async () => {
   await visit.open(site.url);
   await visit.page.setInputFiles("[aria-label='Folder of a model']", join(site.models, "words"));

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { colorEdges, logMel, readWav, textOf } from "@iqvae/runtime";
 import type { Browser } from "playwright-core";
+import sharp from "sharp";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { semantic } from "../../../packages/runtime/src/conditions/semantic.ts";
 import { MODEL_NAMES } from "./models.ts";
@@ -92,6 +93,10 @@ describe("a map", () => {
     await visit.press("All anew");
     await visit.drawn();
     expect((await visit.pictures())[1]).toEqual(second);
+    // Where there are fewer, one that is left is in focus.
+    await visit.page.click(".cell:last-child");
+    await visit.page.fill("#samples", "1");
+    expect(await visit.page.getAttribute(".picture", "aria-label")).toBe("Picture 1, large");
   });
 });
 
@@ -105,18 +110,25 @@ test("lines are sketched", async () => {
   const ink = [...sketch.entries()].filter(([, value]) => value === 1).map(([i]) => i);
   const [first, last] = [Math.floor(0.1 * size), Math.floor(0.9 * size)];
   expect(ink).toEqual(Array.from({ length: last - first + 1 }, (_, i) => row * size + first + i));
+  const { name, bytes } = await visit.download("Download what you made");
+  expect(name).toBe("lines-condition.png");
+  const { data, info } = await sharp(bytes).extractChannel(0).raw().toBuffer({ resolveWithObject: true });
+  expect([info.width, info.height]).toEqual([size, size]);
+  expect(Uint8Array.from(data, (level) => Number(level < 128))).toEqual(sketch);
 });
 
 test("a photo becomes a sketch by the program's own edges", async () => {
   await visit.choose("edges");
   const { size } = (await loaded(site.models, "edges")).model;
   const photo = await visit.page.evaluate(async (side) => {
-    const canvas = new OffscreenCanvas(side, side);
+    // Of a broad photo the middle is taken.
+    const canvas = new OffscreenCanvas(2 * side, side);
     const context = canvas.getContext("2d")!;
+    context.fillRect(0, 0, 2 * side, side);
     context.fillStyle = "#204080";
-    context.fillRect(0, 0, side, side);
+    context.fillRect(side / 2, 0, side, side);
     context.fillStyle = "#f0c040";
-    context.fillRect(side / 4, side / 4, side / 2, side / 2);
+    context.fillRect((3 * side) / 4, side / 4, side / 2, side / 2);
     return [...new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer())];
   }, size);
   const file = join(folder, "photo.png");
@@ -150,7 +162,12 @@ test("key points are dragged, moved by keys, hidden and shown", async () => {
   expect(dragged.filter((value, i) => value !== first[i])).toHaveLength(2);
   const point = visit.page.locator(".point").nth(2);
   await point.press("Shift+ArrowRight");
-  expect((await condition())[6]).toBe(dragged[6]! + 16);
+  const pushed = await condition();
+  expect(pushed[6]).toBe(dragged[6]! + 16);
+  // All of them together, as far as all stay on the picture.
+  await visit.stroke(".pose", [0.9, 0.1], [0.9, 0.99]);
+  const down = 255 - Math.max(...pushed.filter((_, i) => i % 3 === 1));
+  expect(await condition()).toEqual(pushed.map((value, i) => (i % 3 === 1 ? value + down : value)));
   await point.press("Delete");
   expect([...(await condition()).subarray(6, 9)]).toEqual([0, 0, 0]);
   await visit.page.click("summary");
@@ -181,6 +198,14 @@ test("boxes are drawn, moved, stretched, given another class and removed", async
   const box = visit.page.locator(".box");
   await box.press("Shift+ArrowDown");
   expect((await condition())[4]).toBe(height! + 8);
+  // It stays on the picture.
+  await visit.stroke(".plane", [0.4, 0.5], [0.99, 0.99]);
+  expect([...(await condition()).subarray(1, 3)]).toEqual([255 - width!, 255 - height! - 8]);
+  const saved = await visit.download("Download what you made");
+  expect(saved.name).toBe("layout-condition.json");
+  expect(JSON.parse(saved.bytes.toString())).toEqual([
+    { class: "pear", box: [255 - width!, 247 - height!, width!, height! + 8].map((place) => place / 255) },
+  ]);
   await visit.ink("rose");
   expect((await condition())[0]).toBe(1 + classes.indexOf("rose"));
   for (let i = 0; i < 3; i++) await visit.press("Add a box");
@@ -194,6 +219,8 @@ test("words are written, and too many are refused", async () => {
   await visit.page.fill(".words", "ripe pear 🍐");
   await visit.page.press(".words", "Enter");
   expect(textOf(await condition())).toBe("ripe pear 🍐");
+  const saved = await visit.download("Download what you made");
+  expect([saved.name, saved.bytes.toString()]).toEqual(["words-condition.txt", "ripe pear 🍐"]);
   await visit.page.fill(".words", "a text that is longer than the model has ever read");
   expect(await visit.page.getAttribute(".words", "aria-invalid")).toBe("true");
   expect(await visit.page.textContent(".tools .value")).toMatch(/^\d+ bytes too many$/);
@@ -214,6 +241,16 @@ test("words are written, and too many are refused", async () => {
   expect(textOf(await condition())).toBe("pear \ufffd");
 });
 
+test("words that are typed are drawn without a further key, and no letter of them is a key of the page", async () => {
+  await visit.page.locator("#announcer").evaluate((announcer) => announcer.replaceChildren());
+  const seed = await visit.page.inputValue("#seed");
+  await visit.page.fill(".words", "pea");
+  await visit.page.press(".words", "n");
+  await visit.page.waitForSelector("#announcer:text('2 pictures are drawn')", { state: "attached" });
+  expect(await visit.page.inputValue(".words")).toMatch(/^(pean|npea)$/);
+  expect(await visit.page.inputValue("#seed")).toBe(seed);
+});
+
 test("guidance is there for models that know no condition, and draws otherwise", async () => {
   await visit.page.fill(".words", "pear");
   await visit.page.press(".words", "Enter");
@@ -226,6 +263,7 @@ test("guidance is there for models that know no condition, and draws otherwise",
 
 test("a WAV file becomes the spectrogram that the command line makes of it; what is none is refused", async () => {
   await visit.choose("sound");
+  expect(await visit.page.isDisabled("#guidance")).toBe(true);
   const wav = wavOf(Float32Array.from({ length: 8000 }, (_, i) => Math.sin(i / 9) * Math.sin((Math.PI * i) / 8000)));
   const file = join(folder, "sound.wav");
   writeFileSync(file, wav);
@@ -240,6 +278,11 @@ test("a WAV file becomes the spectrogram that the command line makes of it; what
   expect(await visit.page.textContent(".tools .value")).toBe("sound.wav");
   await visit.press("Example 1");
   expect(await visit.page.textContent(".tools .value")).toBe("");
+  const notes = { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("no sound") };
+  await visit.page.setInputFiles("[aria-label='Sound file']", notes);
+  await visit.page.waitForSelector("#fault :text('notes.txt cannot be read: it is neither a WAV file')");
+  await visit.press("Clear");
+  await visit.page.waitForSelector(".empty");
 });
 
 test("of two sounds the one that was chosen last counts, though the other takes longer", async () => {
@@ -326,20 +369,6 @@ describe("the microphone", () => {
     await visit.choose("words");
     expect((await tracks()).at(-1)).toBe("ended");
   });
-});
-
-test("words that were just typed do not follow when another model is chosen", async () => {
-  await visit.page.evaluate(() => {
-    const area = document.querySelector<HTMLTextAreaElement>(".words")!;
-    area.value = "a pear";
-    area.dispatchEvent(new Event("input"));
-    document.querySelector<HTMLElement>("[data-model=lines]")!.click();
-  });
-  await visit.page.waitForSelector("main:not([inert]) .raster");
-  await visit.page.waitForTimeout(500); // longer than somebody who types pauses
-  expect(await visit.page.textContent("#fault")).toBe("");
-  await visit.choose("words");
-  expect(await visit.page.inputValue(".words")).toBe("a pear");
 });
 
 /** 16 bits, one channel, 16 kHz. */

@@ -52,6 +52,7 @@ describe.each([
     await visit.choose("start", 1);
     await visit.press("Model card and licenses");
     await visit.page.waitForSelector("dialog :text('Apache-2.0')");
+    expect(await visit.page.textContent("dialog")).not.toContain("pipeline_tag");
     await visit.page.keyboard.press("n");
     expect(await visit.page.inputValue("#seed")).toBe("1");
     expect(await complaints(visit)).toEqual([]);
@@ -151,6 +152,8 @@ test("a finger paints, and does not scroll", async () => {
   const visit = await Visit.begin(browser, { hasTouch: true, viewport: { width: 320, height: 640 } });
   await visit.open(site.url);
   const before = (await visit.work()).condition;
+  // What the example shows most of is what one would go on painting.
+  expect(await visit.page.isChecked(".chip:has-text('head') input")).toBe(true);
   await visit.page.locator(".raster").tap();
   await visit.drawn();
   expect((await visit.work()).condition).not.toEqual(before);
