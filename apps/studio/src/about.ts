@@ -15,7 +15,7 @@ export async function showCard(model: Bundle, card: Promise<string>): Promise<vo
   dialog.replaceChildren(h("div", { class: "panel-head" }, h("h2", {}, `About ${model.name}`), close), body);
   dialog.showModal();
   try {
-    const text = (await card).replace(/^---\n.*?\n---\n/s, "");
+    const text = (await card).replace(/^---\r?\n.*?\n---\r?\n/s, "");
     const { marked } = await import("marked");
     const own = h(
       "p",

@@ -103,7 +103,8 @@ function writeModel(folder: string, name: ModelName): void {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "model.safetensors"), weights);
   writeFileSync(join(folder, "model.json"), JSON.stringify({ ...model, examples: base64, files }));
-  writeFileSync(join(folder, "README.md"), `---\nlicense: mit\n---\n\n# ${name}\n\n${CARD}`);
+  const head = "---\nlicense: mit\n---\n".replaceAll("\n", name === "pose" ? "\r\n" : "\n");
+  writeFileSync(join(folder, "README.md"), `${head}\n# ${name}\n\n${CARD}`);
 }
 
 /** Weights of a size that keeps signals as they are; predictions differ much, as a trained model's do. */

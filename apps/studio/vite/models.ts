@@ -1,5 +1,5 @@
 import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join, resolve, sep } from "node:path";
 import type { ConditionKind } from "@iqvae/runtime";
 import type { Plugin } from "vite";
 import { roundModel } from "./round.ts";
@@ -53,7 +53,7 @@ export function models(folder: string): Plugin {
           return;
         }
         const file = resolve(folder, path.slice("/models/".length));
-        if (!path.startsWith("/models/") || !file.startsWith(resolve(folder)) || !existsSync(file)) next();
+        if (!path.startsWith("/models/") || !file.startsWith(resolve(folder) + sep) || !existsSync(file)) next();
         else if (statSync(file).isFile()) createReadStream(file).pipe(response);
         else next();
       });
@@ -70,7 +70,10 @@ export function models(folder: string): Plugin {
         emit(WEIGHTS, weights);
         if (!existsSync(join(folder, name, CARD))) continue;
         const card = read(name, CARD);
-        emit(CARD, json === before ? card : card.replace(/^(---\n.*?\n---\n+)?/s, (front) => `${front}${ROUNDED}`));
+        emit(
+          CARD,
+          json === before ? card : card.replace(/^(---\r?\n.*?\n---\r?\n)?/s, (front) => `${front}${ROUNDED}`),
+        );
       }
       this.emitFile({ type: "asset", fileName: "models/models.json", source: listOf(texts) });
     },
