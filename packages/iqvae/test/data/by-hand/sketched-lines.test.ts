@@ -31,23 +31,26 @@ describe("sketchedLines", () => {
   test("a steady hand draws a line as it is, and a broad one by its middle", () => {
     expect(sketchedLines(along, SIZE, steady)).toEqual(along);
     expect(sketchedLines(cross, SIZE, steady)).toEqual(cross);
+    const speck = drawn((x, y) => x === 20 && y === 10);
+    expect(sketchedLines(speck, SIZE, steady)).toEqual(speck);
     const bar = drawn((x, y) => y >= 29 && y <= 31 && x >= 8 && x < 56);
     expect([...new Set(inkOf(sketchedLines(bar, SIZE, steady)).map((pixel) => Math.floor(pixel / SIZE)))]).toEqual([
       30,
     ]);
   });
 
-  test("a line stays in one piece, within four pixels of its place, and wavers", () => {
-    const places = inkOf(along);
+  test.each([
+    ["level", along],
+    ["falling", drawn((x, y) => y === x && x >= 8 && x < 56)],
+    ["rising", drawn((x, y) => y === 63 - x && x >= 8 && x < 56)],
+  ])("a %s line stays in one piece, within four pixels of its place, and wavers", (_, line) => {
+    const places = inkOf(line);
     let furthest = 0;
-    for (const sketch of sketches(along)) {
+    for (const sketch of sketches(line)) {
       const ink = inkOf(sketch);
       if (ink.length === 0) continue;
       // Two from straying, one from missing, one for a broad brush: what is between pixels is rounded.
-      for (const pixel of ink) {
-        const far = Math.min(...places.map((place) => apart(place, pixel)));
-        furthest = Math.max(furthest, far);
-      }
+      for (const pixel of ink) furthest = Math.max(furthest, Math.min(...places.map((place) => apart(place, pixel))));
       const reached = new Set([ink[0]!]);
       for (const at of reached) for (const pixel of ink) if (apart(at, pixel) === 1) reached.add(pixel);
       expect(reached.size).toBe(ink.length);
@@ -55,8 +58,19 @@ describe("sketchedLines", () => {
     }
     expect(furthest).toBeGreaterThan(1);
     expect(furthest).toBeLessThanOrEqual(4);
-    const rows = sketches(along).map((sketch) => new Set(inkOf(sketch).map((pixel) => Math.floor(pixel / SIZE))).size);
-    expect(rows.filter((count) => count > 2).length).toBeGreaterThan(SEEDS.length / 2);
+  });
+
+  test("a hand strays by two waves of a pixel each across and two down, up to three of them in a sketch", () => {
+    const [still, most] = [[0.5, 0.5, 0.5, 0.5], 1 - 2 ** -40];
+    const highest = [0.5, 0.5, 0.625, most];
+    const waves = (...four: number[][]) => sketchedLines(along, SIZE, hand(0.5, 0.5, 0.5, ...four.flat(), 0.5));
+    expect(waves(highest, highest, still, still)).toEqual(drawn((x, y) => y === 30 && x >= 10 && x < 58));
+    expect(waves(still, still, highest, highest)).toEqual(drawn((x, y) => y === 32 && x >= 8 && x < 56));
+    const wavering = waves(still, still, [most, 0.5, 0.5, most], still);
+    for (let x = 8; x < 56; x++) {
+      const y = 30 + Math.round(Math.sin((2 * Math.PI * 3 * x) / SIZE));
+      expect([x, wavering[y * SIZE + x]]).toEqual([x, 1]);
+    }
   });
 
   test("short strokes are left out more often than long ones", () => {
@@ -87,6 +101,8 @@ describe("sketchedLines", () => {
     expect(inkOf(beside).filter((pixel) => cross[pixel] === 0)).toEqual(
       inkOf(drawn((x, y) => x === 31 && y > 4 && y < 32)),
     );
+    const tee = drawn((x, y) => cross[y * SIZE + x] === 1 && y >= 32);
+    expect(inkOf(sketchedLines(tee, SIZE, hand(0, 0.5))).length).toBeGreaterThan(40);
     const none = sketchedLines(cross, SIZE, hand(0, 0.5, 0.5, 0, 0.5, 0.5, 0, 0.5, 0.5, 0, 0.5));
     expect(inkOf(none).length).toBeGreaterThan(0);
     expect(Math.max(...inkOf(none).map((pixel) => apart(pixel, 32 * SIZE + 32)))).toBeLessThanOrEqual(1);
@@ -100,6 +116,13 @@ describe("sketchedLines", () => {
       expect(sketch.every((value) => value <= 1)).toBe(true);
     }
     expect(frame).toEqual(before);
+    const beyond = (side: number, right: number) =>
+      sketchedLines(
+        drawn((x) => x === side),
+        SIZE,
+        hand(0.5, right, 0.5),
+      ).includes(1);
+    expect([beyond(0, 0), beyond(SIZE - 1, 1 - 2 ** -40)]).toEqual([false, false]);
     expect(sketchedLines(new Uint8Array(SIZE * SIZE), SIZE, steady).includes(1)).toBe(false);
   });
 });
