@@ -115,6 +115,7 @@ describe("an argument of another kind", () => {
     [() => new Conv1d(1, 1, 3, { padding: wrong(null) }), '0, "same" or "valid", but is null'],
     [() => new Conv1d(1, 1, 3, { dilation: wrong([1]) }), "Conv1d: dilation must be a whole number from 1, but is [1]"],
     [() => new ConvTranspose2d(1, 1, 3, { outputPadding: 0.5 }), "outputPadding must be a whole number from 0, or two"],
+    [() => new AvgPool2d(2, { padding: -1 }), "AvgPool2d: padding must be a whole number from 0, or two"],
     [() => new MaxPool2d(2, { padding: wrong({}) }), "two of them, [height, width], but is an object of nothing"],
     [
       () => new AvgPool2d(wrong("2")),
