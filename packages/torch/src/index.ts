@@ -65,7 +65,7 @@ export {
   MSELoss,
   NLLLoss,
 } from "./nn/loss.ts";
-export { Module } from "./nn/module.ts";
+export { type IncompatibleKeys, Module } from "./nn/module.ts";
 export { BatchNorm1d, BatchNorm2d, type BatchNormOptions, GroupNorm, groupNorm, LayerNorm } from "./nn/norm.ts";
 export { buffer, parameter } from "./nn/parameter.ts";
 export { type Layer, Sequential } from "./nn/sequential.ts";

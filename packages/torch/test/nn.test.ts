@@ -285,4 +285,22 @@ describe("modules", () => {
       /; and 11 more$/,
     );
   });
+
+  test("load that need not fit copies what both have, says what it passed over, and takes no other shape", () => {
+    const model = new Model();
+    const bias = [...model.last.bias!.read("float32")];
+    const part = new Map(new Model().stateDict());
+    part.delete("last.bias");
+    part.set("other", aten.ones([1]));
+    part.set("first.scale", tensor([99]));
+    const strict = false;
+    expect(model.loadStateDict(part, { strict })).toEqual({ missingKeys: ["last.bias"], unexpectedKeys: ["other"] });
+    expect(model.first.scale.item()).toBe(99);
+    expect([...model.last.bias!.read("float32")]).toEqual(bias);
+    expect(model.loadStateDict(model.stateDict())).toEqual({ missingKeys: [], unexpectedKeys: [] });
+    part.set("last.weight", aten.ones([3])).set("first.scale", tensor([7]));
+    expect(() => model.loadStateDict(part, { strict })).toThrow(/: 'last.weight' has shape \[3\], but .*\[2\]$/);
+    expect(model.first.scale.item()).toBe(99);
+    expect(() => model.loadStateDict(part, { strict: 0 as never })).toThrow("strict must be true or false");
+  });
 });

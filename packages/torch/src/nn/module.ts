@@ -1,5 +1,5 @@
 import { type Device, DTYPE_CODES, type DType } from "../dtype.ts";
-import { ANYTHING, expectOptions } from "../given.ts";
+import { ANYTHING, expectMap, expectOptions, FLAG } from "../given.ts";
 import { noGrad } from "../modes.ts";
 import { ops } from "../ops.ts";
 import { scope } from "../scope.ts";
@@ -9,6 +9,14 @@ import { type Found, search } from "./members.ts";
 import { isParameter } from "./parameter.ts";
 
 const isDType = (name: string): name is DType => Object.hasOwn(DTYPE_CODES, name);
+
+/** What was passed over where weights need not fit. */
+export interface IncompatibleKeys {
+  /** What the module has, and the weights have not: it stays as it was. */
+  readonly missingKeys: readonly string[];
+  /** What the weights have, and the module has not. */
+  readonly unexpectedKeys: readonly string[];
+}
 
 /**
  * A part of a model. Its tensors and sub-modules are plain properties, or lie in arrays, maps and plain objects that are, and are
@@ -129,14 +137,23 @@ export abstract class Module {
   /**
    * Copies values into this module's tensors.
    *
-   * @throws Error naming every missing, unexpected and misshapen tensor; nothing is changed then.
+   * @param options.strict default true; without, what only one of both has is passed over
+   * @returns the names of what was passed over
+   * @throws Error naming every misshapen tensor, and, where strict, every missing and unexpected one; nothing is changed then.
    */
-  loadStateDict(source: ReadonlyMap<string, Tensor>): void {
-    const own = this.stateDict();
-    checkStateDict("the weights do not fit the model", own, source);
+  loadStateDict(source: ReadonlyMap<string, Tensor>, options: { strict?: boolean } = {}): IncompatibleKeys {
+    expectOptions("Module.loadStateDict", options, { strict: FLAG });
+    const [what, own] = ["the weights do not fit the model", this.stateDict()];
+    expectMap(what, source);
+    const shared = new Map([...own].filter(([name]) => source.has(name)));
+    const given = new Map([...source].filter(([name]) => own.has(name)));
+    if (options.strict ?? true) checkStateDict(what, own, source);
+    else checkStateDict(what, shared, given);
     noGrad(() => {
-      for (const [name, tensor] of own) tensor.copy_(source.get(name)!);
+      for (const [name, tensor] of shared) tensor.copy_(given.get(name)!);
     });
+    const namesBeside = (all: ReadonlyMap<string, Tensor>) => [...all.keys()].filter((name) => !shared.has(name));
+    return { missingKeys: namesBeside(own), unexpectedKeys: namesBeside(source) };
   }
 
   /** The number of trained values. */
