@@ -161,7 +161,10 @@ conditionContract({
     .oneof(fc.stringMatching(/^[a-z][a-z ]{0,14}$/), fc.string({ minLength: 1, maxLength: 4, unit: "grapheme" }))
     .filter(
       (sentence) =>
-        !sentence.includes("\0") && !sentence.includes("\n") && new TextEncoder().encode(sentence).length <= 16,
+        sentence.trim() !== "" &&
+        !sentence.includes("\0") &&
+        !sentence.includes("\n") &&
+        new TextEncoder().encode(sentence).length <= 16,
     )
     .map((sentence) => textBytes(sentence, LETTERS)),
   wrong: [
@@ -278,7 +281,10 @@ describe("text", () => {
     expect(() => textBytes("a text of too many bytes", LETTERS)).toThrow(
       'the text "a text of too many bytes" has 24 bytes, but 16 is the most here; shorten it.',
     );
-    expect(() => textBytes("", LETTERS)).toThrow("the text must not be empty or contain a null character.");
+    for (const nothing of ["", " ", "\n\t "]) {
+      expect(() => textBytes(nothing, LETTERS)).toThrow("the text must not be empty or contain a null character.");
+    }
+    expect(textOf(textBytes("\ufeff \ta cat,  a dog\r\n", LETTERS))).toBe("a cat,  a dog");
   });
 });
 

@@ -33,7 +33,8 @@ export function text(spec: TextSpec): Condition {
 }
 
 /**
- * A text as a condition's bytes.
+ * A text as a condition's bytes, without white space at its ends: captions are trained without, and a space in front would move all
+ * that follows.
  *
  * @throws RangeError when it is too long, empty, not Unicode, or contains a null character
  */
@@ -41,7 +42,7 @@ export function textBytes(sentence: string, spec: TextSpec): Uint8Array {
   if (/\p{Surrogate}/u.test(sentence)) {
     throw new RangeError(`the text ${quoted(sentence)} holds half a surrogate pair, which is not a character.`);
   }
-  const encoded = new TextEncoder().encode(sentence);
+  const encoded = new TextEncoder().encode(sentence.trim());
   if (encoded.length > spec.length) {
     throw new RangeError(
       `the text ${quoted(sentence)} has ${encoded.length} bytes, but ${spec.length} is the most here; shorten it.`,

@@ -5,8 +5,11 @@ import { expect, it } from "vitest";
 import { textOf } from "../../../src/conditions/index.ts";
 import { captionsOf, openDataset } from "../../../src/data/index.ts";
 import { namedConcepts } from "../../../src/data/sets/emoji/annotations.ts";
-import { spokenConcepts } from "../../../src/data/sets/words/captions.ts";
+import { captionedConcepts, spokenConcepts } from "../../../src/data/sets/words/captions.ts";
 import { isCaptionHeldOut } from "../../../src/data/sets/words/recipe.ts";
+import { plainCaption, typedCaptions } from "../../../src/data/sets/words/typed.ts";
+
+const CAPTIONED = captionedConcepts();
 
 it("knows concepts by one word, each drawn by all vendors", () => {
   const concepts = namedConcepts();
@@ -36,6 +39,55 @@ it("captions by name and keywords, on both sides of the name, within 32 bytes", 
   ).toEqual(["banana", "banana ripe"]);
 });
 
+it("captions as people type: articles, plurals, words around the name, capitals, marks, and slips", () => {
+  const [mouse, ewe, grapes, candy, ant] = ["mouse", "ewe", "grapes", "candy", "ant"].map((name) =>
+    typedCaptions(name, new Set()),
+  );
+  expect(mouse!.slice(0, 6)).toEqual(["Mouse", "MOUSE", "a mouse", "the mouse", "mice", "A mouse"]);
+  expect(ewe!.slice(2, 5)).toEqual(["a ewe", "the ewe", "ewes"]);
+  expect(grapes!.slice(2, 5)).toEqual(["some grapes", "the grapes", "grapes"]);
+  expect(candy!.slice(2, 5)).toEqual(["a candy", "the candy", "candies"]);
+  expect(ant!.slice(2, 6)).toEqual(["an ant", "the ant", "ants", "An ant"]);
+
+  expect(CAPTIONED.flatMap(({ captions }) => captions).filter((text) => /[{}]/.test(text))).toEqual([]);
+  // Whatever stands around it, the name is there, but for plurals and slips: each differs from it by a letter or two.
+  for (const { concept, captions } of CAPTIONED) {
+    const without = captions.map(plainCaption).filter((text) => !text.includes(concept.name.slice(0, -1)));
+    expect(without.length, `${concept.name}: ${without}`).toBeLessThanOrEqual(6);
+    expect(captions.length).toBeGreaterThan(20);
+    expect(new Set(captions).size).toBe(captions.length);
+  }
+  const slips = typedCaptions("tiger", new Set())
+    .map(plainCaption)
+    .filter((text) => !text.includes("tiger"));
+  const left = typedCaptions("tiger", new Set(slips)).map(plainCaption);
+  expect([slips.length, left.filter((text) => slips.includes(text))]).toEqual([3, []]);
+
+  const texts = CAPTIONED.flatMap(({ captions }) => captions);
+  const share = (is: (text: string) => boolean) => texts.filter(is).length / texts.length;
+  expect(share((text) => text === text.toUpperCase())).toBeCloseTo(0.11, 1);
+  expect(share((text) => /^[A-Z][a-z ]/.test(text))).toBeCloseTo(0.3, 1);
+  expect(share((text) => /[.!?]$/.test(text))).toBeCloseTo(0.08, 1);
+});
+
+it("holds out a caption with all that differs from it by capitals and marks alone", () => {
+  for (const [plain, typed] of [
+    ["banana fruit", "Banana fruit!"],
+    ["a cute cat", "A CUTE CAT."],
+  ] as const) {
+    expect(isCaptionHeldOut("x", plain)).toBe(isCaptionHeldOut("x", typed));
+  }
+  for (const name of ["Banana", "BANANA", "banana?"]) expect(isCaptionHeldOut("banana", name)).toBe(false);
+  const parts = new Map<string, Set<boolean>>();
+  for (const { concept, captions } of CAPTIONED) {
+    for (const caption of captions) {
+      const key = plainCaption(caption);
+      parts.set(key, (parts.get(key) ?? new Set()).add(isCaptionHeldOut(concept.name, caption)));
+    }
+  }
+  expect([...parts].filter(([, both]) => both.size > 1)).toEqual([]);
+});
+
 it("holds out captions with all drawings, while training knows every name and every drawing", async () => {
   const cacheDir = await mkdtemp(join(tmpdir(), "iqvae-words-"));
   const dataset = await openDataset({ name: "words", condition: "text", size: 32, count: 600, cacheDir });
@@ -52,9 +104,7 @@ it("holds out captions with all drawings, while training knows every name and ev
   dataset.close();
   await rm(cacheDir, { recursive: true });
 
-  const all = spokenConcepts().flatMap((concept) =>
-    captionsOf(concept).map((caption) => [concept.name, caption] as const),
-  );
+  const all = CAPTIONED.flatMap(({ concept, captions: own }) => own.map((caption) => [concept.name, caption] as const));
   const held = all.filter(([name, caption]) => isCaptionHeldOut(name, caption));
   expect(held.length / all.length).toBeGreaterThan(0.07);
   expect(held.length / all.length).toBeLessThan(0.13);

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { logMel } from "@iqvae/runtime";
 import type { AudioSpec } from "../../../conditions/spec.ts";
 import { installedVersion, type License } from "../../licenses.ts";
+import { onceEach } from "../../once.ts";
 import { type Recipe, spread } from "../../recipe.ts";
 import { annotationLicense } from "../emoji/annotations.ts";
 import type { EmojiIcon } from "../emoji/concepts.ts";
@@ -101,17 +102,6 @@ function utterancesOf(name: string): readonly Utterance[] {
 /** The list from its entry number `first` on, around its end. */
 function turned<T>(list: readonly T[], first: number): readonly T[] {
   return list.map((_, i) => list[(first + i) % list.length]!);
-}
-
-/** A function that does its work once for each key. */
-function onceEach<A, T>(work: (given: A) => T, keyOf: (given: A) => string): (given: A) => T {
-  const known = new Map<string, T>();
-  return (given) => {
-    const key = keyOf(given);
-    const result = known.get(key) ?? work(given);
-    known.set(key, result);
-    return result;
-  };
 }
 
 function fliteLicense(): License {

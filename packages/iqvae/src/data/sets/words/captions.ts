@@ -2,6 +2,7 @@ import { textBytes } from "../../../conditions/index.ts";
 import type { TextSpec } from "../../../conditions/spec.ts";
 import { type NamedConcept, namedConcepts } from "../emoji/annotations.ts";
 import { emojiGroups } from "../emoji/groups.ts";
+import { typedCaptions } from "./typed.ts";
 
 /** What words are conditioned on. */
 export const CAPTION: TextSpec = { kind: "text", length: 32 };
@@ -14,10 +15,12 @@ const WITH_KEYWORDS = 3;
  * the name after it.
  */
 export function captionsOf({ name, keywords }: NamedConcept): readonly string[] {
-  const fitting = keywords.filter((word) => new TextEncoder().encode(`${name} ${word}`).length <= CAPTION.length);
+  const fitting = keywords.filter((word) => fits(`${name} ${word}`));
   const chosen = fitting.slice(0, WITH_KEYWORDS);
   return [name, ...chosen.map((word, i) => (i % 2 === 0 ? `${name} ${word}` : `${word} ${name}`))];
 }
+
+const fits = (caption: string) => new TextEncoder().encode(caption).length <= CAPTION.length;
 
 /** What words and speech are about [O]: with all groups, thrice as many names, 3,000 steps of stage 2 were too few. */
 const GROUPS = ["animals", "food"];
@@ -28,10 +31,13 @@ export function spokenConcepts(): readonly NamedConcept[] {
   return namedConcepts().filter(({ name }) => GROUPS.includes(groups.get(name)!));
 }
 
-/** These concepts with their captions, as bytes too. */
+/** These concepts with all their captions, those of {@link captionsOf} and {@link typedCaptions}, as bytes too. */
 export function captionedConcepts() {
-  return spokenConcepts().map((concept) => {
-    const captions = captionsOf(concept);
+  const concepts = spokenConcepts();
+  const names = new Set(concepts.map(({ name }) => name));
+  return concepts.map((concept) => {
+    const all = new Set([...captionsOf(concept), ...typedCaptions(concept.name, names)]);
+    const captions = [...all].filter(fits);
     return { concept, captions, bytes: captions.map((caption) => textBytes(caption, CAPTION)) };
   });
 }

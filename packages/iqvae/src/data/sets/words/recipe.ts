@@ -1,14 +1,17 @@
 import { createHash } from "node:crypto";
 import type { ImageSize } from "../../dataset.ts";
 import { installedVersion } from "../../licenses.ts";
+import { onceEach } from "../../once.ts";
 import { type Recipe, spread } from "../../recipe.ts";
 import { annotationLicense } from "../emoji/annotations.ts";
+import type { EmojiIcon } from "../emoji/concepts.ts";
 import { drawEmoji, emojiLicenses, versionsOf } from "../emoji/recipe.ts";
 import { CAPTION, captionedConcepts } from "./captions.ts";
 import { NAMED_FACTS } from "./facts.ts";
+import { plainCaption } from "./typed.ts";
 
 /** Raise it whenever the pixels, the captions or the order of the pairs change. */
-const VERSION = 4;
+const VERSION = 5;
 
 export interface WordsRequest {
   readonly size: ImageSize;
@@ -34,9 +37,13 @@ export function wordsRecipe({ size, count }: WordsRequest): Recipe {
         id: `${icon.concept}/${icon.vendor}/${caption}`,
         validation: isCaptionHeldOut(icon.concept, caption),
       }));
+      const drawn = onceEach(
+        (icon: EmojiIcon) => drawEmoji(icon, size),
+        ({ concept, vendor }) => `${concept}/${vendor}`,
+      );
       const draw = async (index: number) => {
         const { icon, condition } = pairs[index]!;
-        return { image: await drawEmoji(icon, size), condition };
+        return { image: await drawn(icon), condition };
       };
       return { entries, draw };
     },
@@ -49,5 +56,6 @@ export function wordsRecipe({ size, count }: WordsRequest): Recipe {
  * is that other words for it lead to the same pictures.
  */
 export function isCaptionHeldOut(concept: string, caption: string): boolean {
-  return caption !== concept && createHash("sha256").update(caption).digest().readUInt32LE(0) % 7 === 0;
+  const plain = plainCaption(caption);
+  return plain !== concept && createHash("sha256").update(plain).digest().readUInt32LE(0) % 7 === 0;
 }
