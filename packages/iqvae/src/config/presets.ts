@@ -68,11 +68,15 @@ const hour = {
   sampleEvery: 1000,
 } satisfies ConfigInput;
 
+/** For models that people draw for: with exact maps and lines alone, what they paint and sketch is drawn with blotches. */
+const byHand = { ...hour.stage2, handDrawn: 0.3 };
+
 /** Faces from semantic maps. */
 const faces: ConfigInput = {
   ...hour,
   name: "faces",
   data: { name: "faces", condition: "semantic", size: 64, count: 16_000 },
+  stage2: byHand,
 };
 
 /** Faces from line drawings. */
@@ -80,6 +84,7 @@ const facesLines: ConfigInput = {
   ...hour,
   name: "faces-lines",
   data: { name: "faces", condition: "lines", size: 64, count: 16_000 },
+  stage2: byHand,
 };
 
 /** Emoji of five vendors from their edges. There are 5,500 pairs in training, which are soon known by heart. */
