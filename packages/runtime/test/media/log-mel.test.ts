@@ -67,6 +67,16 @@ describe("what stands for silence is cut off", () => {
     expect(end).toBeLessThan(0.84);
   });
 
+  it("and clicks after a pause, but no second word", () => {
+    const followed = (seconds: number) => {
+      const sound = new Float32Array(2 * word.length);
+      sound.set(word);
+      return sound.fill(1, 1.5 * RATE, (1.5 + seconds) * RATE).map((sample, i) => (i % 2 === 0 ? sample : -sample));
+    };
+    expect(kept(followed(0.01))[1]).toBeLessThan(0.84);
+    expect(kept(followed(0.3))[1]).toBeCloseTo(1.8, 1);
+  });
+
   it("nothing of a sound that is as loud all the time", () => {
     const tone = Float32Array.from({ length: RATE }, (_, i) => Math.sin(i));
     expect(kept(tone)).toEqual([0, 1]);
