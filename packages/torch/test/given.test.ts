@@ -35,7 +35,10 @@ import {
   ReLU,
   readSafetensors,
   SGD,
+  Sigmoid,
+  SiLU,
   save,
+  Tanh,
   type Tensor,
   TensorDataset,
   tensor,
@@ -164,6 +167,14 @@ describe("an argument of another kind", () => {
     expect(call).toThrow(message);
   });
 
+  test.each([ReLU, SiLU, Sigmoid, Tanh])("is none of those of a layer without settings, case %#", (Layer) => {
+    const made = (...args: unknown[]) => Reflect.construct(Layer, args);
+    expect(made()).toBeInstanceOf(Layer);
+    expect(() => made({ inplace: true }, 2)).toThrow(
+      new TypeError(`${Layer.name} takes no arguments, but got an object of inplace, 2`),
+    );
+  });
+
   test("is refused by attention, masks and questions too", () => {
     const x = tensor(new Float32Array(8), { shape: [2, 1, 4] });
     const attend = (options: object) => () => new MultiheadAttention(4, 2).forward(x, x, x, options);
@@ -247,6 +258,7 @@ describe("a number that makes no sense", () => {
       () => new Ema(net().namedParameters()).update(decay),
       new RegExp(`decay must be in \\[0, 1\\], but is ${decay}`),
     ]),
+    ["SGD", () => new SGD([scalar()], { lr: untyped("0.1") }), /lr must be a finite number from 0, but is "0\.1"/],
     ["manualSeed", () => manualSeed(2n ** 64n), /seed 18446744073709551616 does not fit 64 bits/],
     ["Generator", () => new Generator(-(2n ** 63n) - 1n), /does not fit 64 bits/],
     ["defaultCollate", () => defaultCollate([1n, 2n ** 63n]), /9223372036854775808 does not fit int64/],

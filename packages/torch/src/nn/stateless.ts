@@ -1,4 +1,16 @@
-import { COUNT, expectKind, expectOptions, FLAG, type Kind, NUMBER, oneOf, SIZE, sides, WHOLE } from "../given.ts";
+import {
+  COUNT,
+  expectKind,
+  expectOptions,
+  FLAG,
+  type Kind,
+  kindOf,
+  NUMBER,
+  oneOf,
+  SIZE,
+  sides,
+  WHOLE,
+} from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
@@ -7,8 +19,17 @@ type Pair = readonly [number, number];
 
 const [COUNTS, SIZES] = [sides(COUNT), sides(SIZE)];
 
+/** Layers without settings: what they were given would do nothing. */
+abstract class Settled extends Module {
+  constructor(...surplus: readonly never[]) {
+    super();
+    if (surplus.length > 0)
+      throw new TypeError(`${new.target.name} takes no arguments, but got ${surplus.map(kindOf).join(", ")}`);
+  }
+}
+
 /** `max(x, 0)`. */
-export class ReLU extends Module {
+export class ReLU extends Settled {
   forward(x: Tensor): Tensor {
     return ops.aten.relu(x);
   }
@@ -46,20 +67,20 @@ export class GELU extends Module {
 }
 
 /** `x·sigmoid(x)`. */
-export class SiLU extends Module {
+export class SiLU extends Settled {
   forward(x: Tensor): Tensor {
     return ops.aten.silu(x);
   }
 }
 
 /** `1 / (1 + e⁻ˣ)`. */
-export class Sigmoid extends Module {
+export class Sigmoid extends Settled {
   forward(x: Tensor): Tensor {
     return ops.aten.sigmoid(x);
   }
 }
 
-export class Tanh extends Module {
+export class Tanh extends Settled {
   forward(x: Tensor): Tensor {
     return ops.aten.tanh(x);
   }

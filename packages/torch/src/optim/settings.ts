@@ -1,4 +1,4 @@
-import { ANYTHING, expectKind, expectOptions, FLAG, type Known } from "../given.ts";
+import { ANYTHING, expectKind, expectOptions, FLAG, type Known, kindOf } from "../given.ts";
 
 /** Settings in which none that is `undefined` hides its default. */
 export function merged<O extends object>(defaults: O, ...given: readonly Partial<O>[]): O {
@@ -25,16 +25,14 @@ const FROM_ZERO = ["lr", "eps", "weightDecay", "momentum"];
 export function checkSettings(name: string, settings: object): void {
   for (const [setting, value] of Object.entries(settings)) {
     if (FROM_ZERO.includes(setting) && !(Number.isFinite(value) && value >= 0))
-      throw new RangeError(`${name}: ${setting} must be a finite number from 0, but is ${value}`);
+      throw new RangeError(`${name}: ${setting} must be a finite number from 0, but is ${kindOf(value)}`);
     if (setting === "nesterov") expectKind(name, { nesterov: value }, FLAG);
     if (setting === "betas" && !isBetas(value))
       throw new RangeError(
-        `${name}: betas must be two numbers in [0, 1), such as [0.9, 0.999], but is ${shown(value)}`,
+        `${name}: betas must be two numbers in [0, 1), such as [0.9, 0.999], but is ${kindOf(value)}`,
       );
   }
 }
 
 const isBetas = (value: unknown): boolean =>
   Array.isArray(value) && value.length === 2 && value.every((beta) => Number.isFinite(beta) && beta >= 0 && beta < 1);
-
-const shown = (value: unknown): string => (Array.isArray(value) ? `[${value.join(", ")}]` : `${value}`);
