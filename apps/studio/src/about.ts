@@ -1,6 +1,7 @@
 import type { Bundle } from "@iqvae/runtime";
 import type { Token, Tokens } from "marked";
 import { byId, h } from "./dom.ts";
+import { FRONT_MATTER } from "./front-matter.ts";
 import { icon } from "./icons.ts";
 
 /** Opens the card of a model: data, licenses, figures, limits. @param card the text of its `README.md` */
@@ -15,7 +16,7 @@ export async function showCard(model: Bundle, card: Promise<string>): Promise<vo
   dialog.replaceChildren(h("div", { class: "panel-head" }, h("h2", {}, `About ${model.name}`), close), body);
   dialog.showModal();
   try {
-    const text = (await card).replace(/^---\r?\n.*?\n---\r?\n/s, "");
+    const text = (await card).replace(FRONT_MATTER, "");
     const { marked } = await import("marked");
     const own = h(
       "p",

@@ -2,6 +2,7 @@ import { createReadStream, existsSync, readdirSync, readFileSync, statSync } fro
 import { join, resolve, sep } from "node:path";
 import type { ConditionKind } from "@iqvae/runtime";
 import type { Plugin } from "vite";
+import { FRONT_MATTER } from "../src/front-matter.ts";
 import { roundModel } from "./round.ts";
 
 /** One model of `models/models.json`: what the page shows of it before it loads it. */
@@ -70,10 +71,7 @@ export function models(folder: string): Plugin {
         emit(WEIGHTS, weights);
         if (!existsSync(join(folder, name, CARD))) continue;
         const card = read(name, CARD);
-        emit(
-          CARD,
-          json === before ? card : card.replace(/^(---\r?\n.*?\n---\r?\n)?/s, (front) => `${front}${ROUNDED}`),
-        );
+        emit(CARD, json === before ? card : card.replace(FRONT_MATTER, (front) => `${front}${ROUNDED}`));
       }
       this.emitFile({ type: "asset", fileName: "models/models.json", source: listOf(texts) });
     },
