@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cacheFolder } from "../../src/data/cache-folder.ts";
@@ -59,7 +59,10 @@ describe("metrics", () => {
       return (read("exported/metrics.json") as RunScore).settings;
     };
     expect(await measured()).toMatchObject(own);
-    expect(await measured("--top-p", "0.5")).toMatchObject({ ...own, topP: 0.5 });
+    // A run beside it keeps the figures that it has, of its own settings.
+    const beside = readFileSync(workspace.at("runs/edges/metrics.json"), "utf8");
+    expect(await measured("--top-p", "0.5", "--against", "edges")).toMatchObject({ ...own, topP: 0.5 });
+    expect(readFileSync(workspace.at("runs/edges/metrics.json"), "utf8")).toBe(beside);
     const card = readFileSync(workspace.at("exported/README.md"), "utf8");
     expect(card).toContain("temperature 0.5, top-k 9, top-p 0.5, guidance 1; of the weights as stored here");
     expect(card).toContain("SWD × 1000, mean ↓");
@@ -82,34 +85,34 @@ describe("metrics", () => {
     expect([code, out.includes("has no figures of samples")]).toEqual([0, true]);
     expect(readFileSync(workspace.at("stale/README.md"), "utf8")).not.toContain("SWD");
 
-    for (const file of ["exported/metrics.json", card])
-      writeFileSync(workspace.at(file), before[file === card ? 2 : 1]!);
+    rmSync(workspace.at("exported/metrics.json"));
+    writeFileSync(workspace.at(card), before[2]!);
     expect(await beside("edges", "exported")).toMatchObject({ code: 0 });
-    expect([
-      readFileSync(workspace.at("exported/metrics.json"), "utf8"),
-      readFileSync(workspace.at(card), "utf8"),
-    ]).toEqual(before.slice(1));
+    expect([existsSync(workspace.at("exported/metrics.json")), readFileSync(workspace.at(card), "utf8")]).toEqual([
+      false,
+      before[2],
+    ]);
+    writeFileSync(workspace.at("exported/metrics.json"), before[1]!);
   });
 
-  test("refuses guidance that a model cannot draw with before a network is trained for it", async () => {
-    const { code, out, err } = await workspace.command(
-      "metrics",
-      "exported",
-      "--guidance",
-      "2",
-      "--judge",
-      "attributes-faces",
-    );
+  test("refuses guidance that a model cannot draw with before it looks for a network", async () => {
+    const args = ["--guidance", "2", "--inception", "nowhere.safetensors"];
+    const { code, out, err } = await workspace.command("metrics", "exported", ...args);
     expect([code, out]).toEqual([1, ""]);
     expect(err).toMatch(/^guidance 2 needs a model that was also trained without conditions/);
   });
 
-  test("tells figures that it cannot keep", async () => {
+  test("tells figures that it cannot keep, beside those that another has of the same kind", async () => {
+    const { figures, ...score } = read("exported/metrics.json") as RunScore;
+    const known = figures.map((figure) => (figure.key === "swd" ? { ...figure, value: 98_765 } : figure));
+    const { weights } = read("runs/edges/metrics.json") as RunScore;
+    writeFileSync(workspace.at("runs/edges/metrics.json"), JSON.stringify({ ...score, figures: known, weights }));
     rmSync(workspace.at("exported/metrics.json"));
     mkdirSync(workspace.at("exported/metrics.json"));
-    const { code, out, err } = await workspace.command("metrics", "exported", ...COUNTS);
+    const args = [...COUNTS, "--top-p", "0.5", "--against", "edges"];
+    const { code, out, err } = await workspace.command("metrics", "exported", ...args);
     expect([code, err]).toEqual([0, ""]);
     expect(out).toContain("The figures are not kept.");
-    expect(out).toContain("SWD × 1000, mean");
+    expect(out).toMatch(/SWD × 1000, mean.* 98765 /);
   });
 });
