@@ -5,9 +5,12 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ImageGenerator } from "@iqvae/runtime";
+import { Command } from "commander";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { servingOf, withServerOptions } from "../../src/cli/serve.ts";
 import { healthAnswer, imageEvent, imagesAnswer } from "../../src/serve/api.ts";
+import { LIMITS } from "../../src/serve/limits.ts";
 import { EXAMPLE, post, START, start } from "../serve/support.ts";
 import { program, Workspace } from "./program.ts";
 
@@ -234,6 +237,17 @@ test("does not start for a model with half its weights", async () => {
   // In a process of its own, which ends only if those that draw have ended.
   const { code, out, err } = await workspace.run("serve", workspace.at("half"), "--port", "0", "--processes", "1");
   expect([code, out, err]).toEqual([1, "", expect.stringMatching(/model\.safetensors: it has 1000 bytes/)]);
+});
+
+test("options say what a server allows; without, it is what is usual", () => {
+  const parsed = (args: string) =>
+    servingOf(withServerOptions(new Command()).parse(args.split(" "), { from: "user" }).opts());
+  const limits = "--max-body 2048 --max-samples 3 --max-pixels 5 --max-queue 7 --timeout 0.5 --batch 11";
+  expect(parsed(`--host ::1 --port 80 --token secret --processes 2 ${limits}`)).toEqual({
+    ...{ host: "::1", port: 80, token: "secret", processes: 2 },
+    limits: { body: 2048, samples: 3, pixels: 5, queue: 7, seconds: 0.5, batch: 11 },
+  });
+  expect(parsed("--port 0").limits).toEqual(LIMITS);
 });
 
 test("does not start at a port that is taken", async () => {
