@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type AblationOptions, runAblation } from "../../src/reproduce/ablation.ts";
-import { type AblationPlan, prepareRun, runsOf } from "../../src/reproduce/runs.ts";
+import { type AblationPlan, prepareRun, runsOf, stepsDone } from "../../src/reproduce/runs.ts";
 import { trainRuns } from "../../src/reproduce/train-runs.ts";
 import { listCheckpoints } from "../../src/run/checkpoint.ts";
 import { LOCK, lockRun } from "../../src/run/lock.ts";
@@ -56,6 +56,10 @@ beforeAll(async () => {
 afterAll(() => {
   vi.unstubAllEnvs();
   rmSync(folder, { recursive: true });
+});
+
+test("of finished runs all steps are done, of their own as of those that share a tokenizer", () => {
+  expect(runsOf(plan).map(stepsDone)).toEqual([4, 2, 2]);
 });
 
 /** Asks to stop at the first update of a task, and notes what else is begun. */

@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { liveTensors } from "@iqvae/torch";
+import { liveTensors, readSafetensors, scope, type Tensor, writeSafetensors } from "@iqvae/torch";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Config, presets, withSettings } from "../../src/config/index.ts";
 import { basisOf } from "../../src/run/basis.ts";
@@ -144,6 +144,23 @@ test.each<[string, (bytes: Buffer) => Buffer]>([
   writeFileSync(path, damage(readFileSync(path)));
   expect(await train("tokens")).toBe("finished");
   expect(readFileSync(path)).toEqual(readFileSync(whole));
+  rmSync(at("tokens"), { recursive: true });
+});
+
+test("tokens of more pairs, as earlier versions encoded, are encoded anew", async () => {
+  copy("tokens");
+  const path = join(at("tokens"), "tokens.safetensors");
+  const whole = readFileSync(path);
+  scope(() => {
+    const { tensors, metadata } = readSafetensors(path);
+    const more = [...tensors].map(([name, x]): [string, Tensor] => [
+      name,
+      name.startsWith("validation") ? x.repeat([2]) : x,
+    ]);
+    writeSafetensors(path, new Map(more), { source: metadata.source! });
+  });
+  expect(await train("tokens")).toBe("finished");
+  expect(readFileSync(path)).toEqual(whole);
   rmSync(at("tokens"), { recursive: true });
 });
 

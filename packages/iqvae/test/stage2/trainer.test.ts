@@ -152,9 +152,9 @@ test("a batch in parts makes the step of the whole batch", () => {
 });
 
 test.each([
-  [0.1, 0.1],
-  // Early on more slowly than 2/11 would be to lag behind.
-  [0.999, 2 / 11],
+  [0.1, [0.1, 0.1]],
+  // Early on more slowly than these would be to lag behind.
+  [0.999, [2 / 11, 3 / 12]],
 ])("matrices decay, and the averages follow, at the rates that are configured: %d", (emaDecay, followed) => {
   const weightDecay = 10;
   // Hardly anything is left out, so that the embedding of the absent condition has no gradient: it only decays.
@@ -163,13 +163,17 @@ test.each([
     const absent = (kind: string) =>
       subject.tensors().get(`${kind}.conditionEmbedding.weight`)!.detach().select(0, SHAPE.conditionCodes);
     const before = absent("model").clone();
-    const { rate = 0 } = subject.step(rows(0));
-    const kept = 1 - rate * weightDecay;
-    expect(kept).toBeLessThan(0.98);
-    const shares = ([absent("model"), absent("ema")] as const).map((after) => after.div(before));
-    [kept, followed + (1 - followed) * kept].forEach((share, i) => {
-      expect(shares[i]!.sub(share).abs().max().item()).toBeLessThan(1e-4);
-    });
+    let [weight, average] = [1, 1];
+    for (const [step, share] of followed.entries()) {
+      const { rate = 0 } = subject.step(rows(step));
+      expect(rate * weightDecay).toBeGreaterThan(0.02);
+      weight *= 1 - rate * weightDecay;
+      average = share * average + (1 - share) * weight;
+      const found = ([absent("model"), absent("ema")] as const).map((after) => after.div(before));
+      [weight, average].forEach((expected, i) => {
+        expect(found[i]!.sub(expected).abs().max().item()).toBeLessThan(1e-4);
+      });
+    }
   });
 });
 
