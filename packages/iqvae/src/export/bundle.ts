@@ -62,7 +62,7 @@ export async function exportRun(
   await removeAbandoned(resolve(folder));
   expectFree(folder);
   const description = { ...describeModel(run.config, type), name };
-  const examples = await examplesOf(run, progress);
+  const { examples, concepts } = await shownOf(run, progress);
   // All that is read is read before anything is written, so that no error takes the one for the other.
   const [facts, picture] = [factsOf(run, progress), newestSamples(run)];
   const { stored, rounding } = weightsOf(run, description);
@@ -74,7 +74,7 @@ export async function exportRun(
       for (const [name, make] of Object.entries(GRAPHS)) write(name, make(description, places).encode());
       if (picture !== undefined) write(SAMPLES, picture);
       const parameters = parameterCount(stored);
-      write(CARD, card({ ...facts, description, rounding, parameters, files: filesIn(aside) }));
+      write(CARD, card({ ...facts, description, concepts, rounding, parameters, files: filesIn(aside) }));
       const files = filesIn(aside);
       write(MODEL_FILE, `${JSON.stringify({ ...description, examples, files }, null, 1)}\n`);
       return { folder, files, rounding };
@@ -94,24 +94,36 @@ export function recordScore(folder: string, score: RunScore): void {
   replaceFile(described, `${JSON.stringify({ ...model, files: written }, null, 1)}\n`);
 }
 
-/** Held-out conditions in Base64; none where the data are no longer there. */
-async function examplesOf({ config }: RunFolder, progress: Progress): Promise<string[] | undefined> {
+/** Held-out conditions in Base64, and what the pairs show; nothing where the data are no longer there. */
+async function shownOf(
+  { config }: RunFolder,
+  progress: Progress,
+): Promise<{ examples?: string[]; concepts: readonly string[] }> {
   let dataset: PairDataset;
   try {
     dataset = await openData(config.data, progress);
   } catch (error) {
     const reason = (error as Error).message;
     progress.tell(`The model comes without examples: ${reason}`, { event: "without examples", reason });
-    return undefined;
+    return { concepts: [] };
   }
   try {
     const rows = spreadRows(dataset.validation, EXAMPLES);
     const { conditions } = dataset.validation.batch(rows);
     const length = conditions.length / rows.length;
-    return rows.map((_, i) => Buffer.from(conditions.subarray(i * length, (i + 1) * length)).toString("base64"));
+    const examples = rows.map((_, i) =>
+      Buffer.from(conditions.subarray(i * length, (i + 1) * length)).toString("base64"),
+    );
+    return { examples, concepts: conceptsOf(dataset) };
   } finally {
     dataset.close();
   }
+}
+
+/** What the pairs of training show, by name, where that is known. */
+export function conceptsOf({ facts, train }: Pick<PairDataset, "facts" | "train">): readonly string[] {
+  const { concept } = facts ?? {};
+  return concept === undefined ? [] : [...new Set(train.ids.map(concept))].sort();
 }
 
 function expectTrained(run: RunFolder): void {

@@ -21,6 +21,8 @@ export interface CardFacts {
   /** What `iqvae metrics` measured. */
   readonly score: RunScore | undefined;
   readonly rounding: RoundingCost | undefined;
+  /** What the pairs of training show, by name, where that is known. */
+  readonly concepts: readonly string[];
   readonly parameters: number;
   /** The other files and their sizes. */
   readonly files: Readonly<Record<string, { readonly bytes: number }>>;
@@ -39,7 +41,7 @@ export function card(facts: CardFacts): string {
       ? "![Samples](samples.png)\n\nEach row: a held-out condition, its real image, and images that the run drew for it."
       : "",
     `## Use\n\n${USAGE}`,
-    `## Data\n\n${dataOf(config)}`,
+    `## Data\n\n${dataOf(config)}${namesOf(facts)}`,
     `## Training\n\n${trainingOf(facts)}`,
     `## Held-out figures\n\n${figuresOf(facts)}`,
     `## Limits\n\n${limitsOf(facts)}`,
@@ -110,6 +112,16 @@ function dataOf({ data }: Config): string {
     each.license,
   ]);
   return `${head} Made of:\n\n${table(["package", "by", "license"], rows)}`;
+}
+
+/** More are read by nobody. */
+const MOST_NAMES = 200;
+
+/** What to ask for: whoever writes or speaks to a model cannot see it otherwise. */
+function namesOf({ concepts, description: { condition } }: CardFacts): string {
+  if (condition.kind !== "text" && condition.kind !== "audio") return "";
+  if (concepts.length === 0 || concepts.length > MOST_NAMES) return "";
+  return `\n\n${concepts.length} things are in it: ${concepts.map(inText).join(", ")}.`;
 }
 
 function trainingOf({ config, checkpoints, seconds }: CardFacts): string {

@@ -15,9 +15,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type FileEntry, ImageGenerator, parseBundle, readWeights, weightShapes } from "@iqvae/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { loadConfig, parseConfig, presets } from "../../src/config/index.ts";
-import { openDataset, spreadRows } from "../../src/data/index.ts";
-import { exportRun, recordScore } from "../../src/export/bundle.ts";
+import { type Config, loadConfig, parseConfig, presets } from "../../src/config/index.ts";
+import { openDataset, type PairSplit, spreadRows } from "../../src/data/index.ts";
+import { conceptsOf, exportRun, recordScore } from "../../src/export/bundle.ts";
 import { card } from "../../src/export/card.ts";
 import { trainingCommand } from "../../src/export/command.ts";
 import { describeModel } from "../../src/export/describe.ts";
@@ -166,7 +166,7 @@ test("the card of one's own data has its classes as code, and a command that fin
     seconds: { stage1: 600, stage2: 7200 },
     rounding: { asTrained: 1.25, asStored: 1.5, images: 9 },
     records: [{ stage: "stage1", split: "validation", imageMse: 0.04 } as never], // of pixels in [−1, 1]
-    ...{ score: undefined, parameters: 2_500_000, files: {} },
+    ...{ score: undefined, concepts: [], parameters: 2_500_000, files: {} },
   });
   expect(text).toContain("| reconstruction of images, PSNR | 20.00 dB |");
   expect(text).toMatch(/stage 1, codes \| 6 \| 10 minutes \|.*\n\| stage 2, transformer \| 6 \| 2\.0 hours \|/);
@@ -186,6 +186,28 @@ test("the card of one's own data has its classes as code, and a command that fin
       settings.map((setting) => setting.replace("PATH", data.path)),
     ),
   ).toEqual(config);
+});
+
+test("the card names what can be asked for where that cannot be seen: by words and sounds, of things that can be counted", () => {
+  const words = parseConfig({ ...presets.words, name: "mine" }, "mine");
+  const named = (config: Config, concepts: readonly string[]) => {
+    const about = { config, description: { ...describeModel(config, "f32"), name: "mine" }, concepts };
+    const newest = (stage: "stage1" | "stage2") => describeCheckpoint(listCheckpoints(run.checkpoints, stage)[0]!.path);
+    const checkpoints = { stage1: newest("stage1"), stage2: newest("stage2") };
+    const rest = { seconds: { stage1: 1, stage2: 1 }, rounding: undefined, records: [], score: undefined };
+    return /(\d+) things are in it: (.*)\.\n/
+      .exec(card({ ...about, checkpoints, ...rest, parameters: 1, files: {} }))
+      ?.slice(1);
+  };
+  expect(named(words, ["ant", "bat"])).toEqual(["2", "ant, bat"]);
+  expect(named(words, [])).toBeUndefined();
+  expect(named(words, Array(200).fill("ant"))?.[0]).toBe("200");
+  expect(named(words, Array(201).fill("ant"))).toBeUndefined();
+  expect(named(run.config, ["ant", "bat"])).toBeUndefined();
+
+  const train = { ids: ["bat/1", "ant/1", "bat/2"] } as unknown as PairSplit;
+  expect(conceptsOf({ facts: { concept: (id) => id.split("/")[0]! }, train })).toEqual(["ant", "bat"]);
+  expect(conceptsOf({ facts: {}, train })).toEqual([]);
 });
 
 test("model.json tells no folder of whoever exported, and of the network of the perceptual loss the name of its file", () => {
