@@ -132,6 +132,11 @@ test("a page on which nothing was changed leaves what another has kept since", a
     await other.drawn();
   }
   await seedIs(other, 7);
+  // Of what was looked at alone, the next visit knows that it was the last.
+  await other.page.click("[data-model=words]");
+  await other.drawn();
+  await other.open(site.url);
+  expect(await other.page.getAttribute("[data-model=words]", "aria-pressed")).toBe("true");
 });
 
 test("a link gives another browser the same pictures, and takes no work from anybody; one that is cut off says so", async () => {
@@ -267,8 +272,7 @@ test("a file of settings is opened again; what is none is named", async () => {
   const [work, pictures] = [await visit.work(), await visit.pictures()];
   const { name, bytes } = await visit.download("Settings as a file");
   await visit.press("Undo");
-  await visit.page.fill("#seed", "5");
-  await visit.page.press("#seed", "Enter");
+  await reseed(visit, 5);
   await visit.drawn();
   const input = "[aria-label='Open such a file'][type=file]";
   await visit.page.focus("button[title='Open such a file']");
@@ -278,6 +282,7 @@ test("a file of settings is opened again; what is none is named", async () => {
   expect(await visit.page.evaluate(() => document.activeElement?.getAttribute("title"))).toBe("Open such a file");
   expect(await visit.work()).toEqual(work);
   expect(await visit.pictures()).toEqual(pictures);
+  await visit.kept(1);
   await visit.page.setInputFiles(input, { name, mimeType: "application/json", buffer: Buffer.from('{"format": 7}') });
   await visit.page.waitForSelector("#fault :text('pose-settings.json cannot be read')");
 
