@@ -22,10 +22,12 @@ import { card } from "../../src/export/card.ts";
 import { trainingCommand } from "../../src/export/command.ts";
 import { describeModel } from "../../src/export/describe.ts";
 import type { RunScore } from "../../src/metrics/index.ts";
+import { SCORE_FORMAT, writeScore } from "../../src/metrics/run-score.ts";
 import { checkpointPath, describeCheckpoint, listCheckpoints } from "../../src/run/checkpoint.ts";
 import { readMetrics } from "../../src/run/metrics-log.ts";
 import { createRun, openRun, type RunFolder } from "../../src/run/run-folder.ts";
 import { trainRun } from "../../src/run/train-run.ts";
+import { weightsDigest } from "../../src/run/weights.ts";
 import { silent } from "../../src/support/progress.ts";
 
 const home = mkdtempSync(join(tmpdir(), "iqvae-export-"));
@@ -105,8 +107,22 @@ test("a folder with all files, which model.json knows by their hashes", async ()
   expect(leftovers()).toEqual([]);
 });
 
-test("weights as they were trained are those of the checkpoints, and cost nothing", async () => {
+test("weights as they were trained are those of the checkpoints, with what was measured of them, and cost nothing", async () => {
+  const figures = [{ key: "swd", label: "SWD", value: 0.125, real: 0.25, better: "lower" as const }];
+  const sampling = { temperature: 1, topK: null, topP: 1, guidance: 1 };
+  const settings = { conditions: 5, samples: 8, seed: 0, part: "report" as const, ...sampling };
+  const ofData = { data: "faces", dataKey: "faces", size: 32 };
+  const made = {
+    format: SCORE_FORMAT,
+    run: run.path,
+    weights: weightsDigest(run)!,
+    networks: {},
+    seconds: {},
+  } as const;
+  writeScore(run.path, { ...made, settings: { ...settings, ...ofData }, figures, calibration: null });
   const { rounding } = await exportRun(run, at("exact"), "f32");
+  rmSync(join(run.path, "metrics.json"));
+  expect(readFileSync(join(at("exact"), "README.md"), "utf8")).toContain("| SWD ↓ | 0.1250 | 0.2500 |");
   expect(rounding!.asStored).toBe(rounding!.asTrained);
   const logged = readFileSync(run.log.path, "utf8")
     .split("\n")
