@@ -152,8 +152,12 @@ export function readSpec(value: unknown, fail: Fail): ConditionSpec {
       });
       return { kind, points, bones };
     }
-    case "text":
-      return { kind, length: count("length", 65_536) };
+    case "text": {
+      const size = { kind, length: count("length", 65_536) };
+      return spec.lowercase === undefined
+        ? size
+        : { ...size, lowercase: boolean(spec.lowercase, at("lowercase"), fail) };
+    }
     case "audio": {
       const size = { kind, bands: count("bands", 4096), frames: count("frames", 65_536) };
       return spec.stretch === undefined ? size : { ...size, stretch: boolean(spec.stretch, at("stretch"), fail) };

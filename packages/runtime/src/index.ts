@@ -23,7 +23,7 @@ export { type Box, layoutBytes } from "./conditions/layout.ts";
 export { meanFidelity } from "./conditions/mean-fidelity.ts";
 export { GOLDEN_ANGLE, hslColor } from "./conditions/raster.ts";
 export * from "./conditions/spec.ts";
-export { textBytes, textOf } from "./conditions/text.ts";
+export { plainText, textBytes, textOf } from "./conditions/text.ts";
 export type { DrawnModel, Engine, EngineFactory, ReadFile, Soon } from "./engines/engine.ts";
 export { type OnnxRuntime, onnxEngine } from "./engines/onnx.ts";
 export { ownEngine } from "./engines/own.ts";

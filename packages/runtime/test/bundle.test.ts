@@ -39,6 +39,7 @@ describe("model.json", () => {
     ["condition", { kind: "smell" }, 'condition.kind must be "semantic"'],
     ["condition", { kind: "semantic", classes: [{ name: "a", color: [1, 2, 256] }] }, "condition.classes[0].color[2]"],
     ["condition", { kind: "keypoints", points: ["a"], bones: [[0, 1]] }, "condition.bones[0][1]"],
+    ["condition", { kind: "text", length: 8, lowercase: 1 }, "condition.lowercase must be true or false, but is 1"],
     ["transformer", { layers: 2, width: 32, heads: 5, unconditional: false }, "transformer.width must be a multiple"],
     ["sampling", { temperature: 0, topK: null, topP: 1, guidance: 1 }, "sampling.temperature"],
     ["sampling", { temperature: 1, topK: null, topP: 1.5, guidance: 1 }, "sampling.topP must be at most 1"],

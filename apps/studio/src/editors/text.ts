@@ -1,4 +1,4 @@
-import { type TextSpec, textBytes, textOf } from "@iqvae/runtime";
+import { plainText, type TextSpec, textBytes, textOf } from "@iqvae/runtime";
 import { h } from "../dom.ts";
 import type { Editor, Listener } from "./editor.ts";
 
@@ -24,7 +24,7 @@ export function textEditor(spec: TextSpec, listener: Listener): Editor {
   });
   /** Of what a field takes and a condition does not, half a character becomes the sign for that, and null characters are left out. */
   const words = () => area.value.replace(/\p{Surrogate}/gu, "\ufffd").replaceAll("\0", "");
-  const length = () => new TextEncoder().encode(words().trim()).length;
+  const length = () => new TextEncoder().encode(plainText(words(), spec)).length;
   const count = () => {
     const over = length() - spec.length;
     used.textContent =

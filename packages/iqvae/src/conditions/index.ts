@@ -7,7 +7,7 @@ import { semantic } from "./semantic.ts";
 import type { ConditionSpec } from "./spec.ts";
 import { text } from "./text.ts";
 
-export { GOLDEN_ANGLE, hslColor, layoutBytes, meanFidelity, textBytes, textOf } from "@iqvae/runtime";
+export { GOLDEN_ANGLE, hslColor, layoutBytes, meanFidelity, plainText, textBytes, textOf } from "@iqvae/runtime";
 export type { Condition } from "./condition.ts";
 export * from "./spec.ts";
 

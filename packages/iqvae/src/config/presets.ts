@@ -154,7 +154,8 @@ const words: ConfigInput = {
     ...hour.stage1,
     model: {
       ...hour.stage1.model,
-      condition: { channels: 64, multipliers: [1, 2], blocks: 1, patch: 1, codes: 512, codeDim: 16 },
+      // A code for each letter: of two letters together, a word has two spellings, by where it begins.
+      condition: { channels: 64, multipliers: [1], blocks: 1, patch: 1, codes: 512, codeDim: 16 },
       coupled: false,
     },
     regularizer: { estimator: "sliced", weight: 0.2 },

@@ -285,6 +285,9 @@ describe("text", () => {
       expect(() => textBytes(nothing, LETTERS)).toThrow("the text must not be empty or contain a null character.");
     }
     expect(textOf(textBytes("\ufeff \ta cat,  a dog\r\n", LETTERS))).toBe("a cat,  a dog");
+    expect(textOf(textBytes("GRÖSSER", { ...LETTERS, lowercase: true }))).toBe("grösser");
+    expect(textOf(textBytes("GRÖSSER", LETTERS))).toBe("GRÖSSER");
+    expect(() => textBytes("İİİİİİİİ", { ...LETTERS, lowercase: true })).toThrow("24 bytes, but 16 is the most");
   });
 });
 

@@ -57,6 +57,8 @@ export interface TextSpec {
   readonly kind: "text";
   /** Bytes of a text, at most. */
   readonly length: number;
+  /** Read capitals as small letters, so that it does not matter how a text begins. */
+  readonly lowercase?: boolean;
 }
 
 export interface AudioSpec {

@@ -33,8 +33,16 @@ export function text(spec: TextSpec): Condition {
 }
 
 /**
- * A text as a condition's bytes, without white space at its ends: captions are trained without, and a space in front would move all
- * that follows.
+ * A text as it is read: without white space at its ends, since captions are trained without, and a space in front would move all that
+ * follows; in small letters where the specification says so, as by CLIP's tokenizer (Radford et al. 2021).
+ */
+export function plainText(sentence: string, { lowercase = false }: TextSpec): string {
+  const text = sentence.trim();
+  return lowercase ? text.toLowerCase() : text;
+}
+
+/**
+ * What {@link plainText} leaves of a text, as a condition's bytes.
  *
  * @throws RangeError when it is too long, empty, not Unicode, or contains a null character
  */
@@ -42,7 +50,7 @@ export function textBytes(sentence: string, spec: TextSpec): Uint8Array {
   if (/\p{Surrogate}/u.test(sentence)) {
     throw new RangeError(`the text ${quoted(sentence)} holds half a surrogate pair, which is not a character.`);
   }
-  const encoded = new TextEncoder().encode(sentence.trim());
+  const encoded = new TextEncoder().encode(plainText(sentence, spec));
   if (encoded.length > spec.length) {
     throw new RangeError(
       `the text ${quoted(sentence)} has ${encoded.length} bytes, but ${spec.length} is the most here; shorten it.`,

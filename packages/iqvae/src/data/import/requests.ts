@@ -76,6 +76,8 @@ const folder = z.discriminatedUnion("condition", [
     condition: z.literal("text"),
     /** Bytes of a text, at most. */
     length: positive.max(4096).default(128),
+    /** Read capitals as small letters. */
+    lowercase: z.boolean().default(false),
   }),
   z.strictObject({
     ...pairs,

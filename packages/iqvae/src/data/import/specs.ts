@@ -46,7 +46,7 @@ function folderCondition(request: FolderRequest): ConditionSpec {
     case "layout":
       return { kind: "layout", classes: coloredClasses(request.classes), boxes: request.boxes };
     case "text":
-      return { kind: "text", length: request.length };
+      return { kind: "text", length: request.length, ...(request.lowercase && { lowercase: true }) };
     case "audio":
       return {
         kind: "audio",

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { textOf } from "../../../src/conditions/index.ts";
 import { type OpenImport, openDataset } from "../../../src/data/index.ts";
+import type { OnProgress } from "../../../src/data/recipe.ts";
 import { temporaryFolder } from "../../run/support.ts";
 import { importOf, jpeg, pairsOf, png, put, tree, wav } from "./trees.ts";
 
@@ -121,8 +122,9 @@ test("every kind of problem is named and counted, and the rest goes on", async (
   }
   dataset.close();
 
-  // It is kept, and said again; but the second time nothing is read again.
-  const again = await importOf({ ...ask, onProgress: () => expect.unreachable() } as OpenImport);
+  // It is kept, and said again; but the second time nothing is drawn, and files so new are looked at whole again.
+  const onProgress: OnProgress = (_done, _total, task) => expect(task).toBe("checking");
+  const again = await importOf({ ...ask, onProgress } as OpenImport);
   expect(again.said).toEqual(said);
   expect(again.dataset.report).toEqual(dataset.report);
   expect(again.dataset.train.ids).toEqual(dataset.train.ids);
@@ -152,7 +154,7 @@ test("lines that are thin in a large drawing stay", async () => {
 test("texts", async () => {
   const path = tree({
     ...(await pictures()),
-    ...(await conditions("txt", (i) => `a red and a grün part, ${i}\n`)),
+    ...(await conditions("txt", (i) => ` A red and a Grün part, ${i}\n`)),
     "condition/s0.txt": " \n",
     "condition/s1.txt": "long ".repeat(30),
     "condition/s2.txt": Buffer.from([0x61, 0xff, 0xfe]),
@@ -164,8 +166,13 @@ test("texts", async () => {
     ["corrupt file", 1],
     ["text too long", 1],
   ]);
-  expect(textOf(pairsOf(dataset).get("s7")!.condition)).toBe("a red and a grün part, 7");
+  expect(textOf(pairsOf(dataset).get("s7")!.condition)).toBe("A red and a Grün part, 7");
   dataset.close();
+
+  const { dataset: small } = await importOf(request(path, { condition: "text", length: 64, lowercase: true }));
+  expect(small.condition).toEqual({ kind: "text", length: 64, lowercase: true });
+  expect(textOf(pairsOf(small).get("s7")!.condition)).toBe("a red and a grün part, 7");
+  small.close();
 });
 
 test("sounds", async () => {

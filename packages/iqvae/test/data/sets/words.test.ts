@@ -39,21 +39,22 @@ it("captions by name and keywords, on both sides of the name, within 32 bytes", 
   ).toEqual(["banana", "banana ripe"]);
 });
 
-it("captions as people type: articles, plurals, words around the name, capitals, marks, and slips", () => {
+it("captions as people type: articles, plurals, words around the name, marks, and slips", () => {
   const [mouse, ewe, grapes, candy, ant] = ["mouse", "ewe", "grapes", "candy", "ant"].map((name) =>
     typedCaptions(name, new Set()),
   );
-  expect(mouse!.slice(0, 6)).toEqual(["Mouse", "MOUSE", "a mouse", "the mouse", "mice", "A mouse"]);
-  expect(ewe!.slice(2, 5)).toEqual(["a ewe", "the ewe", "ewes"]);
-  expect(grapes!.slice(2, 5)).toEqual(["some grapes", "the grapes", "grapes"]);
-  expect(candy!.slice(2, 5)).toEqual(["a candy", "the candy", "candies"]);
-  expect(ant!.slice(2, 6)).toEqual(["an ant", "the ant", "ants", "An ant"]);
+  expect(mouse!.slice(0, 3)).toEqual(["a mouse", "the mouse", "mice"]);
+  expect(ewe!.slice(0, 3)).toEqual(["a ewe", "the ewe", "ewes"]);
+  expect(grapes!.slice(0, 3)).toEqual(["some grapes", "the grapes", "grapes"]);
+  expect(candy!.slice(0, 3)).toEqual(["a candy", "the candy", "candies"]);
+  expect(ant!.slice(0, 3)).toEqual(["an ant", "the ant", "ants"]);
 
   expect(CAPTIONED.flatMap(({ captions }) => captions).filter((text) => /[{}]/.test(text))).toEqual([]);
-  // Whatever stands around it, the name is there, but for plurals and slips: each differs from it by a letter or two.
+  // Whatever stands around it, the name or its plural is there, but for slips.
   for (const { concept, captions } of CAPTIONED) {
-    const without = captions.map(plainCaption).filter((text) => !text.includes(concept.name.slice(0, -1)));
-    expect(without.length, `${concept.name}: ${without}`).toBeLessThanOrEqual(6);
+    const shown = [concept.name.replace(/s$/, ""), typedCaptions(concept.name, new Set())[2]!];
+    const without = captions.filter((text) => !shown.some((name) => text.includes(name)));
+    expect(without.length, `${concept.name}: ${without}`).toBeLessThanOrEqual(3);
     expect(captions.length).toBeGreaterThan(20);
     expect(new Set(captions).size).toBe(captions.length);
   }
@@ -65,19 +66,18 @@ it("captions as people type: articles, plurals, words around the name, capitals,
 
   const texts = CAPTIONED.flatMap(({ captions }) => captions);
   const share = (is: (text: string) => boolean) => texts.filter(is).length / texts.length;
-  expect(share((text) => text === text.toUpperCase())).toBeCloseTo(0.11, 1);
-  expect(share((text) => /^[A-Z][a-z ]/.test(text))).toBeCloseTo(0.3, 1);
+  expect(texts.filter((text) => text !== text.toLowerCase())).toEqual([]);
   expect(share((text) => /[.!?]$/.test(text))).toBeCloseTo(0.08, 1);
 });
 
-it("holds out a caption with all that differs from it by capitals and marks alone", () => {
+it("holds out a caption with all that differs from it by a mark alone", () => {
   for (const [plain, typed] of [
-    ["banana fruit", "Banana fruit!"],
-    ["a cute cat", "A CUTE CAT."],
+    ["banana fruit", "banana fruit!"],
+    ["a cute cat", "a cute cat."],
   ] as const) {
     expect(isCaptionHeldOut("x", plain)).toBe(isCaptionHeldOut("x", typed));
   }
-  for (const name of ["Banana", "BANANA", "banana?"]) expect(isCaptionHeldOut("banana", name)).toBe(false);
+  expect(isCaptionHeldOut("banana", "banana?")).toBe(false);
   const parts = new Map<string, Set<boolean>>();
   for (const { concept, captions } of CAPTIONED) {
     for (const caption of captions) {
@@ -106,7 +106,7 @@ it("holds out captions with all drawings, while training knows every name and ev
 
   const all = CAPTIONED.flatMap(({ concept, captions: own }) => own.map((caption) => [concept.name, caption] as const));
   const held = all.filter(([name, caption]) => isCaptionHeldOut(name, caption));
-  expect(held.length / all.length).toBeGreaterThan(0.07);
-  expect(held.length / all.length).toBeLessThan(0.13);
+  expect(held.length / all.length).toBeGreaterThan(0.12);
+  expect(held.length / all.length).toBeLessThan(0.15);
   expect(spokenConcepts().some(({ name }) => isCaptionHeldOut(name, name))).toBe(false);
 });

@@ -29,8 +29,9 @@ export function cubSource({ size, length }: ImportOf<"cub-200-2011">, tree: File
   const folder = tree.has("text_c10") ? "text_c10" : "text";
   const images = tree.list("images", [".jpg"]);
   const texts = tree.list(folder, [".txt"]);
+  const spec = { kind: "text", length } as const;
   return {
-    condition: { kind: "text", length },
+    condition: spec,
     // Ten captions say what one image shows; the folder is the species.
     facts: { group: imageOf, picture: imageOf, concept: dirname },
     files: ["images.txt", "train_test_split.txt", ...images, ...texts],
@@ -50,7 +51,7 @@ export function cubSource({ size, length }: ImportOf<"cub-200-2011">, tree: File
           if (caption === undefined || caption === "") {
             throw new PairProblem("bad annotation", `${bird.captions} has no caption in line ${n + 1}`);
           }
-          const condition = boundedText(caption, length, `${bird.captions}, line ${n + 1},`);
+          const condition = boundedText(caption, spec, `${bird.captions}, line ${n + 1},`);
           return { image: await image(bird.image), condition };
         },
       };

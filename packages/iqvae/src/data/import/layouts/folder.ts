@@ -1,5 +1,5 @@
 import { boxBytes, cutBoxes, keepNearest, logMel, parseBoxes, parsePoints, pointBytes, readWav } from "@iqvae/runtime";
-import { type ConditionSpec, textBytes } from "../../../conditions/index.ts";
+import { type ConditionSpec, plainText, type TextSpec, textBytes } from "../../../conditions/index.ts";
 import { readLabels } from "../../../media/label-map.ts";
 import { expectSameShape, openPicture, type Picture, squareImage, squareLines } from "../../../media/picture.ts";
 import { readJson, readText, readWhole } from "../../../media/read-file.ts";
@@ -122,16 +122,19 @@ async function readFolderCondition(
       return boxBytes(boxes, spec);
     }
     case "text":
-      return boundedText((await readText(path)).trim(), spec.length, path);
+      return boundedText(await readText(path), spec, path);
     case "audio":
       return logMel(readWav(await readWhole(path), path), spec);
   }
 }
 
 /** @throws PairProblem for a text that is empty or too long */
-export function boundedText(text: string, length: number, path: string): Uint8Array {
-  const bytes = Buffer.byteLength(text);
-  if (bytes > length) throw new PairProblem("text too long", `${path} holds ${bytes} bytes, but ${length} is the most`);
-  if (text === "") throw new PairProblem("bad annotation", `${path} holds no text`);
-  return textBytes(text, { kind: "text", length });
+export function boundedText(text: string, spec: TextSpec, path: string): Uint8Array {
+  const read = plainText(text, spec);
+  const bytes = Buffer.byteLength(read);
+  if (bytes > spec.length) {
+    throw new PairProblem("text too long", `${path} holds ${bytes} bytes, but ${spec.length} is the most`);
+  }
+  if (read === "") throw new PairProblem("bad annotation", `${path} holds no text`);
+  return textBytes(read, spec);
 }

@@ -22,7 +22,7 @@ export type StampCondition = "layout" | "semantic" | "text";
 /** What stamps are conditioned on where it is boxes. */
 export const STAMP_LAYOUT: LayoutSpec = { kind: "layout", classes: STAMP_CLASSES, boxes: MOST_STAMPS };
 /** And where it is words: `bird, flower, flower`. */
-const CAPTION: TextSpec = { kind: "text", length: 40 };
+const CAPTION: TextSpec = { kind: "text", length: 40, lowercase: true };
 
 export function stampSpec(condition: StampCondition): ConditionSpec {
   switch (condition) {

@@ -5,7 +5,7 @@ import { emojiGroups } from "../emoji/groups.ts";
 import { typedCaptions } from "./typed.ts";
 
 /** What words are conditioned on. */
-export const CAPTION: TextSpec = { kind: "text", length: 32 };
+export const CAPTION: TextSpec = { kind: "text", length: 32, lowercase: true };
 
 /** Captions of a concept with keywords, besides its name. */
 const WITH_KEYWORDS = 3;

@@ -8,26 +8,32 @@ const OTHERS = [
   ...["two {many}", "three {many}", "many {many}", "some {many}", "my {name}", "one {name}", "this is {a}"],
   ...["{name} please", "{name} emoji", "{name} icon", "{name} drawing", "{name} picture", "just {a}"],
   ...["draw {a}", "draw me {a}", "show me {a}", "i want {a}", "give me {a}", "make {a}", "paint {a}"],
+  ...[
+    "i would like {a}",
+    "can you draw {a}",
+    "please draw {a}",
+    "could i have {a}",
+    "let me see {a}",
+    "look at the {name}",
+  ],
+  ...["i love {many}", "there is {a}", "an image with {a}", "it is {a}", "your {name}", "that {name}", "any {name}"],
   ...["picture of {a}", "a picture of {a}", "photo of {a}", "image of {a}", "drawing of {a}", "emoji of {a}"],
   ...["cute {name}", "a cute {name}", "little {name}", "a little {name}", "cute little {name}", "small {name}"],
   ...["big {name}", "a big {name}", "the big {name}", "nice {name}", "a nice {name}", "funny {name}", "happy {name}"],
   ...["old {name}", "young {name}", "fresh {name}", "sweet {name}", "wild {name}", "beautiful {name}", "single {name}"],
   ...["red {name}", "green {name}", "blue {name}", "yellow {name}", "black {name}", "white {name}", "brown {name}"],
 ];
-const SOME = 14;
+const SOME = 20;
 /** Slips of each name that is long enough to be known in spite of one. */
 const SLIPS = 3;
 const LONG_ENOUGH = 4;
 
-/** The shares of captions in capitals, and with a capital first, as telephones write them. */
-const CAPITALS = 0.12;
-const CAPITAL_FIRST = 0.3;
 /** The share that ends with a mark. */
 const MARKED = 0.12;
 
 /**
  * What people type who want a picture of a concept, besides what a dictionary says of it: articles, plurals, words around the name,
- * capitals, marks, and slips. Decided by the name alone.
+ * marks, and slips; in small letters, as everything is read. Decided by the name alone.
  *
  * @param taken names that no slip may turn into
  */
@@ -36,19 +42,16 @@ export function typedCaptions(name: string, taken: ReadonlySet<string>): readonl
   const others = [...permutation(OTHERS.length, random).subarray(0, SOME)].map((i) => OTHERS[i]!);
   const slips = name.length < LONG_ENOUGH ? [] : Array.from({ length: SLIPS }, () => slip(name, random));
   return [
-    capitalFirst(name),
-    name.toUpperCase(),
     ...ALWAYS.map((way) => filled(way, name)),
-    capitalFirst(withArticle(name)),
     ...[...others.map((way) => filled(way, name)), ...slips.filter((text) => !taken.has(text))].map((text) =>
-      marked(cased(text, random), random),
+      marked(text, random),
     ),
   ];
 }
 
-/** A caption without what people leave to their keyboards: two that are the same then belong to the same part of the set. */
+/** A caption without a mark at its end: two that are the same then belong to the same part of the set. */
 export function plainCaption(caption: string): string {
-  return caption.toLowerCase().replace(/[.!?]$/, "");
+  return caption.replace(/[.!?]$/, "");
 }
 
 function filled(way: string, name: string): string {
@@ -73,28 +76,13 @@ function plural(name: string): string {
   return IRREGULAR[name] ?? regular;
 }
 
-function cased(text: string, random: Random): string {
-  const at = random();
-  return at < CAPITALS ? text.toUpperCase() : at < CAPITALS + CAPITAL_FIRST ? capitalFirst(text) : text;
-}
-
 function marked(text: string, random: Random): string {
   return random() < MARKED ? text + choose([".", "!", "?"], random) : text;
 }
 
-function capitalFirst(text: string): string {
-  return text.replace(/^./, (first) => first.toUpperCase());
-}
-
-/** Rows of a keyboard: the letter beside is hit by mistake. */
-const KEYS = ["qwertyuiop", "asdfghjkl", "zxcvbnm"];
-
-/** A name with a letter left out, doubled, swapped with the next, or mistaken for its neighbor on a keyboard; never the first. */
+/** A name with a letter left out, doubled, or swapped with the next; never the first. */
 function slip(name: string, random: Random): string {
   const at = 1 + Math.floor(random() * (name.length - 2));
   const [before, letter, next, after] = [name.slice(0, at), name[at]!, name[at + 1]!, name.slice(at + 2)];
-  const row = KEYS.find((keys) => keys.includes(letter))!;
-  const beside = row[row.indexOf(letter) + 1] ?? row[row.indexOf(letter) - 1]!;
-  const middle = choose([next, letter + letter + next, next + letter, beside + next], random);
-  return before + middle + after;
+  return before + choose([next, letter + letter + next, next + letter], random) + after;
 }
