@@ -12,18 +12,13 @@ export function once<T>(make: () => Promise<T>): () => Promise<T> {
   };
 }
 
-/** A function that does its work once for each key, as long as that is among the latest `remembered`. */
-export function onceEach<A, T>(
-  work: (given: A) => T,
-  keyOf: (given: A) => string,
-  remembered = Number.POSITIVE_INFINITY,
-): (given: A) => T {
+/** A function that does its work once for each key. */
+export function onceEach<A, T>(work: (given: A) => T, keyOf: (given: A) => string): (given: A) => T {
   const known = new Map<string, T>();
   return (given) => {
     const key = keyOf(given);
     const result = known.get(key) ?? work(given);
     known.set(key, result);
-    if (known.size > remembered) known.delete(known.keys().next().value!);
     return result;
   };
 }

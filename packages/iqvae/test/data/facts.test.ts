@@ -31,7 +31,13 @@ const numbers = { size: 32, count: 8, seed: 0 } as const;
 test.each([
   ["emoji", () => emojiRecipe(32), "lemon/noto/lemon", "lemon/twemoji/lemon", "pear/noto/pear"],
   ["words", words, "lemon/noto/sour lemon", "lemon/twemoji/lemon", "pear/noto/pear"],
-  ["speech", () => speechRecipe({ size: 32, count: 8 }), "lemon/noto/awb-0", "lemon/noto/slt-3", "pear/noto/awb-0"],
+  [
+    "speech",
+    () => speechRecipe({ size: 32, count: 8 }),
+    "lemon/noto/awb-1-1",
+    "lemon/noto/slt-1-1",
+    "pear/noto/awb-1-1",
+  ],
   ["hands", () => handsRecipe(numbers), "hand-0-4", "hand-0-7", "hand-0-8"],
   ["CUB", cub, "images/x/a.jpg#0", "images/x/a.jpg#9", "images/x/b.jpg#0"],
   ["Sub-URMP", urmp, "train/cello/a_1", "train/cello/a_22", "train/cello/b_1"],

@@ -1,6 +1,5 @@
 import type { AudioSpec } from "../conditions/spec.ts";
 import { checkRate, resample, resampledLength } from "./resample.ts";
-import { withoutSilence } from "./silence.ts";
 import { powerSpectrum } from "./spectrum.ts";
 import type { Waveform } from "./wav.ts";
 
@@ -15,9 +14,9 @@ const RANGE = 70;
 
 /**
  * A sound as a log-mel spectrogram: Hann windows, power spectrum, triangular bands on the mel scale (Davis & Mermelstein 1980,
- * in O'Shaughnessy's form), decibels below the loudest band. Silence at both ends is cut off, and so is background noise. Then
- * either windows follow each other at 20 ms, what is longer than the frames is cut, and what is shorter is followed by silence; or,
- * with `stretch`, as many windows as there are frames are spread evenly over the sound.
+ * in O'Shaughnessy's form), decibels below the loudest band. Silence at both ends is cut off. Then either windows follow each other
+ * at 20 ms, what is longer than the frames is cut, and what is shorter is followed by silence; or, with `stretch`, as many windows
+ * as there are frames are spread evenly over the sound.
  *
  * @returns bytes `[bands, frames]`, the lowest band first: 255 is the loudest, 0 is 70 dB below and less
  * @throws RangeError for a sampling rate that {@link resample} refuses
@@ -26,7 +25,7 @@ export function logMel(sound: Waveform, { bands, frames, stretch = false }: Audi
   checkRate(sound.rate);
   const heard = withoutSilence(sound);
   const length = resampledLength(heard, RATE);
-  const filters = melFilters(bands).map(reachOf);
+  const filters = melFilters(bands);
   const hop = stretch ? Math.max(0, length - WINDOW) / Math.max(1, frames - 1) : HOP;
   const powers = new Float64Array(bands * frames);
   for (let frame = 0; frame < frames; frame++) {
@@ -34,13 +33,9 @@ export function logMel(sound: Waveform, { bands, frames, stretch = false }: Audi
     if (begin >= length) break;
     // Of a long sound only the windows are brought to the rate.
     const window = resample(heard, RATE, begin, Math.min(WINDOW, length - begin));
-    const shaped = new Float64Array(SPECTRUM);
-    for (let i = 0; i < window.length; i++) shaped[i] = hann[i]! * window[i]!;
-    const spectrum = powerSpectrum(shaped);
-    filters.forEach(({ filter, first, last }, band) => {
-      let sum = 0;
-      for (let k = first; k <= last; k++) sum += filter[k]! * spectrum[k]!;
-      powers[band * frames + frame] = sum;
+    const spectrum = powerSpectrum(Float64Array.from({ length: SPECTRUM }, (_, i) => hann(i) * (window[i] ?? 0)));
+    filters.forEach((filter, band) => {
+      powers[band * frames + frame] = filter.reduce((sum, weight, k) => sum + weight * spectrum[k]!, 0);
     });
   }
   const loudest = powers.reduce((most, power) => Math.max(most, power), 0);
@@ -51,12 +46,8 @@ export function logMel(sound: Waveform, { bands, frames, stretch = false }: Audi
   });
 }
 
-const hann = Float64Array.from({ length: WINDOW }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / WINDOW));
-
-/** A filter with its first and last bin that counts: most weights of each are 0. */
-function reachOf(filter: Float64Array) {
-  const counts = (weight: number) => weight > 0;
-  return { filter, first: filter.findIndex(counts), last: filter.findLastIndex(counts) };
+function hann(i: number): number {
+  return 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / WINDOW);
 }
 
 const melOf = (hertz: number) => 2595 * Math.log10(1 + hertz / 700);
@@ -73,4 +64,18 @@ export function melFilters(bands: number): readonly Float64Array[] {
       return Math.max(0, Math.min((hertz - left) / (top - left), (right - hertz) / (right - top)));
     });
   });
+}
+
+/** A sound is cut where it is this much quieter than its loudest sample, with some room left, in seconds. */
+const [QUIET, ROOM] = [0.02, 0.01];
+
+function withoutSilence({ samples, rate }: Waveform): Waveform {
+  const floor = QUIET * samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+  const isLoud = (sample: number) => Math.abs(sample) > floor;
+  const [first, last] = [samples.findIndex(isLoud), samples.findLastIndex(isLoud)];
+  const room = Math.round(ROOM * rate);
+  return {
+    samples: first < 0 ? samples.subarray(0, 0) : samples.subarray(Math.max(0, first - room), last + room),
+    rate,
+  };
 }

@@ -11,11 +11,11 @@ export function powerSpectrum(signal: ArrayLike<number>): Float64Array {
   const real = new Float64Array(length);
   const imaginary = new Float64Array(length);
   const bits = Math.log2(length);
-  const table = turnsOf(length);
   for (let i = 0; i < length; i++) real[reversed(i, bits)] = signal[i]!;
   for (let half = 1; half < length; half *= 2) {
     for (let k = 0; k < half; k++) {
-      const [c, s] = [table[2 * (half + k)]!, table[2 * (half + k) + 1]!];
+      const angle = (-Math.PI * k) / half;
+      const [c, s] = [Math.cos(angle), Math.sin(angle)];
       for (let at = k; at < length; at += 2 * half) {
         const other = at + half;
         const re = real[other]! * c - imaginary[other]! * s;
@@ -28,22 +28,6 @@ export function powerSpectrum(signal: ArrayLike<number>): Float64Array {
     }
   }
   return Float64Array.from({ length: length / 2 + 1 }, (_, k) => real[k]! ** 2 + imaginary[k]! ** 2);
-}
-
-const kept = new Map<number, Float64Array>();
-
-/** Cosine and sine of `−πk/h` at the places `2(h + k)` and after, for each `k < h` and each power of two `h` below a length. */
-function turnsOf(length: number): Float64Array {
-  const known = kept.get(length);
-  if (known !== undefined) return known;
-  const table = new Float64Array(2 * length);
-  for (let half = 1; half < length; half *= 2)
-    for (let k = 0; k < half; k++) {
-      const angle = (-Math.PI * k) / half;
-      table.set([Math.cos(angle), Math.sin(angle)], 2 * (half + k));
-    }
-  kept.set(length, table);
-  return table;
 }
 
 /** The `bits` lowest bits of a number in the other order. */

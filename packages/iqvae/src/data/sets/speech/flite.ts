@@ -28,17 +28,14 @@ let compiled: Promise<WebAssembly.Module> | undefined;
  * Speaks a text with CMU Flite (Black & Lenzo 2001), compiled to WebAssembly. Equal requests give equal samples.
  *
  * @param stretch length of sounds: 1 is the voice's own, 2 half as fast
- * @param melody mean of the fundamental frequency, in hertz, default the voice's own; `rms` keeps its own
  * @throws Error with Flite's own words when it fails
  */
-export async function speak(text: string, voice: Voice, stretch: number, melody?: number): Promise<Waveform> {
+export async function speak(text: string, voice: Voice, stretch: number): Promise<Waveform> {
   compiled ??= WebAssembly.compile(readFileSync(join(packageFolder(FLITE_PACKAGE), "flite.wasm")));
   const said: string[] = [];
   const listener = () => ConsoleStdout.lineBuffered((line) => said.push(line));
   const folder = new PreopenDirectory("/out", new Map());
-  const manner = { duration_stretch: stretch, ...(melody !== undefined && { int_f0_target_mean: melody }) };
-  const settings = Object.entries(manner).flatMap(([name, value]) => ["--setf", `${name}=${value}`]);
-  const options = ["-voice", voice, ...settings, "-t", text, "-o", "/out/speech.wav"];
+  const options = ["-voice", voice, "--setf", `duration_stretch=${stretch}`, "-t", text, "-o", "/out/speech.wav"];
   const files = [new OpenFile(new File([])), listener(), listener(), folder];
   const wasi = new WASI(["flite", ...options], [], files, { debug: false });
   const instance = await WebAssembly.instantiate(await compiled, { wasi_snapshot_preview1: wasi.wasiImport });
