@@ -24,7 +24,7 @@ test.each([...PLANES, ...SEQUENCES])("%s: from data to images, at the smallest s
     name,
     condition: presets[name].data.condition,
     size: 32,
-    count: { hands: 60, scenes: 60, words: 400, speech: 24 }[name],
+    count: { hands: 60, scenes: 60, words: 4000, speech: 24 }[name],
   } as ConfigInput["data"];
   const condition = name === "words" ? { ...image, patch: 1 as const } : image;
   const regularizer = {
@@ -62,7 +62,7 @@ test.each([...PLANES, ...SEQUENCES])("%s: from data to images, at the smallest s
 
 /** Several drawings have one caption: a score is of images that differ all the same. */
 async function expectDrawsOfTheirOwn(run: RunFolder): Promise<void> {
-  const [conditions, samples] = [12, 2];
+  const [conditions, samples] = [120, 2];
   const seen: string[] = [];
   const score: Fidelity["score"] = (images, given) => {
     const bytes = (all: Uint8Array, count: number, i: number) =>
@@ -80,7 +80,7 @@ async function expectDrawsOfTheirOwn(run: RunFolder): Promise<void> {
 }
 
 test.each([
-  ["words", "conditions of kind 'text' lie on 1 × 16 places"],
+  ["words", "conditions of kind 'text' lie on 1 × 32 places"],
   ["speech", "conditions of kind 'audio' lie on 4 × 8 places"],
 ] as const)("%s cannot be paired place by place", (name, reason) => {
   const preset = presets[name];
