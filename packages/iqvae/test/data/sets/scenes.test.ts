@@ -3,20 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { openDataset, SCENE_CLASSES, SCENE_GROUNDS } from "../../../src/data/index.ts";
-import { areaOf, type SceneBox } from "../../../src/data/sets/scenes/boxes.ts";
-import { sceneConcepts, sceneLayout } from "../../../src/data/sets/scenes/recipe.ts";
+import { sceneConcepts } from "../../../src/data/sets/scenes/recipe.ts";
 import { stamp } from "../../../src/data/sets/scenes/sprites.ts";
-import { seededRandom } from "../../../src/support/random.ts";
-
-/** The area that two boxes share, counted cell by cell. */
-function sharedCells(a: SceneBox, b: SceneBox): number {
-  const within = (x: number, y: number, { left, top, width, height }: SceneBox) =>
-    x >= left && x < left + width && y >= top && y < top + height;
-  let count = 0;
-  for (let y = a.top; y < a.top + a.height; y++)
-    for (let x = a.left; x < a.left + a.width; x++) count += Number(within(x, y, b));
-  return count;
-}
 
 it("has the classes that its rule gives", () => {
   expect(sceneConcepts().map(({ name }) => name)).toEqual([...SCENE_CLASSES]);
@@ -35,23 +23,6 @@ it("stamps a sprite into its place and nowhere else, and covers by opacity", () 
   const faint = { pixels: Uint8Array.of(255, 0, 0, 51), width: 1, height: 1 };
   stamp(picture, 8, faint, { left: 0, top: 0, width: 1, height: 1 });
   expect([...picture.subarray(0, 3)]).toEqual([131, 80, 80]);
-});
-
-it("lays out as people do: large and small, broad and tall, the small before the large, none of which is hidden", () => {
-  const layouts = Array.from({ length: 400 }, (_, i) => sceneLayout(seededRandom("layout", i)));
-  const [all, wholes] = [layouts.flat(), layouts.filter((boxes) => boxes.length === 1).flat()];
-  const shape = ({ width, height }: SceneBox) => Math.max(width / height, height / width);
-  expect(Math.max(...all.map(shape))).toBeGreaterThan(2.2);
-  expect(Math.max(...all.map(shape))).toBeLessThan(2.6);
-  expect(all.filter((box) => shape(box) < 1.36).length / all.length).toBeGreaterThan(0.5);
-  expect(Math.max(...wholes.map(areaOf))).toBeGreaterThan(0.6 * 255 ** 2);
-  expect(Math.min(...all.map(({ width, height }) => Math.min(width, height)))).toBeGreaterThan(27);
-  const covered = layouts.flatMap((boxes) => {
-    expect(boxes.map(areaOf)).toEqual(boxes.map(areaOf).sort((a, b) => b - a));
-    return boxes.flatMap((box, n) => boxes.slice(n + 1).map((other) => sharedCells(box, other) / areaOf(other)));
-  });
-  expect(Math.max(...covered)).toBeLessThanOrEqual(0.3);
-  expect(Math.max(...covered)).toBeGreaterThan(0.25);
 });
 
 it("shows something in every box and the ground between them; layouts are distinct and split", async () => {
@@ -91,7 +62,7 @@ it("shows something in every box and the ground between them; layouts are distin
       expect(covered, `scene ${i}`).toBeGreaterThan(0.2);
     }
   }
-  expect([...counts].sort()).toEqual([1, 2, 3, 4, 5]);
+  expect([...counts].sort()).toEqual([2, 3, 4, 5]);
   dataset.close();
   await rm(cacheDir, { recursive: true });
 });

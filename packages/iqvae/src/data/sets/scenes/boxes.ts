@@ -8,35 +8,27 @@ export type SceneBox = Parameters<typeof layoutBytes>[0][number];
 const ATTEMPTS = 60;
 
 /**
- * Boxes that do not overlap, or not by much. Where as many as wanted do not fit, there are fewer.
+ * Boxes that do not overlap. Where as many as wanted do not fit, there are fewer.
  *
- * @param propose draws a box that lies within the picture; it knows how many are placed
- * @param mostCovered the share of the smaller of two boxes that the other may cover
+ * @param propose draws a box that lies within the picture; it knows those that are placed
  */
 export function placeBoxes(
   wanted: number,
   random: Random,
   propose: (random: Random, placed: number) => SceneBox,
-  mostCovered = 0,
 ): readonly SceneBox[] {
   const boxes: SceneBox[] = [];
   for (let attempt = 0; boxes.length < wanted && attempt < ATTEMPTS; attempt++) {
     const box = propose(random, boxes.length);
-    if (boxes.every((other) => shared(box, other) <= mostCovered * Math.min(areaOf(box), areaOf(other))))
-      boxes.push(box);
+    if (boxes.every((other) => areApart(box, other))) boxes.push(box);
   }
   return boxes;
 }
 
-export function areaOf({ width, height }: SceneBox): number {
-  return width * height;
-}
-
-/** The area that two boxes share. */
-function shared(a: SceneBox, b: SceneBox): number {
+function areApart(a: SceneBox, b: SceneBox): boolean {
   const overlap = (from: number, length: number, other: number, otherLength: number) =>
-    Math.max(0, Math.min(from + length, other + otherLength) - Math.max(from, other));
-  return overlap(a.left, a.width, b.left, b.width) * overlap(a.top, a.height, b.top, b.height);
+    from < other + otherLength && other < from + length;
+  return !overlap(a.left, a.width, b.left, b.width) || !overlap(a.top, a.height, b.top, b.height);
 }
 
 /** One layout in ten, whatever its look. */

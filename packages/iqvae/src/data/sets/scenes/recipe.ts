@@ -5,11 +5,11 @@ import { installedVersion } from "../../licenses.ts";
 import type { Recipe } from "../../recipe.ts";
 import { annotationLicense, type NamedConcept, namedConcepts } from "../emoji/annotations.ts";
 import { emojiLicenses, versionsOf } from "../emoji/recipe.ts";
-import { areaOf, isLayoutHeldOut, placeBoxes, type SceneBox } from "./boxes.ts";
+import { isLayoutHeldOut, placeBoxes, type SceneBox } from "./boxes.ts";
 import { type Sprite, spriteOf, stamp } from "./sprites.ts";
 
 /** Raise it whenever the pixels or the boxes change. */
-const VERSION = 2;
+const VERSION = 1;
 
 /** Names of the classes: concepts of one word, drawn by all vendors, that CLDR calls a fruit or a flower. */
 export const SCENE_CLASSES = [
@@ -35,7 +35,7 @@ export const SCENE_CLASSES = [
 ] as const;
 
 const KEYWORDS = ["fruit", "flower"] as const;
-const [FEWEST, MOST] = [1, 5];
+const [FEWEST, MOST] = [2, 5];
 
 /** What scenes are conditioned on. */
 export const SCENE_LAYOUT: LayoutSpec = {
@@ -78,7 +78,7 @@ export function scenesRecipe({ size, count, seed }: ScenesRequest): Recipe {
         sprites.set(label, known);
         return known;
       };
-      const layouts = Array.from({ length: count }, (_, i) => sceneLayout(seededRandom("scene layout", seed, i)));
+      const layouts = Array.from({ length: count }, (_, i) => drawLayout(seededRandom("scene layout", seed, i)));
       const conditions = layouts.map((boxes) => layoutBytes(boxes, SCENE_LAYOUT));
       const entries = conditions.map((bytes, i) => ({ id: `scene-${seed}-${i}`, validation: isLayoutHeldOut(bytes) }));
       const draw = async (index: number) => {
@@ -103,28 +103,17 @@ export function sceneConcepts(): readonly NamedConcept[] {
   return namedConcepts().filter(({ keywords }) => KEYWORDS.some((word) => keywords.includes(word)));
 }
 
-/** Sides of boxes, in 0 … 255: the least, and the most where there are one, two, … of them. */
-const SIDES = { least: 44, most: [240, 190, 150, 120, 105] } as const;
-/** Half of the boxes are near squares, as the drawings are; of the others a side is this much longer at most. */
-const LONGEST = { near: 1.35, other: 2.5 } as const;
-/** The share of a box that another may cover: things in front of others. */
-const COVERED = 0.3;
-
-/** Layouts as people draw them: from one thing that fills the picture to five small ones, broad, tall, and one before another. */
-export function sceneLayout(random: Random): readonly SceneBox[] {
+/** Their shapes stay near a square, as the drawings are. */
+function drawLayout(random: Random): readonly SceneBox[] {
   const wanted = FEWEST + Math.floor(random() * (MOST - FEWEST + 1));
-  const most = SIDES.most[wanted - 1]!;
-  const propose = () => {
-    const side = SIDES.least * (most / SIDES.least) ** random();
-    const longest = random() < 0.5 ? LONGEST.near : LONGEST.other;
-    const stretch = Math.sqrt(longest ** (2 * random() - 1));
-    const [width, height] = [side * stretch, side / stretch].map((length) => Math.min(255, Math.round(length)));
-    const [left, top] = [width!, height!].map((length) => Math.floor(random() * (255 - length + 1)));
-    const label = Math.floor(random() * SCENE_CLASSES.length);
-    return { label, left: left!, top: top!, width: width!, height: height! };
-  };
-  const boxes = placeBoxes(wanted, random, propose, COVERED);
-  return [...boxes].sort((one, other) => areaOf(other) - areaOf(one)); // the small stand in front of the large
+  return placeBoxes(wanted, random, (_, placed) => {
+    const side = 60 + random() * (placed < 2 && wanted < 4 ? 90 : 45);
+    const stretch = 0.85 + 0.3 * random();
+    const [width, height] = [Math.round(side * stretch), Math.round(side / stretch)];
+    const left = Math.floor(random() * (255 - width + 1));
+    const top = Math.floor(random() * (255 - height + 1));
+    return { label: Math.floor(random() * SCENE_CLASSES.length), left, top, width, height };
+  });
 }
 
 /** Dark enough for letters on white. */

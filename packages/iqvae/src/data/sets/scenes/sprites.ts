@@ -8,8 +8,8 @@ export interface Sprite {
   readonly height: number;
 }
 
-/** Side at which drawings are rendered before they are cut out, in pixels: no box is larger. */
-const RENDERED = 256;
+/** Side at which drawings are rendered before they are cut out, in pixels: larger than any box. */
+const RENDERED = 160;
 
 /** A drawing, cut to what is not transparent, so that its box is what a person would draw around it. */
 export async function spriteOf({ body, width, height }: EmojiIcon): Promise<Sprite> {
