@@ -11,8 +11,7 @@ export const CAPTION: TextSpec = { kind: "text", length: 32, lowercase: true };
 const WITH_KEYWORDS = 3;
 
 /**
- * What a person might write to get a picture of a concept: its name, its name with a keyword after it, and a keyword with
- * the name after it.
+ * What a dictionary has for a concept: its name, its name with a keyword after it, and a keyword with the name after it.
  */
 export function captionsOf({ name, keywords }: NamedConcept): readonly string[] {
   const fitting = keywords.filter((word) => fits(`${name} ${word}`));

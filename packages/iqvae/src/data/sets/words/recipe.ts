@@ -51,7 +51,7 @@ export function wordsRecipe({ size, count }: WordsRequest): Recipe {
 }
 
 /**
- * Whether a caption is held out, with all drawings: one in seven of those that are not just the name, a tenth of all pairs. The
+ * Whether a caption is held out, with all drawings: one in seven of those that are not just the name, whatever mark it ends with. The
  * drawings are in training under the concept's other captions, since nobody can draw a word never heard of; what is asked for
  * is that other words for it lead to the same pictures.
  */
