@@ -2,9 +2,11 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ImageGenerator, parseBundle } from "@iqvae/runtime";
+import { ImageGenerator, parseBundle, type TextSpec, textBytes } from "@iqvae/runtime";
 import { expect, test } from "vitest";
 import { loadConfig, parseConfig, presets } from "../../src/config/index.ts";
+import { conditionSpec } from "../../src/data/index.ts";
+import { spokenConcepts } from "../../src/data/sets/words/captions.ts";
 
 const MODELS = fileURLToPath(new URL("../../../../models/", import.meta.url));
 const names = readdirSync(MODELS);
@@ -46,6 +48,18 @@ test.each(names)("%s is whole, says of whose work it is made, and draws what its
   expect(await draw(0, 1)).toEqual(first);
   expect(await draw(0, 2)).not.toEqual(first);
   expect(await draw(1, 1)).not.toEqual(first);
+});
+
+test("words are understood in capitals too, and their card says which", () => {
+  const read = (file: string) => readFileSync(join(MODELS, "words", file), "utf8");
+  const { condition } = parseBundle(read("model.json"));
+  expect(condition).toEqual(conditionSpec(parseConfig(presets.words, "words").data));
+  expect(textBytes(" A Cat", condition as TextSpec)).toEqual(textBytes("a cat", condition as TextSpec));
+  expect(read("README.md")).toContain(
+    `\n118 things are in it: ${spokenConcepts()
+      .map(({ name }) => name)
+      .join(", ")}.\n`,
+  );
 });
 
 test.each(names)("the card of %s names its files, and a command that makes its configuration", (name) => {

@@ -91,6 +91,7 @@ it("holds out a caption with all that differs from it by a mark alone", () => {
 it("holds out captions with all drawings, while training knows every name and every drawing", async () => {
   const cacheDir = await mkdtemp(join(tmpdir(), "iqvae-words-"));
   const dataset = await openDataset({ name: "words", condition: "text", size: 32, count: 600, cacheDir });
+  expect(dataset.condition).toEqual({ kind: "text", length: 32, lowercase: true });
   const captions = (ids: readonly string[]) => new Set(ids.map((id) => id.split("/")[2]!));
   const train = captions(dataset.train.ids);
   expect([...captions(dataset.validation.ids)].filter((caption) => train.has(caption))).toEqual([]);
