@@ -1,4 +1,4 @@
-// Milliseconds for the sum of 10 M float32 values over two processes of one thread each, by loopback. Prints one JSON line a repeat; the peer is
+// Milliseconds for the sum of 10 M float32 values over two processes of one thread each. Prints one JSON line a repeat; the peer is
 // peers/all_reduce.py.
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";

@@ -191,7 +191,7 @@ export const BENCHES = [
   },
   {
     name: "all-reduce",
-    peer: "PyTorch's own, by Gloo as well",
+    peer: "PyTorch's own, by Gloo",
     metric: "milliseconds",
     unit: "ms",
     better: "less",

@@ -91,6 +91,7 @@ export interface Native {
     prefix: string,
     timeoutMs: number,
     nccl: boolean,
+    together: boolean,
   ): void;
   leaveGroup(): void;
   storeSet(key: string, text: string): void;

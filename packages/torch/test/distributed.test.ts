@@ -17,7 +17,10 @@ import { compiledChild } from "./children/compiled.ts";
 import { type Ended, freePort, launcherEnv, runGroup, runOne } from "./group-processes.ts";
 
 const script = compiledChild("group.mjs");
-const group = (size: number, scenario: string, timeout = 60) => runGroup(size, [script, scenario, String(timeout)]);
+const group = (size: number, scenario: string, env?: (rank: number) => Record<string, string>) =>
+  runGroup(size, [script, scenario, "60"], env);
+/** What a launcher says to ranks of which each has a machine of its own. */
+const apart = () => ({ LOCAL_RANK: "0", LOCAL_WORLD_SIZE: "1" });
 const said = ({ said, stderr }: Ended) => {
   expect(stderr).toBe("");
   return Object.assign({}, ...(said as object[])) as Record<string, unknown>;
@@ -50,8 +53,12 @@ async function together(scenario: string, ranks: readonly { size: number; timeou
 }
 
 describe("several processes", () => {
-  test.each([2, 4])("%i reduce, broadcast and gather tensors of every form", async (size) => {
-    const ended = await group(size, "all");
+  test.each([
+    ["2 on one machine", 2, undefined],
+    ["4 on one machine", 4, undefined],
+    ["3 on several machines", 3, apart],
+  ])("%s reduce, broadcast and gather tensors of every form", async (_, size, env) => {
+    const ended = await group(size, "all", env);
     const total = (size * (size + 1)) / 2;
     const all = ended.map((one) => said(one));
     for (const [rank, one] of all.entries()) {
@@ -108,6 +115,36 @@ describe("several processes", () => {
       }
   });
 
+  test.each([2, 3])("%i share memory where they are on one machine, and give it back", async (size) => {
+    const right = { steps: [1, 2].map((gradient) => [gradient, gradient]) };
+    for (const one of await group(size, "memory"))
+      expect(said(one)).toEqual({ ...right, pieces: [size, 2 * size, size] });
+    for (const one of await group(size, "memory", apart)) expect(said(one)).toEqual({ ...right, pieces: [0, 0, 0] });
+  });
+
+  // In units of 512 or 1,024 bytes, by the shell.
+  test.each([
+    ["for gradients", 4096, 2],
+    ["at all", 100, 0],
+  ])("send what one of them has no shared memory for %s", async (_, limit, pieces) => {
+    const port = await freePort();
+    const limited = ["sh", "-c", `ulimit -f ${limit}; exec "$0" "$@"`];
+    const ended = [0, 1].map((rank) =>
+      runOne([script, "memory", "60"], launcherEnv(rank, 2, port), rank === 0 ? [] : limited),
+    );
+    for (const [rank, one] of (await Promise.all(ended)).entries()) {
+      const own = pieces > 0 && rank === 0 ? 1 : 0; // the buckets of the one that could
+      expect(said(one)).toEqual({
+        steps: [1, 2].map((gradient) => [gradient, gradient]),
+        pieces: [pieces, pieces + own, pieces],
+      });
+    }
+  });
+
+  test("3 add up what is longer than what they share", async () => {
+    for (const one of await group(3, "long")) expect(said(one)).toEqual({ right: Array(5).fill(true) });
+  });
+
   test("leave the group and join another", async () => {
     for (const { said, code } of await group(2, "twice")) expect([said, code]).toEqual([[[1]], 0]);
   });
@@ -121,18 +158,32 @@ describe("several processes", () => {
 });
 
 describe.concurrent("what can go wrong", () => {
-  test.each([2, 3])("of %i ranks one is killed: the others say so within 2 seconds", async (size) => {
-    const ended = await group(size, "lost");
+  test.each([
+    [2, "lost", undefined, "allReduce"],
+    [3, "lost", undefined, "allReduce"],
+    [2, "lost", apart, "allReduce"],
+    [3, "lostInStep", undefined, "GradientBuckets"],
+    [2, "lostInStep", apart, "GradientBuckets"],
+  ] as const)("of %i ranks one is %s: the others say so within 2 seconds", async (size, scenario, env, operation) => {
+    const ended = await group(size, scenario, env);
     const [{ at: killed }] = ended.at(-1)!.said as [Failure];
     expect(ended.at(-1)!.signal).toBe("SIGKILL");
     for (const [rank, { said }] of ended.slice(0, -1).entries()) {
       const [first, second] = said as Failure[];
       expect(first!.name).toBe("GroupError");
       expect(first!.message).toContain(`Rank ${rank} of ${size}`);
-      expect(first!.message).toContain("allReduce");
+      expect(first!.message).toContain(operation);
+      if (env === undefined) expect(first!.message).toMatch(new RegExp(`rank ${size - 1}, process \\d+, has ended`));
       expect(first!.at - killed).toBeLessThan(2000);
       expect(second!.message).toContain(`Rank ${rank} of ${size}`);
     }
+  });
+
+  test("one leaves: the other says so", async () => {
+    const [first] = await together("left", Array(2).fill({ size: 2, timeout: 60 }));
+    const { name, message } = first!.said[0] as Failure;
+    expect(name).toBe("GroupError");
+    expect(message).toMatch(/Rank 0 of 2 .*barrier.*\(rank 1, process \d+, has left the group\)/);
   });
 
   test("one hangs: the other gives up after the time-out", async () => {

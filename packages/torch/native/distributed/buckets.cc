@@ -1,9 +1,11 @@
 // Gradients of many tensors as few messages, which travel while the backward pass computes those that are left.
 #include "distributed/group.h"
+#include "distributed/shared.h"
 #include "state.h"
 
 #ifdef HAS_C10D
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros.h>
@@ -11,6 +13,7 @@
 #include <torch/csrc/autograd/utils/lambda_post_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -31,12 +34,16 @@ constexpr const char* kOp = "GradientBuckets";
 // never from when gradients came: where three or more add up, it decides how they round, and a training that goes on must round alike.
 //
 // A gradient is copied once, into its bucket, divided by the number of ranks on the way; from then on it is that part of the bucket.
+//
+// Where all ranks are on one machine, buckets lie in memory that all see, and are added up there at the end of the step: the way back
+// leaves no core idle that could do it before.
 class Buckets {
  public:
   Buckets(std::vector<Tensor> parameters, int64_t bytes) : parameters_(std::move(parameters)) {
     TORCH_CHECK(bytes > 0, kOp, " expects a size of buckets above 0 bytes, but got ", bytes);
     TORCH_CHECK(!parameters_.empty(), kOp, " expects at least one parameter");
     scale_ = at::scalar_tensor(1.0 / static_cast<double>(group(kOp).size));
+    shared_ = group(kOp).shared;
     for (const Tensor& parameter : parameters_)
       TORCH_CHECK(parameter.is_leaf() && parameter.requires_grad() && parameter.scalar_type() == at::kFloat && parameter.layout() == at::kStrided,
                   kOp, " expects float32 leaves that require a gradient, but got ", parameter.scalar_type(), " ", parameter.sizes());
@@ -73,6 +80,7 @@ class Buckets {
     TORCH_CHECK(armed_, kOp, ".finish() needs arm() before the backward pass");
     armed_ = false;
     const at::NoGradGuard no_grad;
+    if (!failure_ && shares() && add_up_shared()) return;
     if (!failure_) {
       try {
         for (; next_ < buckets_.size(); ++next_) send(buckets_[next_]);
@@ -90,34 +98,65 @@ class Buckets {
   struct Bucket {
     Tensor buffer;  // the gradients of its parameters, and a signature
     size_t begin = 0, end = 0, arrived = 0;
+    int64_t count = 0, at = 0;  // of values, and where they begin in the memory that all see
     double signature = 0;
   };
 
   void lay_out(int64_t bytes) {
+    int64_t total = 0;
     for (size_t begin = 0, end; begin < parameters_.size(); begin = end) {
-      const Tensor& first = parameters_[begin];
-      int64_t count = 0;
+      Bucket bucket;
       for (end = begin; end < parameters_.size(); ++end) {
         const Tensor& parameter = parameters_[end];
-        if (parameter.device() != first.device()) break;
-        if (count > 0 && (count + parameter.numel()) * static_cast<int64_t>(sizeof(float)) > bytes) break;
-        count += parameter.numel();
+        if (parameter.device() != parameters_[begin].device()) break;
+        if (bucket.count > 0 && (bucket.count + parameter.numel()) * static_cast<int64_t>(sizeof(float)) > bytes) break;
+        bucket.count += parameter.numel();
       }
-      Bucket bucket;
-      bucket.buffer = at::zeros({count + 1}, first.options().requires_grad(false));
       bucket.begin = begin;
       bucket.end = end;
-      int64_t at = 0;
-      for (size_t i = begin; i < end; ++i) {
-        // Laid like the parameter where that leaves no gaps, so that the optimizer goes over both as they lie.
-        const Tensor row = bucket.buffer.narrow(0, at, parameters_[i].numel());
-        const bool dense = parameters_[i].is_non_overlapping_and_dense();
-        views_.push_back(dense ? row.as_strided(parameters_[i].sizes(), parameters_[i].strides()) : row.view(parameters_[i].sizes()));
-        bucket_of_.push_back(buckets_.size());
-        at += parameters_[i].numel();
-      }
+      bucket.at = total;
+      total += (bucket.count / kLine + 1) * kLine;
       buckets_.push_back(std::move(bucket));
     }
+    const bool on_cpu = std::all_of(parameters_.begin(), parameters_.end(), [](const Tensor& one) { return one.is_cpu(); });
+    if (shared_ != nullptr && on_cpu) own_ = Block::make(total * sizeof(float));
+    if (!on_cpu) shared_ = nullptr;
+    for (size_t i = 0; i < buckets_.size(); ++i) allocate(i);
+  }
+
+  void allocate(size_t number) {
+    Bucket& bucket = buckets_[number];
+    const auto options = parameters_[bucket.begin].options().requires_grad(false);
+    bucket.buffer = own_ == nullptr ? at::zeros({bucket.count + 1}, options)
+                                    : at::from_blob(own_->values() + bucket.at, {bucket.count + 1}, [kept = own_](void*) {}, options);
+    int64_t at = 0;
+    for (size_t i = bucket.begin; i < bucket.end; ++i) {
+      // Laid like the parameter where that leaves no gaps, so that the optimizer goes over both as they lie.
+      const Tensor row = bucket.buffer.narrow(0, at, parameters_[i].numel());
+      const bool dense = parameters_[i].is_non_overlapping_and_dense();
+      views_.push_back(dense ? row.as_strided(parameters_[i].sizes(), parameters_[i].strides()) : row.view(parameters_[i].sizes()));
+      bucket_of_.push_back(number);
+      at += parameters_[i].numel();
+    }
+  }
+
+  // Whether gradients are to be added up in memory that all ranks see. It was that of the group before, where they are of one that was left.
+  bool shares() const { return shared_ != nullptr && shared_ == group(kOp).shared; }
+
+  // Returns false, on all ranks, where there is not enough of such memory on any.
+  bool add_up_shared() {
+    Signature all;
+    for (Bucket& bucket : buckets_) all.mix(bucket.arrived == 0 ? 0 : prepare(bucket).hash());
+    if (!shared_->agree(all.hash())) are_unlike(kOp);
+    if (blocks_.empty()) blocks_ = shared_->exchange(own_);
+    if (blocks_.empty()) {
+      shared_ = nullptr;
+      return false;
+    }
+    for (const Bucket& bucket : buckets_)
+      if (bucket.arrived > 0) shared_->sum_blocks(blocks_, bucket.at, bucket.count);
+    shared_->meet();
+    return true;
   }
 
   // On the thread of the backward pass, which must not hear of failures by an exception: wait() tells.
@@ -135,7 +174,7 @@ class Buckets {
       ready_[i] = true;
       ++buckets_[bucket_of_[i]].arrived;
       // In their order, for all ranks must send alike.
-      while (next_ < buckets_.size() && is_full(buckets_[next_])) send(buckets_[next_++]);
+      while (!shares() && next_ < buckets_.size() && is_full(buckets_[next_])) send(buckets_[next_++]);
     } catch (...) {
       failure_ = std::current_exception();
     }
@@ -143,16 +182,21 @@ class Buckets {
 
   static bool is_full(const Bucket& bucket) { return bucket.arrived == bucket.end - bucket.begin; }
 
-  // A bucket without any gradient is none on all ranks, and a parameter without one keeps none.
-  void send(Bucket& bucket) {
-    if (bucket.arrived == 0) return;
+  // A parameter without a gradient adds nothing, and keeps none. Returns what tells whether all ranks have the same.
+  Signature prepare(const Bucket& bucket) {
     Signature signature;
     for (size_t i = bucket.begin; i < bucket.end; ++i) {
       signature.mix(parameters_[i]);
       signature.mix(ready_[i]);
       if (!ready_[i]) views_[i].zero_();
     }
-    bucket.signature = signature.value();
+    return signature;
+  }
+
+  // A bucket without any gradient is none on all ranks.
+  void send(Bucket& bucket) {
+    if (bucket.arrived == 0) return;
+    bucket.signature = prepare(bucket).value();
     bucket.buffer.select(0, bucket.buffer.numel() - 1).fill_(bucket.signature);
     std::vector<Tensor> message = {bucket.buffer};
     works_.push_back(backend_of(group(kOp), bucket.buffer).allreduce(message));
@@ -185,6 +229,9 @@ class Buckets {
   size_t next_ = 0;
   std::vector<Work> works_;
   std::exception_ptr failure_;
+  std::shared_ptr<Shared> shared_;              // null where gradients are sent
+  std::shared_ptr<Block> own_;                  // the memory of the buckets
+  std::vector<std::shared_ptr<Block>> blocks_;  // that of all ranks, once they have met
 };
 
 std::map<int32_t, std::shared_ptr<Buckets>>& all_buckets() {

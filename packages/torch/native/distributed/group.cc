@@ -3,6 +3,7 @@
 // The build defines HAS_C10D where the library that was found has c10d with Gloo, and HAS_NCCL where it has NCCL and its headers are there.
 #include "distributed/group.h"
 #include "distributed/route.h"
+#include "distributed/shared.h"
 #include "state.h"
 
 #include <chrono>
@@ -43,10 +44,12 @@ void finish(std::vector<Work>& works) {
   if (first) std::rethrow_exception(first);
 }
 
+void are_unlike(const char* op) {
+  TORCH_CHECK(false, op, " got tensors of other sizes or memory layouts on other ranks; all must pass the same list");
+}
+
 void check_signature(const char* op, const at::Tensor& sum, double own) {
-  if (!sum.is_cpu()) return;
-  TORCH_CHECK(*sum.data_ptr<float>() == own * group(op).size, op,
-              " got tensors of other sizes or memory layouts on other ranks; all must pass the same list");
+  if (sum.is_cpu() && *sum.data_ptr<float>() != own * group(op).size) are_unlike(op);
 }
 
 #endif
@@ -111,7 +114,7 @@ c10::intrusive_ptr<Backend> connect_gloo(c10d::Store& store, std::chrono::millis
 
 #endif
 
-// joinGroup(address, port, rank, size, prefix, timeout in ms, nccl): blocks until all ranks are there. Rank 0 hosts the store.
+// joinGroup(address, port, rank, size, prefix, timeout in ms, nccl, one machine): blocks until all ranks are there. Rank 0 hosts the store.
 napi_value join_group(napi_env env, napi_callback_info info) {
   Call call(env, info);
   return guarded(env, [&]() -> napi_value {
@@ -148,6 +151,8 @@ napi_value join_group(napi_env env, napi_callback_info info) {
                          "(pip install nvidia-nccl-cu13 nvidia-cuda-crt nvidia-cuda-cccl, or a CUDA toolkit), then npm run setup");
 #endif
     }
+    const bool together = read_bool(env, call.values[7], "whether all ranks are on one machine");
+    made->shared = Shared::join(*joining, together, static_cast<int>(made->rank), static_cast<int>(made->size), timeout);
     current() = made.release();
     return nullptr;
 #else

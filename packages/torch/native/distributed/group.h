@@ -17,6 +17,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <torch/version.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 #endif
@@ -35,10 +36,13 @@ using Backend = c10d::ProcessGroup;
 #endif
 using Work = c10::intrusive_ptr<c10d::Work>;
 
+class Shared;
+
 struct Group {
   int64_t rank = 0, size = 1;
   c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<Backend> gloo, nccl;  // Gloo is for tensors on the CPU, and for all where there is no NCCL
+  std::shared_ptr<Shared> shared;          // for sums on the CPU, where all ranks are on this machine
 };
 
 // Of the process: threads of Node.js share it. Never destroyed by the C++ runtime, which would end libtorch's threads in any order.
@@ -56,7 +60,7 @@ void finish(std::vector<Work>& works);
 inline std::vector<uint8_t> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
 inline std::string text_of(const std::vector<uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
 
-// A number from 1 to 8191 for a list of numbers: a thousand times that is still a whole number in float32.
+// A number for a list of numbers. As `value`, from 1 to 8191: a thousand times that is still a whole number in float32.
 class Signature {
  public:
   void mix(int64_t value) { hash_ = (hash_ ^ static_cast<uint64_t>(value)) * 1099511628211u; }
@@ -65,10 +69,14 @@ class Signature {
       for (const int64_t value : values) mix(value);
   }
   double value() const { return static_cast<double>(hash_ % 8191 + 1); }
+  uint64_t hash() const { return hash_; }
 
  private:
   uint64_t hash_ = 14695981039346656037u;
 };
+
+// @throws that other ranks have come with other tensors
+[[noreturn]] void are_unlike(const char* op);
 
 // @throws where the sum of all ranks' signatures is not `own` of each. Not looked at on a GPU, which it would stop.
 void check_signature(const char* op, const at::Tensor& sum, double own);

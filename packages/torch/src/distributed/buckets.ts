@@ -10,8 +10,8 @@ import { collective, processGroup } from "./group.ts";
 const BUCKET_BYTES = { cpu: 4 * 2 ** 20, others: 25 * 2 ** 20 };
 
 /**
- * The gradients of parameters, which become means over all ranks: few long messages, each sent as soon as the backward pass has all that goes
- * into it, and so while it computes the rest.
+ * The gradients of parameters, which become means over all ranks. On the CPUs of one machine they lie in memory that all ranks see, and are added
+ * up there. Otherwise they are few long messages, each sent as soon as the backward pass has all that goes into it, and so while it computes the rest.
  *
  *     gradients.arm();
  *     loss.backward(); // of several passes whose gradients add up, the last

@@ -59,12 +59,12 @@ export function initProcessGroup(options: ProcessGroupOptions = {}): ProcessGrou
 }
 
 function join(launch: Launch, timeout: number, nccl: boolean): void {
-  const { rank, size, address, port } = launch;
+  const { rank, size, localSize, address, port } = launch;
   // Read when libtorch is loaded. What they would say of lost connections is in the errors.
   process.env.GLOG_minloglevel ??= "3";
   process.env.TORCH_CPP_LOG_LEVEL ??= "ERROR";
   try {
-    native.joinGroup(address, port, rank, size, "iqvae", Math.ceil(timeout * 1000), nccl);
+    native.joinGroup(address, port, rank, size, "iqvae", Math.ceil(timeout * 1000), nccl, localSize === size);
   } catch (error) {
     const reason = (error as Error).message.trim();
     throw new GroupError(

@@ -5,6 +5,8 @@ import * as torch from "@iqvae/torch";
 
 const { allGather, allReduce, allReduceMean, barrier, broadcast, ops, tensor } = torch;
 const say = (value) => console.log(JSON.stringify(value));
+/** Pieces of memory that several processes have mapped. */
+const shared = () => fs.readFileSync("/proc/self/maps", "utf8").split("/memfd:iqvae").length - 1;
 const numbers = (x) => Array.from(x.to("float32").read("float32"));
 const [, , scenario, seconds = "60", folder, count] = process.argv;
 const timeout = Number(seconds);
@@ -157,24 +159,74 @@ const scenarios = {
     allReduceMean(rank === 0 ? [ops.aten.ones([2, 3])] : [ops.aten.ones([3, 2])]);
   },
 
-  /** The last rank is lost, the others go on to reduce. */
-  lost({ rank, size }) {
+  /** Pieces of shared memory: at first, with buckets, and after them. The gradient of each step tells whether they are right. */
+  memory() {
+    const pieces = [shared()];
+    const weight = ops.aten.ones([4_000_000]);
+    weight.requiresGrad = true;
+    const buckets = new torch.GradientBuckets([weight]);
+    const steps = [1, 2].map((factor) =>
+      torch.scope(() => {
+        weight.grad = undefined;
+        buckets.arm();
+        weight.mul(factor).sum().backward();
+        buckets.finish();
+        return [weight.grad.amin().item(), weight.grad.amax().item()];
+      }),
+    );
+    pieces.push(shared());
+    buckets.dispose();
+    weight.grad = undefined;
+    barrier();
+    say({ pieces: [...pieces, shared()], steps });
+  },
+
+  /** Sums as long as several pieces of what is added up at once, one after the other. */
+  long({ rank, size }) {
+    const lengths = [300_000, 131_072, 1, 131_073, 400_001];
+    const right = lengths.map((length) => {
+      const row = ops.aten.arange(length).add(rank);
+      allReduce(row);
+      const expected = ops.aten
+        .arange(length)
+        .mul(size)
+        .add((size * (size - 1)) / 2);
+      return row.equal(expected);
+    });
+    say({ right });
+  },
+
+  /** The last rank leaves, the others go on. */
+  left({ rank, size }) {
     allReduce(tensor([1]));
     if (rank === size - 1) {
-      say({ at: Date.now() });
-      process.kill(process.pid, "SIGKILL");
+      torch.destroyProcessGroup();
+      return until(() => fs.existsSync(`${folder}/over`));
     }
-    try {
-      for (;;) allReduce(ops.aten.ones([100_000]));
-    } catch (error) {
-      say({ name: error.name, message: error.message, at: Date.now() });
-    }
-    // What is broken stays so, and says it at once.
     try {
       barrier();
-    } catch (error) {
-      say({ name: error.name, message: error.message });
+    } catch ({ name, message }) {
+      say({ name, message });
     }
+    fs.writeFileSync(`${folder}/over`, "");
+  },
+
+  /** The last rank is lost, the others go on to reduce. */
+  lost({ rank, size }) {
+    const reduce = () => allReduce(ops.aten.ones([100_000]));
+    loseLast(rank, size, reduce);
+  },
+
+  /** The same, of those that train. */
+  lostInStep({ rank, size }) {
+    const weight = ops.aten.ones([100_000]);
+    weight.requiresGrad = true;
+    const buckets = new torch.GradientBuckets([weight]);
+    loseLast(rank, size, () => {
+      buckets.arm();
+      weight.sum().backward();
+      buckets.finish();
+    });
   },
 
   async hung({ rank }) {
@@ -221,6 +273,26 @@ const scenarios = {
     await new Promise((done) => process.stdin.once("end", done).resume());
   },
 };
+
+/** The last rank is killed after what all do at first; what the others do then says why it cannot go on. */
+function loseLast(rank, size, together) {
+  together();
+  if (rank === size - 1) {
+    say({ at: Date.now() });
+    process.kill(process.pid, "SIGKILL");
+  }
+  try {
+    for (;;) together();
+  } catch (error) {
+    say({ name: error.name, message: error.message, at: Date.now() });
+  }
+  // What is broken stays so, and says it at once.
+  try {
+    barrier();
+  } catch (error) {
+    say({ name: error.name, message: error.message });
+  }
+}
 
 /** For ten minutes at most: nobody waits for a test that has failed. */
 async function until(is) {
