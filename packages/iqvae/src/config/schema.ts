@@ -26,6 +26,11 @@ export const configSchema = z.strictObject({
     .refine((name) => !/^\.+$/.test(name), "is not a name of its own; choose another"),
   seed: z.int().min(0),
   data: dataSchema,
+  /** A run whose weights both stages begin with; `null`: with random ones. */
+  pretrained: z
+    .strictObject({ path: z.string().min(1) })
+    .nullable()
+    .default(null),
   stage1: stage1Schema,
   stage2: stage2Schema,
   sampling: samplingSchema.prefault({}),

@@ -98,9 +98,16 @@ export class IqVae extends Module {
   /**
    * Images `[B, 3, H, W]` in [−1, 1] and planes of their conditions → what both halves make of them. The gradient of a coupled image
    * reaches the condition's encoder, too.
+   *
+   * @param conditionMode of the condition's half, where it is not that of the image's
    */
-  forward(images: Tensor, planes: Tensor, mode: IqVaeMode): { image: Reconstructed; condition: Reconstructed } {
-    const [image, condition] = [this.image.quantize(images, mode), this.condition.quantize(planes, mode)];
+  forward(
+    images: Tensor,
+    planes: Tensor,
+    mode: IqVaeMode,
+    conditionMode = mode,
+  ): { image: Reconstructed; condition: Reconstructed } {
+    const [image, condition] = [this.image.quantize(images, mode), this.condition.quantize(planes, conditionMode)];
     const features = this.#coupled(image.output, () => condition.codes);
     return {
       image: { quantized: image, reconstruction: this.image.decoder.forward(features) },

@@ -11,8 +11,9 @@ export type Basis = Readonly<Record<string, Json>>;
  * The values of a configuration that the weights of a stage depend on. Not where files lie, which may be moved, nor how often
  * to look. What stage 2 has of stage 1 are its tokens: see {@link TOKENS}.
  */
-export function basisOf({ seed, precision, data, stage1, stage2 }: Config, stage: Stage): Basis {
-  const all = flat({ seed, precision, data, ...(stage === "stage1" ? { stage1 } : { stage2 }) });
+export function basisOf({ seed, precision, data, pretrained, stage1, stage2 }: Config, stage: Stage): Basis {
+  const begun = { seed, precision, data, pretrained: pretrained !== null };
+  const all = flat({ ...begun, ...(stage === "stage1" ? { stage1 } : { stage2 }) });
   return Object.fromEntries(Object.entries(all).filter(([name]) => !name.endsWith(".path")));
 }
 

@@ -7,6 +7,7 @@ import { makeFolder } from "../support/files.ts";
 import { isExported } from "./exported.ts";
 import { LOCK } from "./lock.ts";
 import { MetricsLog } from "./metrics-log.ts";
+import { expectPretrained } from "./pretrained.ts";
 import { type Models, restoreModels } from "./restore.ts";
 
 /** Where the runs of a workspace lie. */
@@ -34,6 +35,7 @@ export interface RunFolder {
 export function expectCreatable(path: string, config: Config): void {
   if (existsSync(configPath(path))) throw isTaken(path);
   checkOwnPaths(config);
+  if (config.pretrained !== null) expectPretrained(openRun(config.pretrained.path), config);
 }
 
 /**

@@ -27,7 +27,8 @@ import { listCheckpoints, readCheckpoint } from "./checkpoint.ts";
 import { lockRun } from "./lock.ts";
 import { train } from "./loop.ts";
 import { drawReconstructions, drawSamples } from "./pictures.ts";
-import type { RunFolder } from "./run-folder.ts";
+import { withPretrained } from "./pretrained.ts";
+import { openRun, type RunFolder } from "./run-folder.ts";
 import { EventLog } from "./tensorboard/event-log.ts";
 
 /** Progress reporting and cancellation for a training run. */
@@ -171,14 +172,17 @@ async function trainStages(
   const { train: all, validation } = await encodeData({ run, model, dataset, weights, peers }, preparation);
   const { pairs: most } = config.stage2;
   const pairs = most === null ? all : all.subset(spreadRows(dataset.train, most));
-  manualSeed(config.seed + 1);
-  const trainer = new Stage2Trainer({
-    config: config.stage2,
-    precision: config.precision,
-    train: pairs,
-    validation,
-    codebook: model.image.quantizer.codebook,
-    peers,
+  const trainer = withPretrained(run, "stage2", context, openRun, (pretrained) => {
+    manualSeed(config.seed + 1);
+    return new Stage2Trainer({
+      config: config.stage2,
+      precision: config.precision,
+      train: pairs,
+      validation,
+      codebook: model.image.quantizer.codebook,
+      pretrained: pretrained && { ...pretrained, model: pretrained.transformer },
+      peers,
+    });
   });
   return await train({
     run,
@@ -209,10 +213,14 @@ async function trainStage1(
   const { peers } = context;
   const open = () => openPerceptualNetwork(config, preparation);
   const network = await firstOfMachine(peers, open);
-  // Each stage has a seed of its own, so that the second begins alike whether or not the first was interrupted.
-  manualSeed(config.seed);
   const distance = network === null ? undefined : perceptualLoss(network);
-  const trainer = new Stage1Trainer({ config: config.stage1, precision: config.precision, dataset, distance, peers });
+  const trainer = withPretrained(run, "stage1", context, openRun, (models) => {
+    // Each stage has a seed of its own, so that the second begins alike whether or not the first was interrupted.
+    manualSeed(config.seed);
+    const pretrained = models && { ...models, model: models.iqvae };
+    const { stage1, precision } = config;
+    return new Stage1Trainer({ config: stage1, precision, dataset, distance, pretrained, peers });
+  });
   const outcome = await train({
     run,
     stage: "stage1",

@@ -11,6 +11,7 @@ import {
 } from "@iqvae/torch";
 import { type Condition, conditionFor, meanFidelity } from "../conditions/index.ts";
 import { batchTensors, type PairDataset, type PairSplit, spreadRows } from "../data/index.ts";
+import { adoptIqVae, type Pretrained, rescaleCounts } from "../models/adopt.ts";
 import { IqVae, type IqVaeMode, toUnitRange } from "../models/iqvae.ts";
 import { countCodes, type Quantizer, usageOf } from "../models/quantizer.ts";
 import type { Peers } from "../support/peers.ts";
@@ -33,6 +34,8 @@ export interface Stage1Options {
    * where the configuration has that term; see {@link perceptualLoss}.
    */
   readonly distance?: ((a: Tensor, b: Tensor) => Tensor) | undefined;
+  /** What the weights begin with, if not at random. */
+  readonly pretrained?: Pretrained<IqVae> | undefined;
   /** With whom the batches are shared, if with anybody. */
   readonly peers?: Peers | undefined;
 }
@@ -80,13 +83,11 @@ export class Stage1Trainer implements Trainer {
   readonly #adversarial: AdversarialLoss | null;
   readonly #metrics: RunningMeans;
   #steps = 0;
-  /** Whether the codes were placed before a checkpoint that this goes on from, of a training that may have had fewer steps. */
-  #placed = false;
   readonly #peers: Peers | undefined;
   readonly #gradients: GradientBuckets | undefined;
 
   /** Weights are drawn from the default random generator. @throws Error for a perceptual term without a distance */
-  constructor({ config, precision, dataset, distance, peers }: Stage1Options) {
+  constructor({ config, precision, dataset, distance, pretrained, peers }: Stage1Options) {
     const { perceptual, adversarial } = config;
     this.#config = config;
     this.#precision = precision;
@@ -96,6 +97,7 @@ export class Stage1Trainer implements Trainer {
       throw new Error("Stage1Trainer: the configuration has a perceptual term, but no distance was given.");
     this.#perceptual = perceptual && distance ? { weight: perceptual.weight, distance } : null;
     this.model = new IqVae(config.model, this.#condition);
+    if (pretrained !== undefined) this.#begin(pretrained);
     this.#regularizer = regularizerTerm(config.regularizer, { model: this.model, size: dataset.size });
     this.#parameters = new Map([
       ...this.model.namedParameters(),
@@ -109,6 +111,14 @@ export class Stage1Trainer implements Trainer {
     this.#metrics = new RunningMeans(this.model.image.decoder.head.weight.device);
   }
 
+  #begin(pretrained: Pretrained<IqVae>): void {
+    adoptIqVae(this.model, pretrained);
+    const { imageTokens, conditionTokens } = this.model.tokenShape(this.#data.size);
+    const { image, condition } = this.model;
+    for (const [{ quantizer }, tokens] of [[image, imageTokens] as const, [condition, conditionTokens] as const])
+      if (isPlaced(quantizer)) rescaleCounts(quantizer, this.#config.batch * tokens);
+  }
+
   /** The step at which k-means places the codes; before it the decoders see the features themselves. */
   get #placeAt(): number {
     return Math.min(LATEST_PLACING, Math.floor(this.#config.steps / 8));
@@ -118,10 +128,11 @@ export class Stage1Trainer implements Trainer {
     return [this.model.image.quantizer, this.model.condition.quantizer];
   }
 
-  #mode(): IqVaeMode {
+  /** Codes may be placed already: by what this began with, or before a checkpoint, of a training that may have had fewer steps. */
+  #mode(quantizer: Quantizer): IqVaeMode {
     const { steps, polishFrom } = this.#config;
     const done = this.#steps;
-    if (done < this.#placeAt && !this.#placed) return "bypass";
+    if (done < this.#placeAt && !isPlaced(quantizer)) return "bypass";
     return polishFrom < 1 && done > this.#placeAt && done >= Math.floor(polishFrom * steps) ? "polish" : "learn";
   }
 
@@ -131,9 +142,9 @@ export class Stage1Trainer implements Trainer {
     const rows = this.#peers?.rowsOf(indices) ?? indices;
     const { images, rasters } = batchTensors(this.#data.train.batch(rows), rows.length, this.#data);
     this.#optimizer.zeroGrad();
-    const mode = this.#mode();
+    const modes = this.#quantizers.map((quantizer) => this.#mode(quantizer)) as [IqVaeMode, IqVaeMode];
     // What only the way back needs is then held by the graph alone, which lets go of it as it goes.
-    const { loss, parts, image } = scope(() => this.#forward(images, rasters, mode));
+    const { loss, parts, image } = scope(() => this.#forward(images, rasters, ...modes));
     const adversarial = this.#adversarialTerm(image);
     this.#gradients?.arm();
     (adversarial === null ? loss : loss.add(adversarial.term)).backward();
@@ -185,7 +196,6 @@ export class Stage1Trainer implements Trainer {
     this.#regularizer?.predictor?.loadStateDict(below("regularizer.", tensors));
     this.#optimizer.loadStateDict(below("optimizer.", tensors));
     this.#steps = Number(state.steps);
-    this.#placed = this.model.image.quantizer.placed.item() === 1;
     this.#adversarial?.restore(below("adversary.", tensors), Number(state.adversarySteps));
   }
 
@@ -262,9 +272,10 @@ export class Stage1Trainer implements Trainer {
     return inPrecision({ precision: this.#precision }, body);
   }
 
-  #forward(images: Tensor, rasters: Tensor, mode: IqVaeMode): Outcome {
+  #forward(images: Tensor, rasters: Tensor, mode: IqVaeMode, conditionMode = mode): Outcome {
     const target = toUnitRange(images);
-    const { image, condition } = this.#cast(() => this.model.forward(target, this.#condition.toPlanes(rasters), mode));
+    const planes = this.#condition.toPlanes(rasters);
+    const { image, condition } = this.#cast(() => this.model.forward(target, planes, mode, conditionMode));
     const reconstruction = image.reconstruction.to("float32");
     const parts: Record<string, Tensor> = {
       imageLoss: ops.aten.l1_loss(reconstruction, target),
@@ -291,6 +302,8 @@ export class Stage1Trainer implements Trainer {
     return { loss, parts, image: { real: target, reconstruction, loss: imageLoss } };
   }
 }
+
+const isPlaced = ({ placed }: Quantizer): boolean => placed.item() === 1;
 
 /** Rows of a split, spread over all, in batches. */
 function batchesOf(split: PairSplit, most: number): number[][] {

@@ -11,6 +11,7 @@ import {
   unscoped,
   warmupCosine,
 } from "@iqvae/torch";
+import { adoptTransformer, type Pretrained } from "../models/adopt.ts";
 import { imageSurprise, Transformer, tokenCrossEntropy } from "../models/transformer.ts";
 import type { Peers } from "../support/peers.ts";
 import { inPrecision, type Precision } from "../support/precision.ts";
@@ -32,6 +33,8 @@ export interface Stage2Options {
   readonly validation: TokenPairs;
   /** The unit codes of the image's tokens, `[imageCodes, codeDim]`; the exposure `near` needs them. */
   readonly codebook?: Tensor | undefined;
+  /** What the weights begin with, if not at random. */
+  readonly pretrained?: Pretrained<Transformer> | undefined;
   /** With whom the batches are shared, if with anybody. */
   readonly peers?: Peers | undefined;
 }
@@ -61,8 +64,9 @@ export class Stage2Trainer implements Trainer {
   #step = 0;
 
   /** Weights are drawn from the default random generator. @throws RangeError when the splits do not fit each other, or are empty */
-  constructor({ config, precision, train, validation, codebook, peers }: Stage2Options) {
+  constructor({ config, precision, train, validation, codebook, pretrained, peers }: Stage2Options) {
     const model = new Transformer(transformerConfig(config), train.shape);
+    if (pretrained !== undefined) adoptTransformer(model, pretrained);
     for (const [name, split] of Object.entries({ train, validation })) checkShape(name, model, split);
     this.model = model;
     this.config = config;
