@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import type { Config } from "../config/index.ts";
 import { type License, licensesOf } from "../data/index.ts";
 import { PACKAGED_NETWORKS } from "../features/packaged.ts";
@@ -142,9 +143,13 @@ function trainingOf({ config, checkpoints, seconds }: CardFacts): string {
       ? `${code(fileCommand(config))}, with the configuration at the end as \`config.json\``
       : code(command);
   return (
-    `${how}; seed ${config.seed}, products in ${config.precision}.${lossNetworkOf(config)}\n\n` +
+    `${how}; seed ${config.seed}, products in ${config.precision}.${beginningOf(config)}${lossNetworkOf(config)}\n\n` +
     table(["", "weights of step", "time in training", "processor", "versions"], rows)
   );
+}
+
+function beginningOf({ pretrained }: Config): string {
+  return pretrained === null ? "" : ` It began with the weights of the run ${code(basename(pretrained.path))}.`;
 }
 
 /** The network of others that the perceptual loss looked with. */

@@ -1,18 +1,27 @@
-import { type Config, loadConfig, PRESET_NAMES, parseConfig, presets } from "../config/index.ts";
+import {
+  type Config,
+  type ConfigInput,
+  PRESET_NAMES,
+  type PresetName,
+  parseConfig,
+  presets,
+  withSettings,
+} from "../config/index.ts";
 import { flat } from "../run/basis.ts";
 
 /** With more values of its own than this, a configuration is shorter told as a file. */
 const MOST_SETTINGS = 6;
 
 /**
- * What to type to train a configuration: the nearest preset and the values that differ from it. Where files of the user's lie is left to whoever types it.
+ * What to type to train a configuration: the nearest preset and the values that differ from it. Where files of the user's lie is left to whoever types it,
+ * and the precision to their machine where the preset leaves it to that: the command is the same wherever it is written.
  *
  * @returns undefined where that would not be the very configuration, or long
  */
 export function trainingCommand(config: Config): string | undefined {
   const wanted = flat(config);
   const choices = PRESET_NAMES.map((preset) => {
-    const base = flat(parseConfig(presets[preset], preset));
+    const base = flat(parseConfig(presetFor(config, preset), preset));
     const differs = (name: string) => JSON.stringify(wanted[name]) !== JSON.stringify(base[name]);
     return { preset, settings: Object.keys(wanted).filter((name) => name !== "name" && differs(name)) };
   });
@@ -32,9 +41,16 @@ export function fileCommand(config: Config): string {
   return ["npx iqvae train config.json", ...paths.map((name) => `--set ${name}=PATH`)].join(" ");
 }
 
-function reproduces(config: Config, preset: string, values: readonly string[]): boolean {
+/** A preset as it is on a machine that chose the precision of a configuration. */
+function presetFor({ precision }: Config, preset: PresetName): ConfigInput {
+  const given: ConfigInput = presets[preset];
+  return given.precision === "auto" ? { ...given, precision } : given;
+}
+
+function reproduces(config: Config, preset: PresetName, values: readonly string[]): boolean {
   try {
-    const loaded = flat(loadConfig(preset, [...values, `name=${JSON.stringify(config.name)}`]));
+    const settings = [...values, `name=${JSON.stringify(config.name)}`];
+    const loaded = flat(withSettings(presetFor(config, preset), settings, preset));
     const sorted = (all: object) => JSON.stringify(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1)));
     return sorted(loaded) === sorted(flat(config));
   } catch {

@@ -173,7 +173,8 @@ test("the card says what the files of the run say, and of the checkpoint that is
 test("the card of one's own data has its classes as code, and a command that finds the data elsewhere", () => {
   const classes = ["<b>nest</b>", "a ``tick``"];
   const data = { name: "folder", path: "/home/me/secret", condition: "semantic", size: 32, classes };
-  const config = parseConfig({ ...run.config, data }, "own");
+  const pretrained = { path: "/home/me/secret/runs/faces" };
+  const config = parseConfig({ ...run.config, data, pretrained }, "own");
   const newest = (stage: "stage1" | "stage2") => describeCheckpoint(listCheckpoints(run.checkpoints, stage)[0]!.path);
   const text = card({
     config,
@@ -189,6 +190,7 @@ test("the card of one's own data has its classes as code, and a command that fin
   expect(text).toContain("| nats a token of 9 images, weights as trained | 1.2500 |");
   expect(text).toContain("| nats a token of 9 images, weights as stored here | 1.5000 |");
   expect(text).toContain("2.50 million parameters");
+  expect(text).toContain("began with the weights of the run `faces`.");
   expect(text).toContain("\n# \\*own\\*\n");
   expect(text).toContain(`classes \`\`\`${JSON.stringify(classes)}\`\`\``);
   expect(text).not.toContain("secret");
@@ -199,7 +201,7 @@ test("the card of one's own data has its classes as code, and a command that fin
   expect(
     loadConfig(
       at(file!),
-      settings.map((setting) => setting.replace("PATH", data.path)),
+      settings.map((setting) => setting.replace("PATH", setting.startsWith("data.") ? data.path : pretrained.path)),
     ),
   ).toEqual(config);
 });
@@ -335,7 +337,11 @@ test.each([
 });
 
 test("the command that trains a configuration", () => {
-  expect(trainingCommand(parseConfig(presets.start, "start"))).toBe("npx iqvae train start");
+  // The same on all machines, of which each takes the precision that is fast there.
+  for (const precision of ["bfloat16", "float32", "auto"] as const)
+    expect(trainingCommand(parseConfig({ ...presets.start, precision }, "start"))).toBe("npx iqvae train start");
+  const precise = parseConfig({ ...presets.tiny, precision: "bfloat16" }, "tiny");
+  expect(trainingCommand(precise)).toBe(`npx iqvae train tiny --set 'precision="bfloat16"'`);
   const other = parseConfig({ ...presets.faces, name: "mine", seed: 5 }, "mine");
   expect(trainingCommand(other)).toBe("npx iqvae train faces --set seed=5 --name mine");
   const paper = presets["paper-ade20k"];
