@@ -181,19 +181,23 @@ const scenarios = {
     say({ pieces: [...pieces, shared()], steps });
   },
 
-  /** Sums as long as several pieces of what is added up at once, one after the other. */
+  /**
+   * Sums as long as several pieces of what is added up at once, many of them, one right after the other: a rank that has its sum begins the next
+   * while others still read.
+   */
   long({ rank, size }) {
-    const lengths = [300_000, 131_072, 1, 131_073, 400_001];
-    const right = lengths.map((length) => {
-      const row = ops.aten.arange(length).add(rank);
-      allReduce(row);
-      const expected = ops.aten
-        .arange(length)
-        .mul(size)
-        .add((size * (size - 1)) / 2);
-      return row.equal(expected);
-    });
-    say({ right });
+    const lengths = [300_000, 131_072, 1, 131_073, 60_000];
+    const rows = lengths.map((length) => ops.aten.arange(length, { dtype: "float32" }));
+    const wrong = [];
+    for (let i = 0; i < 300; i++) {
+      const which = i % lengths.length;
+      torch.scope(() => {
+        const row = rows[which].add(rank + i);
+        allReduce(row);
+        if (!row.equal(rows[which].mul(size).add(size * i + (size * (size - 1)) / 2))) wrong.push(i);
+      });
+    }
+    say({ wrong });
   },
 
   /** The last rank leaves, the others go on. */
