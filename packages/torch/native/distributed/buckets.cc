@@ -146,7 +146,7 @@ class Buckets {
   // Returns false, on all ranks, where there is not enough of such memory on any.
   bool add_up_shared() {
     Signature all;
-    for (Bucket& bucket : buckets_) all.mix(bucket.arrived == 0 ? 0 : prepare(bucket).hash());
+    for (const Bucket& bucket : buckets_) all.mix(bucket.arrived == 0 ? 0 : signature_of(bucket).hash());
     if (!shared_->agree(all.hash())) are_unlike(kOp);
     if (blocks_.empty()) blocks_ = shared_->exchange(own_);
     if (blocks_.empty()) {
@@ -182,13 +182,12 @@ class Buckets {
 
   static bool is_full(const Bucket& bucket) { return bucket.arrived == bucket.end - bucket.begin; }
 
-  // A parameter without a gradient adds nothing, and keeps none. Returns what tells whether all ranks have the same.
-  Signature prepare(const Bucket& bucket) {
+  // What tells whether all ranks have the same gradients. What comes of the place of one that is not there is read by nobody.
+  Signature signature_of(const Bucket& bucket) const {
     Signature signature;
     for (size_t i = bucket.begin; i < bucket.end; ++i) {
       signature.mix(parameters_[i]);
       signature.mix(ready_[i]);
-      if (!ready_[i]) views_[i].zero_();
     }
     return signature;
   }
@@ -196,7 +195,7 @@ class Buckets {
   // A bucket without any gradient is none on all ranks.
   void send(Bucket& bucket) {
     if (bucket.arrived == 0) return;
-    bucket.signature = prepare(bucket).value();
+    bucket.signature = signature_of(bucket).value();
     bucket.buffer.select(0, bucket.buffer.numel() - 1).fill_(bucket.signature);
     std::vector<Tensor> message = {bucket.buffer};
     works_.push_back(backend_of(group(kOp), bucket.buffer).allreduce(message));

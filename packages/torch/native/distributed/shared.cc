@@ -12,7 +12,6 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #ifndef SYS_pidfd_open
@@ -25,9 +24,6 @@ namespace distributed {
 #ifdef __linux__
 
 std::shared_ptr<Block> Block::make(size_t bytes) {
-  // Larger files than a process may have would end it.
-  rlimit limit{};
-  if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || bytes > limit.rlim_cur) return nullptr;
   const int file = memfd_create("iqvae", MFD_CLOEXEC);
   if (file < 0) return nullptr;
   // Taken at once: memory that turns out to be missing when it is written to would end the process.
