@@ -4,6 +4,10 @@ import { fileURLToPath } from "node:url";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 
+/** Keeps a core busy as long as its parent lives: one that outlives a bench that was killed would spoil the next. */
+const BUSY =
+  "const { ppid } = process; for (let i = 0; ; i++) if (i % 1e6 === 0 && process.ppid !== ppid) process.exit();";
+
 /**
  * The Python that runs the peers: the one that is named, else the first `python3` on the path or in `/usr/bin` that has PyTorch.
  *
@@ -37,7 +41,7 @@ export async function measure(command, { python, threads }) {
   const { script, flags = [], env = {}, busy = false } = command;
   const program = script.endsWith(".py") ? python : process.execPath;
   const args = [join(HERE, script), "--threads", String(threads), ...flags];
-  const other = busy ? spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" }) : undefined;
+  const other = busy ? spawn(process.execPath, ["-e", BUSY], { stdio: "ignore" }) : undefined;
   const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   let [output, complaints] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text) => {
