@@ -1,5 +1,4 @@
 import { noGrad, ops, type Tensor } from "@iqvae/torch";
-import { below } from "../support/tensor-names.ts";
 import type { IqVae } from "./iqvae.ts";
 import type { Quantizer } from "./quantizer.ts";
 import type { Transformer } from "./transformer.ts";
@@ -17,12 +16,11 @@ export interface Pretrained<Model> {
  * @throws Error where the images' halves are of other sizes; nothing is changed then
  */
 export function adoptIqVae(to: IqVae, { model, sameCondition }: Pretrained<IqVae>): void {
-  const source = model.stateDict();
-  to.image.loadStateDict(below("image.", source));
+  to.image.loadStateDict(model.image.stateDict());
   if (!sameCondition) return;
-  to.condition.loadStateDict(below("condition.", source));
+  to.condition.loadStateDict(model.condition.stateDict());
   // A training may begin to couple what was not, or the other way round.
-  if (to.coupling !== null && model.coupling !== null) to.coupling.loadStateDict(below("coupling.", source));
+  if (to.coupling !== null && model.coupling !== null) to.coupling.loadStateDict(model.coupling.stateDict());
 }
 
 /**
