@@ -42,6 +42,15 @@ def losses():
         weight=weight,
         posWeight=pos,
     )
+    for reduction in ("none", "mean", "sum"):
+        loss(f"HuberLoss {reduction}", nn.HuberLoss(reduction=reduction), logits(), torch.randn(5, 4))
+        loss(f"SmoothL1Loss {reduction}", nn.SmoothL1Loss(reduction=reduction), logits(), torch.randn(5, 4))
+        loss(f"KLDivLoss {reduction}", nn.KLDivLoss(reduction=reduction), logits(), torch.randn(5, 4).softmax(1))
+    loss("HuberLoss with all", nn.HuberLoss(delta=0.3), logits(), torch.randn(5, 4))
+    loss("SmoothL1Loss with all", nn.SmoothL1Loss(beta=0.2), logits(), torch.randn(5, 4))
+    loss("SmoothL1Loss without a round part", nn.SmoothL1Loss(beta=0), logits(), torch.randn(5, 4))
+    divergence = nn.KLDivLoss(reduction="batchmean", log_target=True)
+    loss("KLDivLoss with all", divergence, logits(), torch.randn(5, 4).log_softmax(1))
 
 
 def schedules():

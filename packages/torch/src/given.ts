@@ -19,6 +19,14 @@ export const NUMBER: Kind = {
   words: "a number",
   fits: (value) => typeof value === "number" && !Number.isNaN(value),
 };
+export const ABOVE_ZERO: Kind = {
+  words: "a number above 0",
+  fits: (value) => Number.isFinite(value) && (value as number) > 0,
+};
+export const FROM_ZERO: Kind = {
+  words: "a number from 0",
+  fits: (value) => Number.isFinite(value) && (value as number) >= 0,
+};
 export const SHARE: Kind = {
   words: "a number in [0, 1]",
   fits: (value) => NUMBER.fits(value) && (value as number) >= 0 && (value as number) <= 1,

@@ -60,10 +60,14 @@ export {
   type ClassLossOptions,
   CrossEntropyLoss,
   type CrossEntropyOptions,
+  HuberLoss,
+  KLDivLoss,
+  type KLDivOptions,
   L1Loss,
   type LossOptions,
   MSELoss,
   NLLLoss,
+  SmoothL1Loss,
 } from "./nn/loss.ts";
 export { type IncompatibleKeys, Module } from "./nn/module.ts";
 export { BatchNorm1d, BatchNorm2d, type BatchNormOptions, GroupNorm, groupNorm, LayerNorm } from "./nn/norm.ts";

@@ -1,11 +1,14 @@
 import {
   BCEWithLogitsLoss,
   CrossEntropyLoss,
+  HuberLoss,
+  KLDivLoss,
   L1Loss,
   type Module,
   MSELoss,
   NLLLoss,
   ops,
+  SmoothL1Loss,
   scope,
   type Tensor,
   tensor,
@@ -19,7 +22,10 @@ type Criterion = Module & { forward(x: Tensor, target: Tensor): Tensor };
 const REDUCTIONS = ["none", "mean", "sum"] as const;
 
 const CASES: [name: string, make: (given: (name: string) => Tensor) => Criterion][] = [
-  ...[CrossEntropyLoss, NLLLoss, MSELoss, L1Loss, BCEWithLogitsLoss].flatMap((Loss) =>
+  ...[
+    ...[CrossEntropyLoss, NLLLoss, MSELoss, L1Loss, BCEWithLogitsLoss],
+    ...[HuberLoss, SmoothL1Loss, KLDivLoss],
+  ].flatMap((Loss) =>
     REDUCTIONS.map((reduction): (typeof CASES)[number] => [
       `${Loss.name} ${reduction}`,
       () => new Loss(reduction === "mean" ? {} : { reduction }),
@@ -36,6 +42,10 @@ const CASES: [name: string, make: (given: (name: string) => Tensor) => Criterion
     "BCEWithLogitsLoss with all",
     (given) => new BCEWithLogitsLoss({ weight: given("weight"), posWeight: given("posWeight") }),
   ],
+  ["HuberLoss with all", () => new HuberLoss({ delta: 0.3 })],
+  ["SmoothL1Loss with all", () => new SmoothL1Loss({ beta: 0.2 })],
+  ["SmoothL1Loss without a round part", () => new SmoothL1Loss({ beta: 0 })],
+  ["KLDivLoss with all", () => new KLDivLoss({ reduction: "batchmean", logTarget: true })],
 ];
 
 describe("losses against PyTorch", () => {
@@ -76,7 +86,9 @@ describe("losses against PyTorch", () => {
     expect([...new BCEWithLogitsLoss(weights).stateDict().keys()]).toEqual(["weight", "pos_weight"]);
   });
 
-  const elementwise = [MSELoss, L1Loss, BCEWithLogitsLoss].map((Loss) => [Loss.name, Loss] as const);
+  const elementwise = [MSELoss, L1Loss, BCEWithLogitsLoss, HuberLoss, SmoothL1Loss, KLDivLoss].map(
+    (Loss) => [Loss.name, Loss] as const,
+  );
   test.each(elementwise)("%s does not spread one shape over another", (name, Loss) => {
     const [flat, column, row] = [[4], [4, 1], [1, 4]].map((shape) => ops.aten.zeros(shape)) as [Tensor, Tensor, Tensor];
     for (const [x, target] of [
@@ -97,5 +109,14 @@ describe("losses against PyTorch", () => {
     expect(() => new L1Loss({ reduction: "toString" })).toThrow(/L1Loss.*"toString"/);
     for (const labelSmoothing of [-0.1, 1.1, Number.NaN])
       expect(() => new CrossEntropyLoss({ labelSmoothing })).toThrow(/labelSmoothing.*\[0, 1\]/);
+    for (const delta of [0, -1, Number.NaN])
+      expect(() => new HuberLoss({ delta })).toThrow(/HuberLoss: delta .* above 0/);
+    expect(() => new SmoothL1Loss({ beta: -1 })).toThrow(/SmoothL1Loss: beta .* from 0/);
+    // @ts-expect-error the divergence has a mean of its own, the others not
+    expect(() => new HuberLoss({ reduction: "batchmean" })).toThrow(/HuberLoss.*"batchmean"/);
+    const scalar = tensor(0.5);
+    expect(() => new KLDivLoss({ reduction: "batchmean" }).forward(scalar, scalar)).toThrow(
+      /KLDivLoss.*first dimension/,
+    );
   });
 });

@@ -1,4 +1,16 @@
-import { expectKind, expectOptions, type Known, oneOf, orNull, SHARE, TENSOR, WHOLE } from "../given.ts";
+import {
+  ABOVE_ZERO,
+  expectKind,
+  expectOptions,
+  FLAG,
+  FROM_ZERO,
+  type Known,
+  oneOf,
+  orNull,
+  SHARE,
+  TENSOR,
+  WHOLE,
+} from "../given.ts";
 import { ops } from "../ops.ts";
 import type { Tensor } from "../tensor.ts";
 import { Module } from "./module.ts";
@@ -113,6 +125,79 @@ export class L1Loss extends Module {
   forward(input: Tensor, target: Tensor): Tensor {
     checkOneShape("L1Loss", input, target);
     return ops.aten.l1_loss(input, target, this.#reduction);
+  }
+}
+
+/** Of a difference `d` half its square where it is less than `delta`, and `delta·(|d| − delta/2)` beyond (Huber 1964). */
+export class HuberLoss extends Module {
+  readonly delta: number;
+  readonly #reduction: number;
+
+  /** @param options.delta default 1 */
+  constructor(options: LossOptions & { readonly delta?: number } = {}) {
+    super();
+    this.#reduction = reductionOf("HuberLoss", options, { ...LOSS_OPTIONS, delta: ABOVE_ZERO });
+    this.delta = options.delta ?? 1;
+  }
+
+  /** @throws RangeError when the shapes differ */
+  forward(input: Tensor, target: Tensor): Tensor {
+    checkOneShape("HuberLoss", input, target);
+    return ops.aten.huber_loss(input, target, this.#reduction, this.delta);
+  }
+}
+
+/** Huber's loss divided by `beta`: the absolute difference, rounded off where it is less than that (Girshick 2015). */
+export class SmoothL1Loss extends Module {
+  readonly beta: number;
+  readonly #reduction: number;
+
+  /** @param options.beta default 1; with 0 it is {@link L1Loss} */
+  constructor(options: LossOptions & { readonly beta?: number } = {}) {
+    super();
+    this.#reduction = reductionOf("SmoothL1Loss", options, { ...LOSS_OPTIONS, beta: FROM_ZERO });
+    this.beta = options.beta ?? 1;
+  }
+
+  /** @throws RangeError when the shapes differ */
+  forward(input: Tensor, target: Tensor): Tensor {
+    checkOneShape("SmoothL1Loss", input, target);
+    return ops.aten.smooth_l1_loss(input, target, this.#reduction, this.beta);
+  }
+}
+
+/** What {@link KLDivLoss} can be told. */
+export interface KLDivOptions {
+  /** `"batchmean"` is the divergence, a mean over the first dimension; `"mean"`, the default as in PyTorch, is one over all elements. */
+  readonly reduction?: "none" | "mean" | "sum" | "batchmean";
+  /** Whether the targets are logarithms as well. Default false. */
+  readonly logTarget?: boolean;
+}
+
+const KL_OPTIONS = { reduction: oneOf([...Object.keys(REDUCTIONS), "batchmean"]), logTarget: FLAG };
+
+/** The Kullback–Leibler divergence `t·(log t − x)` of targets `t` from logarithms of probabilities `x`, in nats. */
+export class KLDivLoss extends Module {
+  readonly #reduction: "none" | "mean" | "sum" | "batchmean";
+  readonly #logTarget: boolean;
+
+  constructor(options: KLDivOptions = {}) {
+    super();
+    expectOptions("KLDivLoss", options, KL_OPTIONS);
+    this.#reduction = options.reduction ?? "mean";
+    this.#logTarget = options.logTarget ?? false;
+  }
+
+  /** @throws RangeError when the shapes differ, or, for `"batchmean"`, when they have no first dimension */
+  forward(logProbabilities: Tensor, target: Tensor): Tensor {
+    checkOneShape("KLDivLoss", logProbabilities, target);
+    const divergence = (reduction: number) =>
+      ops.aten.kl_div(logProbabilities, target, reduction, { log_target: this.#logTarget });
+    if (this.#reduction !== "batchmean") return divergence(REDUCTIONS[this.#reduction]);
+    const [batch] = target.shape;
+    if (batch === undefined)
+      throw new RangeError('KLDivLoss: "batchmean" is a mean over the first dimension, but the tensors are scalars');
+    return divergence(REDUCTIONS.sum).div(batch);
   }
 }
 

@@ -1,9 +1,9 @@
 import {
+  ABOVE_ZERO,
   COUNT,
   expectKind,
   expectOptions,
   FLAG,
-  type Kind,
   kindOf,
   NUMBER,
   oneOf,
@@ -158,10 +158,6 @@ export class AdaptiveAvgPool2d extends Module {
   }
 }
 
-const ABOVE_ZERO: Kind = {
-  words: "a number above 0",
-  fits: (value) => Number.isFinite(value) && (value as number) > 0,
-};
 const UPSAMPLE_OPTIONS = { scaleFactor: ABOVE_ZERO, mode: oneOf(["nearest", "bilinear"]), alignCorners: FLAG };
 
 /** Larger planes, by the nearest value or by what lies between: `[B, C, H, W] → [B, C, sH, sW]`. */
