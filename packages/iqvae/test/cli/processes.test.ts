@@ -34,6 +34,16 @@ describe("a training in two processes", () => {
     expect(await drawn(...two)).toBe(await drawn());
   });
 
+  test("begins with the weights of another run, which the first reads for all", async () => {
+    const settings = ["stage1.steps=16", "stage2.steps=5", "pretrained.path=runs/resized"];
+    const set = [...SET, ...settings.flatMap((setting) => ["--set", setting])];
+    const { code, out, err } = await runs.run("train", "tiny", "--processes", "2", "--name", "begun", ...set);
+    expect([code, err]).toEqual([0, ""]);
+    const said = [...out.matchAll(/(stage\d) begins with the weights of runs\/resized\./g)].map(([, stage]) => stage);
+    expect(said).toEqual(["stage1", "stage2"]);
+    expect(runs.steps("begun")).toEqual([16, 5]);
+  });
+
   test("stops at once, all of it, when one is asked to while data are drawn", async () => {
     const { ranks, ended } = await runs.underWay("early", {
       until: "drawing faces",
