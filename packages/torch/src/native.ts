@@ -94,6 +94,7 @@ export interface Native {
     together: boolean,
   ): void;
   leaveGroup(): void;
+  sharesMemory(): boolean;
   storeSet(key: string, text: string): void;
   storeGet(key: string): string | undefined;
   /** Numbers of buckets of gradients; see `native/distributed/buckets.cc`. */

@@ -118,8 +118,9 @@ describe("several processes", () => {
   test.each([2, 3])("%i share memory where they are on one machine, and give it back", async (size) => {
     const right = { steps: [1, 2].map((gradient) => [gradient, gradient]) };
     for (const one of await group(size, "memory"))
-      expect(said(one)).toEqual({ ...right, pieces: [size, 2 * size, size] });
-    for (const one of await group(size, "memory", apart)) expect(said(one)).toEqual({ ...right, pieces: [0, 0, 0] });
+      expect(said(one)).toEqual({ ...right, sharedMemory: true, pieces: [size, 2 * size, size] });
+    for (const one of await group(size, "memory", apart))
+      expect(said(one)).toEqual({ ...right, sharedMemory: false, pieces: [0, 0, 0] });
   });
 
   // In units of 512 or 1,024 bytes, by the shell.
@@ -136,6 +137,7 @@ describe("several processes", () => {
       const own = pieces > 0 && rank === 0 ? 1 : 0; // the buckets of the one that could
       expect(said(one)).toEqual({
         steps: [1, 2].map((gradient) => [gradient, gradient]),
+        sharedMemory: pieces > 0,
         pieces: [pieces, pieces + own, pieces],
       });
     }

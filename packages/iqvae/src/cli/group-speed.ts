@@ -38,6 +38,7 @@ export function groupSpeed(device: string): MessageSpeed[] {
 /** What the group is, in words. */
 export function groupInWords(device: string): string {
   const group = processGroup();
-  const by = group?.nccl === true && device !== "cpu" ? "NCCL" : "Gloo";
+  const onCpu = device === "cpu";
+  const by = group?.nccl === true && !onCpu ? "NCCL" : group?.sharedMemory === true && onCpu ? "shared memory" : "Gloo";
   return `${group?.size ?? 1} processes by ${by} on ${device} (the addon has ${groupBackends().join(", ") || "none"})`;
 }

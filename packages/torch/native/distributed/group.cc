@@ -171,6 +171,17 @@ napi_value leave_group(napi_env env, napi_callback_info) {
   });
 }
 
+// sharesMemory(): whether the ranks of the group add up in memory that all see.
+napi_value shares_memory(napi_env env, napi_callback_info) {
+  return guarded(env, [&] {
+#ifdef HAS_C10D
+    return make_bool(env, current() != nullptr && current()->shared != nullptr);
+#else
+    return make_bool(env, false);
+#endif
+  });
+}
+
 // storeSet(key, text), storeGet(key) → text, or undefined where nobody has set it yet. Neither waits for another rank.
 napi_value store_set(napi_env env, napi_callback_info info) {
   Call call(env, info);
@@ -211,6 +222,7 @@ void register_distributed(napi_env env, napi_value exports, State* state) {
   set_property(env, exports, "groupBackends", make_string(env, backends));
   define(env, exports, "joinGroup", join_group, state);
   define(env, exports, "leaveGroup", leave_group, state);
+  define(env, exports, "sharesMemory", shares_memory, state);
   define(env, exports, "storeSet", store_set, state);
   define(env, exports, "storeGet", store_get, state);
 }

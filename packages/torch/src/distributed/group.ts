@@ -10,6 +10,8 @@ export interface ProcessGroup extends Launch {
   readonly timeout: number;
   /** Whether tensors of CUDA devices go through NCCL. */
   readonly nccl: boolean;
+  /** Whether float32 values on the CPU are added up in memory that all ranks see, on one machine; else they are sent. */
+  readonly sharedMemory: boolean;
 }
 
 export interface ProcessGroupOptions {
@@ -52,8 +54,9 @@ export function initProcessGroup(options: ProcessGroupOptions = {}): ProcessGrou
     throw new RangeError(
       `initProcessGroup expects a timeout above 0 and up to ${LONGEST_TIMEOUT} seconds, but got ${timeout}`,
     );
-  if (launch.size > 1) join(launch, timeout, nccl);
-  current = { ...launch, timeout, nccl: nccl && launch.size > 1 };
+  const several = launch.size > 1;
+  if (several) join(launch, timeout, nccl);
+  current = { ...launch, timeout, nccl: nccl && several, sharedMemory: several && native.sharesMemory() };
   broken = undefined;
   return current;
 }

@@ -160,7 +160,7 @@ const scenarios = {
   },
 
   /** Pieces of shared memory: at first, with buckets, and after them. The gradient of each step tells whether they are right. */
-  memory() {
+  memory({ sharedMemory }) {
     const pieces = [shared()];
     const weight = ops.aten.ones([4_000_000]);
     weight.requiresGrad = true;
@@ -178,7 +178,7 @@ const scenarios = {
     buckets.dispose();
     weight.grad = undefined;
     barrier();
-    say({ pieces: [...pieces, shared()], steps });
+    say({ sharedMemory, pieces: [...pieces, shared()], steps });
   },
 
   /**
