@@ -6,7 +6,7 @@ import type { Transformer } from "./transformer.ts";
 /** A trained model whose weights another one begins with. */
 export interface Pretrained<Model> {
   readonly model: Model;
-  /** Whether both read conditions of one form with auto-encoders of one size; if not, nothing is learned about conditions is taken. */
+  /** Whether both read conditions of one form with auto-encoders of one size; if not, nothing that is known of conditions is taken. */
   readonly sameCondition: boolean;
 }
 

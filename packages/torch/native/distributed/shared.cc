@@ -115,7 +115,6 @@ struct Range {
 
 // The part of `count` values that a rank adds up, by whole cache lines.
 Range share_of(int64_t count, int rank, int size) {
-  constexpr int64_t kLine = 16;
   const int64_t lines = (count + kLine - 1) / kLine;
   return {std::min(count, lines * rank / size * kLine), std::min(count, lines * (rank + 1) / size * kLine)};
 }

@@ -196,7 +196,9 @@ export class KLDivLoss extends Module {
     if (this.#reduction !== "batchmean") return divergence(REDUCTIONS[this.#reduction]);
     const [batch] = target.shape;
     if (batch === undefined)
-      throw new RangeError('KLDivLoss: "batchmean" is a mean over the first dimension, but the tensors are scalars');
+      throw new RangeError(
+        'KLDivLoss: "batchmean" is a mean over the first dimension, but the tensors are scalars; use "sum"',
+      );
     return divergence(REDUCTIONS.sum).div(batch);
   }
 }
